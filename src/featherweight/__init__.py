@@ -1,0 +1,44 @@
+"""Featherweight: the workbench for small image classifiers.
+
+The names below are loaded on first use, so that importing the package (and asking the
+command line for help) does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from featherweight.anatomy import receptive_field as receptive_field
+    from featherweight.anatomy import summarize as summarize
+    from featherweight.data import load_dataset as load_dataset
+    from featherweight.experiment import train as train
+    from featherweight.inference import predict as predict
+    from featherweight.models import build_model as build_model
+    from featherweight.recipe import Recipe as Recipe
+    from featherweight.runs import Run as Run
+
+_HOMES = {
+    "load_dataset": "featherweight.data",
+    "build_model": "featherweight.models",
+    "summarize": "featherweight.anatomy",
+    "receptive_field": "featherweight.anatomy",
+    "Recipe": "featherweight.recipe",
+    "train": "featherweight.experiment",
+    "Run": "featherweight.runs",
+    "predict": "featherweight.inference",
+}
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604  the names of _HOMES are strings
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'featherweight' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
