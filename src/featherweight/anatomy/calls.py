@@ -1,0 +1,98 @@
+"""How a call of a torch function is read: its plain name, its arguments by name, the tensors in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split(" "))
+
+
+CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d"})
+TRANSPOSED = frozenset({"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"})
+POOLS = frozenset(f"{kind}_pool{n}d" for kind in ("max", "avg", "lp") for n in (1, 2, 3))
+ADAPTIVE_POOLS = frozenset(f"adaptive_{kind}_pool{n}d" for kind in ("max", "avg") for n in (1, 2, 3))
+REDUCTIONS = _names("mean sum nanmean nansum amax amin max min prod std var logsumexp median")
+
+# Every unit comes from the units of the arguments at its own place.
+ARITHMETIC = _names(
+    "add radd iadd sub rsub isub subtract mul rmul imul multiply div rdiv idiv truediv rtruediv itruediv divide "
+    "true_divide where maximum minimum pow rpow lerp addcmul addcdiv atan2 hypot fmax fmin"
+)
+# One tensor goes in, and every unit comes from the unit at its own place. Normalisation is here: what its
+# statistics see is not counted, as is the custom.
+POINTWISE = _names(
+    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh threshold "
+    "sigmoid tanh softplus softsign softshrink hardshrink tanhshrink logsigmoid log_sigmoid "
+    "softmax log_softmax softmin gumbel_softmax dropout dropout1d dropout2d dropout3d alpha_dropout "
+    "feature_alpha_dropout feature_dropout batch_norm layer_norm group_norm instance_norm rms_norm "
+    "local_response_norm normalize abs neg positive negative exp expm1 log log1p log2 log10 sqrt rsqrt square "
+    "reciprocal sin cos erf sign clamp clamp_min clamp_max clip floor ceil round nan_to_num masked_fill "
+    "clone contiguous detach to float double half bfloat16 type type_as cpu cuda requires_grad data"
+)
+# Values are moved and never mixed.
+MOVES = _names(
+    "view view_as reshape reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose swapaxes swapdims "
+    "movedim moveaxis t T mT H getitem chunk split tensor_split narrow select unbind expand expand_as "
+    "broadcast_to pixel_unshuffle channel_shuffle"
+)
+# What moves, reads or retypes is no row of a layer table; nor is a softmax (the documents print none).
+HIDDEN = MOVES | _names(
+    "softmax log_softmax clone contiguous detach to float double half bfloat16 type type_as cpu cuda "
+    "requires_grad data real setitem"
+)
+
+_PARAMETERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(CONVOLUTIONS, ("input", "weight", "bias", "stride", "padding", "dilation", "groups")),
+    **dict.fromkeys(
+        TRANSPOSED, ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+    ),
+    **dict.fromkeys(POOLS, ("input", "kernel_size", "stride", "padding", "ceil_mode")),
+    **{f"max_pool{n}d": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode") for n in (1, 2, 3)},
+    **{f"lp_pool{n}d": ("input", "norm_type", "kernel_size", "stride", "ceil_mode") for n in (1, 2, 3)},
+    **dict.fromkeys(REDUCTIONS, ("input", "dim", "keepdim")),
+    **dict.fromkeys(("std", "var"), ("input", "dim", "unbiased", "keepdim")),
+    **dict.fromkeys(("cat", "concat", "concatenate", "stack"), ("tensors", "dim")),
+    "pad": ("input", "pad", "mode", "value"),
+    "linear": ("input", "weight", "bias"),
+}
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """The plain name: relu for F.relu, torch.relu_ and Tensor.relu; T for the property x.T."""
+    name: str = getattr(function, "__name__", "unknown")
+    if name == "__get__":
+        return str(getattr(getattr(function, "__self__", None), "__name__", name))
+    return name.strip("_").removesuffix("_with_indices")
+
+
+def named(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a known function by name; those that were left out are missing."""
+    return dict(zip(_PARAMETERS[name], args, strict=False)) | dict(kwargs)
+
+
+def per_axis(value: Any, axes: int) -> tuple[int, ...]:
+    """A number, or one number for each axis -> one number for each axis."""
+    values = tuple(value) if isinstance(value, Sequence) else (value,)
+    return tuple(int(v) for v in (values * axes if len(values) == 1 else values))
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """All tensors in a value: a tensor, or tuples, lists and dicts of them, to any depth."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from tensors_in(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from tensors_in(item)
+
+
+def floating_in(value: Any) -> list[Tensor]:
+    """The floating-point tensors of a value; only these carry images, features and weights."""
+    return [tensor for tensor in tensors_in(value) if tensor.is_floating_point()]

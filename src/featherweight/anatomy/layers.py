@@ -1,0 +1,102 @@
+"""A layer record: one row of the table, as plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from featherweight.anatomy import cost
+from featherweight.anatomy.cost import Shape
+from featherweight.anatomy.geometry import Field
+from featherweight.anatomy.trace import Row
+
+Shapes = Sequence[int] | Sequence[Sequence[int]]    # of one input, or of each, without the batch axis
+IMAGE: Shapes = ((1, 28, 28),)
+PerAxis = float | list[float] | None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One call of a layer, or of a function outside of any layer (index None).
+
+    output_shapes are without the batch axis, one for each tensor that it returns; macs are
+    multiply-accumulates per image; parameters are those that no earlier row has used.
+    """
+
+    index: int | None
+    name: str
+    kind: str
+    output_shapes: tuple[Shape, ...]
+    parameters: int
+    macs: int
+    field: Field | None
+    shared: bool
+
+    @property
+    def label(self) -> str:
+        """As in the table: Conv2d-1, or relu for a function."""
+        return self.kind if self.index is None else f"{self.kind}-{self.index}"
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of the output for one image, in float32."""
+        return cost.activation_bytes(self.output_shapes)
+
+    @property
+    def receptive_field(self) -> PerAxis:
+        """Pixels; [height, width] where they differ, None where it has no meaning."""
+        return _per_axis(axis.size for axis in self.field.axes) if self.field else None
+
+    @property
+    def jump(self) -> PerAxis:
+        """Pixels between two neighbouring units; None where all units see the same."""
+        return _per_axis(axis.jump for axis in self.field.axes) if self.field else None
+
+    @property
+    def start(self) -> PerAxis:
+        """Centre of the first unit's field in pixels, where the first pixel spans [0, 1]."""
+        return _per_axis(axis.start for axis in self.field.axes) if self.field else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        shapes = [list(shape) for shape in self.output_shapes]
+        return {
+            "index": self.index,
+            "name": self.name,
+            "kind": self.kind,
+            "output_shape": shapes[0] if len(shapes) == 1 else shapes,
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "activation_bytes": self.activation_bytes,
+            "receptive_field": self.receptive_field,
+            "jump": self.jump,
+            "start": self.start,
+        }
+
+
+def layers_of(rows: Sequence[Row]) -> list[Layer]:
+    """Number the module rows from 1, in the order of their calls."""
+    layers, index = [], 0
+    for row in rows:
+        index += row.numbered
+        number = index if row.numbered else None
+        layers.append(
+            Layer(number, row.name, row.kind, tuple(row.shapes), row.parameters, row.macs, row.field, row.shared)
+        )
+    return layers
+
+
+def as_shapes(input_shapes: Shapes) -> tuple[Shape, ...]:
+    """(1, 28, 28), or ((1, 28, 28), (10,)) -> a tuple of shapes."""
+    if all(isinstance(n, int) for n in input_shapes):
+        return (tuple(n for n in input_shapes if isinstance(n, int)),)
+    return tuple(tuple(shape) for shape in input_shapes if isinstance(shape, Sequence))
+
+
+def _per_axis(values: Iterable[float | None]) -> PerAxis:
+    numbers = list(values)
+    if not numbers or None in numbers:
+        return None
+    known = [number for number in numbers if number is not None]
+    return known[0] if len(set(known)) == 1 else known

@@ -1,0 +1,239 @@
+"""The receptive field of every layer: by rule, by gradient, and whether the two are equal to the pixel."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from featherweight.anatomy.cost import Shape
+from featherweight.anatomy.geometry import Axis, Field, Span
+from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
+from featherweight.anatomy.surrogate import Surrogate
+from featherweight.anatomy.trace import Row, Tracer, prepare, running_on, trace, untouched_random_state
+from featherweight.errors import ModelError
+
+LONGEST_SIDE = 1500     # pixels; a field that needs a larger image is checked on the part inside the given one
+Box = tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row, by rule and by gradient: the box of pixels that one unit sees.
+
+    The unit is the first one at which the two differ, else the one in the middle. whole says that its
+    field fits into the image, so that the box is the receptive field and not the part of it inside.
+    equal is None where the rule gives none.
+    """
+
+    layer: Layer
+    rule: Box | None
+    gradient: Box | None
+    equal: bool | None
+    whole: bool
+    input_shape: Shape
+
+    @property
+    def verdict(self) -> str:
+        """equal, different or not applicable."""
+        return {True: "equal", False: "different", None: "not applicable"}[self.equal]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the layer's name and field, the two sizes in pixels, the verdict."""
+        return {
+            "index": self.layer.index,
+            "name": self.layer.name,
+            "receptive_field": self.layer.receptive_field,
+            "rule": _sizes(self.rule),
+            "gradient": _sizes(self.gradient),
+            "verdict": self.verdict,
+            "whole": self.whole,
+            "input_shape": list(self.input_shape),
+        }
+
+
+def receptive_field(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Layer]:
+    """The layers by rule: .receptive_field and .jump in pixels, .start the centre of the first unit's field.
+
+    A number where height and width agree, [height, width] where they differ, None without meaning. Sizes
+    are theoretical and may exceed the image. Raises ModelError where the module does not run.
+    """
+    rows, _ = trace(module, as_shapes(input_shapes))
+    return layers_of(rows)
+
+
+def verify(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Check]:
+    """Compare rule and gradient for every row: the units in the corners and the one in the middle.
+
+    Where a field is larger than the image, a larger image is tried on which it fits, as far as the
+    network runs on it. Raises ModelError where the module does not run on the given shapes.
+    """
+    shapes = as_shapes(input_shapes)
+    with untouched_random_state(module):
+        run = _SurrogateRun(module, shapes, images=1 + 2 ** max(len(shape) - 1 for shape in shapes))
+        run.finish()
+        rows = run.tracer.rows
+        checks = [_check(run, row, layer, shapes) for row, layer in zip(rows, layers_of(rows), strict=True)]
+        larger = _enlarged(shapes, rows, checks)
+        return checks if larger is None else _on_larger(module, larger, rows, checks)
+
+
+def _on_larger(
+    module: nn.Module, shapes: Sequence[Shape], rows: Sequence[Row], checks: Sequence[Check]
+) -> list[Check]:
+    """Ask the middle unit again where its field did not fit, up to the row at which the network stops."""
+    run = _SurrogateRun(module, shapes, images=1)
+    with suppress(ModelError):
+        run.finish()
+    result = list(checks)
+    for k, (row, again, check) in enumerate(zip(rows, run.tracer.rows, checks, strict=False)):
+        comparable = row.field is not None and row.name == again.name and row.field.same_numbers(again.field)
+        if comparable and check.equal and not check.whole:
+            result[k] = _check(run, again, check.layer, shapes)
+    return result
+
+
+def gradient_support(
+    module: nn.Module, layer: int, input_shapes: Shapes = IMAGE, unit: Sequence[int] | None = None
+) -> Tensor:
+    """The pixels that one unit of a row sees, as booleans (height, width): dilation's holes are in it.
+
+    layer counts the rows from 0, as in summarize(...).layers; unit is its place, one number for each
+    axis of the image, in the middle where it is not given. Raises ModelError where the row has no field.
+    """
+    shapes = as_shapes(input_shapes)
+    with untouched_random_state(module):
+        run = _SurrogateRun(module, shapes, images=1)
+        run.finish()
+    row = run.tracer.rows[layer]
+    if row.field is None:
+        raise ModelError(f"row {row.name!r} has no receptive field: it does not look at one place of one input.")
+    places = _middle(row.field, shapes) if unit is None else tuple(unit)
+    return run.support(row, [places])[0]
+
+
+class _SurrogateRun:
+    """One forward pass of the surrogate, kept for gradients; one image for each unit that will be asked for."""
+
+    def __init__(self, module: nn.Module, shapes: Sequence[Shape], images: int) -> None:
+        self.module, self.shapes, self.images = module, shapes, images
+        self.twin = prepare(module, shapes).to("cpu", torch.float64).requires_grad_(False)
+        self.inputs = [torch.ones(images, *shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+        self.surrogate = Surrogate()
+        self.tracer = Tracer(self.twin, keep_tensors=True)
+        self._known: dict[tuple[int, tuple[tuple[int, ...], ...]], Tensor] = {}
+
+    def finish(self) -> None:
+        with torch.enable_grad(), self.surrogate, running_on(self.shapes, self.module):
+            self.tracer.run(self.inputs)
+
+    def support(self, row: Row, units: Sequence[tuple[int, ...]]) -> Tensor:
+        """(units, height, width) of booleans: the k-th unit is asked of the k-th image."""
+        assert row.field is not None
+        tensor = self.surrogate.single(row.tensors[0])
+        key = (id(tensor), tuple(units))
+        if key not in self._known:      # an identity hands the same tensor on
+            picked = [_at(tensor[k], row.field, unit).sum() for k, unit in enumerate(units)]
+            source = self.inputs[row.field.source]
+            total = torch.stack(picked).sum()
+            if not total.requires_grad:
+                return torch.zeros(len(units), *source.shape[2:], dtype=torch.bool)
+            (gradient,) = torch.autograd.grad(total, source, retain_graph=True, allow_unused=True)
+            gradient = torch.zeros_like(source) if gradient is None else gradient
+            self._known[key] = (gradient != 0).any(1)
+        return self._known[key]
+
+
+def _check(run: _SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]) -> Check:
+    """The middle, and the corners where there are images for them; the first difference is kept, else the middle."""
+    if row.field is None or row.tensors[0].shape[:1] != (run.images,):     # a batch axis that was moved
+        return Check(layer, None, None, None, False, tuple(shapes[0]))
+    field, shape = row.field, shapes[row.field.source]
+    middle = _middle(field, shapes)
+    corners = itertools.product(*((0, len(axis.seen) - 1) for axis in field.axes))
+    units = [middle, *corners][: run.images]
+    boxes = [_box(mask) for mask in run.support(row, units)]
+    expected = [_clean(tuple(axis.seen[u] for axis, u in zip(field.axes, unit, strict=True))) for unit in units]
+    whole = all(_inside(axis, u, n) for axis, u, n in zip(field.axes, middle, shape[1:], strict=True))
+    if whole:           # nothing is cut off, so the three numbers alone must say where it lies
+        expected[0] = tuple(_numbers_span(axis, u) for axis, u in zip(field.axes, middle, strict=True))
+    differs = [k for k, (a, b) in enumerate(zip(expected, boxes, strict=True)) if a != b]
+    k = differs[0] if differs else 0
+    return Check(layer, expected[k], boxes[k], not differs, whole, tuple(shape))
+
+
+def _middle(field: Field, shapes: Sequence[Shape]) -> tuple[int, ...]:
+    """The unit whose field lies nearest to the middle of the image, for each axis."""
+    sides = shapes[field.source][1:]
+    return tuple(
+        min(range(len(axis.seen)), key=lambda u: abs(axis.start + u * (axis.jump or 0) - side / 2))
+        for axis, side in zip(field.axes, sides, strict=True)
+    )
+
+
+def _ends(axis: Axis, unit: int) -> tuple[float, float]:
+    centre = axis.start + unit * (axis.jump or 0)
+    return centre - axis.size / 2, centre + axis.size / 2
+
+
+def _inside(axis: Axis, unit: int, side: int) -> bool:
+    low, high = _ends(axis, unit)
+    return low >= 0 and high <= side
+
+
+def _numbers_span(axis: Axis, unit: int) -> Span:
+    low, high = _ends(axis, unit)
+    return round(low), round(high)
+
+
+def _at(tensor: Tensor, field: Field, unit: Sequence[int]) -> Tensor:
+    """One unit in all its channels; along axes where the units were mixed or flattened, all of them."""
+    index: list[Any] = [slice(None)] * tensor.dim()
+    for axis, u in zip(field.axes, unit, strict=True):
+        if axis.dim is not None and axis.jump is not None:
+            index[axis.dim - 1] = u
+    return tensor[tuple(index)]
+
+
+def _box(mask: Tensor) -> Box:
+    """First and last true element along each axis."""
+    spans: list[Span] = []
+    for d in range(mask.dim()):
+        others = [k for k in range(mask.dim()) if k != d]
+        line = torch.nonzero(mask.any(others) if others else mask)
+        spans.append((int(line[0]), int(line[-1]) + 1) if len(line) else None)
+    return tuple(spans)
+
+
+def _clean(box: Box) -> Box:
+    """What sees nothing along one axis sees nothing at all."""
+    return box if None not in box else (None,) * len(box)
+
+
+def _sizes(box: Box | None) -> list[int] | None:
+    return None if box is None else [0 if span is None else span[1] - span[0] for span in box]
+
+
+def _enlarged(shapes: Sequence[Shape], rows: Sequence[Row], checks: Sequence[Check]) -> list[Shape] | None:
+    """Images on which the fields that are too large for the given ones fit; None where there are none."""
+    axes = [
+        axis
+        for row, check in zip(rows, checks, strict=True)
+        if row.field is not None and not check.whole
+        for axis in row.field.axes
+        if axis.jump is not None
+    ]
+    if not axes:
+        return None
+    step = max(axis.jump or 1 for axis in axes)
+    needed = max(axis.size for axis in axes) + 2 * step
+    larger = [
+        (shape[0], *(n + -(-max(needed - n, 0) // step) * step for n in shape[1:])) if len(shape) > 1 else shape
+        for shape in shapes
+    ]
+    return larger if larger != list(shapes) and max(map(max, larger)) <= LONGEST_SIDE else None

@@ -1,0 +1,290 @@
+"""The receptive field of what a torch function returns, by rule, from the fields of what it was given.
+
+A function that is not known here gives None: from there on the receptive field has no meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from featherweight.anatomy import calls
+from featherweight.anatomy.geometry import Axis, Field, drop_dims, hull, join, pick, union, window
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a torch function that was given something which depends on an input."""
+
+    name: str
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    outputs: Sequence[Tensor]
+    sources: Sequence[tuple[Tensor, Field | None]]      # those arguments, with their fields
+
+    @property
+    def first(self) -> tuple[Tensor, Field]:
+        """The first of them; propagate has made sure that its field is known."""
+        tensor, field = self.sources[0]
+        assert field is not None
+        return tensor, field
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments by name."""
+        return calls.named(self.name, self.args, self.kwargs)
+
+
+def propagate(call: Call) -> list[Field | None]:
+    """The field of each output."""
+    if any(field is None for _, field in call.sources):
+        return [None] * len(call.outputs)
+    if call.name in calls.MOVES:
+        return _moved(call)
+    rule = _RULES.get(call.name)
+    return [rule(call) if rule else None] * len(call.outputs)
+
+
+def _same_place(call: Call) -> Field | None:
+    """Units at the same place are mixed; tensors are aligned at their last axes, as broadcasting does."""
+    shape = call.outputs[0].shape
+    aligned = []
+    for tensor, field in call.sources:
+        assert field is not None
+        shift = len(shape) - tensor.dim()
+        aligned.append(Field(field.source, tuple(_stretched(axis, shift, shape) for axis in field.axes)))
+    return join(aligned)
+
+
+def _stretched(axis: Axis, shift: int, shape: Sequence[int]) -> Axis:
+    if axis.dim is None:
+        return axis
+    if axis.jump is not None and len(axis.seen) == 1 and shape[axis.dim + shift] > 1:
+        return union(axis)
+    return replace(axis, dim=axis.dim + shift)
+
+
+def _one_place(call: Call) -> Field | None:
+    return call.first[1] if len(call.sources) == 1 else _same_place(call)
+
+
+def _windows(call: Call, kernel: Any, stride: Any, before: Any, dilation: Any) -> Field | None:
+    """Slide a window over the last axes of the tensor, as many as the function's name says."""
+    tensor, field = call.first
+    n = int(call.name[-2])
+    if len(call.sources) > 1:       # weights that depend on the image
+        return None
+    axes = []
+    for axis in field.axes:
+        k = None if axis.dim is None else axis.dim - (tensor.dim() - n)
+        if k is None or k < 0:
+            axes.append(axis)
+        elif axis.jump is None:
+            return None
+        else:
+            numbers = [calls.per_axis(value, n)[k] for value in (kernel, stride, before, dilation)]
+            axes.append(
+                window(
+                    axis,
+                    kernel=numbers[0], stride=numbers[1], before=numbers[2], dilation=numbers[3],
+                    count=call.outputs[0].shape[axis.dim or 0],
+                )
+            )
+    return Field(field.source, tuple(axes))
+
+
+def _convolution(call: Call) -> Field | None:
+    given = call.arguments()
+    kernel = given["weight"].shape[2:]
+    dilation = calls.per_axis(given.get("dilation", 1), len(kernel))
+    before = given.get("padding", 0)
+    if isinstance(before, str):
+        before = tuple(d * (k - 1) // 2 if before == "same" else 0 for k, d in zip(kernel, dilation, strict=True))
+    return _windows(call, kernel, given.get("stride", 1), before, dilation)
+
+
+def _transposed(call: Call) -> Field | None:
+    """With stride 1 it is a convolution with the rest of the padding; otherwise units see unequal fields."""
+    given = call.arguments()
+    kernel = given["weight"].shape[2:]
+    n = len(kernel)
+    if set(calls.per_axis(given.get("stride", 1), n)) != {1}:
+        return None
+    dilation = calls.per_axis(given.get("dilation", 1), n)
+    padding = calls.per_axis(given.get("padding", 0), n)
+    before = tuple(d * (k - 1) - p for k, d, p in zip(kernel, dilation, padding, strict=True))
+    return _windows(call, kernel, 1, before, dilation)
+
+
+def _pool(call: Call) -> Field | None:
+    given = call.arguments()
+    kernel = given["kernel_size"]
+    stride = given.get("stride")
+    stride = kernel if stride is None or stride in ((), []) else stride
+    return _windows(call, kernel, stride, given.get("padding", 0), given.get("dilation", 1))
+
+
+def _adaptive_pool(call: Call) -> Field | None:
+    """Even windows where the output's length divides the input's; otherwise the fields are unequal."""
+    tensor, field = call.first
+    n = int(call.name[-2])
+    before, after = tensor.shape[-n:], call.outputs[0].shape[-n:]
+    if any(a % b and field.on(tensor.dim() - n + k) for k, (a, b) in enumerate(zip(before, after, strict=True))):
+        return None
+    kernel = tuple(max(a // b, 1) for a, b in zip(before, after, strict=True))
+    return _windows(call, kernel, kernel, 0, 1)
+
+
+def _pad(call: Call) -> Field | None:
+    tensor, field = call.first
+    given = call.arguments()
+    amounts = tuple(given["pad"])
+    axes = []
+    for axis in field.axes:
+        k = None if axis.dim is None else tensor.dim() - 1 - axis.dim
+        if k is None or 2 * k >= len(amounts):
+            axes.append(axis)
+        elif axis.jump is None:
+            return None
+        else:
+            # The padding moves unit numbers, so that reflected and circular padding tell whom they repeat.
+            units = _unit_numbers(tensor, axis.dim)
+            mode = given.get("mode", "constant")
+            extra = {"value": -1.0} if mode == "constant" else {}
+            moved = torch.nn.functional.pad(units.to(torch.float64), amounts, mode=mode, **extra)
+            numbers = _along(moved, axis.dim, tensor.dim() - 1 - len(amounts) // 2, amounts)
+            seen = tuple(axis.seen[i] if i >= 0 else None for i in numbers)
+            axes.append(replace(axis, start=axis.start - amounts[2 * k] * axis.jump, seen=seen))
+    return Field(field.source, tuple(axes))
+
+
+def _along(moved: Tensor, dim: int | None, last_free: int, amounts: Sequence[int]) -> list[int]:
+    """The numbers along dim, read where the other axes hold no padding of their own."""
+    index: list[Any] = [0] * moved.dim()
+    for d in range(last_free + 1, moved.dim()):
+        index[d] = max(amounts[2 * (moved.dim() - 1 - d)], 0)
+    index[dim or 0] = slice(None)
+    return [int(value) for value in moved[tuple(index)].tolist()]
+
+
+def _reduction(call: Call) -> Field | None:
+    tensor, field = call.first
+    if len(call.args) > 1 and isinstance(call.args[1], Tensor):     # torch.max(a, b)
+        return _same_place(call)
+    given = call.arguments()
+    dim = given.get("dim", given.get("axis"))
+    dims = range(tensor.dim()) if dim is None else calls.per_axis(dim, 1)
+    return drop_dims(field, {d % max(tensor.dim(), 1) for d in dims}, bool(given.get("keepdim", False)))
+
+
+def _last_axis_mixed(call: Call) -> Field | None:
+    """Linear, and x @ W with constant W."""
+    tensor, field = call.first
+    position = 1 if call.name == "addmm" else 0
+    others = [other for i, other in enumerate(calls.tensors_in(call.args)) if i > position]
+    if len(call.sources) > 1 or call.args[position] is not tensor:
+        return None
+    if call.name in ("matmul", "mm") and others[0].dim() > 2:
+        return None
+    return drop_dims(field, {tensor.dim() - 1}, keep=True)
+
+
+def _cat(call: Call) -> Field | None:
+    tensor, _ = call.first
+    dim = call.arguments().get("dim", 0) % tensor.dim()
+    for _, field in call.sources:
+        axis = field.on(dim) if field else None
+        if axis is not None and axis.jump is not None:
+            return None
+    return _same_place(call)
+
+
+def _stack(call: Call) -> Field | None:
+    dim = call.arguments().get("dim", 0) % call.outputs[0].dim()
+    shifted = []
+    for _, field in call.sources:
+        assert field is not None
+        axes = (a if a.dim is None else replace(a, dim=a.dim + (a.dim >= dim)) for a in field.axes)
+        shifted.append(Field(field.source, tuple(axes)))
+    return join(shifted)
+
+
+def _resampled(call: Call) -> Field | None:
+    tensor, field = call.first
+    return field if tensor.shape == call.outputs[0].shape else None
+
+
+def _moved(call: Call) -> list[Field | None]:
+    """Apply the same function to the units' numbers, and see where they went."""
+    tensor, field = call.first
+    in_place = getattr(call.function, "__name__", "").endswith("_") and call.name != "getitem"
+    if len(call.sources) > 1 or not call.args or call.args[0] is not tensor or (
+        in_place and getattr(call.function, "__name__", "") != "__get__"
+    ):
+        return [None] * len(call.outputs)
+    found: list[list[Axis | None]] = [[] for _ in call.outputs]
+    for axis in field.axes:
+        if axis.dim is None:
+            moved: list[Tensor] = []
+        else:
+            moved = list(calls.tensors_in(call.function(_unit_numbers(tensor, axis.dim), *call.args[1:], **call.kwargs)))
+        for k, axes in enumerate(found):
+            axes.append(_follow(axis, moved[k]) if moved else axis)
+    return [
+        Field(field.source, tuple(axis for axis in axes if axis is not None)) if None not in axes else None
+        for axes in found
+    ]
+
+
+def _unit_numbers(tensor: Tensor, dim: int | None) -> Tensor:
+    """0, 1, 2, ... along dim, in the shape of the tensor."""
+    dim = dim or 0
+    shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
+    return torch.arange(tensor.shape[dim]).view(shape).expand(tensor.shape)
+
+
+def _follow(axis: Axis, numbers: Tensor) -> Axis | None:
+    """The axis after its units were moved to where these numbers are."""
+    varying = [d for d in range(numbers.dim()) if numbers.shape[d] > 1 and bool((numbers.diff(dim=d) != 0).any())]
+    if len(varying) > 1 or numbers.numel() == 0:
+        return None
+    if axis.jump is None:           # flattened before: it may only move as a whole
+        whole = varying and numbers.shape[varying[0]] == int(numbers.max()) + 1
+        return replace(axis, dim=varying[0]) if whole else None
+    index = tuple(slice(None) if d in varying else 0 for d in range(numbers.dim()))
+    units = [int(unit) for unit in numbers[index].reshape(-1).tolist()]
+    if not varying:
+        return _single(axis, units[0])
+    return pick(axis, units, varying[0]) or _fold(axis, units, varying[0])
+
+
+def _single(axis: Axis, unit: int) -> Axis:
+    assert axis.jump is not None
+    return Axis(axis.size, None, axis.start + unit * axis.jump, (axis.seen[unit],), None)
+
+
+def _fold(axis: Axis, units: Sequence[int], dim: int) -> Axis:
+    assert axis.jump is not None
+    low, high = min(units), max(units)
+    size = axis.size + (high - low) * axis.jump
+    return Axis(size, None, axis.start + (low + high) / 2 * axis.jump, (hull(axis.seen[i] for i in set(units)),), dim)
+
+
+_RULES: dict[str, Callable[[Call], Field | None]] = {
+    **dict.fromkeys(calls.ARITHMETIC, _same_place),
+    **dict.fromkeys(calls.POINTWISE, _one_place),
+    **dict.fromkeys(calls.CONVOLUTIONS, _convolution),
+    **dict.fromkeys(calls.TRANSPOSED, _transposed),
+    **dict.fromkeys(calls.POOLS, _pool),
+    **dict.fromkeys(calls.ADAPTIVE_POOLS, _adaptive_pool),
+    **dict.fromkeys(calls.REDUCTIONS, _reduction),
+    **dict.fromkeys(("linear", "matmul", "mm", "addmm"), _last_axis_mixed),
+    **dict.fromkeys(("cat", "concat", "concatenate"), _cat),
+    **dict.fromkeys(("interpolate", "upsample"), _resampled),
+    "stack": _stack,
+    "pad": _pad,
+}

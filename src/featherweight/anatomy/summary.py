@@ -1,0 +1,88 @@
+"""The anatomy of a network as one value, which shows itself in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from torch import nn
+
+from featherweight.anatomy import cost, table
+from featherweight.anatomy.cost import Shape
+from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
+from featherweight.anatomy.trace import trace
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A network's layers and totals; print it, or leave it at the end of a notebook cell."""
+
+    model: str
+    input_shapes: tuple[Shape, ...]
+    layers: tuple[Layer, ...]
+    total_parameters: int
+    trainable_parameters: int
+
+    @property
+    def unused_parameters(self) -> int:
+        """Parameters that no row uses; they are in the total."""
+        return self.total_parameters - sum(layer.parameters for layer in self.layers)
+
+    @property
+    def total_macs(self) -> int:
+        """Multiply-accumulates per image."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def sizes_mb(self) -> dict[str, float]:
+        """input, forward_backward, parameters, total, as torchsummary counts them (units of 2^20 bytes)."""
+        module_bytes = sum(layer.activation_bytes for layer in self.layers if layer.index is not None)
+        return cost.sizes_mb(self.input_shapes, module_bytes, self.total_parameters)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        shapes = [list(shape) for shape in self.input_shapes]
+        return {
+            "model": self.model,
+            "input_shape": shapes[0] if len(shapes) == 1 else shapes,
+            "layers": [layer.to_dict() for layer in self.layers],
+            "total_parameters": self.total_parameters,
+            "trainable_parameters": self.trainable_parameters,
+            "total_macs": self.total_macs,
+            "sizes_mb": self.sizes_mb,
+        }
+
+    def to_text(self, width: int = 80) -> str:
+        """The table for a terminal of this many columns."""
+        return table.as_text(table.renderable(self, width), width)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        yield table.renderable(self, options.max_width)
+
+    def _repr_html_(self) -> str:
+        return table.html(self)
+
+
+def summarize(module: nn.Module, input_shapes: Shapes = IMAGE, *, name: str | None = None) -> Summary:
+    """The anatomy of any module, which is left exactly as it was.
+
+    input_shapes: (C, H, W) of one input, or one such shape for each input, without the batch axis. name
+    is what the table is headed with; the class's name where it is not given.
+
+    Raises ModelError, in one line, where the module does not run on inputs of these shapes.
+    """
+    shapes = as_shapes(input_shapes)
+    rows, twin = trace(module, shapes)
+    parameters = list(twin.parameters())
+    return Summary(
+        model=name or type(module).__name__,
+        input_shapes=shapes,
+        layers=tuple(layers_of(rows)),
+        total_parameters=sum(p.numel() for p in parameters),
+        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+    )

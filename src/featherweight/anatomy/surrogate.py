@@ -1,0 +1,165 @@
+"""The same network with nothing in it that could hide a pixel, so that its gradient shows what each unit sees.
+
+Weights become equal and positive and are divided by their fan-in, max pooling becomes average pooling, and
+activations, normalisation, dropout and softmax become the identity; all of this where the functions are called,
+so that functional code is covered and no weight is written. Equal weights make all channels of a layer
+equal: one is computed and the rest are views of it, which keeps even ResNet-50 on 770x770 pixels small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from featherweight.anatomy import calls
+
+_CONVOLVE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call with at least one argument through which a gradient flows (the sources)."""
+
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    sources: Sequence[Tensor]
+
+    def arguments(self) -> dict[str, Any]:
+        return calls.named(calls.function_name(self.function), self.args, self.kwargs)
+
+
+class Surrogate(TorchFunctionMode):
+    """Replaces the functions while it is active; a tensor depends on an input if it requires a gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._singles: Any = WeakTensorKeyDictionary()      # map with equal channels -> its one channel
+        self._replacements: dict[str, Callable[[_Call], Any]] = {
+            **dict.fromkeys(calls.POINTWISE, lambda call: call.sources[0]),
+            **dict.fromkeys(calls.ARITHMETIC, self._sum),
+            **dict.fromkeys(calls.CONVOLUTIONS, self._convolution),
+            **dict.fromkeys(calls.TRANSPOSED, _evenly),
+            **dict.fromkeys(calls.POOLS, self._pool),
+            **dict.fromkeys(calls.ADAPTIVE_POOLS, _adaptive_average),
+            **dict.fromkeys(calls.REDUCTIONS | {"std", "var"}, self._mean),
+            **dict.fromkeys(("matmul", "mm", "addmm"), _evenly),
+            "linear": _linear,
+        }
+
+    def single(self, tensor: Tensor) -> Tensor:
+        """The one channel of a map whose channels are all equal, or the tensor itself."""
+        found: Tensor = self._singles.get(tensor, tensor)
+        return found
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        sources = [tensor for tensor in calls.floating_in((args, kwargs)) if tensor.requires_grad]
+        replacement = self._replacements.get(calls.function_name(function))
+        if not sources or replacement is None:
+            return function(*args, **kwargs)
+        return replacement(_Call(function, args, kwargs, sources))
+
+    def _spread(self, one: Tensor, channels: int) -> Tensor:
+        """(N, 1, ...) -> (N, channels, ...) without copying, and remembered."""
+        full = one.expand(-1, channels, *one.shape[2:])
+        self._singles[full] = one
+        return full
+
+    def _sum(self, call: _Call) -> Tensor:
+        """Whatever is done with several tensors, both count; the mean keeps the numbers small."""
+        shape = torch.Size(torch.broadcast_shapes(*(t.shape for t in calls.tensors_in((call.args, call.kwargs)))))  # type: ignore[no-untyped-call]
+        if all(tensor in self._singles and tensor.shape == shape for tensor in call.sources):
+            total = torch.stack([self.single(tensor) for tensor in call.sources]).mean(0)
+            return self._spread(total, shape[1])
+        return torch.stack([tensor.expand(shape) for tensor in call.sources]).mean(0)
+
+    def _convolution(self, call: _Call) -> Tensor:
+        given = call.arguments()
+        tensor, weight, groups = given["input"], given["weight"], given.get("groups", 1)
+        if tensor in self._singles or groups == 1:
+            one, maps = self.single(tensor).mean(1, keepdim=True), 1
+        else:
+            one, maps = tensor.unflatten(1, (groups, -1)).mean(2), groups
+        result = _CONVOLVE[weight.dim() - 2](
+            one, _equal_kernel(maps, weight.shape[2:]), None,
+            given.get("stride", 1), given.get("padding", 0), given.get("dilation", 1), maps,
+        )
+        if maps == 1:
+            return self._spread(result, weight.shape[0])
+        return result.repeat_interleave(weight.shape[0] // maps, 1)
+
+    def _pool(self, call: _Call) -> Any:
+        """Average pooling with max pooling's dilation and ceil mode: a convolution, one map at a time."""
+        given = call.arguments()
+        tensor, one = given["input"], self.single(given["input"])
+        n = tensor.dim() - 2
+        with torch.no_grad():
+            model = call.function(**{**given, "input": one})
+        shape = model[0].shape if isinstance(model, tuple) else model.shape
+        kernel = calls.per_axis(given["kernel_size"], n)
+        stride = calls.per_axis(given.get("stride") or kernel, n)
+        dilation = calls.per_axis(given.get("dilation", 1), n)
+        before = calls.per_axis(given.get("padding", 0), n)
+        amounts: list[int] = []         # the last axis comes first, and ceil mode needs more at the end
+        for k in reversed(range(n)):
+            needed = (shape[2 + k] - 1) * stride[k] + (kernel[k] - 1) * dilation[k] + 1
+            amounts += [before[k], needed - one.shape[2 + k] - before[k]]
+        maps = one.shape[1]
+        result = _CONVOLVE[n](F.pad(one, amounts), _equal_kernel(maps, kernel), None, stride, 0, dilation, maps)
+        result = result if one is tensor else self._spread(result, tensor.shape[1])
+        return (result, model[1]) if isinstance(model, tuple) else result
+
+    def _mean(self, call: _Call) -> Any:
+        """max, sum, std ... over axes; torch.max(a, b) is arithmetic."""
+        if len(call.args) > 1 and isinstance(call.args[1], Tensor):
+            return self._sum(call)
+        given = call.arguments()
+        tensor, dim = given["input"], given.get("dim", given.get("axis"))
+        average = tensor.mean() if dim is None else tensor.mean(dim, keepdim=bool(given.get("keepdim", False)))
+        result = call.function(*call.args, **call.kwargs)
+        return type(result)((average, result[1])) if isinstance(result, tuple) else average
+
+
+def _adaptive_average(call: _Call) -> Tensor:
+    name = calls.function_name(call.function).replace("max", "avg")
+    average: Tensor = getattr(F, name)(call.sources[0], (*call.args, call.kwargs.get("output_size"))[1])
+    return average
+
+
+def _linear(call: _Call) -> Any:
+    given = call.arguments()
+    tensor, weight = given["input"], given["weight"]
+    return tensor.mean(-1, keepdim=True).expand(*tensor.shape[:-1], weight.shape[0])
+
+
+def _evenly(call: _Call) -> Any:
+    """The function itself, with equal positive numbers in place of every weight."""
+    return call.function(*_evened(tuple(call.args)), **_evened(dict(call.kwargs)))
+
+
+def _evened(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.is_floating_point() and not value.requires_grad:
+        return torch.full_like(value, 1 / max(value.numel(), 1))
+    if isinstance(value, (tuple, list)):
+        return type(value)(_evened(item) for item in value)
+    return {key: _evened(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _equal_kernel(maps: int, kernel: Sequence[int]) -> Tensor:
+    """(maps, 1, *kernel) of equal weights that add up to 1."""
+    return torch.full((maps, 1, *kernel), 1 / math.prod(kernel), dtype=torch.float64)

@@ -1,0 +1,230 @@
+"""Layer records as text for a terminal, and as HTML for a notebook. Nothing is printed here."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from featherweight.anatomy.geometry import Span
+from featherweight.anatomy.layers import Layer, PerAxis
+
+if TYPE_CHECKING:
+    from featherweight.anatomy.receptive_field import Box, Check
+    from featherweight.anatomy.summary import Summary
+
+HEADERS = {
+    "layer": "Layer", "output": "Output shape", "params": "Params", "field": "Field", "jump": "Jump",
+    "start": "Start", "macs": "MACs", "kib": "KiB", "share": "Share",
+}
+HINTS = (
+    "Field, Jump, Start: pixels an output sees, pixels between neighbours, centre of the first",
+    "MACs: multiply-accumulates an image. KiB: the output in float32. Share: of the parameters",
+)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What fits: the columns, whether MACs are exact, the bar's length, spaces between columns."""
+
+    columns: tuple[str, ...]
+    exact: bool
+    bar: int
+    gap: int
+
+
+# From the widest to the narrowest; the first that fits is taken, so no number is ever cut.
+_ALL = tuple(HEADERS)
+_LAYOUTS = (
+    _Layout(_ALL, True, 16, 2),
+    _Layout(_ALL, True, 10, 2),
+    _Layout(_ALL, True, 8, 1),
+    *(
+        _Layout(tuple(c for c in _ALL if c not in dropped), False, bar, gap)
+        for dropped in ((), ("start",), ("start", "kib"), ("start", "kib", "jump"))
+        for bar, gap in ((8, 2), (6, 1))
+    ),
+    _Layout(("layer", "output", "params", "field", "macs"), False, 6, 1),
+    _Layout(("layer", "output", "params", "field"), False, 6, 1),
+)
+
+
+def renderable(summary: Summary, width: int) -> RenderableType:
+    """The table, the totals and the sizes, for this many columns."""
+    for layout in _LAYOUTS:
+        rows = [_cells(layer, summary.total_parameters, layout) for layer in summary.layers]
+        widths = [max(map(len, column)) for column in zip([HEADERS[c] for c in layout.columns], *rows, strict=True)]
+        total = sum(widths) + layout.gap * (len(widths) - 1)
+        if total <= width:
+            break
+    shown = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, layout.gap - 1, 0, 0), pad_edge=False, header_style="bold"
+    )
+    for column, size in zip(layout.columns, widths, strict=True):
+        left = column in ("layer", "share")
+        shown.add_column(
+            HEADERS[column], justify="left" if left else "right", no_wrap=True, min_width=min(size, width),
+            overflow="fold",
+        )
+    for layer, cells in zip(summary.layers, rows, strict=True):
+        shown.add_row(*cells, style="dim" if layer.index is None else "")
+    line = "─" * min(total, width)
+    title = f"{summary.model} on {_inputs(summary)}"
+    return Group(Text(title, style="bold"), Text(line), shown, Text(line), *(Text(t) for t in _totals(summary, line)))
+
+
+def as_text(content: RenderableType, width: int) -> str:
+    """Plain text of this many columns, without colours and without spaces at line ends."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, legacy_windows=False)
+    console.print(content)
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return "\n".join(text.rstrip() for text in file.getvalue().splitlines())
+
+
+def _cells(layer: Layer, total: int, layout: _Layout) -> list[str]:
+    share = layer.parameters / total if total else 0.0
+    cells = {
+        "layer": layer.label,
+        "output": output_shape(layer),
+        "params": f"{layer.parameters:,}",
+        "field": pixels(layer.receptive_field),
+        "jump": pixels(layer.jump),
+        "start": pixels(layer.start),
+        "macs": f"{layer.macs:,}" if layout.exact else short(layer.macs),
+        "kib": kibibytes(layer.activation_bytes),
+        "share": "shared" if layer.shared else bar(share, layout.bar),
+    }
+    return [cells[column] for column in layout.columns]
+
+
+def _totals(summary: Summary, line: str) -> list[str]:
+    """The lines under the table, worded as in the documents."""
+    sizes = summary.sizes_mb
+    unused = summary.unused_parameters
+    return [
+        f"Total params: {summary.total_parameters:,}",
+        f"Trainable params: {summary.trainable_parameters:,}",
+        f"Non-trainable params: {summary.total_parameters - summary.trainable_parameters:,}",
+        *([f"Not used by any layer: {unused:,}"] if unused else []),
+        f"Multiply-accumulates (MACs) per image: {summary.total_macs:,}",
+        line,
+        f"Input size (MB): {sizes['input']:.2f}",
+        f"Forward/backward pass size (MB): {sizes['forward_backward']:.2f}",
+        f"Params size (MB): {sizes['parameters']:.2f}",
+        f"Estimated Total Size (MB): {sizes['total']:.2f}",
+    ]
+
+
+def _inputs(summary: Summary) -> str:
+    return " and ".join(str(list(shape)) for shape in summary.input_shapes)
+
+
+def output_shape(layer: Layer) -> str:
+    """[-1, 8, 26, 26] as in the documents; a list of them where there are several."""
+    shapes = [str([-1, *shape]) for shape in layer.output_shapes]
+    return shapes[0] if len(shapes) == 1 else f"[{', '.join(shapes)}]"
+
+
+def pixels(value: PerAxis) -> str:
+    """28, 28x14 where the axes differ, - where it has no meaning."""
+    if value is None:
+        return "-"
+    return "x".join(f"{number:g}" for number in (value if isinstance(value, list) else [value]))
+
+
+def short(number: int) -> str:
+    """1557504 -> 1.56 M; three digits are kept."""
+    for size, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            value = number / size
+            return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {letter}"
+    return str(number)
+
+
+def kibibytes(size: int) -> str:
+    """Bytes in units of 1,024, two decimals below 1."""
+    return f"{size / 1024:,.{1 if size >= 1024 else 2}f}"
+
+
+def bar(share: float, length: int) -> str:
+    """A bar in eighths of a character; whatever is not zero is seen."""
+    eighths = max(round(share * length * 8), 1) if share > 0 else 0
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def html(summary: Summary) -> str:
+    """A table that needs nothing else, in the notebook's own colours, light or dark."""
+    cell = 'style="text-align:right;padding:1px 8px;white-space:nowrap;background:transparent;color:inherit"'
+    head = "".join(f"<th {cell}>{escape(text)}</th>" for text in HEADERS.values())
+    body = []
+    for layer in summary.layers:
+        cells = _cells(layer, summary.total_parameters, _LAYOUTS[0])[:-1]
+        share = 100 * layer.parameters / summary.total_parameters if summary.total_parameters else 0.0
+        drawn = "shared" if layer.shared else (
+            f'<div title="{share:.1f} %" style="height:.7em;width:{share:.1f}%;min-width:{1 if share else 0}px;'
+            'background:currentColor;opacity:.6"></div>'
+        )
+        faint = ' style="opacity:.6"' if layer.index is None else ""
+        body.append(
+            f'<tr{faint} title="{escape(layer.name)}">' + "".join(f"<td {cell}>{escape(text)}</td>" for text in cells)
+            + f'<td style="min-width:8em;padding:1px 8px;background:transparent;color:inherit">{drawn}</td></tr>'
+        )
+    totals = "<br>".join(escape(text) for text in _totals(summary, "") if text)
+    return (
+        f'<div style="font-family:monospace;font-size:90%;color:inherit;overflow-x:auto"><b>{escape(summary.model)}</b>'
+        f" on {escape(_inputs(summary))}"
+        f'<table style="border-collapse:collapse;color:inherit"><thead><tr style="border-bottom:1px solid">{head}</tr>'
+        f'</thead><tbody>{"".join(body)}</tbody></table><p style="color:inherit">{totals}</p></div>'
+    )
+
+
+def checks_renderable(checks: Sequence[Check]) -> RenderableType:
+    """What verify found, row by row, and a last line that counts."""
+    shown = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    shown.add_column("Layer", no_wrap=True)
+    for header in ("Field", "By rule", "By gradient"):
+        shown.add_column(header, justify="right", no_wrap=True)
+    shown.add_column("Verdict")
+    for check in checks:
+        shown.add_row(
+            check.layer.label,
+            pixels(check.layer.receptive_field),
+            *(_box_text(which, spans=check.equal is False) for which in (check.rule, check.gradient)),
+            check.verdict + ("" if check.whole or check.equal is None else " inside the image"),
+            style="bold red" if check.equal is False else "dim" if check.equal is None else "",
+        )
+    return Group(shown, Text(counted(checks)))
+
+
+def counted(checks: Sequence[Check]) -> str:
+    """Rule and gradient: 36 equal, 0 different, 0 not applicable."""
+    verdicts = [check.verdict for check in checks]
+    return "Rule and gradient: " + ", ".join(
+        f"{verdicts.count(verdict)} {verdict}" for verdict in ("equal", "different", "not applicable")
+    )
+
+
+def checks_text(checks: Sequence[Check], width: int = 80) -> str:
+    """The same as plain text."""
+    return as_text(checks_renderable(checks), width)
+
+
+def _box_text(found: Box | None, *, spans: bool) -> str:
+    if found is None:
+        return "-"
+    if spans:
+        return " ".join("none" if span is None else f"{span[0]}..{span[1]}" for span in found)
+    sizes = [_length(span) for span in found]
+    return str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))
+
+
+def _length(span: Span) -> int:
+    return 0 if span is None else span[1] - span[0]

@@ -1,0 +1,192 @@
+"""A data set ready to use: training, validation and test images as tensors, and what is known of them.
+
+Bytes come from sources.py and folders.py; here they become tensors of one shape, split by a seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from featherweight.data.decode import decode_split
+from featherweight.data.folders import list_folder, load_pictures
+from featherweight.data.pictures import MODES, resize_grey
+from featherweight.data.sources import (
+    FOLDER_PREFIX,
+    SOURCES,
+    Place,
+    Source,
+    default_cache,
+    fetch,
+    find_source,
+    read_bytes,
+)
+from featherweight.data.splits import stratified_split, validation_split
+from featherweight.errors import DataError
+
+Split = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (N, C, H, W), labels (N,)
+DIGITS_TEST, DIGITS_SEED = 360, 0  # the bundled digits come without a split
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """One split: images uint8 (N, C, H, W) with values 0..255, labels int64 (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The splits of a data set, and what a model has to know of it.
+
+    mean and std are of training pixels in [0, 1], one for each channel; std is 1 for a channel with one
+    value throughout. validation is a part of what was published for training. source says in words where
+    the bytes came from.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train: ImageDataset
+    validation: ImageDataset | None
+    test: ImageDataset
+    source: str
+
+
+def load_dataset(
+    name: str,
+    *,
+    validation: int = 0,
+    split_seed: int = 0,
+    channels: int = 1,
+    size: int = 28,
+    data_dir: Path | str | None = None,
+    cache_dir: Path | None = None,
+    sources: Mapping[str, Source] = SOURCES,
+) -> Dataset:
+    """Load a data set by name, or pictures by "folder:DIR"; fetch it where it is not at hand.
+
+    validation images are drawn from the training set with split_seed. channels is 1 or 3 (grey is
+    repeated), size the side in pixels. Mean and std are of the whole training set, before validation is
+    taken out. Raises UnknownName for a name that is not there, DataError for anything that is missing,
+    damaged or out of range.
+    """
+    _check(channels, size)
+    source = None if name.startswith(FOLDER_PREFIX) else find_source(name, sources)
+    if source is None:
+        classes, train, test, phrase = _from_folder(name, channels, size, default_cache(cache_dir))
+    else:
+        place = fetch(name, data_dir, cache_dir=cache_dir, sources=sources)
+        splits = _from_idx(place, source, size) if place.files else _bundled_digits(size)
+        train, test = (_with_channels(split, channels) for split in splits)
+        classes, phrase = source.classes, place.phrase
+    kept, held_out = validation_split(len(train[1]), validation, split_seed)
+    mean, std = _mean_and_std(name, train[0], source)
+    return Dataset(
+        name=name,
+        classes=classes,
+        mean=mean,
+        std=std,
+        train=_tensors(train) if validation == 0 else _tensors(train, kept),
+        validation=None if validation == 0 else _tensors(train, held_out),
+        test=_tensors(test),
+        source=phrase,
+    )
+
+
+def pixel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(N, C, H, W) -> mean and standard deviation of each channel in [0, 1], exact."""
+    levels = np.arange(256) / 255
+    means, deviations = [], []
+    for channel in range(images.shape[1]):
+        # counts of the 256 values, slice by slice: np.bincount makes 8 bytes of each pixel
+        slices = range(0, len(images), 4096)
+        counts = sum(np.bincount(images[i : i + 4096, channel].ravel(), minlength=256) for i in slices)
+        share = counts / np.sum(counts)
+        mean = float(share @ levels)
+        means.append(mean)
+        deviations.append(float(np.sqrt(share @ (levels - mean) ** 2)))
+    return tuple(means), tuple(deviations)
+
+
+def _check(channels: int, size: int) -> None:
+    if channels not in MODES:
+        raise DataError(f"channels: {channels} is not 1 (grey) or 3 (red, green, blue).")
+    if size < 1:
+        raise DataError(f"size: {size} is not a side of at least 1 pixel.")
+
+
+def _from_idx(place: Place, source: Source, size: int) -> tuple[Split, Split]:
+    splits = []
+    for images, labels, count in ((0, 1, source.train_count), (2, 3, source.test_count)):
+        files = (place.files[images], place.files[labels])
+        pixels, numbers = decode_split(
+            read_bytes(files[0]),
+            read_bytes(files[1]),
+            files=files,
+            name=source.name,
+            classes=len(source.classes),
+            count=count,
+        )
+        splits.append((resize_grey(pixels, size)[:, None], numbers))
+    return splits[0], splits[1]
+
+
+def _bundled_digits(size: int) -> tuple[Split, Split]:
+    """scikit-learn's 1,797 digits: 8x8 with 17 levels 0..16 -> the full range of a byte, resized."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    levels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    images = resize_grey(levels, size)[:, None]
+    labels = digits.target.astype(np.int64)
+    train, test = stratified_split(labels, DIGITS_TEST, DIGITS_SEED)
+    return (images[train], labels[train]), (images[test], labels[test])
+
+
+def _from_folder(
+    name: str, channels: int, size: int, cache: Path
+) -> tuple[tuple[str, ...], Split, Split, str]:
+    given = name.removeprefix(FOLDER_PREFIX)
+    if not given:
+        raise DataError(f"{name!r} names no folder. Give folder:DIR, with a folder in DIR for each class.")
+    root = Path(given).expanduser()
+    try:
+        classes, *both = list_folder(root)
+        train, test = ((load_pictures(each.files, root, channels, size, cache), each.labels) for each in both)
+    except OSError as fault:  # no right to list it, or a file that went away meanwhile
+        raise DataError(f"{fault.filename} cannot be read: {fault.strerror}. Check its rights.") from fault
+    return classes, train, test, f"the folder {root}"
+
+
+def _with_channels(split: Split, channels: int) -> Split:
+    images, labels = split
+    return (images if channels == 1 else np.repeat(images, channels, axis=1)), labels
+
+
+def _mean_and_std(
+    name: str, images: NDArray[np.uint8], source: Source | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    channels = images.shape[1]
+    if source is not None and source.mean is not None and source.std is not None:
+        return (source.mean,) * channels, (source.std,) * channels
+    mean, std = pixel_statistics(images)
+    if max(std) == 0:
+        raise DataError(f"{name!r} has one value in all training pixels. Give other pictures.")
+    return mean, tuple(deviation or 1.0 for deviation in std)  # an even channel becomes 0, not 0 / 0
+
+
+def _tensors(split: Split, indices: NDArray[np.int64] | None = None) -> ImageDataset:
+    images, labels = split if indices is None else (split[0][indices], split[1][indices])
+    return ImageDataset(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels))

@@ -1,0 +1,164 @@
+"""Pictures in folders, one folder a class -> uint8 arrays, decoded once and memory-mapped from then on.
+
+DIR/train/<class>/* and DIR/test/<class>/*, or DIR/<class>/* of which a fifth of each class becomes test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.data.pictures import SUFFIXES, decode_pictures
+from featherweight.data.splits import stratified_split
+from featherweight.errors import DataError
+
+TEST_SHARE = 0.2
+SPLIT_SEED = 0  # of the test set, which has to stay the same whatever a recipe's seeds are
+CACHE_VERSION = 1  # raise it when pixels would come out differently
+LITTER = ("thumbs.db", "desktop.ini")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one split and their labels, (N,) int64."""
+
+    files: tuple[Path, ...]
+    labels: NDArray[np.int64]
+
+
+def list_folder(folder: Path) -> tuple[tuple[str, ...], Listing, Listing]:
+    """(class names in order, training, test); reads names only. DataError for a layout that does not fit."""
+    if not folder.is_dir():
+        raise DataError(
+            f"folder {str(folder)!r} does not exist. Give folder:DIR, with a folder in DIR for each class."
+        )
+    inside = {path.name for path in _folders(folder)}
+    if {"train", "test"} <= inside:
+        return _two_splits(folder / "train", folder / "test")
+    if "train" in inside and _folders(folder / "train"):
+        raise DataError(
+            f"{folder} has train/ but no test/. Add {folder / 'test'}/<class>/, or take train/ away."
+        )
+    classes = _classes(folder)
+    everything = _listing(folder, classes)
+    few = [name for label, name in enumerate(classes) if (everything.labels == label).sum() < 2]
+    if few:
+        raise DataError(
+            f"{folder / few[0]} has one picture, and one is needed for training and one for test. "
+            "Add pictures, or use train/ and test/ folders."
+        )
+    wanted = round(TEST_SHARE * len(everything.files))
+    train, test = stratified_split(everything.labels, wanted, SPLIT_SEED)
+    return classes, _pick(everything, train), _pick(everything, test)
+
+
+def load_pictures(
+    files: Sequence[Path], root: Path, channels: int, size: int, cache_dir: Path
+) -> NDArray[np.uint8]:
+    """(N, channels, size, size), memory-mapped from the cache, where it is written if it is not there.
+
+    The key holds names, sizes and times of change, so a changed picture is decoded again. The mapping is
+    copy-on-write: a write to the array never reaches the file. Where it cannot be written, no cache is used.
+    """
+    shape = (len(files), channels, size, size)
+    cache = cache_dir / "folders" / f"{_key(files, root, shape)}.npy"
+    cached = _mapped(cache, shape)
+    if cached is not None:
+        return cached
+    pixels = decode_pictures(files, channels, size)
+    try:
+        _write(cache, pixels)
+    except OSError:  # a full or read-only disk costs time at the next start, not this run
+        return pixels
+    mapped = _mapped(cache, shape)
+    return pixels if mapped is None else mapped
+
+
+def _two_splits(train: Path, test: Path) -> tuple[tuple[str, ...], Listing, Listing]:
+    classes = _classes(train)
+    in_test = {path.name for path in _folders(test)}
+    unknown, missing = sorted(in_test - set(classes)), sorted(set(classes) - in_test)
+    if unknown:
+        raise DataError(f"{test / unknown[0]} is no class of {train}. Allowed: {', '.join(classes)}.")
+    if missing:
+        raise DataError(f"{test} lacks the class {missing[0]!r} of {train}. Add {test / missing[0]}/.")
+    return classes, _listing(train, classes), _listing(test, classes)
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    classes = tuple(path.name for path in _folders(folder))
+    if not classes:
+        raise DataError(f"{folder} has no class folders. Put pictures into {folder}/<class>/.")
+    if len(classes) < 2:
+        raise DataError(f"{folder} has one class folder, {classes[0]!r}; a classifier needs at least 2.")
+    return classes
+
+
+def _listing(folder: Path, classes: Sequence[str]) -> Listing:
+    each = [_pictures(folder / name) for name in classes]
+    labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(files) for files in each])
+    return Listing(tuple(file for files in each for file in files), labels)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The pictures of one class by name; any other file that is not hidden is a fault."""
+    files = [path for path in sorted(folder.iterdir()) if not _is_litter(path)]
+    for path in files:
+        if path.is_dir():
+            raise DataError(f"{path} is a folder where pictures are expected. Is {folder.name!r} a class?")
+        if path.suffix.lower() not in SUFFIXES:
+            raise DataError(f"{path} is no picture. Allowed: {', '.join(SUFFIXES)}. Move it away.")
+    if not files:
+        raise DataError(f"{folder} is an empty class. Add pictures, or remove the folder.")
+    return files
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_litter(path))
+
+
+def _is_litter(path: Path) -> bool:
+    return path.name.startswith((".", "__MACOSX")) or path.name.lower() in LITTER
+
+
+def _pick(listing: Listing, indices: NDArray[np.int64]) -> Listing:
+    return Listing(tuple(listing.files[index] for index in indices), listing.labels[indices])
+
+
+def _key(files: Sequence[Path], root: Path, shape: tuple[int, ...]) -> str:
+    digest = hashlib.sha256(os.fsencode(f"{CACHE_VERSION} {root.resolve()} {shape}"))
+    for file in files:
+        status = file.stat()
+        digest.update(os.fsencode(f"\0{file.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}"))
+    return digest.hexdigest()[:32]
+
+
+def _mapped(cache: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """The cached array, or None for a file that is missing, cut off or of another shape."""
+    try:
+        pixels = np.load(cache, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    fits = isinstance(pixels, np.memmap) and pixels.shape == shape and pixels.dtype == np.uint8
+    whole = fits and cache.stat().st_size == pixels.offset + pixels.nbytes
+    return pixels if whole else None
+
+
+def _write(cache: Path, pixels: NDArray[np.uint8]) -> None:
+    """Under a temporary name, then moved: a reader sees the whole file or none."""
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=cache.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, pixels, allow_pickle=False)
+        Path(temporary).replace(cache)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

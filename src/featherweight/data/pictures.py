@@ -1,0 +1,90 @@
+"""Picture files and grey arrays -> uint8 pixels of one shape."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from featherweight.errors import DataError
+
+Bytes = NDArray[np.uint8]
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+MODES = {1: "L", 3: "RGB"}
+
+
+def decode_pictures(files: Sequence[Path], channels: int, size: int) -> Bytes:
+    """Picture files -> (N, channels, size, size). DataError names the first file that is no picture."""
+    pixels = np.empty((len(files), channels, size, size), np.uint8)
+    with _strict_pillow():
+        for row, file in zip(pixels, files, strict=True):
+            row[:] = decode_picture(file, channels, size)
+    return pixels
+
+
+def decode_picture(file: Path, channels: int, size: int) -> Bytes:
+    """One picture file -> (channels, size, size).
+
+    Turned as its EXIF data say; transparency lies on black; 16 bits are cut to 8; of an animation the
+    first frame. Resized to the square (bicubic, antialiased): a picture that is not square is stretched.
+    """
+    try:
+        with Image.open(file) as opened:
+            picture = _flat(ImageOps.exif_transpose(opened), MODES[channels])
+            return _channels_first(resize(picture, size))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as fault:
+        raise DataError(
+            f"{file} has more than {Image.MAX_IMAGE_PIXELS:,} pixels. Shrink or remove it."
+        ) from fault
+    except Exception as fault:  # Pillow's readers raise struct.error, SyntaxError and more
+        raise DataError(f"{file} cannot be read as a picture: {_line(fault)}. Mend or remove it.") from fault
+
+
+def resize_grey(images: Bytes, size: int) -> Bytes:
+    """(N, H, W) -> (N, size, size), bicubic, antialiased; the very array where it has that size."""
+    if images.shape[1:] == (size, size):
+        return images
+    return np.stack([np.asarray(resize(Image.fromarray(image), size)) for image in images])
+
+
+def resize(picture: Image.Image, size: int) -> Image.Image:
+    """Any picture -> size x size. Pillow's bicubic is antialiased where it shrinks."""
+    return picture if picture.size == (size, size) else picture.resize((size, size), Image.Resampling.BICUBIC)
+
+
+def _flat(picture: Image.Image, mode: str) -> Image.Image:
+    """Grey or RGB, without transparency."""
+    if picture.mode.startswith("I"):  # 16 bits: Pillow itself would clip at 255
+        picture = Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8))
+    if picture.mode == "F":
+        raise ValueError("it holds floating-point pixels")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture)
+    return picture.convert(mode)
+
+
+def _channels_first(picture: Image.Image) -> Bytes:
+    pixels = np.asarray(picture)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _line(fault: Exception) -> str:
+    """UnidentifiedImageError repeats the path; the rest of Pillow's faults are short."""
+    if isinstance(fault, UnidentifiedImageError):
+        return "its content is of no known format"
+    return (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")
+
+
+@contextmanager
+def _strict_pillow() -> Iterator[None]:
+    """A decompression bomb is a fault; Pillow's other warnings (odd EXIF data) are passed over."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield

@@ -1,0 +1,326 @@
+"""The story of one training: recipe -> data -> network -> loop -> run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from featherweight.augment import Augmentation
+from featherweight.data import Dataset, ImageDataset, load_dataset
+from featherweight.environment import describe_environment
+from featherweight.errors import ModelError, RunError, TrainingInterrupted
+from featherweight.evaluation import Score
+from featherweight.models import build_model, input_shapes
+from featherweight.recipe import Recipe
+from featherweight.runs import Run, create_run
+from featherweight.tasks import Task, as_heads, build_task
+from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
+from featherweight.training.interruption import stop_signals
+from featherweight.training.loop import Images, Plan, Record, measure
+from featherweight.training.loop import train as train_epochs
+from featherweight.training.optimization import build_average, build_optimizer, build_schedule
+from featherweight.training.state import TrainingState
+from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
+
+CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch may cost
+
+
+class Watcher(Protocol):
+    """Who looks on while a training runs; the command line draws its progress bar here."""
+
+    def on_start(self, training: Training) -> None:
+        """Everything is built; nothing is trained yet."""
+
+    def on_step(self, state: TrainingState, steps: int) -> None:
+        """One optimisation step is done, of so many in the epoch."""
+
+    def on_epoch(self, record: Record) -> None:
+        """One epoch is done and written down."""
+
+
+class Silent:
+    """The watcher that says nothing."""
+
+    def on_start(self, training: Training) -> None: ...
+
+    def on_step(self, state: TrainingState, steps: int) -> None: ...
+
+    def on_epoch(self, record: Record) -> None: ...
+
+
+@dataclass
+class Training:
+    """All that one training consists of, built from a recipe and not yet run."""
+
+    recipe: Recipe
+    task: Task
+    dataset: Dataset
+    device: torch.device
+    precision: str
+    plan: Plan
+    state: TrainingState
+
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters, each counted once."""
+        return sum(p.numel() for p in self.state.model.parameters() if p.requires_grad)
+
+    def environment(self) -> dict[str, Any]:
+        """What environment.json holds."""
+        return describe_environment(self.device, self.precision, self.plan.seed, self.dataset.source)
+
+    def images(self, split: ImageDataset) -> Images:
+        """A split on the training's device."""
+        mean, std = (torch.tensor(values, device=self.device) for values in (self.dataset.mean, self.dataset.std))
+        return Images(split.images.to(self.device), split.labels.to(self.device), mean, std)
+
+    @property
+    def curve(self) -> tuple[str, Images] | None:
+        """What is measured after each epoch: nothing, the validation split, or test where the recipe asks for it."""
+        name = self.recipe.curve
+        split = {"none": None, "validation": self.dataset.validation, "test": self.dataset.test}[name]
+        return (name, self.images(split)) if split is not None else None
+
+
+def train(
+    recipe: Recipe | str | Path,
+    out: str | Path | None = None,
+    *,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    force: bool = False,
+    watcher: Watcher | None = None,
+) -> Run:
+    """Train a recipe to its end and leave a run folder; out defaults to runs/NAME-seedN.
+
+    resume goes on where an interrupted run stopped, to the same final weights, bit for bit on one CPU.
+    A finished run is returned as it is. Raises RunError for a folder that exists (unless force), the
+    faults of recipe, data and model, TrainingDiverged, and TrainingInterrupted after Ctrl-C or SIGTERM.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    watcher = watcher or Silent()
+    out = Path(out) if out is not None else default_out(recipe)
+    if resume:
+        run = reopen(out, recipe)
+        if run.finished:
+            return run
+    with torch.random.fork_rng(devices=_cuda_devices()):
+        training = build_training(recipe, data_dir=data_dir, device=device)
+        if resume:
+            run.sweep()
+            load_checkpoint(run, training.state)
+        else:
+            run = create_run(out, recipe, force=force)
+        run.save_json("environment.json", training.environment())
+        watcher.on_start(training)
+        run_epochs(run, training, watcher)
+        return finish(run, training)
+
+
+def default_out(recipe: Recipe) -> Path:
+    """Where a run goes when nobody says."""
+    return Path("runs") / f"{recipe.name}-seed{recipe.training.seed}"
+
+
+def build_training(recipe: Recipe, *, data_dir: str | Path | None, device: str) -> Training:
+    """Everything that a recipe describes, with weights drawn from its seed."""
+    keep_freed_memory()
+    torch_device = pick_device(device)
+    precision = pick_precision(recipe.training.precision, torch_device)
+    task = build_task(recipe.task)
+    dataset = load_dataset(
+        recipe.data.dataset, validation=recipe.data.validation, split_seed=recipe.training.seed,
+        channels=recipe.data.channels, size=recipe.data.size, data_dir=data_dir,
+    )
+    torch.manual_seed(recipe.training.seed)
+    model = build_network(recipe, dataset.classes, torch_device)
+    check_fit(model, task, dataset)
+    plan = Plan(
+        epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
+        precision=precision, gradient_clip=recipe.training.gradient_clip,
+        augmentation=Augmentation(**recipe.augmentation.model_dump()),
+    )
+    optimizer = build_optimizer(model.parameters(), **recipe.optimizer.model_dump())
+    total_steps = plan.epochs * plan.steps(len(dataset.train))
+    schedule = build_schedule(optimizer, total_steps=total_steps, **recipe.schedule.model_dump())
+    average = build_average(model, recipe.training.ema) if recipe.training.ema else None
+    generator = torch.Generator(torch_device).manual_seed(recipe.training.seed)
+    state = TrainingState(model, optimizer, schedule, average, generator)
+    return Training(recipe, task, dataset, torch_device, precision, plan, state)
+
+
+def build_network(recipe: Recipe, classes: tuple[str, ...], device: torch.device) -> nn.Module:
+    """The recipe's network for these classes, channels last on the device."""
+    suggested = {"in_channels": recipe.data.channels, "classes": len(classes)}
+    model = build_model(recipe.model.name, recipe.model.arguments, suggested=suggested)
+    return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+@torch.no_grad()
+def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> None:
+    """ModelError where the network does not run on the data or its heads are not the task's."""
+    question = task.ask(dataset.train.labels[:2], torch.Generator())
+    was_training = model.training
+    model.eval()
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    images = dataset.train.images[:2].float()
+    shape = tuple(images.shape[1:])
+    try:
+        outputs = as_heads(model(images.to(device), *(value.to(device) for value in question.inputs)))
+    except (RuntimeError, TypeError, ValueError) as fault:
+        reason = str(fault).splitlines()[0]
+        raise ModelError(
+            f"the network does not run on {shape} images of {dataset.name} for task {task.name!r} "
+            f"(its own inputs: {input_shapes(model)}): {reason}"
+        ) from fault
+    finally:
+        model.train(was_training)
+    if len(outputs) != len(task.heads):
+        raise ModelError(f"the network has {len(outputs)} outputs, but task {task.name!r} has the heads {task.heads}.")
+    for head, output, target in zip(task.heads, outputs, question.targets, strict=True):
+        needed = max(len(dataset.classes), int(target.max()) + 1)
+        if output.dim() != 2 or output.shape[1] < needed:
+            raise ModelError(f"head {head!r} gives {tuple(output.shape[1:])} an image; {dataset.name} needs ({needed},).")
+
+
+def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
+    """The loop, with a line of history and a checkpoint after each epoch, and a checkpoint when interrupted."""
+    state, saved_at = training.state, time.monotonic()
+    history = run.history[: state.position.epoch]   # a kill may have come between a line and its checkpoint
+
+    def on_step(state: TrainingState, steps: int) -> None:
+        nonlocal saved_at
+        watcher.on_step(state, steps)
+        if time.monotonic() - saved_at > CHECKPOINT_SECONDS and state.position.step < steps:
+            save_checkpoint(run, state)
+            saved_at = time.monotonic()
+
+    with stop_signals() as caught:
+        records = train_epochs(
+            state, training.images(training.dataset.train), training.task, training.plan,
+            curve=training.curve, on_step=on_step, should_stop=lambda: bool(caught),
+        )
+        for record in records:
+            history.append(as_line(record))
+            run.save_history(history)
+            save_checkpoint(run, state)
+            saved_at = time.monotonic()
+            watcher.on_epoch(record)
+        if state.position.epoch < training.plan.epochs:
+            save_checkpoint(run, state)
+            raise TrainingInterrupted(caught[0], how_to_resume(run, state, training.plan.epochs))
+
+
+def finish(run: Run, training: Training) -> Run:
+    """Look at the test data, once; write the network and the result."""
+    state, dataset = training.state, training.dataset
+    test = measure(state.trained, training.images(dataset.test), training.task, training.precision)
+    tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.trained.state_dict().items()}
+    run.save_tensors("model.safetensors", tensors, {"model": training.recipe.model.name})
+    last = run.history[-1]
+    run.save_json("result.json", {
+        "recipe": training.recipe.name,
+        "model": training.recipe.model.name,
+        "parameters": training.parameters,
+        "dataset": dataset.name,
+        "train_images": len(dataset.train),
+        "epochs": state.position.epoch,
+        "seed": training.plan.seed,
+        "seconds": round(state.position.seconds, 3),
+        "device": str(training.device),
+        "precision": training.precision,
+        "train": {"accuracy": last["train_accuracy"], "loss": last["train_loss"]},
+        "test": {head: score.to_dict() for head, score in test.items()},
+        "curve": training.recipe.curve,
+        "goal": judge(training.recipe, training.parameters, test, training.task.heads),
+        "classes": list(dataset.classes),
+        "mean": list(dataset.mean),
+        "std": list(dataset.std),
+    })
+    return run
+
+
+def judge(recipe: Recipe, parameters: int, test: Mapping[str, Score], heads: tuple[str, ...]) -> dict[str, Any]:
+    """The goal beside what came of it. met is None where the recipe promises nothing."""
+    goal, epochs = recipe.goal, recipe.training.epochs
+    worst = min(test[head].accuracy for head in heads)
+    checks = {
+        "accuracy": goal.accuracy is None or worst >= goal.accuracy,
+        "max_parameters": goal.max_parameters is None or parameters <= goal.max_parameters,
+        "max_epochs": goal.max_epochs is None or epochs <= goal.max_epochs,
+    }
+    promised = {key: value for key in checks if (value := getattr(goal, key)) is not None}
+    missed = [key for key, held in checks.items() if not held]
+    return {**promised, "met": not missed if promised else None, "missed": missed}
+
+
+def evaluate(
+    run: Run | str | Path, *, data: str | None = None, data_dir: str | Path | None = None, device: str = "auto"
+) -> dict[str, Score]:
+    """Measure a finished run's network again on the test images of its data set, or of another."""
+    run = run if isinstance(run, Run) else Run.open(run)
+    recipe, torch_device = run.recipe, pick_device(device)
+    dataset = load_dataset(
+        data or recipe.data.dataset, channels=recipe.data.channels, size=recipe.data.size, data_dir=data_dir
+    )
+    if len(dataset.classes) != len(run.result["classes"]):
+        raise RunError(
+            f"run {str(run.path)!r} knows {len(run.result['classes'])} classes, "
+            f"{dataset.name} has {len(dataset.classes)}. Give another --data."
+        )
+    mean, std = (torch.tensor(run.result[key], device=torch_device) for key in ("mean", "std"))
+    images = Images(dataset.test.images.to(torch_device), dataset.test.labels.to(torch_device), mean, std)
+    return measure(load_network(run, torch_device), images, build_task(recipe.task), run.result["precision"])
+
+
+def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
+    """A finished run's network with its weights, in evaluation mode."""
+    model = build_network(run.recipe, tuple(run.result["classes"]), device or torch.device("cpu"))
+    try:
+        model.load_state_dict(run.weights())
+    except RuntimeError as fault:
+        raise RunError(f"the weights of {str(run.path)!r} do not fit {run.recipe.model.name!r}: {fault}") from fault
+    return model.eval()
+
+
+def reopen(out: Path, recipe: Recipe) -> Run:
+    """The run to resume; RunError where there is none or where its recipe is another one."""
+    run = Run.open(out)
+    before, now = run.recipe.model_dump(), recipe.model_dump()
+    changed = [
+        f"{section}.{key}" for section, values in now.items() if isinstance(values, dict) and section != "goal"
+        for key, value in values.items() if before[section].get(key) != value
+    ] + [key for key in ("name", "task") if before[key] != now[key]]
+    if changed:
+        raise RunError(
+            f"run {str(out)!r} was started with another {', '.join(changed)}. "
+            f"Resume it with its own recipe: {run.path / 'recipe.toml'}"
+        )
+    return run
+
+
+def how_to_resume(run: Run, state: TrainingState, epochs: int) -> str:
+    position = state.position
+    return (
+        f"interrupted in epoch {position.epoch + 1} of {epochs}, after {position.step} of its steps; the checkpoint "
+        f"is written. Go on with: featherweight train {run.path / 'recipe.toml'} --out {run.path} --resume"
+    )
+
+
+def as_line(record: Record) -> dict[str, Any]:
+    """A record as history.jsonl holds it."""
+    line = asdict(record)
+    if record.curve:
+        line["curve"] = {head: score.to_dict() for head, score in record.curve.items()}
+    return line
+
+
+def _cuda_devices() -> list[int]:
+    return list(range(torch.cuda.device_count()))

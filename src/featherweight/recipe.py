@@ -1,0 +1,253 @@
+"""A recipe: one experiment as data, in TOML, checked before anything is loaded.
+
+Every section is a small pydantic model with all its defaults here, so this page is also the
+reference of what a recipe may say. Configuration ends in experiment.py: everything below it
+takes plain values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from featherweight.errors import RecipeError, UnknownName
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Unknown keys are faults, values do not change after reading, infinity is no number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+
+class Goal(Section):
+    """What the recipe promises (checked), and in words why and what came of it."""
+
+    target: str = ""                                        # what the experiment is for
+    results: str = ""                                       # what a full run of it gave
+    analysis: str = ""                                      # what that means
+    max_parameters: int | None = Field(None, gt=0)          # at most
+    max_epochs: int | None = Field(None, gt=0)              # at most
+    accuracy: Fraction | None = None                        # at least, on test, after the last epoch, on every head
+
+
+class Data(Section):
+    """Which images; validation images are taken out of the training set with training.seed."""
+
+    dataset: str = "mnist"
+    validation: int = Field(0, ge=0)                        # images
+    channels: Literal[1, 3] = 1
+    size: int = Field(28, ge=4, le=512)                     # pixels
+
+
+class Model(Section):
+    """A name of the catalogue or path/to/file.py:Class, and what its builder is given."""
+
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Augmentation(Section):
+    """Largest random change of a training image; every image draws its own. 0 is off."""
+
+    rotation: NotNegative = 0.0                             # degrees, to either side
+    shift: Fraction = 0.0                                   # part of the image's size, each way
+    scale: float = Field(0.0, ge=0, lt=1)                   # part of 1, smaller or larger
+    shear: float = Field(0.0, ge=0, lt=90)                  # degrees, to either side
+    crop: int = Field(0, ge=0)                              # pixels kept by the centre crop, resized back
+    crop_probability: Fraction = 0.0                        # of cropping one image
+    erasing: Fraction = 0.0                                 # probability of blanking a rectangle
+
+
+class Optimizer(Section):
+    """torch.optim's SGD, Adam or AdamW."""
+
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: Positive = 0.01
+    momentum: float = Field(0.9, ge=0, lt=1)                # sgd only
+    nesterov: bool = False                                  # sgd only
+    weight_decay: NotNegative = 0.0
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)         # adam and adamw only
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs a momentum greater than 0")
+        return self
+
+
+class Schedule(Section):
+    """How the learning rate moves: constant, step and plateau by epoch, one-cycle and cosine by step."""
+
+    name: Literal["constant", "step", "plateau", "one-cycle", "cosine"] = "constant"
+    step_size: int = Field(10, gt=0)                        # step: epochs between two drops
+    gamma: float = Field(0.1, gt=0, le=1)                   # step and plateau: factor of a drop
+    patience: int = Field(10, ge=0)                         # plateau: epochs without a better validation loss
+    threshold: NotNegative = 1e-4                           # plateau: what counts as better, absolute
+    warmup: Fraction = 0.3                                  # one-cycle: part of all steps until the top
+    start_factor: float = Field(0.04, gt=0, le=1)           # one-cycle: first lr / top
+    end_factor: float = Field(1e-4, ge=0, le=1)             # one-cycle and cosine: last lr / top
+
+
+class Training(Section):
+    """The loop's own numbers."""
+
+    epochs: int = Field(1, gt=0)
+    batch_size: int = Field(128, gt=1)
+    seed: int = Field(1, ge=0, lt=2**63)
+    precision: Literal["auto", "float32", "bf16"] = "auto"  # auto: bf16 where the machine computes it natively
+    ema: float = Field(0.0, ge=0, lt=1)                     # decay a step of the averaged weights; 0 is off
+    gradient_clip: NotNegative = 0.0                        # largest norm of all gradients; 0 is off
+
+
+class Evaluation(Section):
+    """What the per-epoch curve is measured on; test data is otherwise looked at once, at the end."""
+
+    curve: Literal["auto", "none", "validation", "test"] = "auto"  # auto: validation where there is one
+
+
+class Recipe(Section):
+    """One experiment. Recipe.load reads, .to_toml writes with every default filled in."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    task: Literal["classification", "digit-sum"] = "classification"
+    goal: Goal = Goal()
+    data: Data = Data()
+    model: Model
+    augmentation: Augmentation = Augmentation()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _validation_where_it_is_needed(self) -> Self:
+        if self.data.validation == 0 and self.schedule.name == "plateau":
+            raise ValueError("schedule.name: 'plateau' watches a validation split. Set data.validation, e.g. 5000")
+        if self.data.validation == 0 and self.evaluation.curve == "validation":
+            raise ValueError("evaluation.curve: 'validation' needs a validation split. Set data.validation, e.g. 5000")
+        if self.augmentation.crop > self.data.size:
+            raise ValueError(f"augmentation.crop: {self.augmentation.crop} is larger than data.size {self.data.size}")
+        return self
+
+    @property
+    def curve(self) -> Literal["none", "validation", "test"]:
+        """Where the per-epoch curve is measured, with the default resolved."""
+        if self.evaluation.curve == "auto":
+            return "validation" if self.data.validation else "none"
+        return self.evaluation.curve
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, settings: Sequence[str] = ()) -> Recipe:
+        """Read a recipe of the package by name, or any TOML file; settings are "section.key=value".
+
+        Raises UnknownName for a recipe that does not exist, RecipeError with all faults at once.
+        """
+        path = find_recipe(name_or_path)
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+            raise RecipeError(f"{path.name} is not TOML: {fault}. Compare it with: featherweight recipes") from fault
+        except OSError as fault:
+            raise RecipeError(f"{path} cannot be read: {fault.strerror}.") from fault
+        for setting in settings:
+            apply_setting(content, setting)
+        return cls.from_dict(content, origin=path.name)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], origin: str = "recipe") -> Recipe:
+        """Validate plain data; RecipeError lists every fault, each with its key and what is allowed."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as fault:
+            faults = [_in_words(error) for error in fault.errors()]
+            count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+            raise RecipeError("\n  ".join([f"{origin} has {count}:", *faults])) from fault
+
+    def to_toml(self) -> str:
+        """The whole recipe with its defaults written out; what is None is left out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package, sorted."""
+    return sorted(file.name.removesuffix(".toml") for file in _folder().iterdir() if file.name.endswith(".toml"))
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """The file of a recipe: a path that ends in .toml, or a name of the package."""
+    text = str(name_or_path)
+    if text.endswith(".toml"):
+        if not Path(text).is_file():
+            raise RecipeError(f"recipe file {text!r} does not exist. See: featherweight recipes")
+        return Path(text)
+    if text not in recipe_names():
+        raise UnknownName("recipe", text, recipe_names(), "See: featherweight recipes, or give a .toml file.")
+    return Path(str(_folder() / f"{text}.toml"))
+
+
+def apply_setting(content: dict[str, Any], setting: str) -> None:
+    """Write "training.epochs=1" into nested content. The value is TOML, or a bare word taken as text."""
+    key, equals, text = setting.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise RecipeError(f"--set {setting!r} is not section.key=value, such as training.epochs=1.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for part in parts[:-1]:
+        content = content.setdefault(part, {})
+        if not isinstance(content, dict):
+            raise RecipeError(f"--set {setting!r}: {part!r} is not a section.")
+    content[parts[-1]] = value
+
+
+def _folder() -> Any:
+    return resources.files("featherweight") / "recipes"
+
+
+def _in_words(error: Any) -> str:
+    """One pydantic error as "key: what is wrong and what is allowed"."""
+    key = ".".join(str(part) for part in error["loc"])
+    value, context = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{key}: unknown key.{_nearest(str(error['loc'][-1]), _siblings(error['loc']), 'Keys')}"
+        case "literal_error":
+            allowed = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            return f"{key}: {value!r} is not one of {', '.join(allowed)}.{_nearest(str(value), allowed)}"
+        case "missing":
+            return f"{key}: is missing."
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+            return f"{key}: {value!r} is not {error['msg'].removeprefix('Input should be ')}"
+        case "value_error":
+            return f"{key}: {context['error']}" if key else str(context["error"])
+        case _:
+            return f"{key}: {value!r}: {error['msg'].removeprefix('Input ')}"
+
+
+def _siblings(location: Sequence[int | str]) -> Iterable[str]:
+    """The keys that are allowed where an unknown one was found."""
+    section: Any = Recipe
+    for part in location[:-1]:
+        section = section.model_fields[part].annotation
+    return list(section.model_fields)
+
+
+def _nearest(name: str, allowed: Iterable[str], otherwise: str = "") -> str:
+    names = list(allowed)
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f" Did you mean {near[0]!r}?"
+    return f" {otherwise}: {', '.join(names)}." if otherwise else ""

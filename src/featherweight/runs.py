@@ -1,0 +1,182 @@
+"""The run folder: what is in it, how it is written (to a temporary name, then moved) and read. No pickle.
+
+recipe.toml              the complete recipe, defaults written out
+history.jsonl            a line an epoch
+result.json              parameters, accuracy of each head on test, the verdict; written last
+model.safetensors        the trained network
+checkpoint.safetensors   all that a resume needs; checkpoint.json shows its text part
+environment.json         machine, versions, device, precision, where the data came from
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from featherweight.errors import RunError
+from featherweight.recipe import Recipe
+
+FILES = (
+    "recipe.toml", "history.jsonl", "result.json", "model.safetensors",
+    "checkpoint.safetensors", "checkpoint.json", "environment.json", "report.html",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read when asked. RunError for a folder or file that is not there or not readable."""
+
+    path: Path
+
+    def __init__(self, path: str | Path) -> None:
+        object.__setattr__(self, "path", Path(path))
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """An existing run; RunError where the folder is none."""
+        run = cls(path)
+        if not (run.path / "recipe.toml").is_file():
+            what = "is no run folder (it has no recipe.toml)" if run.path.exists() else "does not exist"
+            raise RunError(f"run {str(path)!r} {what}. Make one with: featherweight train RECIPE --out {path}")
+        return run
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        return Recipe.load(self.path / "recipe.toml")
+
+    def sweep(self) -> None:
+        """Remove the temporary files that a killed process left."""
+        for name in _names(self.path):
+            if _belongs(name) and name not in FILES:
+                (self.path / name).unlink()
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end: result.json is the last file to be written."""
+        return (self.path / "result.json").is_file()
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One dictionary an epoch, oldest first; empty before the first."""
+        file = self.path / "history.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """result.json; RunError where the run is not finished."""
+        if not self.finished:
+            raise RunError(
+                f"run {str(self.path)!r} is not finished ({len(self.history)} of {self.recipe.training.epochs} epochs). "
+                f"Continue it with: featherweight train {self.path / 'recipe.toml'} --out {self.path} --resume"
+            )
+        return self._json("result.json")
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        return self._json("environment.json")
+
+    def weights(self) -> dict[str, Tensor]:
+        """The trained network's state, by parameter name."""
+        return self.load_tensors("model.safetensors")[0]
+
+    def load_tensors(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """(tensors, text) of a safetensors file of this run."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path / name, framework="pt") as file:
+                names: list[str] = file.keys()
+                return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+        except (OSError, SafetensorError) as fault:
+            raise RunError(f"{self.path / name} cannot be read: {fault}. Train again into another --out.") from fault
+
+    def save_tensors(self, name: str, tensors: Mapping[str, Tensor], text: Mapping[str, str]) -> None:
+        """Write a safetensors file in one move, so that a reader sees the old one or the new one."""
+        from safetensors.torch import save
+
+        write_atomically(self.path / name, save(dict(tensors), dict(text)))
+
+    def save_json(self, name: str, content: Mapping[str, Any]) -> None:
+        write_atomically(self.path / name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+    def save_history(self, records: Sequence[Mapping[str, Any]]) -> None:
+        lines = [json.dumps(record, allow_nan=False) for record in records]
+        write_atomically(self.path / "history.jsonl", "".join(f"{line}\n" for line in lines).encode())
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            content = json.loads((self.path / name).read_text())
+        except FileNotFoundError as fault:
+            raise RunError(f"run {str(self.path)!r} has no {name}. Train again into another --out.") from fault
+        except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+            raise RunError(f"{self.path / name} is not JSON: {fault}. Train again into another --out.") from fault
+        if not isinstance(content, dict):
+            raise RunError(f"{self.path / name} holds no JSON object. Train again into another --out.")
+        return content
+
+    def _repr_html_(self) -> str:
+        """The result and the history as two small tables."""
+        result = self.result if self.finished else {"recipe": self.recipe.name, "finished": False}
+        shown = {key: value for key, value in result.items() if not isinstance(value, dict | list)}
+        rows = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in shown.items())
+        heads = "".join(
+            f"<tr><th>test {html.escape(head)}</th><td>{score['accuracy']:.2%}</td></tr>"
+            for head, score in result.get("test", {}).items()
+        )
+        return f"<table>{rows}{heads}</table>"
+
+
+def create_run(path: str | Path, recipe: Recipe, *, force: bool = False) -> Run:
+    """A new run folder with its recipe; RunError where the folder exists, unless force replaces a run.
+
+    Only a run's own files are ever removed: a folder that holds anything else stays as it is.
+    """
+    run = Run(path)
+    if run.path.exists() and not run.path.is_dir():
+        raise RunError(f"{str(path)!r} is a file. Give a folder with --out.")
+    strangers = [name for name in _names(run.path) if not _belongs(name)]
+    if strangers:
+        raise RunError(f"folder {str(path)!r} holds {strangers[0]!r}, which is no part of a run. Give another --out.")
+    if _names(run.path):
+        if not force:
+            state = "a finished" if run.finished else "an unfinished"
+            more = "" if run.finished else "--resume continues it, "
+            raise RunError(f"{str(path)!r} holds {state} run: {more}--force replaces it, --out takes another folder.")
+        shutil.rmtree(run.path)
+    run.path.mkdir(parents=True, exist_ok=True)
+    write_atomically(run.path / "recipe.toml", recipe.to_toml().encode())
+    return run
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder)) if folder.exists() else []
+
+
+def _belongs(name: str) -> bool:
+    """Whether a file is a run's own, or what a killed process left of one."""
+    return name in FILES or any(name.startswith(f".{file}.") for file in FILES)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write to a temporary name beside path, then move: path is never half-written."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

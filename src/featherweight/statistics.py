@@ -1,0 +1,62 @@
+"""How sure a number is. Pure functions on plain numbers; numpy only inside the bootstrap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean, sample standard deviation (0 for one value), lowest, highest and count of some values."""
+
+    mean: float
+    spread: float
+    lowest: float
+    highest: float
+    count: int
+
+
+def summarize_values(values: Sequence[float]) -> Summary:
+    """Describe at least one value; ValueError for none."""
+    if not values:
+        raise ValueError("no values to summarize")
+    spread = stdev(values) if len(values) > 1 else 0.0
+    return Summary(fmean(values), spread, min(values), max(values), len(values))
+
+
+def wilson_interval(correct: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """The interval that holds the true accuracy when correct of count independent answers were right.
+
+    z = 1.96 gives 95 %. Fractions in [0, 1]. Source: Wilson (1927), JASA 22, 209-212.
+    """
+    if not 0 <= correct <= count or count == 0:
+        raise ValueError(f"{correct} of {count} is no share")
+    share = correct / count
+    centre = share + z * z / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def bootstrap_interval(
+    values: Sequence[float], *, level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of the mean; the same values and seed give the same interval."""
+    import numpy as np
+
+    sample = np.asarray(values, dtype=np.float64)
+    picks = np.random.default_rng(seed).integers(0, len(sample), size=(draws, len(sample)))
+    tail = (1 - level) / 2
+    low, high = np.quantile(sample[picks].mean(axis=1), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def paired_difference(first: Sequence[float], second: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """Mean of second - first over pairs (the same seeds), with its bootstrap interval."""
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} values do not pair")
+    differences = [b - a for a, b in zip(first, second, strict=True)]
+    return fmean(differences), bootstrap_interval(differences)

@@ -1,0 +1,1 @@
+"""Training: one step, THE loop, and the state between two steps."""

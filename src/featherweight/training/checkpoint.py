@@ -1,0 +1,27 @@
+"""A training state into a run folder and back."""
+
+from __future__ import annotations
+
+import json
+
+from featherweight.errors import RunError
+from featherweight.runs import Run
+from featherweight.training.state import TrainingState
+
+
+def save_checkpoint(run: Run, state: TrainingState) -> None:
+    """All of it in one file, which one move makes whole; the .json beside it is for people to read."""
+    tensors, text = state.save()
+    run.save_tensors("checkpoint.safetensors", tensors, {"state": json.dumps(text)})
+    run.save_json("checkpoint.json", text)
+
+
+def load_checkpoint(run: Run, state: TrainingState) -> None:
+    """Go back to the last checkpoint; a run killed before its first one starts over."""
+    if not (run.path / "checkpoint.safetensors").exists():
+        return
+    tensors, text = run.load_tensors("checkpoint.safetensors")
+    try:
+        state.load(tensors, json.loads(text["state"]))
+    except (KeyError, ValueError, RuntimeError) as fault:
+        raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {fault}") from fault

@@ -1,0 +1,120 @@
+"""Two operations that the CPU build of torch does slowly for networks as narrow as ours.
+
+Inside a `with NarrowKernels():` block they take the place of their torch counterparts, wherever in
+the model those are called from, and leave to torch what they would not speed up. What they gain is
+measured by `python benchmarks/kernels.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+LARGE = 300_000     # elements: below it the dozen small operations here cost more than they save
+LANES = 16          # channels that torch's channels-last batch norm handles at full speed
+
+
+class NarrowKernels(TorchFunctionMode):
+    """The context in which F.dropout and F.batch_norm are the functions of this file."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.dropout:
+            func = dropout
+        elif func is F.batch_norm:
+            func = batch_norm
+        return func(*args, **(kwargs or {}))
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """F.dropout with 16 random bits an element instead of a whole draw from the generator.
+
+    p is rounded to a multiple of 1/65536 and what is kept is scaled by exactly that, so the
+    expectation stays the input's.
+    """
+    dropped = round(p * 65536)
+    channels_last = input.dim() == 4 and input.is_contiguous(memory_format=torch.channels_last)
+    if not training or inplace or not 0 < dropped < 65536 or not (input.is_contiguous() or channels_last):
+        return F.dropout(input, p, training, inplace)
+    words = torch.empty((input.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    bits = words.view(torch.int16)[: input.numel()].as_strided(input.shape, input.stride())
+    keep = (bits >= dropped - 32768).to(input.dtype).mul_(65536 / (65536 - dropped))
+    return input * keep
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """F.batch_norm for large channels-last maps whose channels do not fill the vector lanes.
+
+    (N, C, H, W) -> the same. Several pixels' channels are laid side by side into rows of one
+    vector width or more; statistics are float32.
+    """
+    fits = training and input.dim() == 4 and input.numel() >= LARGE and input.shape[1] % LANES
+    if not fits or weight is None or bias is None or not input.is_contiguous(memory_format=torch.channels_last):
+        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    output, mean, variance = _BatchNorm.apply(input, weight, bias, eps)  # type: ignore[no-untyped-call]
+    if running_mean is not None and running_var is not None:
+        count = input.numel() // input.shape[1]
+        running_mean.lerp_(mean, momentum)
+        running_var.lerp_(variance * (count / (count - 1)), momentum)   # torch keeps the unbiased variance
+    return output  # type: ignore[no-any-return]
+
+
+class _BatchNorm(torch.autograd.Function):
+    """Rows (N H W / k, k C) of k pixels each; sums over rows are folded from k C to C."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
+        n, c, h, w = input.shape
+        count, ctx.k = n * h * w, math.gcd(n * h * w, 32)
+        rows = _rows(input, ctx.k)
+        mean = _sum(rows, c) / count
+        centred = rows - _row(mean, ctx.k, rows)            # two passes: no difference of large numbers
+        variance = _sum(centred * centred, c) / count
+        scale = (variance + eps).rsqrt()
+        output = torch.addcmul(_row(bias, ctx.k, rows), centred, _row(scale * weight, ctx.k, rows))
+        ctx.save_for_backward(centred, scale, weight)
+        ctx.mark_non_differentiable(mean, variance)
+        return output.view(n, h, w, c).permute(0, 3, 1, 2), mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        centred, scale, weight = ctx.saved_tensors
+        n, c, h, w = gradients[0].shape
+        count, rows = n * h * w, _rows(gradients[0], ctx.k)
+        bias_gradient = _sum(rows, c)
+        weight_gradient = _sum(rows * centred, c) * scale
+        # dx = weight scale (dy - mean(dy) - x_hat mean(dy x_hat)), with x_hat = centred scale
+        outer = weight * scale
+        shift = -outer * bias_gradient / count
+        slope = -outer * scale * weight_gradient / count
+        result = torch.addcmul(_row(shift, ctx.k, rows), rows, _row(outer, ctx.k, rows))
+        result.addcmul_(centred, _row(slope, ctx.k, rows))
+        return result.view(n, h, w, c).permute(0, 3, 1, 2), weight_gradient, bias_gradient, None
+
+
+def _rows(images: Tensor, k: int) -> Tensor:
+    """(N, C, H, W) channels-last -> (N H W / k, k C), a view."""
+    return images.permute(0, 2, 3, 1).reshape(-1, k * images.shape[1])
+
+
+def _sum(rows: Tensor, channels: int) -> Tensor:
+    """(M, k C) -> float32 (C,)."""
+    return rows.sum(0, dtype=torch.float32).view(-1, channels).sum(0)
+
+
+def _row(channels: Tensor, k: int, like: Tensor) -> Tensor:
+    """(C,) -> (k C,) in the rows' precision."""
+    return channels.detach().to(like.dtype).repeat(k)

@@ -1,0 +1,196 @@
+"""THE loop, in the order in which things happen. It touches no disk: it yields a record an epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from featherweight.augment import Augmentation, normalise
+from featherweight.errors import TrainingDiverged
+from featherweight.evaluation import Score, score, score_all
+from featherweight.tasks import Task, as_heads, loss_of
+from featherweight.training.state import TrainingState
+from featherweight.training.step import autocast, make_step
+
+
+@dataclass(frozen=True)
+class Images:
+    """One split on the device of the training: uint8 (N, C, H, W), int64 (N,), and how to normalise it."""
+
+    images: Tensor
+    labels: Tensor
+    mean: Tensor        # (C,), of training pixels in [0, 1]
+    std: Tensor         # (C,)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one epoch gave. Losses are means an image, accuracies fractions, one for each head."""
+
+    epoch: int                              # counted from 1
+    lr: float                               # of the epoch's last step
+    train_loss: float                       # running, on augmented images, summed over heads
+    train_accuracy: dict[str, float]        # running, on augmented images
+    seconds: float                          # of training, without the curve
+    curve: dict[str, Score] | None          # on the split that the recipe's curve names
+    curve_on: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plain numbers of one training."""
+
+    epochs: int
+    batch_size: int
+    seed: int
+    precision: str = "float32"
+    gradient_clip: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def steps(self, count: int) -> int:
+        """Optimisation steps an epoch for this many images; the last batch may be short, but never one image."""
+        full, rest = divmod(count, self.batch_size)
+        return full + (rest > 1)
+
+
+OnStep = Callable[[TrainingState, int], None]
+
+
+def train(
+    state: TrainingState,
+    data: Images,
+    task: Task,
+    plan: Plan,
+    *,
+    curve: tuple[str, Images] | None = None,
+    on_step: OnStep = lambda state, steps: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Record]:
+    """Train from where the state stands to the last epoch, yielding a Record after each.
+
+    curve: the name and images that are measured after every epoch; a plateau schedule watches them.
+    on_step is called after every step with the state and the steps of an epoch. When should_stop
+    says so the generator ends after the step or epoch under way, and state is what a resume needs.
+    Raises TrainingDiverged when the loss is no longer a number.
+    """
+    position, device = state.position, data.images.device
+    steps = plan.steps(len(data))
+    step = make_step(
+        state.model, state.optimizer, loss_of,
+        precision=plan.precision, device=device, gradient_clip=plan.gradient_clip,
+    )
+    while position.epoch < plan.epochs and not should_stop():
+        state.model.train()
+        order = epoch_order(len(data), plan.seed, position.epoch).to(device)
+        while position.step < steps:
+            started = time.perf_counter()
+            picked = order[position.step * plan.batch_size :][: plan.batch_size]
+            labels = data.labels[picked]
+            images = prepare(data, picked, plan.augmentation, state.generator)
+            question = task.ask(labels, state.generator)
+            lr = state.optimizer.param_groups[0]["lr"]
+            loss, outputs = step((images, *question.inputs), question.targets)
+            state.schedule.after_step()
+            if state.average is not None:
+                state.average.update_parameters(state.model)
+            count_answers(state, loss, as_heads(outputs), question.targets)
+            position.step += 1
+            spent = time.perf_counter() - started
+            position.seconds += spent
+            position.epoch_seconds += spent
+            on_step(state, steps)
+            if should_stop() and position.step < steps:
+                return
+        measured = measure(state.trained, curve[1], task, plan.precision) if curve else None
+        state.schedule.after_epoch(total_loss(measured) if measured else None)
+        yield close_epoch(state, task, lr, measured, curve[0] if curve else None)
+
+
+def prepare(data: Images, picked: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """The network's input: (N, C, H, W) float32, augmented, normalised, channels last."""
+    images = data.images[picked].float().div_(255)
+    images = augmentation(images, generator)
+    return normalise(images, data.mean, data.std).contiguous(memory_format=torch.channels_last)
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
+    """The order of an epoch's images, from seed and epoch alone, so that a resume finds it again."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(count, generator=generator)
+
+
+def count_answers(
+    state: TrainingState, loss: Tensor, outputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]
+) -> None:
+    """Add one batch to the running loss and accuracy; stop where the loss is no number."""
+    position, value, count = state.position, loss.item(), len(targets[0])
+    if not math.isfinite(value):
+        lr = state.optimizer.param_groups[0]["lr"]
+        raise TrainingDiverged(
+            f"the loss became {value} in epoch {position.epoch + 1}, step {position.step + 1}, at learning rate "
+            f"{lr:g}. Lower it, e.g. --set optimizer.lr={lr / 10:g}, or clip: --set training.gradient_clip=1"
+        )
+    position.loss_sum += value * count
+    position.seen += count
+    right = [int((head.argmax(dim=1) == target).sum()) for head, target in zip(outputs, targets, strict=True)]
+    position.correct = [a + b for a, b in zip(position.correct or [0] * len(right), right, strict=True)]
+
+
+def close_epoch(
+    state: TrainingState, task: Task, lr: float, measured: dict[str, Score] | None, curve_on: str | None
+) -> Record:
+    """The finished epoch's record; the position moves to the start of the next."""
+    position = state.position
+    accuracy = {head: right / position.seen for head, right in zip(task.heads, position.correct, strict=True)}
+    record = Record(
+        epoch=position.epoch + 1, lr=lr, train_loss=position.loss_sum / position.seen, train_accuracy=accuracy,
+        seconds=position.epoch_seconds, curve=measured, curve_on=curve_on,
+    )
+    position.epoch += 1
+    position.step = position.seen = 0
+    position.loss_sum = position.epoch_seconds = 0.0
+    position.correct = []
+    return record
+
+
+@torch.no_grad()
+def answer(
+    model: nn.Module, data: Images, task: Task, precision: str, batch_size: int = 500
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """All log-probabilities and targets, one tensor a head, for every question the task asks about the data."""
+    was_training = model.training
+    model.eval()
+    answers, truths = [], []
+    for question in task.ask_all(data.labels):
+        for start in range(0, len(data), batch_size):
+            part = slice(start, start + batch_size)
+            images = data.images[part].float().div_(255)
+            images = normalise(images, data.mean, data.std).contiguous(memory_format=torch.channels_last)
+            with autocast(precision, images.device):
+                outputs = as_heads(model(images, *(value[part] for value in question.inputs)))
+            answers.append([F.log_softmax(head.float(), dim=1) for head in outputs])
+        truths.append(question.targets)
+    model.train(was_training)
+    heads = tuple(torch.cat(parts) for parts in zip(*answers, strict=True))
+    return heads, tuple(torch.cat(parts) for parts in zip(*truths, strict=True))
+
+
+def measure(model: nn.Module, data: Images, task: Task, precision: str) -> dict[str, Score]:
+    """The score of each head, and of "both" (all heads right at once) where there are several."""
+    answers, targets = answer(model, data, task, precision)
+    scores = {head: score(a, t) for head, a, t in zip(task.heads, answers, targets, strict=True)}
+    return scores if len(scores) == 1 else scores | {"both": score_all(answers, targets)}
+
+
+def total_loss(scores: dict[str, Score]) -> float:
+    """The loss that training minimises: the sum over the heads that have one."""
+    return sum(score.loss for score in scores.values() if score.loss is not None)

@@ -1,0 +1,106 @@
+"""Optimizers, schedules and the average of the weights, all from torch, built from plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import lr_scheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+
+def build_optimizer(
+    parameters: Iterable[Tensor],
+    name: str,
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> torch.optim.Optimizer:
+    """sgd, adam or adamw; momentum and nesterov are sgd's, betas those of the other two."""
+    match name:
+        case "sgd":
+            return torch.optim.SGD(
+                parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, fused=True
+            )
+        case "adam":
+            return torch.optim.Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+    raise ValueError(f"optimizer {name!r}: allowed are sgd, adam, adamw")
+
+
+@dataclass
+class Schedule:
+    """A torch scheduler and when it moves: after each step, after each epoch, or on a watched loss."""
+
+    scheduler: lr_scheduler.LRScheduler | lr_scheduler.ReduceLROnPlateau
+    unit: str           # "step", "epoch" or "plateau"
+
+    def after_step(self) -> None:
+        """One optimisation step was taken."""
+        if self.unit == "step":
+            self.scheduler.step()  # type: ignore[call-arg]
+
+    def after_epoch(self, watched_loss: float | None) -> None:
+        """One epoch was taken; watched_loss is the validation loss that a plateau schedule watches."""
+        if self.unit == "epoch":
+            self.scheduler.step()  # type: ignore[call-arg]
+        elif self.unit == "plateau":
+            if watched_loss is None:
+                raise ValueError("a plateau schedule needs a validation loss")
+            self.scheduler.step(watched_loss)  # type: ignore[arg-type]
+
+
+def build_schedule(
+    optimizer: torch.optim.Optimizer,
+    name: str,
+    *,
+    total_steps: int,
+    step_size: int = 10,
+    gamma: float = 0.1,
+    patience: int = 10,
+    threshold: float = 1e-4,
+    warmup: float = 0.3,
+    start_factor: float = 0.04,
+    end_factor: float = 1e-4,
+) -> Schedule:
+    """constant, step, plateau, one-cycle or cosine. The factors are parts of the optimizer's lr, the top.
+
+    total_steps: optimisation steps of the whole training. one-cycle leaves the momentum alone.
+    """
+    top = optimizer.param_groups[0]["lr"]
+    match name:
+        case "constant":
+            return Schedule(lr_scheduler.ConstantLR(optimizer, factor=1.0), "epoch")
+        case "step":
+            return Schedule(lr_scheduler.StepLR(optimizer, step_size, gamma), "epoch")
+        case "plateau":
+            plateau = lr_scheduler.ReduceLROnPlateau(
+                optimizer, "min", factor=gamma, patience=patience, threshold=threshold, threshold_mode="abs"
+            )
+            return Schedule(plateau, "plateau")
+        case "one-cycle":
+            cycle = lr_scheduler.OneCycleLR(
+                optimizer,
+                max_lr=top,
+                total_steps=total_steps + 1,    # the scheduler counts the rate before the first step too
+                pct_start=warmup,
+                div_factor=1 / start_factor,
+                final_div_factor=start_factor / max(end_factor, 1e-12),
+                cycle_momentum=False,
+            )
+            return Schedule(cycle, "step")
+        case "cosine":
+            cosine = lr_scheduler.CosineAnnealingLR(optimizer, total_steps, eta_min=top * end_factor)
+            return Schedule(cosine, "step")
+    raise ValueError(f"schedule {name!r}: allowed are constant, step, plateau, one-cycle, cosine")
+
+
+def build_average(model: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of all weights and of the batch statistics, moved once a step."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]

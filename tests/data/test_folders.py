@@ -1,0 +1,301 @@
+"""Pictures in folders: every format and mode, the cache, and a line for every fault."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featherweight.data.folders import list_folder, load_pictures
+from featherweight.data.pictures import SUFFIXES, decode_picture, decode_pictures
+from featherweight.errors import DataError
+
+
+def save(path, pixels, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(path, **options)
+    return path
+
+
+def classes_in(folder, **counts):
+    """Folders of grey pictures: classes_in(x, cat=3, dog=2)."""
+    for name, count in counts.items():
+        for index in range(count):
+            save(folder / name / f"{index:03}.png", np.full((4, 4), 10 * index))
+    return folder
+
+
+def fault_of(action, *arguments):
+    with pytest.raises(DataError) as fault:
+        action(*arguments)
+    assert "\n" not in str(fault.value)
+    return str(fault.value)
+
+
+# the layout
+
+
+def test_classes_are_in_order_and_a_fifth_of_each_is_test(tmp_path):
+    classes, train, test = list_folder(classes_in(tmp_path, dog=10, cat=20, bee=2))
+    assert classes == ("bee", "cat", "dog")
+    assert np.bincount(train.labels).tolist() == [1, 16, 8]
+    assert np.bincount(test.labels).tolist() == [1, 4, 2]
+    assert set(train.files).isdisjoint(test.files)
+    assert len(set(train.files) | set(test.files)) == 32
+    for listing in (train, test):
+        assert [file.parent.name for file in listing.files] == [classes[label] for label in listing.labels]
+    again = list_folder(tmp_path)
+    assert again[1].files == train.files
+
+
+def test_train_and_test_folders_are_taken_as_they_are(tmp_path):
+    classes_in(tmp_path / "train", cat=3, dog=2)
+    classes_in(tmp_path / "test", dog=1, cat=1)
+    classes, train, test = list_folder(tmp_path)
+    assert classes == ("cat", "dog")
+    assert train.labels.tolist() == [0, 0, 0, 1, 1]
+    assert [file.relative_to(tmp_path).as_posix() for file in test.files] == [
+        "test/cat/000.png",
+        "test/dog/000.png",
+    ]
+
+
+def test_hidden_files_and_a_systems_litter_are_passed_over(tmp_path):
+    classes_in(tmp_path, cat=2, dog=2, **{".git": 1, "__MACOSX": 1})
+    (tmp_path / "cat" / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "cat" / "Thumbs.db").write_bytes(b"x")
+    classes, train, test = list_folder(tmp_path)
+    assert classes == ("cat", "dog")
+    assert len(train.files) + len(test.files) == 4
+
+
+def test_the_faults_of_a_layout(tmp_path):
+    none = tmp_path / "none"
+    assert fault_of(list_folder, none) == (
+        f"folder '{none}' does not exist. Give folder:DIR, with a folder in DIR for each class."
+    )
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert fault_of(list_folder, empty) == (
+        f"{empty} has no class folders. Put pictures into {empty}/<class>/."
+    )
+    one = classes_in(tmp_path / "one", cat=3)
+    assert "has one class folder, 'cat'; a classifier needs at least 2." in fault_of(list_folder, one)
+    bare = classes_in(tmp_path / "bare", cat=3, dog=3)
+    (bare / "emu").mkdir()
+    assert (
+        fault_of(list_folder, bare)
+        == f"{bare / 'emu'} is an empty class. Add pictures, or remove the folder."
+    )
+    few = classes_in(tmp_path / "few", cat=3, dog=1)
+    assert f"{few / 'dog'} has one picture, and one is needed for training and one for test." in fault_of(
+        list_folder, few
+    )
+
+
+def test_the_faults_of_train_and_test(tmp_path):
+    lonely = tmp_path / "lonely"
+    classes_in(lonely / "train", cat=3, dog=3)
+    assert f"{lonely} has train/ but no test/. Add {lonely / 'test'}/<class>/" in fault_of(
+        list_folder, lonely
+    )
+    classes_in(lonely / "test", cat=1)
+    assert fault_of(list_folder, lonely) == (
+        f"{lonely / 'test'} lacks the class 'dog' of {lonely / 'train'}. Add {lonely / 'test' / 'dog'}/."
+    )
+    classes_in(lonely / "test", dog=1, emu=1)
+    assert fault_of(list_folder, lonely) == (
+        f"{lonely / 'test' / 'emu'} is no class of {lonely / 'train'}. Allowed: cat, dog."
+    )
+
+
+def test_what_is_no_picture_is_never_skipped_in_silence(tmp_path):
+    folder = classes_in(tmp_path, cat=3, dog=3)
+    (folder / "cat" / "notes.txt").write_text("hello")
+    assert f"{folder / 'cat' / 'notes.txt'} is no picture. Allowed: .png, .jpg" in fault_of(
+        list_folder, folder
+    )
+    (folder / "cat" / "notes.txt").unlink()
+    (folder / "cat" / "more").mkdir()
+    assert fault_of(list_folder, folder) == (
+        f"{folder / 'cat' / 'more'} is a folder where pictures are expected. Is 'cat' a class?"
+    )
+
+
+# the pictures
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_format_is_read_in_grey_and_colour(tmp_path, suffix):
+    pixels = np.zeros((16, 16, 3), np.uint8)
+    pixels[..., 0] = 200
+    file = save(tmp_path / f"a{suffix.upper()}", pixels)
+    colour = decode_picture(file, 3, 8)
+    assert colour.shape == (3, 8, 8)
+    assert np.abs(colour.reshape(3, -1).astype(int) - [[200], [0], [0]]).max() <= 3
+    grey = decode_picture(file, 1, 8)
+    assert grey.shape == (1, 8, 8)
+    assert np.abs(grey.astype(int) - 60).max() <= 3  # 0.299 of the red
+
+
+def test_transparency_lies_on_black(tmp_path):
+    file = save(tmp_path / "a.png", np.tile(np.array([255, 255, 255, 51]), (4, 4, 1)))
+    assert decode_picture(file, 1, 4).tolist() == [[[51] * 4] * 4]
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([0, 0, 0, 250, 250, 250])
+    palette.save(tmp_path / "p.png", transparency=bytes([255, 0]))
+    assert decode_pictures([tmp_path / "p.png"], 3, 4).max() == 0
+
+
+def test_a_picture_is_turned_as_its_camera_says(tmp_path):
+    pixels = np.zeros((8, 8), np.uint8)
+    pixels[:, :4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: left is to be on top
+    file = save(tmp_path / "a.png", pixels, exif=exif)
+    turned = decode_picture(file, 1, 8)[0]
+    assert turned[:4].min() == 255
+    assert turned[4:].max() == 0
+
+
+def test_sixteen_bits_are_cut_to_eight(tmp_path):
+    Image.fromarray(np.array([[0, 256, 25600, 65535]] * 4, np.uint16)).save(tmp_path / "a.png")
+    assert decode_picture(tmp_path / "a.png", 1, 4)[0, 0].tolist() == [0, 1, 100, 255]
+
+
+def test_shrinking_skips_nothing(tmp_path):
+    lines = np.zeros((64, 64), np.uint8)
+    lines[:, ::8] = 255  # a picker of every eighth pixel would see only white or only black
+    shrunk = decode_picture(save(tmp_path / "a.png", lines), 1, 8)[0, :, 1:-1]
+    assert 20 < shrunk.min() <= shrunk.max() < 45
+
+
+def test_what_is_not_square_is_stretched(tmp_path):
+    wide = np.zeros((4, 40), np.uint8)
+    wide[:, 20:] = 255
+    found = decode_picture(save(tmp_path / "a.png", wide), 1, 4)[0]
+    assert (found[:, :1] < 30).all()
+    assert (found[:, -1:] > 225).all()
+
+
+def huge_png(width, height):
+    """The first bytes of a picture that claims to be very large."""
+    header = b"IHDR" + struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(b"\0" * 100)
+    parts = (
+        struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part))
+        for part in (header, data)
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (
+            b"no picture at all",
+            "cannot be read as a picture: its content is of no known format. Mend or remove it.",
+        ),
+        (b"", "cannot be read as a picture: its content is of no known format."),
+        (huge_png(10_000, 10_000), "has more than 89,478,485 pixels. Shrink or remove it."),
+        (huge_png(60_000, 60_000), "has more than 89,478,485 pixels. Shrink or remove it."),
+        (huge_png(30, 30), "cannot be read as a picture: "),
+    ],
+)
+def test_the_faults_of_a_picture(tmp_path, content, text):
+    good, bad = save(tmp_path / "good.png", np.zeros((4, 4))), tmp_path / "bad.png"
+    bad.write_bytes(content)
+    assert fault_of(decode_pictures, [good, bad], 1, 4).startswith(f"{bad} {text}")
+
+
+def test_a_picture_that_is_cut_off_or_in_floats_is_a_fault(tmp_path):
+    file = save(tmp_path / "a.jpg", np.random.default_rng(0).integers(0, 255, (64, 64)))
+    file.write_bytes(file.read_bytes()[:-500])
+    assert f"{file} cannot be read as a picture: image file is truncated" in fault_of(
+        decode_picture, file, 1, 8
+    )
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "f.tif")
+    assert "it holds floating-point pixels" in fault_of(decode_picture, tmp_path / "f.tif", 1, 8)
+
+
+# the cache
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = classes_in(tmp_path / "pictures", cat=3, dog=3)
+    return folder, list_folder(folder)[1].files
+
+
+def test_pictures_are_decoded_once(pictures, tmp_path, monkeypatch):
+    folder, files = pictures
+    first = load_pictures(files, folder, 1, 4, tmp_path / "cache")
+    monkeypatch.setattr("featherweight.data.folders.decode_pictures", None)  # a second decoding would fail
+    again = load_pictures(files, folder, 1, 4, tmp_path / "cache")
+    assert isinstance(again, np.memmap)
+    assert again.shape == (4, 1, 4, 4)
+    np.testing.assert_array_equal(first, again)
+    assert again[:, 0, 0, 0].tolist() == [10 * int(file.stem) for file in files]
+    assert [path.suffix for path in (tmp_path / "cache" / "folders").iterdir()] == [".npy"]
+
+
+def test_a_write_never_reaches_the_cache(pictures, tmp_path):
+    folder, files = pictures
+    load_pictures(files, folder, 1, 4, tmp_path)[:] = 99
+    assert 99 not in load_pictures(files, folder, 1, 4, tmp_path)
+
+
+def test_what_changes_a_pixel_changes_the_key(pictures, tmp_path):
+    folder, files = pictures
+
+    def caches():
+        return len(list((tmp_path / "folders").iterdir()))
+
+    load_pictures(files, folder, 1, 4, tmp_path)
+    load_pictures(files, folder, 3, 4, tmp_path)
+    load_pictures(files, folder, 1, 5, tmp_path)
+    load_pictures(files[1:], folder, 1, 4, tmp_path)
+    assert caches() == 4
+    save(files[0], np.full((40, 40), 77))
+    assert load_pictures(files, folder, 1, 4, tmp_path)[0].max() == 77
+    assert caches() == 5
+    status = files[0].stat()
+    os.utime(files[0], ns=(status.st_atime_ns, status.st_mtime_ns + 1000))  # the same size, another time
+    load_pictures(files, folder, 1, 4, tmp_path)
+    assert caches() == 6
+
+
+@pytest.mark.parametrize("damage", ["cut", "longer", "no array", "empty", "other"])
+def test_a_damaged_cache_is_made_again(pictures, tmp_path, damage):
+    folder, files = pictures
+    expected = np.array(load_pictures(files, folder, 1, 4, tmp_path))
+    (cache,) = (tmp_path / "folders").iterdir()
+    content = cache.read_bytes()
+    damaged = {"cut": content[:-1], "longer": content + b"!", "no array": b"rubbish", "empty": b""}
+    if damage == "other":
+        np.save(cache, np.zeros(expected.shape))
+    else:
+        cache.write_bytes(damaged[damage])
+    np.testing.assert_array_equal(load_pictures(files, folder, 1, 4, tmp_path), expected)
+    assert cache.read_bytes() == content
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(pictures, tmp_path):
+    folder, files = pictures
+    (tmp_path / "file").write_text("in the way")
+    assert load_pictures(files, folder, 1, 4, tmp_path / "file").shape == (4, 1, 4, 4)
+
+
+def test_a_failed_write_leaves_nothing(pictures, tmp_path, monkeypatch):
+    folder, files = pictures
+
+    def full_disk(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numpy.save", full_disk)
+    assert load_pictures(files, folder, 1, 4, tmp_path / "cache").shape == (4, 1, 4, 4)
+    assert list((tmp_path / "cache" / "folders").iterdir()) == []
