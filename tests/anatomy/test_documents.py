@@ -2,6 +2,7 @@
 
 import pytest
 import torchinfo
+
 from featherweight.anatomy import summarize
 from featherweight.models import CATALOGUE, input_shapes
 

@@ -20,8 +20,8 @@ REDUCTIONS = _names("mean sum nanmean nansum amax amin max min prod std var logs
 
 # Every unit comes from the units of the arguments at its own place.
 ARITHMETIC = _names(
-    "add radd iadd sub rsub isub subtract mul rmul imul multiply div rdiv idiv truediv rtruediv itruediv divide "
-    "true_divide where maximum minimum pow rpow lerp addcmul addcdiv atan2 hypot fmax fmin"
+    "add radd iadd sub rsub isub subtract mul rmul imul multiply div rdiv idiv truediv rtruediv itruediv "
+    "divide true_divide where maximum minimum pow rpow lerp addcmul addcdiv atan2 hypot fmax fmin"
 )
 # One tensor goes in, and every unit comes from the unit at its own place. Normalisation is here: what its
 # statistics see is not counted, as is the custom.
@@ -30,14 +30,14 @@ POINTWISE = _names(
     "sigmoid tanh softplus softsign softshrink hardshrink tanhshrink logsigmoid log_sigmoid "
     "softmax log_softmax softmin gumbel_softmax dropout dropout1d dropout2d dropout3d alpha_dropout "
     "feature_alpha_dropout feature_dropout batch_norm layer_norm group_norm instance_norm rms_norm "
-    "local_response_norm normalize abs neg positive negative exp expm1 log log1p log2 log10 sqrt rsqrt square "
-    "reciprocal sin cos erf sign clamp clamp_min clamp_max clip floor ceil round nan_to_num masked_fill "
+    "local_response_norm normalize abs neg positive negative exp expm1 log log1p log2 log10 sqrt rsqrt "
+    "square reciprocal sin cos erf sign clamp clamp_min clamp_max clip floor ceil round nan_to_num masked_fill "
     "clone contiguous detach to float double half bfloat16 type type_as cpu cuda requires_grad data"
 )
 # Values are moved and never mixed.
 MOVES = _names(
-    "view view_as reshape reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose swapaxes swapdims "
-    "movedim moveaxis t T mT H getitem chunk split tensor_split narrow select unbind expand expand_as "
+    "view view_as reshape reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose swapaxes "
+    "swapdims movedim moveaxis t T mT H getitem chunk split tensor_split narrow select unbind expand expand_as "
     "broadcast_to pixel_unshuffle channel_shuffle"
 )
 # What moves, reads or retypes is no row of a layer table; nor is a softmax (the documents print none).
@@ -52,8 +52,13 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
         TRANSPOSED, ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
     ),
     **dict.fromkeys(POOLS, ("input", "kernel_size", "stride", "padding", "ceil_mode")),
-    **{f"max_pool{n}d": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode") for n in (1, 2, 3)},
-    **{f"lp_pool{n}d": ("input", "norm_type", "kernel_size", "stride", "ceil_mode") for n in (1, 2, 3)},
+    **dict.fromkeys(
+        ("max_pool1d", "max_pool2d", "max_pool3d"),
+        ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+    ),
+    **dict.fromkeys(
+        ("lp_pool1d", "lp_pool2d", "lp_pool3d"), ("input", "norm_type", "kernel_size", "stride", "ceil_mode")
+    ),
     **dict.fromkeys(REDUCTIONS, ("input", "dim", "keepdim")),
     **dict.fromkeys(("std", "var"), ("input", "dim", "unbiased", "keepdim")),
     **dict.fromkeys(("cat", "concat", "concatenate", "stack"), ("tensors", "dim")),
@@ -94,5 +99,5 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def floating_in(value: Any) -> list[Tensor]:
-    """The floating-point tensors of a value; only these carry images, features and weights."""
-    return [tensor for tensor in tensors_in(value) if tensor.is_floating_point()]
+    """The real and complex tensors of a value; only these carry images, features and weights."""
+    return [tensor for tensor in tensors_in(value) if tensor.is_floating_point() or tensor.is_complex()]

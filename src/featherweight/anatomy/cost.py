@@ -19,7 +19,7 @@ _SHARED_AXIS = {"matmul": 0, "rmatmul": 0, "mm": 0, "bmm": 0, "mv": 0, "dot": 0,
 
 
 def macs(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Tensor]) -> int:
-    """Multiply-accumulates of one call for the whole batch; a bias is not counted, unknown functions are 0."""
+    """Multiply-accumulates of one call for the whole batch; biases and unknown functions are not counted."""
     tensors = list(calls.tensors_in((args, kwargs)))
     if name in calls.CONVOLUTIONS or name == "linear":
         return outputs[0].numel() * math.prod(tensors[1].shape[1:])
@@ -37,7 +37,7 @@ def _einsum(equation: str, tensors: Sequence[Tensor]) -> int:
     terms = equation.replace(" ", "").split("->")[0].split(",")
     if "." in equation or len(tensors) < 2 or len(terms) != len(tensors):
         return 0
-    lengths = {i: n for term, t in zip(terms, tensors, strict=True) for i, n in zip(term, t.shape, strict=True)}
+    lengths = dict(zip("".join(terms), (n for tensor in tensors for n in tensor.shape), strict=True))
     return math.prod(lengths.values()) * (len(tensors) - 1)
 
 

@@ -1,8 +1,8 @@
 """Which pixels a unit sees: the pure arithmetic of receptive fields, one image axis at a time.
 
 Pixel 0 spans [0, 1], so an input unit has size 1, jump 1 and start 0.5. Source: Araujo, Norris and Sim 2019,
-"Computing receptive fields of convolutional neural networks", Distill. Beside their three numbers, which go on
-over the border of the image, every unit's true first and last pixel inside the image is kept: padding
+"Computing receptive fields of convolutional neural networks", Distill. Beside their three numbers, which go
+on over the border of the image, every unit's true first and last pixel inside the image is kept: padding
 together with dilation or even kernels leaves fewer pixels than the three numbers cut at the border.
 """
 
@@ -73,10 +73,9 @@ def hull(spans: Iterable[Span]) -> Span:
 def window(axis: Axis, *, kernel: int, stride: int, before: int, dilation: int, count: int) -> Axis:
     """A convolution or a pooling with `before` pixels of padding, giving count units."""
     assert axis.jump is not None
-    seen = tuple(
-        hull(axis.seen[i] for i in range(first, first + kernel * dilation, dilation) if 0 <= i < len(axis.seen))
-        for first in range(-before, -before + count * stride, stride)
-    )
+    firsts = range(-before, -before + count * stride, stride)
+    windows = (range(first, first + kernel * dilation, dilation) for first in firsts)
+    seen = tuple(hull(axis.seen[i] for i in units if 0 <= i < len(axis.seen)) for units in windows)
     reach = (kernel - 1) * dilation
     start = axis.start + (reach / 2 - before) * axis.jump
     return Axis(axis.size + reach * axis.jump, axis.jump * stride, start, seen, axis.dim)

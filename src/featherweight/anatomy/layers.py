@@ -80,9 +80,17 @@ def layers_of(rows: Sequence[Row]) -> list[Layer]:
     layers, index = [], 0
     for row in rows:
         index += row.numbered
-        number = index if row.numbered else None
         layers.append(
-            Layer(number, row.name, row.kind, tuple(row.shapes), row.parameters, row.macs, row.field, row.shared)
+            Layer(
+                index=index if row.numbered else None,
+                name=row.name,
+                kind=row.kind,
+                output_shapes=tuple(row.shapes),
+                parameters=row.parameters,
+                macs=row.macs,
+                field=row.field,
+                shared=row.shared,
+            )
         )
     return layers
 

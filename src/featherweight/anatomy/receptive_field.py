@@ -18,7 +18,7 @@ from featherweight.anatomy.surrogate import Surrogate
 from featherweight.anatomy.trace import Row, Tracer, prepare, running_on, trace, untouched_random_state
 from featherweight.errors import ModelError
 
-LONGEST_SIDE = 1500     # pixels; a field that needs a larger image is checked on the part inside the given one
+LONGEST_SIDE = 1500     # pixels; of a field that needs more, the part inside the given image is checked
 Box = tuple[Span, ...]
 
 
@@ -112,18 +112,19 @@ def gradient_support(
         run.finish()
     row = run.tracer.rows[layer]
     if row.field is None:
-        raise ModelError(f"row {row.name!r} has no receptive field: it does not look at one place of one input.")
+        raise ModelError(f"row {row.name!r} has no receptive field: its units have no one place in one input.")
     places = _middle(row.field, shapes) if unit is None else tuple(unit)
     return run.support(row, [places])[0]
 
 
 class _SurrogateRun:
-    """One forward pass of the surrogate, kept for gradients; one image for each unit that will be asked for."""
+    """One forward pass of the surrogate, kept for gradients; one image for each unit to be asked."""
 
     def __init__(self, module: nn.Module, shapes: Sequence[Shape], images: int) -> None:
         self.module, self.shapes, self.images = module, shapes, images
         self.twin = prepare(module, shapes).to("cpu", torch.float64).requires_grad_(False)
-        self.inputs = [torch.ones(images, *shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+        blanks = (torch.ones(images, *shape, dtype=torch.float64) for shape in shapes)
+        self.inputs = [blank.requires_grad_() for blank in blanks]
         self.surrogate = Surrogate()
         self.tracer = Tracer(self.twin, keep_tensors=True)
         self._known: dict[tuple[int, tuple[tuple[int, ...], ...]], Tensor] = {}
@@ -150,7 +151,7 @@ class _SurrogateRun:
 
 
 def _check(run: _SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]) -> Check:
-    """The middle, and the corners where there are images for them; the first difference is kept, else the middle."""
+    """The middle, and the corners if there are images for them; the first difference is kept, else the middle."""
     if row.field is None or row.tensors[0].shape[:1] != (run.images,):     # a batch axis that was moved
         return Check(layer, None, None, None, False, tuple(shapes[0]))
     field, shape = row.field, shapes[row.field.source]
@@ -158,7 +159,7 @@ def _check(run: _SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]) 
     corners = itertools.product(*((0, len(axis.seen) - 1) for axis in field.axes))
     units = [middle, *corners][: run.images]
     boxes = [_box(mask) for mask in run.support(row, units)]
-    expected = [_clean(tuple(axis.seen[u] for axis, u in zip(field.axes, unit, strict=True))) for unit in units]
+    expected = [_seen(field, unit) for unit in units]
     whole = all(_inside(axis, u, n) for axis, u, n in zip(field.axes, middle, shape[1:], strict=True))
     if whole:           # nothing is cut off, so the three numbers alone must say where it lies
         expected[0] = tuple(_numbers_span(axis, u) for axis, u in zip(field.axes, middle, strict=True))
@@ -210,8 +211,9 @@ def _box(mask: Tensor) -> Box:
     return tuple(spans)
 
 
-def _clean(box: Box) -> Box:
-    """What sees nothing along one axis sees nothing at all."""
+def _seen(field: Field, unit: Sequence[int]) -> Box:
+    """The box inside the image by rule; what sees nothing along one axis sees nothing at all."""
+    box = tuple(axis.seen[u] for axis, u in zip(field.axes, unit, strict=True))
     return box if None not in box else (None,) * len(box)
 
 
@@ -232,8 +234,6 @@ def _enlarged(shapes: Sequence[Shape], rows: Sequence[Row], checks: Sequence[Che
         return None
     step = max(axis.jump or 1 for axis in axes)
     needed = max(axis.size for axis in axes) + 2 * step
-    larger = [
-        (shape[0], *(n + -(-max(needed - n, 0) // step) * step for n in shape[1:])) if len(shape) > 1 else shape
-        for shape in shapes
-    ]
+    # Whole steps more: the network divides the larger image as it divides the given one.
+    larger = [(shape[0], *(n + -(-max(needed - n, 0) // step) * step for n in shape[1:])) for shape in shapes]
     return larger if larger != list(shapes) and max(map(max, larger)) <= LONGEST_SIDE else None

@@ -43,10 +43,14 @@ def propagate(call: Call) -> list[Field | None]:
     """The field of each output."""
     if any(field is None for _, field in call.sources):
         return [None] * len(call.outputs)
-    if call.name in calls.MOVES:
-        return _moved(call)
-    rule = _RULES.get(call.name)
-    return [rule(call) if rule else None] * len(call.outputs)
+    try:
+        if call.name in calls.MOVES:
+            return _moved(call)
+        rule = _RULES.get(call.name)
+        return [rule(call) if rule else None] * len(call.outputs)
+    except (LookupError, TypeError, ValueError, RuntimeError):
+        # A way of calling it that is not foreseen here is as good as a function that is not known.
+        return [None] * len(call.outputs)
 
 
 def _same_place(call: Call) -> Field | None:
@@ -103,7 +107,8 @@ def _convolution(call: Call) -> Field | None:
     dilation = calls.per_axis(given.get("dilation", 1), len(kernel))
     before = given.get("padding", 0)
     if isinstance(before, str):
-        before = tuple(d * (k - 1) // 2 if before == "same" else 0 for k, d in zip(kernel, dilation, strict=True))
+        same = (d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True))
+        before = tuple(same) if before == "same" else 0
     return _windows(call, kernel, given.get("stride", 1), before, dilation)
 
 
@@ -133,7 +138,8 @@ def _adaptive_pool(call: Call) -> Field | None:
     tensor, field = call.first
     n = int(call.name[-2])
     before, after = tensor.shape[-n:], call.outputs[0].shape[-n:]
-    if any(a % b and field.on(tensor.dim() - n + k) for k, (a, b) in enumerate(zip(before, after, strict=True))):
+    uneven = [k for k in range(n) if before[k] % after[k]]
+    if any(field.on(tensor.dim() - n + k) for k in uneven):
         return None
     kernel = tuple(max(a // b, 1) for a, b in zip(before, after, strict=True))
     return _windows(call, kernel, kernel, 0, 1)
@@ -231,7 +237,8 @@ def _moved(call: Call) -> list[Field | None]:
         if axis.dim is None:
             moved: list[Tensor] = []
         else:
-            moved = list(calls.tensors_in(call.function(_unit_numbers(tensor, axis.dim), *call.args[1:], **call.kwargs)))
+            numbers = _unit_numbers(tensor, axis.dim)
+            moved = list(calls.tensors_in(call.function(numbers, *call.args[1:], **call.kwargs)))
         for k, axes in enumerate(found):
             axes.append(_follow(axis, moved[k]) if moved else axis)
     return [
@@ -244,12 +251,12 @@ def _unit_numbers(tensor: Tensor, dim: int | None) -> Tensor:
     """0, 1, 2, ... along dim, in the shape of the tensor."""
     dim = dim or 0
     shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
-    return torch.arange(tensor.shape[dim]).view(shape).expand(tensor.shape)
+    return torch.arange(tensor.shape[dim]).view(shape).expand(tensor.shape).contiguous()     # for view()
 
 
 def _follow(axis: Axis, numbers: Tensor) -> Axis | None:
     """The axis after its units were moved to where these numbers are."""
-    varying = [d for d in range(numbers.dim()) if numbers.shape[d] > 1 and bool((numbers.diff(dim=d) != 0).any())]
+    varying = [d for d in range(numbers.dim()) if bool(numbers.diff(dim=d).any())]
     if len(varying) > 1 or numbers.numel() == 0:
         return None
     if axis.jump is None:           # flattened before: it may only move as a whole
@@ -270,8 +277,8 @@ def _single(axis: Axis, unit: int) -> Axis:
 def _fold(axis: Axis, units: Sequence[int], dim: int) -> Axis:
     assert axis.jump is not None
     low, high = min(units), max(units)
-    size = axis.size + (high - low) * axis.jump
-    return Axis(size, None, axis.start + (low + high) / 2 * axis.jump, (hull(axis.seen[i] for i in set(units)),), dim)
+    size, start = axis.size + (high - low) * axis.jump, axis.start + (low + high) / 2 * axis.jump
+    return Axis(size, None, start, (hull(axis.seen[i] for i in set(units)),), dim)
 
 
 _RULES: dict[str, Callable[[Call], Field | None]] = {

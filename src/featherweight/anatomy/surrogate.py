@@ -1,9 +1,9 @@
-"""The same network with nothing in it that could hide a pixel, so that its gradient shows what each unit sees.
+"""The same network with nothing in it that could hide a pixel: its gradient shows what each unit sees.
 
 Weights become equal and positive and are divided by their fan-in, max pooling becomes average pooling, and
-activations, normalisation, dropout and softmax become the identity; all of this where the functions are called,
-so that functional code is covered and no weight is written. Equal weights make all channels of a layer
-equal: one is computed and the rest are views of it, which keeps even ResNet-50 on 770x770 pixels small.
+activations, normalisation, dropout and softmax become the identity; all of this where the functions are
+called, so that functional code is covered and no weight is written. Equal weights make all channels of a
+layer equal: one is computed and the rest are views of it, which keeps even ResNet-50 small.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Surrogate(TorchFunctionMode):
             **dict.fromkeys(calls.ADAPTIVE_POOLS, _adaptive_average),
             **dict.fromkeys(calls.REDUCTIONS | {"std", "var"}, self._mean),
             **dict.fromkeys(("matmul", "mm", "addmm"), _evenly),
+            **dict.fromkeys(("view", "view_as"), _contiguous),      # equal channels are one in memory
             "linear": _linear,
         }
 
@@ -82,7 +83,8 @@ class Surrogate(TorchFunctionMode):
 
     def _sum(self, call: _Call) -> Tensor:
         """Whatever is done with several tensors, both count; the mean keeps the numbers small."""
-        shape = torch.Size(torch.broadcast_shapes(*(t.shape for t in calls.tensors_in((call.args, call.kwargs)))))  # type: ignore[no-untyped-call]
+        shapes = (tensor.shape for tensor in calls.tensors_in((call.args, call.kwargs)))
+        shape = torch.Size(torch.broadcast_shapes(*shapes))     # type: ignore[no-untyped-call]
         if all(tensor in self._singles and tensor.shape == shape for tensor in call.sources):
             total = torch.stack([self.single(tensor) for tensor in call.sources]).mean(0)
             return self._spread(total, shape[1])
@@ -120,7 +122,8 @@ class Surrogate(TorchFunctionMode):
             needed = (shape[2 + k] - 1) * stride[k] + (kernel[k] - 1) * dilation[k] + 1
             amounts += [before[k], needed - one.shape[2 + k] - before[k]]
         maps = one.shape[1]
-        result = _CONVOLVE[n](F.pad(one, amounts), _equal_kernel(maps, kernel), None, stride, 0, dilation, maps)
+        padded = F.pad(one, amounts)
+        result = _CONVOLVE[n](padded, _equal_kernel(maps, kernel), None, stride, 0, dilation, maps)
         result = result if one is tensor else self._spread(result, tensor.shape[1])
         return (result, model[1]) if isinstance(model, tuple) else result
 
@@ -130,7 +133,8 @@ class Surrogate(TorchFunctionMode):
             return self._sum(call)
         given = call.arguments()
         tensor, dim = given["input"], given.get("dim", given.get("axis"))
-        average = tensor.mean() if dim is None else tensor.mean(dim, keepdim=bool(given.get("keepdim", False)))
+        keep = bool(given.get("keepdim", False))
+        average = tensor.mean() if dim is None else tensor.mean(dim, keepdim=keep)
         result = call.function(*call.args, **call.kwargs)
         return type(result)((average, result[1])) if isinstance(result, tuple) else average
 
@@ -145,6 +149,10 @@ def _linear(call: _Call) -> Any:
     given = call.arguments()
     tensor, weight = given["input"], given["weight"]
     return tensor.mean(-1, keepdim=True).expand(*tensor.shape[:-1], weight.shape[0])
+
+
+def _contiguous(call: _Call) -> Any:
+    return call.function(call.args[0].contiguous(), *call.args[1:], **call.kwargs)
 
 
 def _evenly(call: _Call) -> Any:

@@ -24,10 +24,6 @@ HEADERS = {
     "layer": "Layer", "output": "Output shape", "params": "Params", "field": "Field", "jump": "Jump",
     "start": "Start", "macs": "MACs", "kib": "KiB", "share": "Share",
 }
-HINTS = (
-    "Field, Jump, Start: pixels an output sees, pixels between neighbours, centre of the first",
-    "MACs: multiply-accumulates an image. KiB: the output in float32. Share: of the parameters",
-)
 
 
 @dataclass(frozen=True)
@@ -60,12 +56,14 @@ def renderable(summary: Summary, width: int) -> RenderableType:
     """The table, the totals and the sizes, for this many columns."""
     for layout in _LAYOUTS:
         rows = [_cells(layer, summary.total_parameters, layout) for layer in summary.layers]
-        widths = [max(map(len, column)) for column in zip([HEADERS[c] for c in layout.columns], *rows, strict=True)]
+        headers = [HEADERS[column] for column in layout.columns]
+        widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
         total = sum(widths) + layout.gap * (len(widths) - 1)
         if total <= width:
             break
     shown = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, layout.gap - 1, 0, 0), pad_edge=False, header_style="bold"
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, layout.gap - 1, 0, 0),
+        header_style="bold",
     )
     for column, size in zip(layout.columns, widths, strict=True):
         left = column in ("layer", "share")
@@ -76,16 +74,15 @@ def renderable(summary: Summary, width: int) -> RenderableType:
     for layer, cells in zip(summary.layers, rows, strict=True):
         shown.add_row(*cells, style="dim" if layer.index is None else "")
     line = "─" * min(total, width)
-    title = f"{summary.model} on {_inputs(summary)}"
-    return Group(Text(title, style="bold"), Text(line), shown, Text(line), *(Text(t) for t in _totals(summary, line)))
+    title = Text(f"{summary.model} on {_inputs(summary)}", style="bold")
+    return Group(title, Text(line), shown, Text(line), *map(Text, _totals(summary, line)))
 
 
 def as_text(content: RenderableType, width: int) -> str:
     """Plain text of this many columns, without colours and without spaces at line ends."""
-    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, legacy_windows=False)
+    file = io.StringIO()
+    console = Console(file=file, width=width, color_system=None, force_terminal=False, legacy_windows=False)
     console.print(content)
-    file = console.file
-    assert isinstance(file, io.StringIO)
     return "\n".join(text.rstrip() for text in file.getvalue().splitlines())
 
 
@@ -143,8 +140,8 @@ def pixels(value: PerAxis) -> str:
 def short(number: int) -> str:
     """1557504 -> 1.56 M; three digits are kept."""
     for size, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
-            value = number / size
+        value = number / size
+        if value >= 0.9995:
             return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {letter}"
     return str(number)
 
@@ -160,29 +157,35 @@ def bar(share: float, length: int) -> str:
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
+_CELL = "padding:1px 8px;white-space:nowrap;background:transparent;color:inherit;text-align:"
+
+
 def html(summary: Summary) -> str:
     """A table that needs nothing else, in the notebook's own colours, light or dark."""
-    cell = 'style="text-align:right;padding:1px 8px;white-space:nowrap;background:transparent;color:inherit"'
-    head = "".join(f"<th {cell}>{escape(text)}</th>" for text in HEADERS.values())
-    body = []
-    for layer in summary.layers:
-        cells = _cells(layer, summary.total_parameters, _LAYOUTS[0])[:-1]
-        share = 100 * layer.parameters / summary.total_parameters if summary.total_parameters else 0.0
-        drawn = "shared" if layer.shared else (
-            f'<div title="{share:.1f} %" style="height:.7em;width:{share:.1f}%;min-width:{1 if share else 0}px;'
-            'background:currentColor;opacity:.6"></div>'
-        )
-        faint = ' style="opacity:.6"' if layer.index is None else ""
-        body.append(
-            f'<tr{faint} title="{escape(layer.name)}">' + "".join(f"<td {cell}>{escape(text)}</td>" for text in cells)
-            + f'<td style="min-width:8em;padding:1px 8px;background:transparent;color:inherit">{drawn}</td></tr>'
-        )
+    head = "".join(f'<th style="{_CELL}right">{escape(text)}</th>' for text in HEADERS.values())
+    body = "".join(_html_row(layer, summary.total_parameters) for layer in summary.layers)
     totals = "<br>".join(escape(text) for text in _totals(summary, "") if text)
     return (
-        f'<div style="font-family:monospace;font-size:90%;color:inherit;overflow-x:auto"><b>{escape(summary.model)}</b>'
-        f" on {escape(_inputs(summary))}"
-        f'<table style="border-collapse:collapse;color:inherit"><thead><tr style="border-bottom:1px solid">{head}</tr>'
-        f'</thead><tbody>{"".join(body)}</tbody></table><p style="color:inherit">{totals}</p></div>'
+        '<div style="font-family:monospace;font-size:90%;color:inherit;overflow-x:auto">'
+        f"<b>{escape(summary.model)}</b> on {escape(_inputs(summary))}"
+        '<table style="border-collapse:collapse;color:inherit">'
+        f'<thead><tr style="border-bottom:1px solid">{head}</tr></thead><tbody>{body}</tbody></table>'
+        f'<p style="color:inherit">{totals}</p></div>'
+    )
+
+
+def _html_row(layer: Layer, total: int) -> str:
+    cells = _cells(layer, total, _LAYOUTS[0])[:-1]
+    share = 100 * layer.parameters / total if total else 0.0
+    drawn = "shared" if layer.shared else (
+        f'<div title="{share:.1f} %" style="height:.7em;width:{share:.1f}%;min-width:{1 if share else 0}px;'
+        'background:currentColor;opacity:.6"></div>'
+    )
+    faint = ' style="opacity:.6"' if layer.index is None else ""
+    numbers = "".join(f'<td style="{_CELL}right">{escape(text)}</td>' for text in cells)
+    return (
+        f'<tr{faint} title="{escape(layer.name)}">{numbers}'
+        f'<td style="{_CELL}left;min-width:8em">{drawn}</td></tr>'
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -206,8 +206,11 @@ def prepare(module: nn.Module, input_shapes: Sequence[Shape]) -> nn.Module:
     for shape in input_shapes:
         if not shape or any(n < 1 for n in shape):
             raise ModelError(f"input shape {tuple(shape)} has an empty axis. Give it as C,H,W, like 1,28,28.")
+    module = getattr(module, "_orig_mod", module)       # of a compiled module, the one that was written
+    buffers = [b for part in module.modules() for b in part._buffers.values() if isinstance(b, UninitializedBuffer)]
+    copies: dict[int, Any] = {id(b): UninitializedBuffer(device=b.device, dtype=b.dtype) for b in buffers}
     try:
-        twin = copy.deepcopy(getattr(module, "_orig_mod", module)).eval()
+        twin = copy.deepcopy(module, copies).eval()     # torch does not copy such buffers itself
     except Exception as fault:
         raise ModelError(f"{type(module).__name__} cannot be copied: {first_line(fault)}") from fault
     lazy = False

@@ -19,8 +19,8 @@ class Join(nn.Module):
 class DigitSum(nn.Module):
     """(N, 1, 28, 28) normalised images, (N, 10) one-hot numbers -> log-probabilities of digit and sum.
 
-    Returns (N, 10) for the digit and (N, 19) for the sum 0..18. Source: document 004, which gives
-    no dropout rate.
+    Returns (N, 10) for the digit and (N, 19) for the sum 0..18. The document gives no dropout rate.
+    Source: document 004.
     """
 
     input_shapes: ClassVar = ((1, 28, 28), (10,))

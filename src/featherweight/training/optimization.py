@@ -88,7 +88,7 @@ def build_schedule(
             cycle = lr_scheduler.OneCycleLR(
                 optimizer,
                 max_lr=top,
-                total_steps=total_steps + 1,    # the scheduler counts the rate before the first step too
+                total_steps=max(total_steps, 2),
                 pct_start=warmup,
                 div_factor=1 / start_factor,
                 final_div_factor=start_factor / max(end_factor, 1e-12),
@@ -96,7 +96,7 @@ def build_schedule(
             )
             return Schedule(cycle, "step")
         case "cosine":
-            cosine = lr_scheduler.CosineAnnealingLR(optimizer, total_steps, eta_min=top * end_factor)
+            cosine = lr_scheduler.CosineAnnealingLR(optimizer, max(total_steps - 1, 1), eta_min=top * end_factor)
             return Schedule(cosine, "step")
     raise ValueError(f"schedule {name!r}: allowed are constant, step, plateau, one-cycle, cosine")
 

@@ -1,0 +1,73 @@
+"""The command line: parse, call, print. Heavy imports live inside the commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import cast
+
+import typer
+
+from featherweight import __version__
+from featherweight.cli import data, look, training, use
+from featherweight.cli.output import fail
+from featherweight.errors import FeatherweightError, TrainingInterrupted
+
+UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])   # click's, wherever this typer keeps it
+
+app = typer.Typer(
+    name="featherweight",
+    help="The workbench for small image classifiers: design under a budget, see every layer, train fast and honestly.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for module in (look, training, use):
+    for command in module.COMMANDS:
+        app.command()(command)
+app.add_typer(data.app, name="data")
+
+
+def version(value: bool) -> None:
+    """Print the version and stop."""
+    if value:
+        print(f"featherweight {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Print the version."),
+) -> None:
+    """The workbench for small image classifiers: design under a budget, see every layer, train fast and honestly."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def usage(fault: Exception) -> str:
+    """What was wrong with the command line, and whose help says what is right."""
+    context = getattr(fault, "ctx", None)
+    message = getattr(fault, "format_message", fault.__str__)().replace("\n", " ")
+    return f"{message} See: {context.command_path if context else 'featherweight'} --help"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 a goal missed under --strict, 2 bad input or usage."""
+    try:
+        code = app(arguments, prog_name="featherweight", standalone_mode=False)
+    except FeatherweightError as fault:
+        fail(str(fault))
+        code = 2
+    except TrainingInterrupted as stop:
+        fail(str(stop))
+        code = 128 + stop.signal_number
+    except UsageError as fault:
+        fail(usage(fault))
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        fail("interrupted.")
+        code = 130
+    except BrokenPipeError:     # the reader of our output, such as head, has seen enough
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,84 @@
+"""The data commands: what is at hand, fetch it, show it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featherweight.cli.look import Json
+from featherweight.cli.output import note, show, show_json, table
+
+app = typer.Typer(help="List data sets, fetch one, or draw one.", invoke_without_command=True, rich_markup_mode=None)
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="A folder that holds NAME/*.gz; looked at first.")
+]
+
+
+@app.callback()
+def listing(context: typer.Context, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """List the data sets and where each lies, fetch one, or draw one."""
+    if context.invoked_subcommand:
+        return None
+    from featherweight.data import SOURCES, locate
+
+    found = [
+        {"name": name, "place": place.phrase if (place := locate(name, data_dir)) else None, "about": source.about,
+         "licence": source.licence}
+        for name, source in SOURCES.items()
+    ]
+    if as_json:
+        return show_json(found)
+    missing = "not here: featherweight data get {}"
+    rows = [[str(d["name"]), d["place"] or missing.format(d["name"]), str(d["about"])] for d in found]
+    rows.append(["folder:DIR", "", "Your pictures: DIR/train/CLASS/*.png and DIR/test/..., or DIR/CLASS/*"])
+    show(table("data set", "where", "what", rows=rows))
+    return None
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set that can be downloaded.")],
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch a data set into the cache unless it is at hand; every file's checksum is verified."""
+    from featherweight.data import fetch
+
+    place = fetch(name, data_dir)
+    if as_json:
+        return show_json({"name": name, "place": place.phrase, "files": [str(file) for file in place.files]})
+    print(f"{name}: {place.phrase}")
+    return None
+
+
+@app.command("show")
+def draw(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, or folder:DIR.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE.png", help="Default: NAME.png here.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Draw a labelled grid of training images, a row for each class, as a PNG."""
+    import io
+
+    from featherweight.data import labelled_grid, load_dataset
+    from featherweight.errors import FeatherweightError
+    from featherweight.runs import write_atomically
+
+    file = out or Path(f"{name.rpartition(':')[2].rstrip('/').rpartition('/')[2] or 'folder'}.png")
+    if file.exists() and not force:
+        raise FeatherweightError(f"{str(file)!r} exists. Give another --out, or --force to replace it.")
+    if not file.parent.is_dir():
+        raise FeatherweightError(f"folder {str(file.parent)!r} does not exist. Make it, or give another --out.")
+    if file.suffix.lower() != ".png":
+        raise FeatherweightError(f"{str(file)!r} does not end in .png. Give --out NAME.png.")
+    dataset = load_dataset(name, data_dir=data_dir, channels=3 if name.startswith("folder:") else 1)
+    picture = labelled_grid(dataset.train.images.numpy(), dataset.train.labels.numpy(), dataset.classes, title=name)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    write_atomically(file, buffer.getvalue())
+    note(f"{len(dataset.train):,} training and {len(dataset.test):,} test images, from {dataset.source}")
+    return show_json({"file": str(file)}) if as_json else print(f"wrote {file}")

@@ -1,0 +1,67 @@
+"""What every command prints with: results on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+def fail(message: str) -> None:
+    """One fault, on standard error."""
+    print(f"featherweight: {message}", file=sys.stderr)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console without rich's guessing of what in a text might deserve colour."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def note(message: str) -> None:
+    """A message to the person, beside the results."""
+    from rich.text import Text
+
+    console(stderr=True).print(Text(message, style="dim"), soft_wrap=True)
+
+
+def show(content: RenderableType) -> None:
+    """A result for people."""
+    console().print(content)
+
+
+def show_json(content: Any) -> None:
+    """A result for programs: one document and nothing else."""
+    print(json.dumps(content, indent=2, allow_nan=False))
+
+
+def table(*headings: str, rows: list[list[str]], right: tuple[int, ...] = ()) -> RenderableType:
+    """A plain table; the columns named by index in right are flushed right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    for index, heading in enumerate(headings):
+        made.add_column(heading, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    return made
+
+
+def percent(share: float) -> str:
+    """0.9943 -> "99.43 %"."""
+    return f"{100 * share:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

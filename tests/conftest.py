@@ -1,0 +1,85 @@
+"""What all tests share: one thread, no deadlines, small recipes on the bundled digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from featherweight.recipe import Recipe
+
+settings.register_profile(
+    "featherweight", deadline=None, max_examples=50, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("featherweight")
+
+TINY = '''"""A network that trains an epoch of the digits in a fraction of a second, with all that a state may hold."""
+from torch import nn
+
+
+class Tiny(nn.Sequential):
+    def __init__(self, in_channels=1, classes=10, width=4):
+        super().__init__(
+            nn.Conv2d(in_channels, width, 3, stride=3, bias=False),     # 9x9
+            nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout(0.1),
+            nn.Conv2d(width, 2 * width, 3, stride=3, bias=False),       # 3x3, its weight is channels last
+            nn.BatchNorm2d(2 * width), nn.ReLU(), nn.Flatten(),
+            nn.Linear(18 * width, classes),                             # logits: the task's loss takes both
+        )
+'''
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Test workers share the cores; results repeat whatever their number."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _same_random_state() -> Iterator[None]:
+    """Each test starts from one seed and leaves no trace in the next."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A network of a user's own, as path/to/file.py:Class."""
+    file = tmp_path_factory.mktemp("networks") / "tiny.py"
+    file.write_text(TINY)
+    return f"{file}:Tiny"
+
+
+@pytest.fixture(scope="session")
+def digits_recipe(tiny_model: str) -> Callable[..., Recipe]:
+    """digits_recipe(training={"epochs": 2}, ...): the tiny network, one epoch of the digits, float32."""
+
+    def build(**sections: Any) -> Recipe:
+        content: dict[str, Any] = {
+            "name": "tiny",
+            "data": {"dataset": "digits"},
+            "model": {"name": tiny_model},
+            "training": {"precision": "float32"},
+        }
+        for key, value in sections.items():
+            content[key] = content.get(key, {}) | value if isinstance(value, dict) else value
+        return Recipe.from_dict(content)
+
+    return build
+
+
+@pytest.fixture
+def network_file(tmp_path: Path) -> Callable[[str], str]:
+    """Write a network's source text; gives the path of its file."""
+
+    def write(text: str) -> str:
+        file = tmp_path / "own.py"
+        file.write_text(text)
+        return str(file)
+
+    return write

@@ -1,0 +1,51 @@
+"""The contract of every recipe that comes with the package."""
+
+from __future__ import annotations
+
+import pytest
+
+from featherweight.models import build_model
+from featherweight.recipe import Recipe, find_recipe, recipe_names
+
+NAMES = recipe_names()
+
+
+def test_there_are_seven() -> None:
+    assert len(NAMES) == 7
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_is_named_as_its_file(name: str) -> None:
+    assert Recipe.load(name).name == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_keeps_its_own_budget(name: str) -> None:
+    recipe = Recipe.load(name)
+    model = build_model(recipe.model.name, recipe.model.arguments)
+    parameters = sum(p.numel() for p in model.parameters())
+    assert recipe.goal.max_parameters is None or parameters <= recipe.goal.max_parameters
+    assert recipe.goal.max_epochs is not None
+    assert recipe.training.epochs <= recipe.goal.max_epochs
+    assert recipe.goal.accuracy is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_says_what_it_is_for_what_it_gave_and_what_that_means(name: str) -> None:
+    goal = Recipe.load(name).goal
+    assert goal.target.strip()
+    assert goal.results.strip()
+    assert goal.analysis.strip()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_opens_with_the_command_that_makes_its_numbers(name: str) -> None:
+    lines = find_recipe(name).read_text(encoding="utf-8").splitlines()
+    header = lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))]
+    assert any(f"featherweight train {name}" in line for line in header)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_test_data_is_looked_at_only_where_the_recipe_says_so(name: str) -> None:
+    text = find_recipe(name).read_text(encoding="utf-8")
+    assert Recipe.load(name).curve != "test" or 'curve = "test"' in text
