@@ -12,12 +12,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Score:
-    """How one head did. accuracy is a fraction in [0, 1]; loss is nats, the mean over all answers."""
+    """How one head did. accuracy is a fraction in [0, 1]; loss is nats, the mean over all answers.
+
+    loss and calibration_error are None where no probability was given, as for "all heads right at once".
+    """
 
     accuracy: float
-    loss: float | None      # None where no probability was given, as for "all heads right at once"
+    loss: float | None
     correct: int
     count: int
+    calibration_error: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {key: value for key, value in asdict(self).items() if value is not None}
@@ -31,7 +35,7 @@ def score(log_probabilities: Tensor, targets: Tensor) -> Score:
     count = len(targets)
     correct = int((log_probabilities.argmax(dim=1) == targets).sum())
     loss = F.nll_loss(log_probabilities.double(), targets, reduction="sum").item() / count
-    return Score(correct / count, loss, correct, count)
+    return Score(correct / count, loss, correct, count, calibration_error(log_probabilities, targets))
 
 
 def score_all(log_probabilities: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> Score:
@@ -42,7 +46,7 @@ def score_all(log_probabilities: tuple[Tensor, ...], targets: tuple[Tensor, ...]
 
 
 def confusion_matrix(predictions: Tensor, targets: Tensor, classes: int) -> Tensor:
-    """(N,), (N,) -> int64 (classes, classes): row the truth, column the answer."""
+    """Two int64 (N,) of class numbers -> int64 (classes, classes): row the truth, column the answer."""
     return torch.bincount(targets * classes + predictions, minlength=classes * classes).view(classes, classes)
 
 

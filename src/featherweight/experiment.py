@@ -15,14 +15,14 @@ from featherweight.augment import Augmentation
 from featherweight.data import Dataset, ImageDataset, load_dataset
 from featherweight.environment import describe_environment
 from featherweight.errors import ModelError, RunError, TrainingInterrupted
-from featherweight.evaluation import Score
+from featherweight.evaluation import Score, confusion_matrix
 from featherweight.models import build_model, input_shapes
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, create_run
 from featherweight.tasks import Task, as_heads, build_task
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.interruption import stop_signals
-from featherweight.training.loop import Images, Plan, Record, measure
+from featherweight.training.loop import Images, Plan, Record, answer, measure, score_heads
 from featherweight.training.loop import train as train_epochs
 from featherweight.training.optimization import build_average, build_optimizer, build_schedule
 from featherweight.training.state import TrainingState
@@ -221,7 +221,9 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
 def finish(run: Run, training: Training) -> Run:
     """Look at the test data, once; write the network and the result."""
     state, dataset = training.state, training.dataset
-    test = measure(state.trained, training.images(dataset.test), training.task, training.precision)
+    answers, targets = answer(state.trained, training.images(dataset.test), training.task, training.precision)
+    test = score_heads(training.task, answers, targets)
+    heads = zip(training.task.heads, answers, targets, strict=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.trained.state_dict().items()}
     run.save_tensors("model.safetensors", tensors, {"model": training.recipe.model.name})
     last = run.history[-1]
@@ -238,6 +240,7 @@ def finish(run: Run, training: Training) -> Run:
         "precision": training.precision,
         "train": {"accuracy": last["train_accuracy"], "loss": last["train_loss"]},
         "test": {head: score.to_dict() for head, score in test.items()},
+        "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
         "curve": training.recipe.curve,
         "goal": judge(training.recipe, training.parameters, test, training.task.heads),
         "classes": list(dataset.classes),

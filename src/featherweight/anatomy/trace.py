@@ -208,7 +208,7 @@ def prepare(module: nn.Module, input_shapes: Sequence[Shape]) -> nn.Module:
             raise ModelError(f"input shape {tuple(shape)} has an empty axis. Give it as C,H,W, like 1,28,28.")
     module = getattr(module, "_orig_mod", module)       # of a compiled module, the one that was written
     buffers = [b for part in module.modules() for b in part._buffers.values() if isinstance(b, UninitializedBuffer)]
-    copies: dict[int, Any] = {id(b): UninitializedBuffer(device=b.device, dtype=b.dtype) for b in buffers}
+    copies: dict[int, Any] = {id(b): UninitializedBuffer(device=b.device, dtype=b.dtype) for b in buffers}  # type: ignore[call-arg]
     try:
         twin = copy.deepcopy(module, copies).eval()     # torch does not copy such buffers itself
     except Exception as fault:

@@ -166,7 +166,7 @@ def close_epoch(
 def answer(
     model: nn.Module, data: Images, task: Task, precision: str, batch_size: int = 500
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """All log-probabilities and targets, one tensor a head, for every question the task asks about the data."""
+    """All log-probabilities and targets for every question the task asks of the data: one CPU tensor a head."""
     was_training = model.training
     model.eval()
     answers, truths = [], []
@@ -177,8 +177,8 @@ def answer(
             images = normalise(images, data.mean, data.std).contiguous(memory_format=torch.channels_last)
             with autocast(precision, images.device):
                 outputs = as_heads(model(images, *(value[part] for value in question.inputs)))
-            answers.append([F.log_softmax(head.float(), dim=1) for head in outputs])
-        truths.append(question.targets)
+            answers.append([F.log_softmax(head.float(), dim=1).cpu() for head in outputs])
+        truths.append([target.cpu() for target in question.targets])
     model.train(was_training)
     heads = tuple(torch.cat(parts) for parts in zip(*answers, strict=True))
     return heads, tuple(torch.cat(parts) for parts in zip(*truths, strict=True))
@@ -186,7 +186,11 @@ def answer(
 
 def measure(model: nn.Module, data: Images, task: Task, precision: str) -> dict[str, Score]:
     """The score of each head, and of "both" (all heads right at once) where there are several."""
-    answers, targets = answer(model, data, task, precision)
+    return score_heads(task, *answer(model, data, task, precision))
+
+
+def score_heads(task: Task, answers: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> dict[str, Score]:
+    """What answer() gave, as scores."""
     scores = {head: score(a, t) for head, a, t in zip(task.heads, answers, targets, strict=True)}
     return scores if len(scores) == 1 else scores | {"both": score_all(answers, targets)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -79,9 +80,10 @@ class TrainingState:
 
 
 def _plain(schedule: Schedule) -> dict[str, Any]:
-    """A scheduler's numbers; what is not text or number is rebuilt by its constructor."""
+    """A scheduler's numbers and texts; its functions and its infinities are rebuilt by its constructor."""
+    state = schedule.scheduler.state_dict()
     kinds = (int, float, str, bool, list, type(None))
-    return {key: value for key, value in schedule.scheduler.state_dict().items() if isinstance(value, kinds)}
+    return {k: v for k, v in state.items() if isinstance(v, kinds) and v not in (math.inf, -math.inf)}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -37,8 +37,7 @@ def pick_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    native = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16_instructions()
-    return "bf16" if native else "float32"
+    return "bf16" if device.type == "cpu" and _cpu_has_bf16() else "float32"
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
@@ -85,5 +84,9 @@ def keep_freed_memory() -> None:
         mallopt(-1, 1 << 30)        # M_TRIM_THRESHOLD: keep up to 1 GiB at the top of the heap
 
 
-def _has_bf16_instructions() -> bool:
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+def _cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bf16 itself (AVX512-BF16 or AMX) and this torch makes use of it."""
+    instructions = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if not (instructions and torch.backends.mkldnn.is_available()):  # type: ignore[no-untyped-call]
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
