@@ -141,7 +141,7 @@ def test_an_unknown_key_of_any_section_is_a_fault(name: str) -> None:
          "'cosin' is not one of constant, step, plateau, one-cycle, cosine. Did you mean 'cosine'?"),
         ("optimizer", "name", "lion", "'lion' is not one of sgd, adam, adamw."),
         ("data", "channels", 2, "2 is not one of 1, 3."),
-        ("training", "precision", "fp16", "'fp16' is not one of auto, float32, bf16."),
+        ("training", "precision", "fp16", "'fp16' is not one of auto, float32, bf16. Did you mean 'bf16'?"),
         ("optimizer", "lr", -0.1, "-0.1 is not greater than 0"),
         ("optimizer", "lr", 0, "0 is not greater than 0"),
         ("optimizer", "momentum", 1.0, "1.0 is not less than 1"),

@@ -289,7 +289,8 @@ def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
     try:
         model.load_state_dict(run.weights())
     except RuntimeError as fault:
-        raise RunError(f"the weights of {str(run.path)!r} do not fit {run.recipe.model.name!r}: {fault}") from fault
+        reason = " ".join(str(fault).split())
+        raise RunError(f"the weights of {str(run.path)!r} do not fit {run.recipe.model.name!r}: {reason}") from fault
     return model.eval()
 
 

@@ -129,9 +129,10 @@ class Run:
         result = self.result if self.finished else {"recipe": self.recipe.name, "finished": False}
         shown = {key: value for key, value in result.items() if not isinstance(value, dict | list)}
         rows = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in shown.items())
+        test: dict[str, dict[str, float]] = self.result["test"] if self.finished else {}
         heads = "".join(
             f"<tr><th>test {html.escape(head)}</th><td>{score['accuracy']:.2%}</td></tr>"
-            for head, score in result.get("test", {}).items()
+            for head, score in test.items()
         )
         return f"<table>{rows}{heads}</table>"
 

@@ -24,4 +24,5 @@ def load_checkpoint(run: Run, state: TrainingState) -> None:
     try:
         state.load(tensors, json.loads(text["state"]))
     except (KeyError, ValueError, RuntimeError) as fault:
-        raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {fault}") from fault
+        reason = " ".join(str(fault).split())
+        raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {reason}") from fault

@@ -71,6 +71,9 @@ class TrainingState:
             slots.setdefault(int(index), {})[name] = value
         groups = [group | {"betas": tuple(group["betas"])} if "betas" in group else group for group in text["groups"]]
         self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        for parameter, values in self.optimizer.state.items():
+            # fused optimizers walk through memory: a buffer must lie in it as its parameter does
+            values.update({k: torch.empty_like(parameter).copy_(v) for k, v in values.items() if v.dim() > 0})
         self.schedule.scheduler.load_state_dict(text["schedule"])
         self.generator.set_state(tensors["random.generator"])
         torch.set_rng_state(tensors["random.cpu"])

@@ -1,0 +1,117 @@
+"""The run folder: written whole or not at all, never overwritten by accident, read with one-line faults."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from featherweight.errors import RunError
+from featherweight.recipe import Recipe
+from featherweight.runs import FILES, Run, create_run, write_atomically
+
+RECIPE = Recipe.from_dict({"name": "tiny", "model": {"name": "session6"}})
+
+
+def test_a_new_run_holds_the_complete_recipe(tmp_path):
+    run = create_run(tmp_path / "a" / "b", RECIPE)
+    assert Run.open(run.path).recipe == RECIPE
+    assert "threshold = 0.0001" in (run.path / "recipe.toml").read_text()       # a default, written out
+    assert not run.finished and run.history == []
+
+
+def test_what_is_written_comes_back(tmp_path):
+    run = create_run(tmp_path / "run", RECIPE)
+    tensors = {"w": torch.randn(3, 2), "n": torch.tensor(7), "r": torch.arange(5, dtype=torch.uint8)}
+    run.save_tensors("model.safetensors", tensors, {"key": "text"})
+    loaded, text = run.load_tensors("model.safetensors")
+    assert text == {"key": "text"} and all(torch.equal(loaded[key], value) for key, value in tensors.items())
+    run.save_history([{"epoch": 1, "lr": 0.1}, {"epoch": 2, "lr": 1 / 3}])
+    assert run.history == [{"epoch": 1, "lr": 0.1}, {"epoch": 2, "lr": 1 / 3}]
+    run.save_json("result.json", {"recipe": "tiny"})
+    assert run.finished and run.result == {"recipe": "tiny"}
+
+
+def test_nothing_is_overwritten_without_force(tmp_path):
+    run = create_run(tmp_path / "run", RECIPE)
+    with pytest.raises(RunError, match=r"unfinished run.*--resume.*--force.*--out"):
+        create_run(run.path, RECIPE)
+    run.save_json("result.json", {})
+    with pytest.raises(RunError, match="a finished run: --force replaces it"):
+        create_run(run.path, RECIPE)
+    assert run.finished
+    assert not create_run(run.path, RECIPE, force=True).finished
+
+
+def test_force_removes_only_runs(tmp_path):
+    run = create_run(tmp_path / "run", RECIPE)
+    (run.path / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunError, match=r"thesis\.tex"):
+        create_run(run.path, RECIPE, force=True)
+    assert (run.path / "thesis.tex").read_text() == "years of work"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="is a file"):
+        create_run(tmp_path / "file", RECIPE, force=True)
+
+
+def test_an_empty_folder_is_as_good_as_none(tmp_path):
+    assert create_run(tmp_path, RECIPE).path == tmp_path
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path):
+    run = create_run(tmp_path / "run", RECIPE)
+    (run.path / ".history.jsonl.x7f").write_text('{"epo')
+    (run.path / ".mine").write_text("")
+    run.sweep()
+    assert {file.name for file in run.path.iterdir()} == {"recipe.toml", ".mine"}
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    file = tmp_path / "result.json"
+    write_atomically(file, b"old")
+    with pytest.raises(TypeError):
+        write_atomically(file, "not bytes")  # type: ignore[arg-type]
+    assert file.read_bytes() == b"old" and list(tmp_path.iterdir()) == [file]
+    assert os.stat(file).st_mode & 0o777 == 0o644
+
+
+def test_a_number_that_json_does_not_know_is_refused(tmp_path):
+    run = create_run(tmp_path / "run", RECIPE)
+    with pytest.raises(ValueError, match="JSON"):
+        run.save_json("result.json", {"loss": float("nan")})
+    assert not run.finished
+
+
+@pytest.mark.parametrize("name", ["gone", "empty"])
+def test_a_folder_that_is_no_run(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError, match=rf"{name}.*featherweight train RECIPE"):
+        Run.open(tmp_path / name)
+
+
+def test_damaged_files_are_named(tmp_path):
+    run = create_run(tmp_path / "run", RECIPE)
+    with pytest.raises(RunError, match=r"not finished \(0 of 1 epochs\).*--resume"):
+        _ = run.result
+    for name, content in (("result.json", b"{"), ("model.safetensors", b"cut short")):
+        (run.path / name).write_bytes(content)
+    for read in (lambda: Run(run.path).result, run.weights, lambda: run.environment):
+        with pytest.raises(RunError, match=r"(result\.json|model\.safetensors|environment\.json)") as fault:
+            read()
+        assert "\n" not in str(fault.value)
+    (run.path / "result.json").write_text("[1]")
+    with pytest.raises(RunError, match="no JSON object"):
+        _ = Run(run.path).result
+
+
+def test_names_are_escaped_in_notebooks(tmp_path):
+    run = create_run(tmp_path / "run", RECIPE)
+    run.save_json("result.json", {"model": "<script>", "test": {"<b>": {"accuracy": 0.5}}})
+    shown = run._repr_html_()
+    assert "<script>" not in shown and "<b>" not in shown and "50.00%" in shown
+    assert "unfinished" not in create_run(tmp_path / "new", RECIPE)._repr_html_()
+
+
+def test_the_files_are_those_of_the_design():
+    assert set(FILES) >= {"recipe.toml", "history.jsonl", "result.json", "model.safetensors", "environment.json"}

@@ -1,0 +1,167 @@
+"""THE loop: its records, its order, its measures, and what makes it stop."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from featherweight.errors import TrainingDiverged
+from featherweight.tasks import build_task
+from featherweight.training.loop import Images, Plan, answer, epoch_order, measure, total_loss, train
+from featherweight.training.optimization import build_average, build_optimizer, build_schedule
+from featherweight.training.state import TrainingState
+
+
+def blobs(count=64, classes=4):
+    """Images whose one bright row tells their class."""
+    generator = torch.Generator().manual_seed(5)
+    labels = torch.randint(classes, (count,), generator=generator)
+    images = torch.randint(40, (count, 1, 8, 8), generator=generator, dtype=torch.uint8)
+    images[torch.arange(count), 0, labels * 2] = 220
+    return Images(images, labels, torch.tensor([0.2]), torch.tensor([0.3]))
+
+
+def state_of(model, lr=0.1, schedule="constant", total_steps=100, ema=0.0):
+    optimizer = build_optimizer(model.parameters(), "sgd", lr=lr, momentum=0.9)
+    average = build_average(model, ema) if ema else None
+    made = build_schedule(optimizer, schedule, total_steps=total_steps, patience=0)
+    return TrainingState(model, optimizer, made, average, torch.Generator().manual_seed(1))
+
+
+def small_network():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 4))
+
+
+CLASSES = build_task("classification")
+
+
+def test_it_yields_a_record_an_epoch_and_learns():
+    data, state = blobs(), state_of(small_network())
+    records = list(train(state, data, CLASSES, Plan(epochs=8, batch_size=16, seed=1)))
+    assert [record.epoch for record in records] == list(range(1, 9))
+    assert records[-1].train_loss < records[0].train_loss / 2
+    assert records[-1].train_accuracy["class"] > 0.95
+    assert records[-1].curve is None and records[-1].curve_on is None
+    assert state.position.epoch == 8 and state.position.step == 0
+    assert state.position.seconds >= sum(record.seconds for record in records) - 1e-6
+
+
+def test_the_running_numbers_are_means_over_images():
+    """With a learning rate of next to nothing they equal a measure of the untouched network."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+    data = blobs(50)
+    expected = measure(network, data, CLASSES, "float32")["class"]
+    state = state_of(network, lr=1e-12)
+    (record,) = train(state, data, CLASSES, Plan(epochs=1, batch_size=16, seed=1))
+    assert record.train_loss == pytest.approx(expected.loss, rel=1e-5)
+    assert record.train_accuracy["class"] == pytest.approx(expected.accuracy)
+
+
+def test_every_image_is_seen_once_an_epoch_in_another_order_each():
+    first, second = (epoch_order(1000, seed=3, epoch=epoch) for epoch in (0, 1))
+    assert sorted(first.tolist()) == list(range(1000)) == sorted(second.tolist())
+    assert not torch.equal(first, second)
+    assert torch.equal(first, epoch_order(1000, seed=3, epoch=0))
+    assert not torch.equal(first, epoch_order(1000, seed=4, epoch=0))
+
+
+@pytest.mark.parametrize(("count", "steps"), [(32, 2), (33, 2), (34, 3), (47, 3)])
+def test_a_last_batch_of_one_image_is_left_out(count, steps):
+    """Batch normalisation has no statistics of a single number."""
+    plan, seen = Plan(epochs=1, batch_size=16, seed=1), []
+    state = state_of(small_network())
+    list(train(state, blobs(count), CLASSES, plan, on_step=lambda state, total: seen.append(total)))
+    assert plan.steps(count) == steps and seen == [steps] * steps
+
+
+def test_the_curve_is_measured_after_each_epoch_on_what_it_is_given():
+    data, held_out = blobs(), blobs(30)
+    state = state_of(small_network())
+    records = list(train(state, data, CLASSES, Plan(2, 16, 1), curve=("validation", held_out)))
+    assert [record.curve_on for record in records] == ["validation"] * 2
+    assert records[-1].curve["class"] == measure(state.model, held_out, CLASSES, "float32")["class"]
+
+
+def test_a_plateau_watches_the_curve():
+    """With patience 0 and a network that cannot move, the rate drops at every epoch after the first."""
+    state = state_of(nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), lr=1e-7, schedule="plateau")
+    records = list(train(state, blobs(), CLASSES, Plan(3, 16, 1), curve=("validation", blobs(30))))
+    assert [record.lr for record in records] == pytest.approx([1e-7, 1e-7, 1e-8])
+
+
+def test_the_average_is_what_is_measured():
+    state = state_of(small_network(), ema=0.9)
+    (record,) = train(state, blobs(), CLASSES, Plan(1, 16, 1), curve=("validation", blobs(30)))
+    assert state.trained is state.average.module
+    assert record.curve["class"] == measure(state.average.module, blobs(30), CLASSES, "float32")["class"]
+    assert record.curve["class"].loss != measure(state.model, blobs(30), CLASSES, "float32")["class"].loss
+
+
+def test_a_loss_that_is_no_number_stops_with_advice():
+    state = state_of(small_network(), lr=0.5)
+    with torch.no_grad():
+        state.model[1].weight.fill_(float("nan"))
+    with pytest.raises(TrainingDiverged, match=r"nan in epoch 1, step 1.*optimizer\.lr=0\.05.*gradient_clip") as fault:
+        list(train(state, blobs(), CLASSES, Plan(1, 16, 1)))
+    assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4, 5])
+def test_a_stop_ends_after_the_step_or_epoch_under_way(stop_after):
+    taken = []
+    state = state_of(small_network())
+    records = list(
+        train(
+            state, blobs(), CLASSES, Plan(2, 16, 1),
+            on_step=lambda state, steps: taken.append(1), should_stop=lambda: len(taken) >= stop_after,
+        )
+    )  # fmt: skip
+    assert len(taken) == stop_after and len(records) == stop_after // 4
+    assert (state.position.epoch, state.position.step) == divmod(stop_after, 4)
+
+
+def test_measuring_changes_nothing():
+    network, data = small_network(), blobs()
+    network.train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    random = torch.get_rng_state()
+    first, second = (measure(network, data, CLASSES, "float32") for _ in range(2))
+    assert first == second and network.training
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert torch.equal(random, torch.get_rng_state())
+
+
+def test_the_batch_size_of_a_measure_does_not_matter():
+    network, data = small_network().eval(), blobs(37)
+    whole, parts = (answer(network, data, CLASSES, "float32", batch_size=size) for size in (500, 5))
+    assert torch.equal(whole[1][0], parts[1][0])
+    assert torch.allclose(whole[0][0], parts[0][0], atol=1e-6)
+
+
+class Adder(nn.Module):
+    """Knows the digit from the brightest row of the image, and adds exactly, except to a 3 or when 9 is asked."""
+
+    def forward(self, images, numbers):
+        digit = images[:, 0].mean(2)[:, :10].argmax(1)
+        number = numbers.argmax(1)
+        total = digit + number - (number == 9).long()
+        wrong = torch.where(digit == 3, 4, digit)
+        logits = (nn.functional.one_hot(classes, n).float() * 50 for classes, n in ((wrong, 10), (total, 19)))
+        return tuple(logits)
+
+
+def test_digit_sum_is_measured_on_all_pairs_of_image_and_number():
+    labels = torch.arange(10).repeat(3)
+    images = torch.zeros(30, 1, 12, 12, dtype=torch.uint8)
+    images[torch.arange(30), 0, labels] = 200
+    data = Images(images, labels, torch.tensor([0.0]), torch.tensor([1.0]))
+    scores = measure(Adder(), data, build_task("digit-sum"), "float32")
+    assert list(scores) == ["digit", "sum", "both"]
+    assert [score.count for score in scores.values()] == [300] * 3
+    assert scores["digit"].correct == 270           # 3s are misread
+    assert scores["sum"].correct == 270             # 9 is added wrongly
+    assert scores["both"].correct == 243            # so 3 images of a 3 and, of the rest, one number in ten
+    assert scores["both"].loss is None
+    assert total_loss(scores) == pytest.approx(scores["digit"].loss + scores["sum"].loss)
