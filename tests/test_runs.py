@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
 
@@ -73,7 +71,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(TypeError):
         write_atomically(file, "not bytes")  # type: ignore[arg-type]
     assert file.read_bytes() == b"old" and list(tmp_path.iterdir()) == [file]
-    assert os.stat(file).st_mode & 0o777 == 0o644
+    assert file.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_number_that_json_does_not_know_is_refused(tmp_path):

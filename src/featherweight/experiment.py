@@ -187,7 +187,8 @@ def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> None:
     for head, output, target in zip(task.heads, outputs, question.targets, strict=True):
         needed = max(len(dataset.classes), int(target.max()) + 1)
         if output.dim() != 2 or output.shape[1] < needed:
-            raise ModelError(f"head {head!r} gives {tuple(output.shape[1:])} an image; {dataset.name} needs ({needed},).")
+            given = tuple(output.shape[1:])
+            raise ModelError(f"head {head!r} gives {given} an image; {dataset.name} needs ({needed},).")
 
 
 def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
@@ -311,6 +312,7 @@ def reopen(out: Path, recipe: Recipe) -> Run:
 
 
 def how_to_resume(run: Run, state: TrainingState, epochs: int) -> str:
+    """Where an interrupted training stands, and the command that goes on."""
     position = state.position
     return (
         f"interrupted in epoch {position.epoch + 1} of {epochs}, after {position.step} of its steps; the checkpoint "

@@ -76,8 +76,8 @@ class Run:
         """result.json; RunError where the run is not finished."""
         if not self.finished:
             raise RunError(
-                f"run {str(self.path)!r} is not finished ({len(self.history)} of {self.recipe.training.epochs} epochs). "
-                f"Continue it with: featherweight train {self.path / 'recipe.toml'} --out {self.path} --resume"
+                f"run {str(self.path)!r} is not finished ({len(self.history)} of {self.recipe.training.epochs} "
+                f"epochs). Continue it with: featherweight train {self.path / 'recipe.toml'} --out {self.path} --resume"
             )
         return self._json("result.json")
 
@@ -160,7 +160,7 @@ def create_run(path: str | Path, recipe: Recipe, *, force: bool = False) -> Run:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder)) if folder.exists() else []
+    return sorted(file.name for file in folder.iterdir()) if folder.exists() else []
 
 
 def _belongs(name: str) -> bool:

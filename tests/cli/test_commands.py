@@ -158,7 +158,8 @@ def test_data_option_is_a_setting(run_command, tmp_path):
             level = 40 if name == "dark" else 200
             Image.fromarray(np.full((9, 9), level + index, np.uint8)).save(folder / f"{index}.png")
     data = f"folder:{tmp_path / 'pictures'}"
-    command = ["train", "session7-model2", "--data", data, "--set", "training.epochs=1", "--set", "training.batch_size=8"]
+    command = ["train", "session7-model2", "--data", data]
+    command += ["--set", "training.epochs=1", "--set", "training.batch_size=8"]
     code, out, _ = run_command(*command, "--out", tmp_path / "run", "--json")
     assert code == 0
     assert json.loads(out)["classes"] == ["dark", "light"]
