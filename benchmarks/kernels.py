@@ -1,67 +1,83 @@
-"""A whole training step with and without featherweight.training.kernels.NarrowKernels, taking turns in one process."""
+"""A whole training step with and without featherweight.training.kernels.NarrowKernels, in float32 and bf16.
+
+A step is forward, loss, backward and optimizer, on one fixed batch, channels last. The variants take turns
+in blocks of steps; a ratio is of the two block medians that were measured side by side.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
+from statistics import median
 from typing import Any
 
+import report
 import torch
-from report import RESULTS, spread, write
-from rich.console import Console
-from rich.table import Table
 
-from featherweight.models import build_model
+from featherweight.models import CATALOGUE, build_model, input_shapes
 from featherweight.tasks import loss_of
 from featherweight.training.kernels import NarrowKernels
 from featherweight.training.optimization import build_optimizer
-from featherweight.training.step import autocast, keep_freed_memory
+from featherweight.training.step import autocast, keep_freed_memory, pick_precision
 
 KERNELS = {"torch": nullcontext, "narrow": NarrowKernels}
 CPU = torch.device("cpu")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=["session7-model2", "session6"])
-    parser.add_argument("--blocks", type=int, default=6, help="turns of each variant")
-    parser.add_argument("--steps", type=int, default=10, help="steps in a turn, after two untimed ones")
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--out", type=Path, default=RESULTS / "kernels.json")
-    given = parser.parse_args()
+def main() -> int:
+    options = parse()
     keep_freed_memory()
-    found: dict[str, dict[str, Any]] = {}
-    shown = Table("model", "precision", "torch, ms a step", "narrow, ms a step", "torch / narrow")
-    for model in given.models:
-        for precision in ("float32", "bf16"):
-            both = {name: spread(times) for name, times in measure(model, precision, given).items()}
-            ratio = both["torch"]["median"] / both["narrow"]["median"]
-            found.setdefault(model, {})[precision] = {**both, "torch_by_narrow": ratio}
-            shown.add_row(model, precision, *(f"{both[name]['median']:.2f}" for name in KERNELS), f"{ratio:.2f}")
-            write(given.out, {"blocks": given.blocks, "steps": given.steps, "milliseconds_a_step": found})
-    Console().print(shown)
+    settings = {key: value for key, value in vars(options).items() if key != "out"}
+    content = report.begin("kernels", settings) | {"native_bf16": pick_precision("auto", CPU) == "bf16"}
+    content |= {"results": {}, "ratios": {}}
+    for model in options.models:
+        for precision in options.precisions:
+            blocks = measure(model, precision, options)
+            both = summarise(blocks)
+            content["results"].setdefault(model, {})[precision] = both
+            ratio = report.spread(report.ratios(*(both[name]["block_medians_ms"] for name in ("narrow", "torch"))), 3)
+            content["ratios"].setdefault(model, {})[precision] = {"torch / narrow": ratio}
+            report.save(options.out, content)
+            report.say(f"{model} {precision}: torch / narrow {report.show(ratio, 2)}")
+    report.save(options.out, content | {"complete": True})
+    print_results(content)
+    print(f"written to {options.out}")
+    return 0
 
 
-def measure(model: str, precision: str, given: argparse.Namespace) -> dict[str, list[float]]:
-    """Milliseconds of every step, by variant."""
-    steps = {name: build_step(model, precision, name, given.batch_size) for name in KERNELS}
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(given.blocks):
+def parse() -> argparse.Namespace:
+    parser = report.parser(__doc__, "kernels")
+    networks = [name for name in CATALOGUE if name != "digit-sum"]
+    parser.add_argument("--models", nargs="+", choices=networks, default=["session7-model2", "session6"])
+    parser.add_argument("--precisions", nargs="+", choices=("float32", "bf16"), default=["float32", "bf16"])
+    parser.add_argument("--blocks", type=report.positive, default=6, help="blocks of each variant")
+    parser.add_argument("--steps", type=report.positive, default=10, help="steps in a block")
+    parser.add_argument("--warm-up", type=report.positive, default=10, help="untimed steps of each variant")
+    parser.add_argument("--batch-size", type=report.positive, default=128)
+    return parser.parse_args()
+
+
+def measure(model: str, precision: str, options: argparse.Namespace) -> dict[str, list[list[float]]]:
+    """Milliseconds of every step, by variant and block."""
+    steps = {name: build_step(model, precision, name, options.batch_size) for name in KERNELS}
+    for step in steps.values():
+        for _ in range(options.warm_up):
+            step()
+    blocks: dict[str, list[list[float]]] = {name: [] for name in steps}
+    for _ in range(options.blocks):
         for name, step in steps.items():
-            step()
-            step()
-            times[name] += [milliseconds(step) for _ in range(given.steps)]
-    return times
+            blocks[name].append([milliseconds(step) for _ in range(options.steps)])
+    return blocks
 
 
 def build_step(model: str, precision: str, kernels: str, batch_size: int) -> Callable[[], None]:
     """The same weights, images and labels for every variant."""
     torch.manual_seed(0)
-    network = build_model(model).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    images = torch.randn(batch_size, 1, 28, 28).contiguous(memory_format=torch.channels_last)
+    network = build_model(model).to(memory_format=torch.channels_last).train()
+    images = torch.randn(batch_size, *input_shapes(network)[0]).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(10, (batch_size,))
     optimizer = build_optimizer(network.parameters(), "sgd", lr=0.01, momentum=0.9)
 
@@ -76,11 +92,33 @@ def build_step(model: str, precision: str, kernels: str, batch_size: int) -> Cal
 
 
 def milliseconds(step: Callable[[], None]) -> float:
-    """Wall time of one step."""
     started = time.perf_counter()
     step()
     return (time.perf_counter() - started) * 1000
 
 
+def summarise(blocks: dict[str, list[list[float]]]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "step_ms": report.spread([step for block in found for step in block], 3),
+            "block_medians_ms": [round(median(block), 3) for block in found],
+        }
+        for name, found in blocks.items()
+    }
+
+
+def print_results(content: dict[str, Any]) -> None:
+    rows = [
+        [model, precision, *(report.show(both[name]["step_ms"], 1) for name in KERNELS),
+         report.show(content["ratios"][model][precision]["torch / narrow"], 2)]
+        for model, precisions in content["results"].items() for precision, both in precisions.items()
+    ]
+    columns = ["model", "precision", "torch, ms a step", "NarrowKernels, ms a step", "torch / narrow"]
+    machine = content["machine"]
+    report.print_table(f"A training step · {machine['processor']}, {machine['threads']} threads", columns, rows)
+    if not content["native_bf16"]:
+        print("this processor or this torch does not compute bf16 natively: auto precision is float32 here")
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(report.run(main))

@@ -1,187 +1,188 @@
-"""One epoch of one peer, in a process of its own, as a JSON line: `python benchmarks/peers.py PEER MODEL ...`.
+"""One peer of usual_loop.py, alone in this process: warm up, train one epoch, print what it took as JSON.
 
-usual                   the documents' loop: a PIL picture at a time, DataLoader with two workers, float32, .item()
-lightning               PyTorch Lightning on tensors in memory, with the same batched augmentation as ours
-featherweight-auto      featherweight.training.loop in the precision that the machine computes fastest
-featherweight-float32   the same in float32
+Started by usual_loop.py with a Job as its only argument. A fresh process for each measurement makes
+the peak memory this peer's own.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
-import random
 import resource
+import signal
+import sys
 import time
-import warnings
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from per_image import Compose, Normalize, PictureDataset, RandomAffine, ToTensor
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader
 
-from featherweight.augment import Augmentation, normalise
+from featherweight.augment import Augmentation
 from featherweight.data import load_dataset
+from featherweight.errors import FeatherweightError
 from featherweight.models import build_model
-from featherweight.tasks import build_task
+from featherweight.tasks import Classification
 from featherweight.training.loop import Images, Plan, train
 from featherweight.training.optimization import build_optimizer, build_schedule
-from featherweight.training.state import TrainingState
+from featherweight.training.state import Position, TrainingState
 from featherweight.training.step import keep_freed_memory, pick_precision
 
-ROTATION, SHIFT, SCALE = 7.0, 0.05, 0.05
-BATCH, WARM_UP = 128, 20            # images, steps
+ROTATION, SHIFT, SCALE = 7.0, 0.05, 0.05    # the same for every peer
 LR, MOMENTUM = 0.01, 0.9
+WARM_UP_STEPS = 20
 
 
-class Pictures(Dataset[tuple[Tensor, int]]):
-    """A PIL picture at a time, through the transforms that torchvision would apply."""
+@dataclass(frozen=True)
+class Job:
+    """What one child process is asked to measure."""
 
-    def __init__(self, images: Tensor, labels: Tensor, mean: float, std: float) -> None:
-        self.images, self.labels, self.mean, self.std = images.numpy(), labels.tolist(), mean, std
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        picture = Image.fromarray(self.images[index, 0])
-        picture = random_affine(picture)
-        pixels = torch.from_numpy(np.array(picture, dtype=np.uint8)).unsqueeze(0)
-        return pixels.float().div(255).sub_(self.mean).div_(self.std), self.labels[index]
+    peer: str
+    model: str
+    data: str
+    data_dir: str | None
+    images: int         # of the training set, at most
+    batch_size: int
+    seed: int
 
 
-def random_affine(picture: Image.Image) -> Image.Image:
-    """RandomAffine: one draw of rotation, shift and scale, applied by Pillow."""
-    angle = math.radians(random.uniform(-ROTATION, ROTATION))
-    zoom = random.uniform(1 - SCALE, 1 + SCALE)
-    width, height = picture.size
-    dx, dy = random.uniform(-SHIFT, SHIFT) * width, random.uniform(-SHIFT, SHIFT) * height
-    cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
-    cx, cy = width / 2, height / 2
-    matrix = (cos, sin, cx - cos * (cx + dx) - sin * (cy + dy), -sin, cos, cy + sin * (cx + dx) - cos * (cy + dy))
-    return picture.transform(picture.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch took and gave."""
+
+    seconds: float
+    train_loss: float                           # running mean: shows that every peer trains the same thing
+    augmentation_share: float | None = None     # of the time in steps; measured for our own loop
 
 
-def usual(model: nn.Module, data: Images) -> dict[str, Any]:
-    """The loop of the documents."""
-    optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
-    pictures = Pictures(data.images, data.labels, float(data.mean), float(data.std))
+class Peer(Protocol):
+    """One way to train; weights and optimizer live on between epochs."""
 
-    def epoch(images: Dataset[tuple[Tensor, int]]) -> None:
-        model.train()
-        correct = processed = 0
-        for batch, target in DataLoader(images, batch_size=BATCH, shuffle=True, num_workers=2):
-            optimizer.zero_grad()
-            prediction = model(batch)
-            loss = F.nll_loss(prediction, target)
-            loss.item()
+    precision: str
+
+    def epoch(self, data: Images) -> Epoch: ...
+
+
+class Usual:
+    """The documents' loop: PIL transforms image by image, two workers, float32, .item() every step."""
+
+    precision = "float32"
+
+    def __init__(self, job: Job, model: nn.Module) -> None:
+        self.job, self.model = job, model
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
+
+    def epoch(self, data: Images) -> Epoch:
+        moved = RandomAffine(ROTATION, SHIFT, (1 - SCALE, 1 + SCALE))
+        transform = Compose([moved, ToTensor(), Normalize(data.mean.tolist(), data.std.tolist())])
+        dataset = PictureDataset(data.images, data.labels, transform)
+        loader = DataLoader(dataset, batch_size=self.job.batch_size, shuffle=True, num_workers=2)
+        started, total, correct = time.perf_counter(), 0.0, 0
+        self.model.train()
+        for images, labels in loader:
+            self.optimizer.zero_grad()
+            outputs = self.model(images)
+            loss = F.nll_loss(outputs, labels)
             loss.backward()
-            optimizer.step()
-            correct += prediction.argmax(dim=1).eq(target).sum().item()
-            processed += len(batch)
-
-    epoch(torch.utils.data.Subset(pictures, range(min(WARM_UP * BATCH, len(pictures)))))
-    return {"seconds": timed(lambda: epoch(pictures))}
+            self.optimizer.step()
+            total += loss.item() * len(labels)
+            correct += outputs.argmax(dim=1).eq(labels).sum().item()
+        return Epoch(time.perf_counter() - started, total / len(dataset))
 
 
-def featherweight(model: nn.Module, data: Images, precision: str) -> dict[str, Any]:
-    """Our loop, with a clock around the augmentation."""
-    keep_freed_memory()
-    precision = pick_precision(precision, torch.device("cpu"))
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = build_optimizer(model.parameters(), "sgd", lr=LR, momentum=MOMENTUM)
-    schedule = build_schedule(optimizer, "constant", total_steps=1)
-    augmentation = Clocked(rotation=ROTATION, shift=SHIFT, scale=SCALE)
+class Ours:
+    """featherweight.training.loop.train, put together from plain values as experiment.py does from a recipe."""
 
-    def epoch(images: Images) -> None:
-        state = TrainingState(model, optimizer, schedule, None, torch.Generator().manual_seed(1))
-        list(train(state, images, build_task("classification"), Plan(1, BATCH, 1, precision, 0.0, augmentation)))
+    def __init__(self, job: Job, model: nn.Module, precision: str) -> None:
+        keep_freed_memory()
+        self.job, self.precision = job, pick_precision(precision, torch.device("cpu"))
+        model = model.to(memory_format=torch.channels_last)
+        optimizer = build_optimizer(model.parameters(), "sgd", lr=LR, momentum=MOMENTUM)
+        schedule = build_schedule(optimizer, "constant", total_steps=1)
+        self.state = TrainingState(model, optimizer, schedule, None, torch.Generator().manual_seed(job.seed))
 
-    few = slice(0, WARM_UP * BATCH)
-    epoch(Images(data.images[few], data.labels[few], data.mean, data.std))
-    Clocked.spent = 0.0
-    seconds = timed(lambda: epoch(data))
-    return {"seconds": seconds, "augmentation_share": Clocked.spent / seconds, "precision": precision}
+    def epoch(self, data: Images) -> Epoch:
+        self.state.position = Position()
+        timed = TimedAugmentation()
+        plan = Plan(1, self.job.batch_size, self.job.seed, self.precision, augmentation=timed)  # type: ignore[arg-type]
+        started = time.perf_counter()
+        (record,) = train(self.state, data, Classification(), plan)
+        return Epoch(time.perf_counter() - started, record.train_loss, timed.seconds / record.seconds)
 
 
-class Clocked(Augmentation):
-    """An augmentation that counts the seconds it takes."""
+class TimedAugmentation:
+    """Our augmentation, and how long it was at work."""
 
-    spent = 0.0
+    def __init__(self) -> None:
+        self.augmentation, self.seconds = build_augmentation(), 0.0
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """As the parent, timed."""
         started = time.perf_counter()
-        changed = super().__call__(images, generator)
-        Clocked.spent += time.perf_counter() - started
+        changed = self.augmentation(images, generator)
+        self.seconds += time.perf_counter() - started
         return changed
 
 
-def lightning(model: nn.Module, data: Images) -> dict[str, Any]:
-    """PyTorch Lightning with everything off that is not training."""
-    import lightning as L
-
-    augmentation, generator = Augmentation(rotation=ROTATION, shift=SHIFT, scale=SCALE), torch.Generator()
-
-    class Module(L.LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-            images = normalise(augmentation(batch[0], generator), data.mean, data.std)
-            return F.nll_loss(self.model(images), batch[1])
-
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.SGD(self.parameters(), lr=LR, momentum=MOMENTUM)
-
-    def epoch(count: int) -> None:
-        tensors = TensorDataset(data.images[:count].float().div(255), data.labels[:count])
-        off = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-        trainer = L.Trainer(max_epochs=1, accelerator="cpu", enable_model_summary=False, **off)
-        loader = DataLoader(tensors, batch_size=BATCH, shuffle=True)
-        started = time.perf_counter()
-        trainer.fit(Module(), loader)
-        seconds.append(time.perf_counter() - started)
-
-    seconds: list[float] = []
-    warnings.simplefilter("ignore")
-    epoch(WARM_UP * BATCH)
-    epoch(len(data))
-    return {"seconds": seconds[-1]}
+def build_augmentation() -> Augmentation:
+    return Augmentation(rotation=ROTATION, shift=SHIFT, scale=SCALE)
 
 
-def timed(work: Any) -> float:
-    """Seconds of wall time."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+def build_lightning(job: Job, model: nn.Module) -> Peer:
+    from lightning_peer import Lightning
+
+    return Lightning(model, build_augmentation(), job.batch_size, job.seed, LR, MOMENTUM)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peer", choices=("usual", "lightning", "featherweight-auto", "featherweight-float32"))
-    parser.add_argument("model")
-    parser.add_argument("--data", default="mnist")
-    parser.add_argument("--images", type=int, default=60_000)
-    given = parser.parse_args()
-    torch.manual_seed(1)
-    loaded = load_dataset(given.data)
-    images, labels = loaded.train.images[: given.images], loaded.train.labels[: given.images]
-    data = Images(images, labels, torch.tensor(loaded.mean), torch.tensor(loaded.std))
-    model = build_model(given.model)
-    kind, _, precision = given.peer.partition("-")
-    result = featherweight(model, data, precision) if precision else {"usual": usual, "lightning": lightning}[kind](
-        model, data
-    )
-    memory = {who: resource.getrusage(code).ru_maxrss / 1024 for who, code in (
-        ("peak_mb", resource.RUSAGE_SELF), ("largest_worker_mb", resource.RUSAGE_CHILDREN))}
-    print(json.dumps({**result, **memory, "images": len(data)}))
+PEERS: dict[str, Callable[[Job, nn.Module], Peer]] = {
+    "usual": Usual,
+    "featherweight-auto": lambda job, model: Ours(job, model, "auto"),
+    "featherweight-float32": lambda job, model: Ours(job, model, "float32"),
+    "lightning": build_lightning,
+}
+
+
+def main() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)    # Ctrl-C ends child and workers without a traceback
+    try:
+        print(json.dumps(measure(Job(**json.loads(sys.argv[1])))))
+    except FeatherweightError as fault:
+        print(fault, file=sys.stderr)
+        return 2
+    return 0
+
+
+def measure(job: Job) -> dict[str, Any]:
+    """One peer: load, warm up, train one epoch."""
+    torch.manual_seed(job.seed)
+    data = load_images(job)
+    peer = PEERS[job.peer](job, build_model(job.model, suggested={"in_channels": 1, "classes": 10}))
+    warm_up = WARM_UP_STEPS * job.batch_size
+    loaded_mb = peak_mb(resource.RUSAGE_SELF)
+    peer.epoch(replace(data, images=data.images[:warm_up], labels=data.labels[:warm_up]))
+    epoch = peer.epoch(data)
+    return {
+        "peer": job.peer, "model": job.model, "seed": job.seed, "precision": peer.precision, "images": len(data),
+        "seconds": epoch.seconds, "images_per_second": len(data) / epoch.seconds,
+        "peak_mb": peak_mb(resource.RUSAGE_SELF), "peak_mb_before_training": loaded_mb,
+        "workers_peak_mb": peak_mb(resource.RUSAGE_CHILDREN), "augmentation_share": epoch.augmentation_share,
+        "train_loss": epoch.train_loss,
+    }
+
+
+def load_images(job: Job) -> Images:
+    dataset = load_dataset(job.data, data_dir=job.data_dir)
+    images, labels = dataset.train.images[: job.images], dataset.train.labels[: job.images]
+    return Images(images, labels, torch.tensor(dataset.mean), torch.tensor(dataset.std))
+
+
+def peak_mb(who: int) -> float:
+    """Most memory this process ever held, or of its finished children the one that held most (shared pages too)."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(who).ru_maxrss * unit / 1e6, 1)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

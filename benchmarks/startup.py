@@ -1,4 +1,7 @@
-"""How long the commands take from a cold process, beside what Python and torch take to start in the same run."""
+"""How long `featherweight --help` and `featherweight summary session6` take, beside Python's and torch's own start.
+
+Every measurement is a new process with the files already in the page cache; the commands take turns.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +10,82 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from report import RESULTS, spread, write
-from rich.console import Console
-from rich.table import Table
+import report
 
+SCRIPT = Path(sys.executable).parent / "featherweight"
+OURS = [str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-m", "featherweight"]
 COMMANDS = {
-    "python -c pass": ["-c", "pass"],
-    "featherweight --help": ["-m", "featherweight", "--help"],
-    "python -c 'import torch'": ["-c", "import torch"],
-    "featherweight summary session6": ["-m", "featherweight", "summary", "session6"],
+    "python -c pass": [sys.executable, "-c", "pass"],
+    "python -c 'import torch'": [sys.executable, "-c", "import torch"],
+    "featherweight --help": [*OURS, "--help"],
+    "featherweight summary session6": [*OURS, "summary", "session6"],
 }
+PEER = {    # what a command is compared with: the least that it could take
+    "featherweight --help": "python -c pass",
+    "featherweight summary session6": "python -c 'import torch'",
+}
+AIM_SECONDS = {"featherweight --help": 0.3, "featherweight summary session6": 3.0}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--out", type=Path, default=RESULTS / "startup.json")
-    given = parser.parse_args()
+def main() -> int:
+    options = parse()
+    light, heavy = options.repeats, options.heavy_repeats
+    repeats = dict(zip(COMMANDS, (light, heavy, light, heavy), strict=True))
+    content = report.begin("startup", {"repeats": repeats}) | {"aim_seconds": AIM_SECONDS, "results": {}, "ratios": {}}
+    for name in COMMANDS:
+        seconds_of(name)        # untimed: fills the page cache, writes the .pyc files
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(given.repeats):
-        for name, arguments in COMMANDS.items():
-            seconds[name].append(timed(arguments))
-    found = {name: spread(times) for name, times in seconds.items()}
-    write(given.out, {"repeats": given.repeats, "seconds": found})
-    shown = Table("command", "median s", "lowest", "highest")
-    for name, times in found.items():
-        shown.add_row(name, *(f"{times[key]:.3f}" for key in ("median", "lowest", "highest")))
-    Console().print(shown)
+    for turn in range(max(light, heavy)):
+        for name in (name for name in COMMANDS if turn < repeats[name]):
+            seconds[name].append(seconds_of(name))
+        content |= summarise(seconds)
+        report.save(options.out, content)
+        report.say(f"turn {turn + 1}: " + "  ".join(f"{name} {found[-1]:.2f} s" for name, found in seconds.items()))
+    report.save(options.out, content | {"complete": True})
+    print_results(content)
+    print(f"written to {options.out}")
+    return 0
 
 
-def timed(arguments: list[str]) -> float:
-    """Wall time of one Python process."""
+def parse() -> argparse.Namespace:
+    parser = report.parser(__doc__, "startup")
+    parser.add_argument("--repeats", type=report.positive, default=10, help="of --help and of plain Python")
+    parser.add_argument("--heavy-repeats", type=report.positive, default=5, help="of summary and of import torch")
+    return parser.parse_args()
+
+
+def seconds_of(name: str) -> float:
+    """Wall time of one command from start to exit."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(COMMANDS[name], capture_output=True, text=True, check=False)
+    if done.returncode:
+        report.say(f"{name} ended with exit code {done.returncode}: {done.stderr.strip()}")
+        sys.exit(1)
     return time.perf_counter() - started
 
 
+def summarise(seconds: dict[str, list[float]]) -> dict[str, Any]:
+    """Here a ratio is ours / peer: how many times the least possible start."""
+    return {
+        "results": {name: {"seconds": report.spread(found)} for name, found in seconds.items()},
+        "ratios": {
+            f"{ours} / {peer}": report.spread(report.ratios(seconds[peer], seconds[ours]), 3)
+            for ours, peer in PEER.items()
+        },
+    }
+
+
+def print_results(content: dict[str, Any]) -> None:
+    rows = []
+    for name, found in content["results"].items():
+        peer, aim = PEER.get(name), AIM_SECONDS.get(name)
+        ratio = report.show(content["ratios"][f"{name} / {peer}"], 2) if peer else "-"
+        rows.append([name, report.show(found["seconds"], 3), f"< {aim:g}" if aim else "-", ratio, peer or "-"])
+    title = f"Start · {content['machine']['processor']}"
+    report.print_table(title, ["command", "seconds", "aim", "times its peer", "peer"], rows)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(report.run(main))

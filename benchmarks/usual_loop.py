@@ -1,104 +1,132 @@
-"""Our loop beside the loop of the documents and beside PyTorch Lightning, taking turns in one run.
+"""One epoch of the documents' usual training loop, of ours and of PyTorch Lightning, in turn, on the CPU.
 
-Every peer trains the same network on the same images with the same ranges of augmentation, one epoch a
-turn, in a fresh process, so that each one's peak memory is its own.
+Same network, data, batch size, optimizer and ranges of augmentation for all. Each measurement is a fresh
+process (peers.py): warm up, then one whole epoch; the peers take turns, so that a busy spell hits all.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from report import RESULTS, installed, spread, write
-from rich.console import Console
-from rich.table import Table
+import report
 
-PEERS = ("usual", "lightning", "featherweight-float32", "featherweight-auto")
+from featherweight.models import CATALOGUE
+
+PEERS = ("usual", "featherweight-auto", "featherweight-float32", "lightning")
+BASELINES = ("usual", "lightning")      # what others are compared with
+CHILD = Path(__file__).resolve().parent / "peers.py"
+DIGITS = {"seconds": 3, "images_per_second": 1, "peak_mb": 1, "workers_peak_mb": 1, "augmentation_share": 4}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=["session7-model2", "session6"])
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--data", default="mnist")
-    parser.add_argument("--images", type=int, default=60_000)
-    parser.add_argument("--out", type=Path, default=RESULTS / "usual_loop.json")
-    given = parser.parse_args()
-    peers = [peer for peer in given.peers if is_here(peer)]
-    turns: list[dict[str, Any]] = []
-    for repeat in range(given.repeats):
-        for model in given.models:
+def main() -> int:
+    options = parse()
+    peers = available(options.peers)
+    settings = {key: value for key, value in vars(options).items() if key != "out"} | {"peers": peers}
+    content = report.begin("usual_loop", settings, "lightning", "pillow") | {"results": {}, "ratios": {}, "raw": []}
+    report.save(options.out, content)
+    for model in options.models:
+        for repeat in range(options.repeats):
             for peer in peers:
-                turns.append(one_turn(peer, model, repeat, given))
-                write(given.out, {"repeats": repeat + 1, "images": given.images, **summary(turns, given.models, peers)})
-    Console().print(table(summary(turns, given.models, peers)["models"]))
+                measured = run_child(options, model, peer, repeat)
+                content["raw"].append(measured)
+                content |= summarise(content["raw"])
+                report.save(options.out, content)
+                tell(measured, options.repeats)
+    report.save(options.out, content | {"complete": True})
+    for model in content["results"]:
+        print_model(model, content)
+    print(f"written to {options.out}")
+    return 0
 
 
-def is_here(peer: str) -> bool:
-    """Whether a peer is installed; one line where it is not."""
-    if peer == "lightning" and not installed("lightning"):
-        print("lightning is not installed: pip install 'featherweight[bench]'; going on without it", file=sys.stderr)
-        return False
-    return True
+def parse() -> argparse.Namespace:
+    parser = report.parser(__doc__, "usual_loop")
+    networks = [name for name in CATALOGUE if name != "digit-sum"]      # one image in, one class out
+    parser.add_argument("--models", nargs="+", choices=networks, default=["session7-model2", "session6"])
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--repeats", type=report.positive, default=3, help="measurements of each peer")
+    parser.add_argument("--images", type=report.positive, default=60_000, help="images in an epoch, at most")
+    parser.add_argument("--batch-size", type=report.positive, default=128)
+    parser.add_argument("--data", choices=("mnist", "digits"), default="mnist")
+    parser.add_argument("--data-dir", type=lambda text: str(Path(text).resolve()), help="where mnist/*.gz lies")
+    return parser.parse_args()
 
 
-def one_turn(peer: str, model: str, repeat: int, given: argparse.Namespace) -> dict[str, Any]:
-    """One epoch of one peer in its own process."""
-    script = Path(__file__).with_name("peers.py")
-    command = [sys.executable, "-W", "ignore", str(script), peer, model, "--data", given.data]
-    done = subprocess.run([*command, "--images", str(given.images)], stdout=subprocess.PIPE, text=True, check=True)
-    turn = {"peer": peer, "model": model, "repeat": repeat, **json.loads(done.stdout.splitlines()[-1])}
-    print(f"{model} {peer} {repeat + 1}/{given.repeats}: {turn['seconds']:.2f} s", file=sys.stderr, flush=True)
-    return turn
+def available(peers: list[str]) -> list[str]:
+    """The peers that can run here."""
+    if "lightning" in peers and importlib.util.find_spec("lightning") is None:
+        report.say("lightning is not installed and is left out; install it with: pip install 'featherweight[bench]'")
+        return [peer for peer in peers if peer != "lightning"]
+    return peers
 
 
-def summary(turns: list[dict[str, Any]], models: list[str], peers: list[str]) -> dict[str, Any]:
-    """For each model and peer: seconds, images a second, memory, and the ratio to the usual loop of the same repeat."""
-    found: dict[str, dict[str, Any]] = {}
-    for model in models:
-        usual = {t["repeat"]: t["seconds"] for t in turns if (t["model"], t["peer"]) == (model, "usual")}
-        for peer in peers:
-            own = [turn for turn in turns if (turn["model"], turn["peer"]) == (model, peer)]
-            if not own:
-                continue
-            made: dict[str, Any] = {
-                "seconds": spread([turn["seconds"] for turn in own]),
-                "images_a_second": spread([turn["images"] / turn["seconds"] for turn in own]),
-                "peak_mb": spread([turn["peak_mb"] for turn in own]),
-                "largest_worker_mb": spread([turn["largest_worker_mb"] for turn in own]),
-            }
-            if usual:
-                made["times_the_usual_loop"] = spread([usual[turn["repeat"]] / turn["seconds"] for turn in own])
-            if "augmentation_share" in own[0]:
-                made["augmentation_share"] = spread([turn["augmentation_share"] for turn in own])
-                made["precision"] = own[0]["precision"]
-            found.setdefault(model, {})[peer] = made
-    return {"models": found}
+def run_child(options: argparse.Namespace, model: str, peer: str, repeat: int) -> dict[str, Any]:
+    """One measurement in a process of its own; its complaints go to standard error as they are."""
+    job = {
+        "peer": peer, "model": model, "data": options.data, "data_dir": options.data_dir,
+        "images": options.images, "batch_size": options.batch_size, "seed": repeat,
+    }
+    child = subprocess.run([sys.executable, CHILD, json.dumps(job)], stdout=subprocess.PIPE, text=True, check=False)
+    if child.returncode == -signal.SIGINT:
+        raise KeyboardInterrupt     # the child saw Ctrl-C first
+    if child.returncode:
+        report.say(f"{peer} with {model} ended with exit code {child.returncode}; {options.out} holds what came before")
+        sys.exit(child.returncode if child.returncode > 0 else 1)
+    return json.loads(child.stdout.splitlines()[-1]) | {"repeat": repeat}
 
 
-def table(models: dict[str, dict[str, Any]]) -> Table:
-    """Medians, with the spread of the ratio."""
-    made = Table("model", "peer", "s an epoch", "images a s", "peak MB", "times the usual loop", "augmentation")
-    for model, peers in models.items():
-        for peer, own in peers.items():
-            ratio = own.get("times_the_usual_loop")
-            share = own.get("augmentation_share")
-            made.add_row(
-                model, peer, f"{own['seconds']['median']:.2f}", f"{own['images_a_second']['median']:,.0f}",
-                f"{own['peak_mb']['median']:.0f}",
-                f"{ratio['median']:.2f} ({ratio['lowest']:.2f} to {ratio['highest']:.2f})" if ratio else "",
-                f"{share['median']:.1%}" if share else "",
-            )
-    return made
+def summarise(raw: list[dict[str, Any]]) -> dict[str, Any]:
+    """{"results": {model: {peer: {what: spread}}}, "ratios": {model: {"usual / peer": spread}}}."""
+    results: dict[str, Any] = {}
+    ratios: dict[str, Any] = {}
+    for model in dict.fromkeys(one["model"] for one in raw):
+        runs = {peer: [one for one in raw if (one["model"], one["peer"]) == (model, peer)] for peer in PEERS}
+        runs = {peer: found for peer, found in runs.items() if found}
+        seconds = {peer: [one["seconds"] for one in found] for peer, found in runs.items()}
+        results[model] = {peer: summarise_peer(found) for peer, found in runs.items()}
+        ratios[model] = {
+            f"{base} / {peer}": report.spread(report.ratios(seconds[peer], seconds[base]), 3)
+            for base in BASELINES for peer in seconds if base in seconds and peer not in (base, "usual")
+        }
+    return {"results": results, "ratios": ratios}
+
+
+def summarise_peer(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    values = {key: [one[key] for one in runs] for key in DIGITS}
+    spreads = {key: report.spread(found, DIGITS[key]) for key, found in values.items() if None not in found}
+    return {"precision": runs[0]["precision"], "images": runs[0]["images"]} | spreads
+
+
+def tell(measured: dict[str, Any], repeats: int) -> None:
+    report.say(
+        f"{measured['model']}  {measured['repeat'] + 1}/{repeats}  {measured['peer']:<22} "
+        f"{measured['seconds']:7.2f} s  {measured['images_per_second']:8,.0f} images/s  "
+        f"{measured['peak_mb']:6.0f} MB  loss {measured['train_loss']:.3f}"
+    )
+
+
+def print_model(model: str, content: dict[str, Any]) -> None:
+    rows = []
+    for peer, found in content["results"][model].items():
+        share, workers = found.get("augmentation_share"), found["workers_peak_mb"]["max"]
+        rows.append([
+            peer, found["precision"], report.show(found["seconds"], 2), f"{found['images_per_second']['median']:,.0f}",
+            f"{found['peak_mb']['max']:,.0f}", f"{workers:,.0f}" if workers else "-",
+            f"{share['median']:.1%}" if share else "-",
+            *(report.show(content["ratios"][model].get(f"{base} / {peer}"), 2) for base in BASELINES),
+        ])
+    columns = ["peer", "precision", "s an epoch", "images/s", "peak MB", "worker MB", "augmenting",
+               "usual / this", "lightning / this"]
+    machine = content["machine"]
+    report.print_table(f"{model} · {machine['processor']}, {machine['threads']} threads", columns, rows)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the turns so far are written")
+    sys.exit(report.run(main))

@@ -33,7 +33,8 @@ def test_importing_is_light():
 
 
 def test_python_dash_m_is_the_command_line():
-    done = subprocess.run([sys.executable, "-m", "featherweight", "--version"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "featherweight", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stdout == f"featherweight {featherweight.__version__}\n"
 
 

@@ -1,117 +1,121 @@
-"""What a network is asked: inputs beside the image, the right answer of each head, the loss."""
+"""What a network is asked, and the loss it is trained with."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
 
 from featherweight.errors import UnknownName
-from featherweight.tasks import TASKS, DigitSum, as_heads, build_task, loss_of
+from featherweight.tasks import TASKS, Classification, DigitSum, as_heads, build_task, loss_of
 
-LABELS = torch.arange(10).repeat(10)
+LABELS = torch.arange(30) % 10
 
 
-def seeded(seed=0):
+def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def numbers_of(question):
-    """The numbers beside the images, read back from their one-hot form."""
-    (one_hot,) = question.inputs
-    assert one_hot.dtype == torch.float32
-    assert one_hot.shape == (len(question.targets[0]), 10)
-    assert ((one_hot == 0) | (one_hot == 1)).all()
-    assert (one_hot.sum(dim=1) == 1).all()
-    return one_hot.argmax(dim=1)
-
-
-def test_tasks_by_name():
+def test_the_tasks_by_name() -> None:
     assert set(TASKS) == {"classification", "digit-sum"}
-    assert build_task("classification").heads == ("class",)
-    assert build_task("digit-sum").heads == ("digit", "sum")
-    with pytest.raises(UnknownName, match="Did you mean 'digit-sum'"):
-        build_task("digit_sum")
+    assert all(build_task(name).name == name for name in TASKS)
+    with pytest.raises(UnknownName, match="Did you mean 'classification'"):
+        build_task("clasification")
 
 
-def test_classification_asks_for_the_label_and_nothing_else():
-    task = build_task("classification")
-    for question in (task.ask(LABELS, seeded()), *task.ask_all(LABELS)):
-        assert question.inputs == ()
-        assert len(question.targets) == 1
-        assert torch.equal(question.targets[0], LABELS)
-    assert len(list(task.ask_all(LABELS))) == 1
+def test_classification_asks_for_the_label_and_draws_nothing() -> None:
+    draws = generator(0)
+    question = Classification().ask(LABELS, draws)
+    assert question.inputs == ()
+    assert question.targets[0].equal(LABELS)
+    assert draws.get_state().equal(generator(0).get_state())
+    [whole] = Classification().ask_all(LABELS)
+    assert whole.targets[0].equal(LABELS)
 
 
-class TestDigitSum:
-    def test_targets_are_the_digit_and_digit_plus_number(self):
-        question = DigitSum().ask(LABELS, seeded())
-        digit, total = question.targets
-        assert torch.equal(digit, LABELS)
-        assert torch.equal(total, LABELS + numbers_of(question))
-        assert total.dtype == torch.int64
-
-    def test_every_image_draws_its_own_number_and_all_ten_occur(self):
-        numbers = numbers_of(DigitSum().ask(LABELS, seeded()))
-        assert set(numbers.tolist()) == set(range(10))
-
-    def test_draws_repeat_with_the_generators_seed_only(self):
-        first, again, other = (numbers_of(DigitSum().ask(LABELS, seeded(seed))) for seed in (1, 1, 2))
-        assert torch.equal(first, again)
-        assert not torch.equal(first, other)
-        generator = seeded(1)
-        epochs = [numbers_of(DigitSum().ask(LABELS, generator)) for _ in range(2)]
-        assert not torch.equal(*epochs), "a number is drawn anew in every epoch"
-
-    def test_the_draw_leaves_torchs_own_random_state_alone(self):
-        before = torch.get_rng_state()
-        DigitSum().ask(LABELS, seeded())
-        assert torch.equal(before, torch.get_rng_state())
-
-    def test_ask_all_asks_every_image_every_number_exactly_once(self):
-        questions = list(DigitSum().ask_all(LABELS))
-        asked = torch.stack([numbers_of(question) for question in questions])       # (10, N)
-        assert torch.equal(asked.sort(dim=0).values, torch.arange(10).view(10, 1).expand(10, len(LABELS)))
-        for question in questions:
-            assert torch.equal(question.targets[0], LABELS)
-            assert torch.equal(question.targets[1], LABELS + numbers_of(question))
-        assert {int(total) for question in questions for total in question.targets[1]} == set(range(19))
-
-    def test_with_numbers(self):
-        question = DigitSum.with_numbers(torch.tensor([9, 0]), torch.tensor([9, 3]))
-        assert numbers_of(question).tolist() == [9, 3]
-        assert [target.tolist() for target in question.targets] == [[9, 0], [18, 3]]
+@given(st.integers(0, 2**32))
+def test_digit_sum_asks_about_the_number_that_it_shows(seed: int) -> None:
+    [numbers], (digits, sums) = _parts(DigitSum().ask(LABELS, generator(seed)))
+    assert numbers.shape == (30, 10)
+    assert numbers.dtype == torch.float32
+    assert numbers.sum(dim=1).eq(1).all()
+    assert numbers.max(dim=1).values.eq(1).all()
+    assert digits.equal(LABELS)
+    assert sums.equal(LABELS + numbers.argmax(dim=1))
+    assert 0 <= int(sums.min()) <= int(sums.max()) <= 18
 
 
-class TestLoss:
-    LOGITS = torch.randn(6, 10, generator=seeded()) * 3
-    TARGETS = torch.tensor([0, 3, 9, 3, 5, 1])
+def test_digit_sum_draws_differ_between_images_and_repeat_with_the_seed() -> None:
+    drawn = [DigitSum().ask(LABELS, generator(seed)).inputs[0].argmax(dim=1) for seed in (1, 1, 2)]
+    assert drawn[0].equal(drawn[1])
+    assert not drawn[0].equal(drawn[2])
+    assert len(drawn[0].unique()) > 3
 
-    def test_as_heads(self):
-        assert as_heads(self.LOGITS) == (self.LOGITS,)
-        assert as_heads((self.LOGITS, self.TARGETS)) == (self.LOGITS, self.TARGETS)
 
-    def test_is_the_cross_entropy(self):
-        assert torch.equal(loss_of(self.LOGITS, (self.TARGETS,)), F.cross_entropy(self.LOGITS, self.TARGETS))
+def test_digit_sum_draws_go_on_within_a_generator() -> None:
+    draws = generator(1)
+    first, second = (DigitSum().ask(LABELS, draws).inputs[0] for _ in range(2))
+    assert not first.equal(second)
 
-    def test_is_one_for_logits_and_log_probabilities(self):
-        log_probabilities = F.log_softmax(self.LOGITS, dim=1)
-        torch.testing.assert_close(
-            loss_of(log_probabilities, (self.TARGETS,)), loss_of(self.LOGITS, (self.TARGETS,))
-        )
-        torch.testing.assert_close(loss_of(log_probabilities, (self.TARGETS,)),
-                                   F.nll_loss(log_probabilities, self.TARGETS))
 
-    def test_is_the_sum_over_heads(self):
-        sums, totals = torch.randn(6, 19), self.TARGETS + 4
-        wanted = F.cross_entropy(self.LOGITS, self.TARGETS) + F.cross_entropy(sums, totals)
-        torch.testing.assert_close(loss_of((self.LOGITS, sums), (self.TARGETS, totals)), wanted)
+def test_digit_sum_draws_every_number_about_equally_often() -> None:
+    labels = torch.zeros(10_000, dtype=torch.int64)
+    counts = DigitSum().ask(labels, generator(3)).targets[1].bincount(minlength=10)
+    assert len(counts) == 10
+    assert 850 < int(counts.min()) <= int(counts.max()) < 1150     # five standard deviations of 30
 
-    def test_is_float32_whatever_the_outputs_are(self):
-        loss = loss_of(self.LOGITS.bfloat16(), (self.TARGETS,))
-        assert loss.dtype == torch.float32
-        assert torch.equal(loss, F.cross_entropy(self.LOGITS.bfloat16().float(), self.TARGETS))
 
-    def test_as_many_targets_as_heads(self):
-        with pytest.raises(ValueError, match="zip"):
-            loss_of(self.LOGITS, (self.TARGETS, self.TARGETS))
+def test_digit_sum_asks_every_pair_of_image_and_number_exactly_once() -> None:
+    asked: Counter[tuple[int, int]] = Counter()
+    for [numbers], (digits, sums) in map(_parts, DigitSum().ask_all(LABELS)):
+        assert digits.equal(LABELS)
+        assert sums.equal(digits + numbers.argmax(dim=1))
+        asked.update(enumerate(numbers.argmax(dim=1).tolist()))
+    assert asked == Counter((image, number) for image in range(30) for number in range(10))
+
+
+def test_loss_is_the_cross_entropy_of_torch() -> None:
+    logits = torch.randn(30, 10)
+    assert loss_of(logits, (LABELS,)).item() == pytest.approx(F.cross_entropy(logits, LABELS).item())
+
+
+@given(st.integers(0, 1000))
+def test_loss_is_the_same_for_logits_and_log_probabilities(seed: int) -> None:
+    logits = 5 * torch.randn(30, 10, generator=generator(seed))
+    for_logits, for_log_probabilities = (loss_of(each, (LABELS,)) for each in (logits, logits.log_softmax(1)))
+    assert for_logits.item() == pytest.approx(for_log_probabilities.item(), rel=1e-5)
+
+
+def test_gradients_are_the_same_for_logits_and_log_probabilities() -> None:
+    logits = torch.randn(30, 10, requires_grad=True)
+    [plain] = torch.autograd.grad(loss_of(logits, (LABELS,)), logits)
+    [twice] = torch.autograd.grad(loss_of(logits.log_softmax(1), (LABELS,)), logits)
+    assert torch.allclose(plain, twice, atol=1e-7)
+
+
+def test_loss_sums_over_heads_in_float32() -> None:
+    heads = (torch.randn(30, 10), torch.randn(30, 19))
+    targets = (LABELS, LABELS + 4)
+    loss = loss_of(heads, targets)
+    assert loss.item() == pytest.approx(sum(loss_of(h, (t,)).item() for h, t in zip(heads, targets, strict=True)))
+    assert loss_of(heads[0].bfloat16(), (LABELS,)).dtype == torch.float32
+
+
+def test_loss_refuses_another_number_of_heads() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        loss_of(torch.randn(30, 10), (LABELS, LABELS))
+
+
+def test_one_output_is_one_head() -> None:
+    output = torch.zeros(2, 3)
+    assert as_heads(output)[0] is output
+    assert as_heads((output, output)) == (output, output)
+
+
+def _parts(question: object) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    return question.inputs, question.targets  # type: ignore[attr-defined]

@@ -94,7 +94,7 @@ class Schedule(Section):
     gamma: float = Field(0.1, gt=0, le=1)                   # step and plateau: factor of a drop
     patience: int = Field(10, ge=0)                         # plateau: epochs without a better validation loss
     threshold: NotNegative = 1e-4                           # plateau: what counts as better, absolute
-    warmup: Fraction = 0.3                                  # one-cycle: part of all steps until the top
+    warmup: float = Field(0.3, ge=0, lt=1)                  # one-cycle: part of all steps until the top
     start_factor: float = Field(0.04, gt=0, le=1)           # one-cycle: first lr / top
     end_factor: float = Field(1e-4, ge=0, le=1)             # one-cycle and cosine: last lr / top
 

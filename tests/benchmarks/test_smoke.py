@@ -1,42 +1,93 @@
-"""The benchmarks run and write what they promise. No time is asserted."""
+"""Each benchmark runs at its smallest from another folder and writes what README promises; no time is asserted."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+import pytest
+import torch
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+SPREAD = {"median", "min", "max", "all"}
+PEERS = ["usual", "featherweight-auto", "featherweight-float32"]
 
 
-def run(script, out, *arguments):
-    command = [sys.executable, str(FOLDER / script), "--out", str(out), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=out.parent, check=False)
+def start(script: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, BENCHMARKS / script, *arguments], cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False, timeout=300,
+    )
+
+
+def run(script: str, *arguments: str, folder: Path) -> dict[str, Any]:
+    done = start(script, *arguments, "--out", "made/out.json", folder=folder)
     assert done.returncode == 0, done.stderr
-    written = json.loads(out.read_text())
-    assert {"processor", "cores", "versions"} <= written["machine"].keys()
-    return written
+    assert "Traceback" not in done.stderr
+    content = json.loads((folder / "made" / "out.json").read_text())
+    assert {"benchmark", "command", "started", "settings", "machine", "results", "ratios"} <= set(content)
+    assert {"processor", "cores", "threads", "versions", "load_average"} <= set(content["machine"])
+    assert content["complete"] is True
+    return content
 
 
-def test_the_usual_loop_and_ours(tmp_path):
-    peers = ["usual", "featherweight-float32", "featherweight-auto"]     # lightning is an extra of its own
-    few = ["--images", "256", "--repeats", "2", "--data", "digits", "--models", "session7-model2"]
-    found = run("usual_loop.py", tmp_path / "loop.json", *few, "--peers", *peers)["models"]["session7-model2"]
-    assert list(found) == peers
-    for own in found.values():
-        assert len(own["seconds"]["values"]) == 2
-        assert own["seconds"]["lowest"] <= own["seconds"]["median"] <= own["seconds"]["highest"]
-        assert own["peak_mb"]["median"] > 100
-    assert found["usual"]["times_the_usual_loop"]["values"] == [1.0, 1.0]
-    assert 0 < found["featherweight-auto"]["augmentation_share"]["median"] < 1
+def test_usual_loop_compares_the_peers(tmp_path: Path) -> None:
+    arguments = ["--data", "digits", "--images", "64", "--batch-size", "32", "--repeats", "1"]
+    content = run(
+        "usual_loop.py", *arguments, "--models", "session7-model2", "--peers", *PEERS, folder=tmp_path
+    )
+    results = content["results"]["session7-model2"]
+    assert list(results) == PEERS
+    for found in results.values():
+        assert found["images"] == 64
+        assert all(set(found[key]) == SPREAD for key in ("seconds", "images_per_second", "peak_mb"))
+    assert results["usual"]["workers_peak_mb"]["max"] > 0
+    assert 0 < results["featherweight-float32"]["augmentation_share"]["median"] < 1
+    assert set(content["ratios"]["session7-model2"]) == {f"usual / {peer}" for peer in PEERS[1:]}
+    assert len(content["raw"]) == len(PEERS)
 
 
-def test_kernels(tmp_path):
-    few = ["--models", "session7-model2", "--blocks", "1", "--steps", "1", "--batch-size", "8"]
-    found = run("kernels.py", tmp_path / "kernels.json", *few)["milliseconds_a_step"]["session7-model2"]
-    assert set(found) == {"float32", "bf16"} and found["bf16"]["torch_by_narrow"] > 0
+def test_kernels_compares_each_precision(tmp_path: Path) -> None:
+    arguments = ["--models", "session6", "--blocks", "2", "--steps", "1", "--warm-up", "1", "--batch-size", "16"]
+    content = run("kernels.py", *arguments, folder=tmp_path)
+    for precision in ("float32", "bf16"):
+        assert set(content["ratios"]["session6"][precision]["torch / narrow"]) == SPREAD
+        found = content["results"]["session6"][precision]
+        assert all(len(found[name]["step_ms"]["all"]) == 2 for name in ("torch", "narrow"))
 
 
-def test_startup(tmp_path):
-    assert len(run("startup.py", tmp_path / "startup.json", "--repeats", "1")["seconds"]) == 4
+def test_startup_compares_with_python_and_torch(tmp_path: Path) -> None:
+    content = run("startup.py", "--repeats", "1", "--heavy-repeats", "1", folder=tmp_path)
+    assert len(content["results"]) == 4
+    assert all(set(found["seconds"]) == SPREAD for found in content["results"].values())
+    assert len(content["ratios"]) == 2
+
+
+def test_data_that_are_not_there_are_one_line(tmp_path: Path) -> None:
+    arguments = ["--data-dir", "nowhere", "--peers", "usual", "--repeats", "1", "--out", "out.json"]
+    done = start("usual_loop.py", *arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "out.json").read_text())["complete"] is False
+
+
+def test_per_image_transforms_do_what_their_batched_kin_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import per_image
+
+    image = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
+    image[0, 0, 10, 14:20] = 255
+    still = per_image.Compose([per_image.RandomAffine(0, 0, (1, 1)), per_image.ToTensor()])
+    pixels, label = per_image.PictureDataset(image, torch.tensor([3]), still)[0]
+    assert torch.equal(pixels, image[0].float() / 255)
+    assert label == 3
+    turned = per_image.inverse_affine((14, 14), torch.pi / 2, (0, 0), 1.0)
+    assert turned == pytest.approx([0, 1, 0, -1, 0, 28])    # a quarter turn about the centre
+    normalised = per_image.Normalize([0.5], [0.25])(pixels)
+    assert normalised.min().item() == -2
+    assert normalised.max().item() == 2

@@ -53,7 +53,8 @@ def message_of(kind, *arguments, **keywords):
     with pytest.raises(kind) as fault:
         build_model(*arguments, **keywords)
     text = str(fault.value)
-    assert text and "\n" not in text
+    assert text
+    assert "\n" not in text
     return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -75,16 +76,18 @@ def _from_file(path: str, attribute: str) -> Callable[..., nn.Module]:
     file = Path(path)
     if not file.is_file():
         raise ModelError(f"model file {path!r} does not exist. Give the path of a Python file, then :Class.")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    spec = importlib.util.spec_from_file_location(f"featherweight_user_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise ModelError(f"model file {path!r} is no Python file.")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module     # dataclasses look their class's module up there
     try:
         spec.loader.exec_module(module)
     except Exception as fault:
+        del sys.modules[spec.name]
         raise ModelError(f"model file {path!r} cannot be imported: {type(fault).__name__}: {fault}") from fault
     builder = getattr(module, attribute, None)
     if not callable(builder):
-        own = [name for name, value in vars(module).items() if inspect.isclass(value) and value.__module__ == file.stem]
+        own = [name for name, value in vars(module).items() if inspect.isclass(value) and value.__module__ == spec.name]
         raise UnknownName(f"class in {path!r}:", attribute, own)
     return builder  # type: ignore[no-any-return]

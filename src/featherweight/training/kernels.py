@@ -62,6 +62,7 @@ def batch_norm(
     vector width or more; statistics are float32.
     """
     fits = training and input.dim() == 4 and input.numel() >= LARGE and input.shape[1] % LANES
+    fits = fits and input.dtype in (torch.float32, torch.bfloat16)
     if not fits or weight is None or bias is None or not input.is_contiguous(memory_format=torch.channels_last):
         return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     output, mean, variance = _BatchNorm.apply(input, weight, bias, eps)  # type: ignore[no-untyped-call]
@@ -82,24 +83,26 @@ class _BatchNorm(torch.autograd.Function):
         rows = _rows(input, ctx.k)
         mean = _sum(rows, c) / count
         centred = rows - _row(mean, ctx.k, rows)            # two passes: no difference of large numbers
-        variance = _sum(centred * centred, c) / count
+        rest = _sum(centred, c) / count                     # what rounding to bf16 left of the mean
+        variance = _sum(centred * centred, c) / count - rest * rest
         scale = (variance + eps).rsqrt()
-        output = torch.addcmul(_row(bias, ctx.k, rows), centred, _row(scale * weight, ctx.k, rows))
-        ctx.save_for_backward(centred, scale, weight)
+        outer = scale * weight
+        output = torch.addcmul(_row(bias - outer * rest, ctx.k, rows), centred, _row(outer, ctx.k, rows))
+        ctx.save_for_backward(centred, rest, scale, weight)
         ctx.mark_non_differentiable(mean, variance)
         return output.view(n, h, w, c).permute(0, 3, 1, 2), mean, variance
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        centred, scale, weight = ctx.saved_tensors
+        centred, rest, scale, weight = ctx.saved_tensors
         n, c, h, w = gradients[0].shape
         count, rows = n * h * w, _rows(gradients[0], ctx.k)
         bias_gradient = _sum(rows, c)
-        weight_gradient = _sum(rows * centred, c) * scale
-        # dx = weight scale (dy - mean(dy) - x_hat mean(dy x_hat)), with x_hat = centred scale
+        weight_gradient = (_sum(rows * centred, c) - rest * bias_gradient) * scale
+        # dx = weight scale (dy - mean(dy) - x_hat mean(dy x_hat)), with x_hat = (centred - rest) scale
         outer = weight * scale
-        shift = -outer * bias_gradient / count
         slope = -outer * scale * weight_gradient / count
+        shift = -outer * bias_gradient / count - slope * rest
         result = torch.addcmul(_row(shift, ctx.k, rows), rows, _row(outer, ctx.k, rows))
         result.addcmul_(centred, _row(slope, ctx.k, rows))
         return result.view(n, h, w, c).permute(0, 3, 1, 2), weight_gradient, bias_gradient, None

@@ -89,7 +89,7 @@ def build_schedule(
                 optimizer,
                 max_lr=top,
                 total_steps=max(total_steps, 2),
-                pct_start=warmup,
+                pct_start=_with_length(warmup, max(total_steps, 2)),
                 div_factor=1 / start_factor,
                 final_div_factor=start_factor / max(end_factor, 1e-12),
                 cycle_momentum=False,
@@ -99,6 +99,11 @@ def build_schedule(
             cosine = lr_scheduler.CosineAnnealingLR(optimizer, max(total_steps - 1, 1), eta_min=top * end_factor)
             return Schedule(cosine, "step")
     raise ValueError(f"schedule {name!r}: allowed are constant, step, plateau, one-cycle, cosine")
+
+
+def _with_length(warmup: float, steps: int) -> float:
+    """The part of the steps until the top; OneCycleLR divides by zero where a phase has exactly no length."""
+    return warmup + 1e-9 if warmup * steps == 1 else warmup
 
 
 def build_average(model: nn.Module, decay: float) -> AveragedModel:

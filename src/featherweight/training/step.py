@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,7 +22,7 @@ def pick_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if here[kind]))
     kind, _, index = name.partition(":")
-    if kind not in here or (index and not index.isdigit()):
+    if kind not in here or not re.fullmatch(r"[a-z]+(:(0|[1-9][0-9]*))?", name):
         raise DeviceError(f"unknown device {name!r}. Allowed: auto, {', '.join(here)}.")
     if not here[kind]:
         found = ", ".join(kind for kind, present in here.items() if present)
