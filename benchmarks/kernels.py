@@ -1,7 +1,8 @@
 """A whole training step with and without featherweight.training.kernels.NarrowKernels, in float32 and bf16.
 
-A step is forward, loss, backward and optimizer, on one fixed batch, channels last. The variants take turns
-in blocks of steps; a ratio is of the two block medians that were measured side by side.
+A step is forward, loss, backward and optimizer, on one fixed batch, channels last. Then the two operations
+alone, forward and backward (operations.py). The variants take turns in blocks of steps; a ratio is of the
+two block medians that were measured side by side.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import report
 import torch
+from operations import build_variants, find_cases
 
 from featherweight.models import CATALOGUE, build_model, input_shapes
 from featherweight.tasks import loss_of
@@ -32,16 +34,12 @@ def main() -> int:
     keep_freed_memory()
     settings = {key: value for key, value in vars(options).items() if key != "out"}
     content = report.begin("kernels", settings) | {"native_bf16": pick_precision("auto", CPU) == "bf16"}
-    content |= {"results": {}, "ratios": {}}
+    content |= {"results": {}, "ratios": {}, "operations": []}
     for model in options.models:
         for precision in options.precisions:
-            blocks = measure(model, precision, options)
-            both = summarise(blocks)
-            content["results"].setdefault(model, {})[precision] = both
-            ratio = report.spread(report.ratios(*(both[name]["block_medians_ms"] for name in ("narrow", "torch"))), 3)
-            content["ratios"].setdefault(model, {})[precision] = {"torch / narrow": ratio}
+            compare_steps(content, model, precision, options)
+            compare_operations(content, model, precision, options)
             report.save(options.out, content)
-            report.say(f"{model} {precision}: torch / narrow {report.show(ratio, 2)}")
     report.save(options.out, content | {"complete": True})
     print_results(content)
     print(f"written to {options.out}")
@@ -60,9 +58,35 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(model: str, precision: str, options: argparse.Namespace) -> dict[str, list[list[float]]]:
-    """Milliseconds of every step, by variant and block."""
+def compare_steps(content: dict[str, Any], model: str, precision: str, options: argparse.Namespace) -> None:
+    """Whole steps of one network, into the content."""
     steps = {name: build_step(model, precision, name, options.batch_size) for name in KERNELS}
+    found, ratio = compare(steps, options)
+    content["results"].setdefault(model, {})[precision] = found
+    content["ratios"].setdefault(model, {})[precision] = {"torch / narrow": ratio}
+    report.say(f"{model} {precision}: torch / narrow {report.show(ratio, 2)}")
+
+
+def compare_operations(content: dict[str, Any], model: str, precision: str, options: argparse.Namespace) -> None:
+    """Each dropout and batch norm shape of one network, into the content."""
+    for case in find_cases(model, options.batch_size):
+        found, ratio = compare(build_variants(case, precision), options)
+        which = {"model": model, "precision": precision, "operation": case.operation, "shape": list(case.shape)}
+        content["operations"].append(which | found | {"torch / narrow": ratio})
+        report.say(f"{model} {precision} {case}: torch / narrow {report.show(ratio, 2)}")
+
+
+def compare(
+    steps: dict[str, Callable[[], None]], options: argparse.Namespace
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """(what each variant took, the spread of torch / narrow)."""
+    found = summarise(measure(steps, options))
+    ratios = report.ratios(*(found[name]["block_medians_ms"] for name in ("narrow", "torch")))
+    return found, report.spread(ratios, 3)
+
+
+def measure(steps: dict[str, Callable[[], None]], options: argparse.Namespace) -> dict[str, list[list[float]]]:
+    """Milliseconds of every step, by variant and block."""
     for step in steps.values():
         for _ in range(options.warm_up):
             step()
@@ -115,9 +139,21 @@ def print_results(content: dict[str, Any]) -> None:
     ]
     columns = ["model", "precision", "torch, ms a step", "NarrowKernels, ms a step", "torch / narrow"]
     machine = content["machine"]
-    report.print_table(f"A training step · {machine['processor']}, {machine['threads']} threads", columns, rows)
+    where = f"{machine['processor']}, {machine['threads']} threads"
+    report.print_table(f"A training step · {where}", columns, rows)
+    print_operations(content, where)
     if not content["native_bf16"]:
         print("this processor or this torch does not compute bf16 natively: auto precision is float32 here")
+
+
+def print_operations(content: dict[str, Any], where: str) -> None:
+    rows = [
+        [found["model"], found["precision"], found["operation"], "x".join(map(str, found["shape"])),
+         *(report.show(found[name]["step_ms"], 3) for name in KERNELS), report.show(found["torch / narrow"], 2)]
+        for found in content["operations"]
+    ]
+    columns = ["model", "precision", "operation", "shape", "torch, ms", "ours, ms", "torch / ours"]
+    report.print_table(f"One operation, forward and backward · {where}", columns, rows)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def available(peers: list[str]) -> list[str]:
+def available(peers: list[str], find: Callable[[str], object] = importlib.util.find_spec) -> list[str]:
     """The peers that can run here."""
-    if "lightning" in peers and importlib.util.find_spec("lightning") is None:
+    if "lightning" in peers and find("lightning") is None:
         report.say("lightning is not installed and is left out; install it with: pip install 'featherweight[bench]'")
         return [peer for peer in peers if peer != "lightning"]
     return peers

@@ -188,7 +188,8 @@ def test_crop_is_the_centre_crop_resized_back(crop: int) -> None:
 
 @given(seeds, st.floats(0.1, 0.9))
 def test_crop_happens_to_as_many_images_as_its_probability_says(seed: int, probability: float) -> None:
-    maps = Augmentation(crop=14, crop_probability=probability).draw_affine(torch.zeros(2000, 1, 28, 28), generator(seed))
+    augmentation = Augmentation(crop=14, crop_probability=probability)
+    maps = augmentation.draw_affine(torch.zeros(2000, 1, 28, 28), generator(seed))
     zoomed = maps[:, 0, 0].isclose(torch.tensor(0.5))
     assert zoomed.logical_or(maps[:, 0, 0].isclose(torch.tensor(1.0))).all()
     assert abs(float(zoomed.float().mean()) - probability) < 6 * math.sqrt(probability * (1 - probability) / 2000)

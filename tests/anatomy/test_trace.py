@@ -46,7 +46,8 @@ def test_looking_changes_nothing(look, name):
     before = copy.deepcopy(module.state_dict())
     modes = [part.training for part in module.modules()]
     hooks = [(len(part._forward_hooks), len(part._forward_pre_hooks)) for part in module.modules()]
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy(), torch.is_grad_enabled()
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    settings = torch.is_grad_enabled(), torch.get_num_threads()
 
     look(module, input_shapes(module))
 
@@ -57,7 +58,7 @@ def test_looking_changes_nothing(look, name):
     assert torch.equal(torch.get_rng_state(), states[0])
     assert random.getstate() == states[1]
     assert (np.random.get_state()[1] == states[2]).all()
-    assert torch.is_grad_enabled() == states[3]
+    assert (torch.is_grad_enabled(), torch.get_num_threads()) == settings
     assert seen == []
     handle.remove()
 
@@ -142,6 +143,12 @@ def test_several_outputs():
     (layer,) = summarize(module, (2, 8, 8)).layers
     assert layer.to_dict()["output_shape"] == [[2, 8, 8], [2], [1, 8, 8]]
     assert layer.activation_bytes == 4 * (128 + 2 + 64)
+    assert layer.receptive_field is None
+
+
+def test_a_batch_axis_that_is_not_the_first():
+    (layer,) = summarize(nn.LSTM(8, 16, num_layers=3, batch_first=True), (5, 8)).layers
+    assert layer.output_shapes == ((5, 16), (3, 16), (3, 16))
     assert layer.receptive_field is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -51,6 +52,31 @@ def test_usual_loop_compares_the_peers(tmp_path: Path) -> None:
     assert len(content["raw"]) == len(PEERS)
 
 
+def test_usual_loop_has_lightning_as_a_peer(tmp_path: Path) -> None:
+    if importlib.util.find_spec("lightning") is None:
+        pytest.skip("lightning is not installed")
+    arguments = ["--data", "digits", "--images", "64", "--batch-size", "32", "--repeats", "1"]
+    content = run(
+        "usual_loop.py", *arguments, "--models", "session7-model2", "--peers", "lightning", folder=tmp_path
+    )
+    assert content["machine"]["versions"]["lightning"]
+    (measured,) = content["raw"]
+    assert (measured["peer"], measured["precision"], measured["images"]) == ("lightning", "float32", 64)
+    assert 0 < measured["train_loss"] < 10
+
+
+def test_a_missing_lightning_is_one_line_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import usual_loop
+
+    assert usual_loop.available([*PEERS, "lightning"], find=lambda name: None) == PEERS
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "pip install 'featherweight[bench]'" in said
+
+
 def test_kernels_compares_each_precision(tmp_path: Path) -> None:
     arguments = ["--models", "session6", "--blocks", "2", "--steps", "1", "--warm-up", "1", "--batch-size", "16"]
     content = run("kernels.py", *arguments, folder=tmp_path)
@@ -58,6 +84,10 @@ def test_kernels_compares_each_precision(tmp_path: Path) -> None:
         assert set(content["ratios"]["session6"][precision]["torch / narrow"]) == SPREAD
         found = content["results"]["session6"][precision]
         assert all(len(found[name]["step_ms"]["all"]) == 2 for name in ("torch", "narrow"))
+    operations = {(one["operation"], tuple(one["shape"])) for one in content["operations"]}
+    assert {("batch_norm", (16, 16, 26, 26)), ("dropout", (16, 16, 11, 11))} <= operations
+    assert len(content["operations"]) == 2 * len(operations)
+    assert all(set(one["torch / narrow"]) == SPREAD for one in content["operations"])
 
 
 def test_startup_compares_with_python_and_torch(tmp_path: Path) -> None:

@@ -152,6 +152,12 @@ class TestFaults:
         assert "{'width': 5}" in text
         assert "ValueError: width 5 is odd" in text
 
+    @pytest.mark.parametrize("place", ["class Net:\n    def __init__(self):\n        ", ""])
+    def test_a_reason_of_several_lines_becomes_one(self, network_file, place):
+        """torch's own messages are often that long, e.g. those of load_state_dict."""
+        text = message_of(ModelError, network_file(f"{place}raise RuntimeError('Error(s):\\n\\tmissing key')") + ":Net")
+        assert "missing key" in text
+
     def test_missing_argument(self, network_file):
         text = "from torch import nn\nclass Net(nn.Identity):\n    def __init__(self, width):\n        pass\n"
         assert "'width'" in message_of(ModelError, network_file(text) + ":Net")

@@ -136,9 +136,9 @@ def test_the_last_step_is_taken_with_the_end_factor(name, steps):
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match="'linear'.*allowed are constant, step, plateau, one-cycle, cosine"):
+    with pytest.raises(ValueError, match=r"'linear'.*allowed are constant, step, plateau, one-cycle, cosine"):
         build_schedule(one_weight(), "linear", total_steps=1)
-    with pytest.raises(ValueError, match="'lion'.*allowed are sgd, adam, adamw"):
+    with pytest.raises(ValueError, match=r"'lion'.*allowed are sgd, adam, adamw"):
         one_weight("lion")
 
 

@@ -15,7 +15,15 @@ from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.geometry import Axis, Field, Span
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
 from featherweight.anatomy.surrogate import Surrogate
-from featherweight.anatomy.trace import Row, Tracer, prepare, running_on, trace, untouched_random_state
+from featherweight.anatomy.trace import (
+    Row,
+    Tracer,
+    one_thread,
+    prepare,
+    running_on,
+    trace,
+    untouched_random_state,
+)
 from featherweight.errors import ModelError
 
 LONGEST_SIDE = 1500     # pixels; of a field that needs more, the part inside the given image is checked
@@ -74,7 +82,7 @@ def verify(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Check]:
     network runs on it. Raises ModelError where the module does not run on the given shapes.
     """
     shapes = as_shapes(input_shapes)
-    with untouched_random_state(module):
+    with untouched_random_state(module), one_thread():
         run = _SurrogateRun(module, shapes, images=1 + 2 ** max(len(shape) - 1 for shape in shapes))
         run.finish()
         rows = run.tracer.rows
@@ -107,7 +115,7 @@ def gradient_support(
     axis of the image, in the middle where it is not given. Raises ModelError where the row has no field.
     """
     shapes = as_shapes(input_shapes)
-    with untouched_random_state(module):
+    with untouched_random_state(module), one_thread():
         run = _SurrogateRun(module, shapes, images=1)
         run.finish()
     row = run.tracer.rows[layer]

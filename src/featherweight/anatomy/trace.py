@@ -190,7 +190,9 @@ class Tracer(TorchFunctionMode):
         self.rows.append(row)
 
     def _one_image(self, shape: Sequence[int]) -> Shape:
-        return tuple(shape[1:] if shape and shape[0] == self._batch else shape)
+        """Without the batch axis, which is the second one inside attention and in recurrent states."""
+        axis = next((d for d, n in enumerate(shape[:2]) if n == self._batch), None)
+        return tuple(n for d, n in enumerate(shape) if d != axis)
 
 
 def is_leaf(module: nn.Module) -> bool:
@@ -231,7 +233,7 @@ def trace(module: nn.Module, input_shapes: Sequence[Shape]) -> tuple[list[Row], 
 
     Raises ModelError, in one line, where it does not run on inputs of these shapes.
     """
-    with untouched_random_state(module), torch.no_grad():
+    with untouched_random_state(module), one_thread(), torch.no_grad():
         twin = prepare(module, input_shapes)
         tracer = Tracer(twin)
         try:
@@ -275,6 +277,17 @@ def untouched_random_state(module: nn.Module) -> Iterator[None]:
         random.setstate(python_state)
         if numpy:
             numpy.random.set_state(numpy_state)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One or two images are little work; on a busy machine, threads that wait for each other take 15 times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def first_line(fault: Exception) -> str:

@@ -50,7 +50,7 @@ def build_model(
     try:
         model = builder(**wanted)
     except Exception as fault:
-        raise ModelError(f"model {name!r} cannot be built with {wanted}: {type(fault).__name__}: {fault}") from fault
+        raise ModelError(f"model {name!r} cannot be built with {wanted}: {_reason(fault)}") from fault
     if not isinstance(model, nn.Module):
         raise ModelError(f"model {name!r} gave a {type(model).__name__}, not a torch.nn.Module.")
     return model
@@ -85,9 +85,14 @@ def _from_file(path: str, attribute: str) -> Callable[..., nn.Module]:
         spec.loader.exec_module(module)
     except Exception as fault:
         del sys.modules[spec.name]
-        raise ModelError(f"model file {path!r} cannot be imported: {type(fault).__name__}: {fault}") from fault
+        raise ModelError(f"model file {path!r} cannot be imported: {_reason(fault)}") from fault
     builder = getattr(module, attribute, None)
     if not callable(builder):
         own = [name for name, value in vars(module).items() if inspect.isclass(value) and value.__module__ == spec.name]
         raise UnknownName(f"class in {path!r}:", attribute, own)
     return builder  # type: ignore[no-any-return]
+
+
+def _reason(fault: Exception) -> str:
+    """Any exception as part of one line."""
+    return " ".join(f"{type(fault).__name__}: {fault}".split())
