@@ -83,7 +83,7 @@ def _from_file(path: str, attribute: str) -> Callable[..., nn.Module]:
     sys.modules[spec.name] = module     # dataclasses look their class's module up there
     try:
         spec.loader.exec_module(module)
-    except Exception as fault:
+    except (Exception, SystemExit) as fault:
         del sys.modules[spec.name]
         raise ModelError(f"model file {path!r} cannot be imported: {_reason(fault)}") from fault
     builder = getattr(module, attribute, None)
@@ -93,6 +93,6 @@ def _from_file(path: str, attribute: str) -> Callable[..., nn.Module]:
     return builder  # type: ignore[no-any-return]
 
 
-def _reason(fault: Exception) -> str:
+def _reason(fault: BaseException) -> str:
     """Any exception as part of one line."""
     return " ".join(f"{type(fault).__name__}: {fault}".split())

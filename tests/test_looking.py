@@ -1,0 +1,64 @@
+"""Looking changes nothing: weights, buffers, modes and the random state are as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import featherweight
+from featherweight import experiment
+from featherweight.recipe import Recipe
+from featherweight.runs import Run
+from featherweight.tasks import build_task
+from featherweight.training.loop import Images, measure
+
+
+@pytest.fixture
+def run(digits_recipe: Callable[..., Recipe], tmp_path: Path) -> Run:
+    return featherweight.train(digits_recipe(), tmp_path / "run")
+
+
+@pytest.mark.parametrize("look", [experiment.evaluate, experiment.load_network], ids=["evaluate", "load_network"])
+def test_looking_at_a_run_leaves_the_random_state(run: Run, look: Callable[[Run], object]) -> None:
+    before = torch.get_rng_state()
+    look(run)
+    assert torch.get_rng_state().equal(before)
+
+
+def test_looking_at_a_run_leaves_its_files(run: Run) -> None:
+    before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.path.iterdir()}
+    experiment.evaluate(run)
+    assert {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.path.iterdir()} == before
+
+
+def test_measuring_leaves_a_layer_frozen_that_was_frozen() -> None:
+    """A user may train with some batch norm in evaluation mode; measuring must not thaw it."""
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16), nn.Dropout(), nn.Linear(16, 3)).train()
+    model[1].eval()
+    modes = [module.training for module in model.modules()]
+    buffers = [buffer.clone() for buffer in model.buffers()]
+    random = torch.get_rng_state()
+    measure(model, _images(), build_task("classification"), "float32")
+    assert [module.training for module in model.modules()] == modes
+    assert all(a.equal(b) for a, b in zip(model.buffers(), buffers, strict=True))
+    assert torch.get_rng_state().equal(random)
+
+
+def test_a_measure_that_fails_leaves_the_modes_too() -> None:
+    class Fails(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            raise RuntimeError("no")
+
+    model = nn.Sequential(nn.Flatten(), Fails(16, 3)).train()
+    with pytest.raises(RuntimeError, match="no"):
+        measure(model, _images(), build_task("classification"), "float32")
+    assert all(module.training for module in model.modules())
+
+
+def _images() -> Images:
+    pixels = torch.randint(256, (6, 1, 4, 4), dtype=torch.uint8)
+    return Images(pixels, torch.arange(6) % 3, torch.tensor([0.5]), torch.tensor([0.25]))
