@@ -24,7 +24,8 @@ from featherweight.training.loop import Images
 class Module(LightningModule):
     def __init__(self, model: nn.Module, augmentation: Augmentation, seed: int, lr: float, momentum: float) -> None:
         super().__init__()
-        self.model, self.augmentation, self.lr, self.momentum = model, augmentation, lr, momentum
+        self.model, self.augmentation = model, augmentation
+        self.sgd = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum)    # one for warm-up and epoch
         self.draws = torch.Generator().manual_seed(seed)
         self.mean = self.std = torch.zeros(1)
         self.loss_sum = torch.zeros(())
@@ -37,7 +38,7 @@ class Module(LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=self.lr, momentum=self.momentum)
+        return self.sgd
 
 
 class Stopwatch(Callback):

@@ -41,8 +41,8 @@ def test_measuring_leaves_a_layer_frozen_that_was_frozen() -> None:
     model[1].eval()
     modes = [module.training for module in model.modules()]
     buffers = [buffer.clone() for buffer in model.buffers()]
-    random = torch.get_rng_state()
-    measure(model, _images(), build_task("classification"), "float32")
+    images, random = _images(), torch.get_rng_state()
+    measure(model, images, build_task("classification"), "float32")
     assert [module.training for module in model.modules()] == modes
     assert all(a.equal(b) for a, b in zip(model.buffers(), buffers, strict=True))
     assert torch.get_rng_state().equal(random)

@@ -7,8 +7,9 @@ import torch
 
 from featherweight.errors import RunError
 from featherweight.recipe import Recipe
-from featherweight.runs import FILES, Run, create_run, write_atomically
+from featherweight.runs import FILES, RESULT_KEYS, Run, create_run, write_atomically
 
+RESULT = dict.fromkeys(RESULT_KEYS, 0) | {"test": {}}
 RECIPE = Recipe.from_dict({"name": "tiny", "model": {"name": "session6"}})
 
 
@@ -27,8 +28,8 @@ def test_what_is_written_comes_back(tmp_path):
     assert text == {"key": "text"} and all(torch.equal(loaded[key], value) for key, value in tensors.items())
     run.save_history([{"epoch": 1, "lr": 0.1}, {"epoch": 2, "lr": 1 / 3}])
     assert run.history == [{"epoch": 1, "lr": 0.1}, {"epoch": 2, "lr": 1 / 3}]
-    run.save_json("result.json", {"recipe": "tiny"})
-    assert run.finished and run.result == {"recipe": "tiny"}
+    run.save_json("result.json", RESULT)
+    assert run.finished and run.result == RESULT
 
 
 def test_nothing_is_overwritten_without_force(tmp_path):
@@ -105,7 +106,7 @@ def test_damaged_files_are_named(tmp_path):
 
 def test_names_are_escaped_in_notebooks(tmp_path):
     run = create_run(tmp_path / "run", RECIPE)
-    run.save_json("result.json", {"model": "<script>", "test": {"<b>": {"accuracy": 0.5}}})
+    run.save_json("result.json", RESULT | {"model": "<script>", "test": {"<b>": {"accuracy": 0.5}}})
     shown = run._repr_html_()
     assert "<script>" not in shown and "<b>" not in shown and "50.00%" in shown
     assert "unfinished" not in create_run(tmp_path / "new", RECIPE)._repr_html_()

@@ -14,13 +14,14 @@ from torch import nn
 from featherweight.augment import Augmentation
 from featherweight.data import Dataset, ImageDataset, load_dataset
 from featherweight.environment import describe_environment
-from featherweight.errors import ModelError, RunError, TrainingInterrupted
+from featherweight.errors import DataError, RunError, TrainingInterrupted
 from featherweight.evaluation import Score, confusion_matrix
-from featherweight.models import build_model, input_shapes
+from featherweight.models import build_model
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, create_run
-from featherweight.tasks import Task, as_heads, build_task
+from featherweight.tasks import Task, build_task
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
+from featherweight.training.fit import check_fit
 from featherweight.training.interruption import stop_signals
 from featherweight.training.loop import Images, Plan, Record, answer, measure, score_heads
 from featherweight.training.loop import train as train_epochs
@@ -139,6 +140,8 @@ def build_training(recipe: Recipe, *, data_dir: str | Path | None, device: str) 
         recipe.data.dataset, validation=recipe.data.validation, split_seed=recipe.training.seed,
         channels=recipe.data.channels, size=recipe.data.size, data_dir=data_dir,
     )
+    if len(dataset.train) < 2:
+        raise DataError(f"{len(dataset.train)} training image is left of {dataset.name}. Lower data.validation.")
     torch.manual_seed(recipe.training.seed)
     model = build_network(recipe, dataset.classes, torch_device)
     check_fit(model, task, dataset)
@@ -163,38 +166,12 @@ def build_network(recipe: Recipe, classes: tuple[str, ...], device: torch.device
     return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-@torch.no_grad()
-def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> None:
-    """ModelError where the network does not run on the data or its heads are not the task's."""
-    question = task.ask(dataset.train.labels[:2], torch.Generator())
-    was_training = model.training
-    model.eval()
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    images = dataset.train.images[:2].float()
-    shape = tuple(images.shape[1:])
-    try:
-        outputs = as_heads(model(images.to(device), *(value.to(device) for value in question.inputs)))
-    except (RuntimeError, TypeError, ValueError) as fault:
-        reason = str(fault).splitlines()[0]
-        raise ModelError(
-            f"the network does not run on {shape} images of {dataset.name} for task {task.name!r} "
-            f"(its own inputs: {input_shapes(model)}): {reason}"
-        ) from fault
-    finally:
-        model.train(was_training)
-    if len(outputs) != len(task.heads):
-        raise ModelError(f"the network has {len(outputs)} outputs, but task {task.name!r} has the heads {task.heads}.")
-    for head, output, target in zip(task.heads, outputs, question.targets, strict=True):
-        needed = max(len(dataset.classes), int(target.max()) + 1)
-        if output.dim() != 2 or output.shape[1] < needed:
-            given = tuple(output.shape[1:])
-            raise ModelError(f"head {head!r} gives {given} an image; {dataset.name} needs ({needed},).")
-
-
 def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
     """The loop, with a line of history and a checkpoint after each epoch, and a checkpoint when interrupted."""
     state, saved_at = training.state, time.monotonic()
     history = run.history[: state.position.epoch]   # a kill may have come between a line and its checkpoint
+    if len(history) < state.position.epoch:
+        raise RunError(f"{run.path / 'history.jsonl'} lost epochs that are trained. Train again into another --out.")
 
     def on_step(state: TrainingState, steps: int) -> None:
         nonlocal saved_at
@@ -286,7 +263,8 @@ def evaluate(
 
 def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
     """A finished run's network with its weights, in evaluation mode."""
-    model = build_network(run.recipe, tuple(run.result["classes"]), device or torch.device("cpu"))
+    with torch.random.fork_rng(devices=_cuda_devices()):    # the weights that are drawn here are thrown away
+        model = build_network(run.recipe, tuple(run.result["classes"]), device or torch.device("cpu"))
     try:
         model.load_state_dict(run.weights())
     except RuntimeError as fault:

@@ -8,6 +8,7 @@ takes plain values.
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Iterable, Sequence
 from importlib import resources
@@ -21,6 +22,7 @@ from featherweight.errors import RecipeError, UnknownName
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
@@ -56,6 +58,13 @@ class Model(Section):
     name: str
     arguments: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _arguments_can_be_written(self) -> Self:
+        for key, value in self.arguments.items():
+            if value is None or (isinstance(value, float) and not math.isfinite(value)):
+                raise ValueError(f"argument {key!r} is {value}, which is no value of a recipe")
+        return self
+
 
 class Augmentation(Section):
     """Largest random change of a training image; every image draws its own. 0 is off."""
@@ -77,7 +86,7 @@ class Optimizer(Section):
     momentum: float = Field(0.9, ge=0, lt=1)                # sgd only
     nesterov: bool = False                                  # sgd only
     weight_decay: NotNegative = 0.0
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)         # adam and adamw only
+    betas: tuple[Decay, Decay] = (0.9, 0.999)               # adam and adamw only
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
@@ -203,14 +212,16 @@ def apply_setting(content: dict[str, Any], setting: str) -> None:
     if not equals or not all(parts):
         raise RecipeError(f"--set {setting!r} is not section.key=value, such as training.epochs=1.")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
-        value = text.strip()
+        parsed = {"value": text.strip()}
+    if len(parsed) > 1:
+        raise RecipeError(f"--set {setting!r} holds more than one value. Repeat --set for each.")
     for part in parts[:-1]:
         content = content.setdefault(part, {})
         if not isinstance(content, dict):
             raise RecipeError(f"--set {setting!r}: {part!r} is not a section.")
-    content[parts[-1]] = value
+    content[parts[-1]] = parsed["value"]
 
 
 def _folder() -> Any:

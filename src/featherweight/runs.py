@@ -13,7 +13,6 @@ from __future__ import annotations
 import html
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,10 @@ from featherweight.recipe import Recipe
 FILES = (
     "recipe.toml", "history.jsonl", "result.json", "model.safetensors",
     "checkpoint.safetensors", "checkpoint.json", "environment.json", "report.html",
+)
+RESULT_KEYS = (
+    "recipe", "model", "parameters", "dataset", "epochs", "seed", "seconds", "test", "goal",
+    "train_images", "device", "precision", "classes", "mean", "std",
 )
 
 
@@ -69,7 +72,13 @@ class Run:
     def history(self) -> list[dict[str, Any]]:
         """One dictionary an epoch, oldest first; empty before the first."""
         file = self.path / "history.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        try:
+            lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+            raise RunError(f"{file} is not JSON: {fault}. Train again into another --out.") from fault
+        if not all(isinstance(line, dict) and "epoch" in line for line in lines):
+            raise RunError(f"{file} holds a line that is no epoch. Train again into another --out.")
+        return lines
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -79,7 +88,11 @@ class Run:
                 f"run {str(self.path)!r} is not finished ({len(self.history)} of {self.recipe.training.epochs} "
                 f"epochs). Continue it with: featherweight train {self.path / 'recipe.toml'} --out {self.path} --resume"
             )
-        return self._json("result.json")
+        result = self._json("result.json")
+        missing = [key for key in RESULT_KEYS if key not in result]
+        if missing:
+            raise RunError(f"{self.path / 'result.json'} has no {missing[0]!r}. Train again into another --out.")
+        return result
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -148,12 +161,14 @@ def create_run(path: str | Path, recipe: Recipe, *, force: bool = False) -> Run:
     strangers = [name for name in _names(run.path) if not _belongs(name)]
     if strangers:
         raise RunError(f"folder {str(path)!r} holds {strangers[0]!r}, which is no part of a run. Give another --out.")
+    run.sweep()
     if _names(run.path):
         if not force:
             state = "a finished" if run.finished else "an unfinished"
             more = "" if run.finished else "--resume continues it, "
             raise RunError(f"{str(path)!r} holds {state} run: {more}--force replaces it, --out takes another folder.")
-        shutil.rmtree(run.path)
+        for name in _names(run.path):
+            (run.path / name).unlink()
     run.path.mkdir(parents=True, exist_ok=True)
     write_atomically(run.path / "recipe.toml", recipe.to_toml().encode())
     return run

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from featherweight.errors import ModelError, UnknownName
+from featherweight.errors import FeatherweightError, ModelError, UnknownName
 from featherweight.models import build_model, find_builder, input_shapes
 
 OWN = """
@@ -181,3 +181,10 @@ class TestFaults:
 def test_find_builder_gives_the_class_itself(own):
     assert find_builder(own("Wide")).__name__ == "Wide"
     assert find_builder("session6").__name__ == "Session6"
+
+
+def test_a_class_whose_signature_cannot_be_read(tmp_path):
+    """A few built-in callables tell no signature; that is no reason for a traceback."""
+    (tmp_path / "own.py").write_text("Net = dict.fromkeys")
+    with pytest.raises(FeatherweightError):
+        build_model(f"{tmp_path / 'own.py'}:Net")

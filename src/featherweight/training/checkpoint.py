@@ -23,6 +23,6 @@ def load_checkpoint(run: Run, state: TrainingState) -> None:
     tensors, text = run.load_tensors("checkpoint.safetensors")
     try:
         state.load(tensors, json.loads(text["state"]))
-    except (KeyError, ValueError, RuntimeError) as fault:
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as fault:
         reason = " ".join(str(fault).split())
         raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {reason}") from fault

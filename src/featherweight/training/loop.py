@@ -16,7 +16,7 @@ from featherweight.errors import TrainingDiverged
 from featherweight.evaluation import Score, score, score_all
 from featherweight.tasks import Task, as_heads, loss_of
 from featherweight.training.state import TrainingState
-from featherweight.training.step import autocast, make_step
+from featherweight.training.step import autocast, evaluating, make_step
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def prepare(data: Images, picked: Tensor, augmentation: Augmentation, generator:
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
     """The order of an epoch's images, from seed and epoch alone, so that a resume finds it again."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
     return torch.randperm(count, generator=generator)
 
 
@@ -167,19 +167,16 @@ def answer(
     model: nn.Module, data: Images, task: Task, precision: str, batch_size: int = 500
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """All log-probabilities and targets for every question the task asks of the data: one CPU tensor a head."""
-    was_training = model.training
-    model.eval()
     answers, truths = [], []
-    for question in task.ask_all(data.labels):
-        for start in range(0, len(data), batch_size):
-            part = slice(start, start + batch_size)
-            images = data.images[part].float().div_(255)
-            images = normalise(images, data.mean, data.std).contiguous(memory_format=torch.channels_last)
-            with autocast(precision, images.device):
+    with evaluating(model), autocast(precision, data.images.device):
+        for question in task.ask_all(data.labels):
+            for start in range(0, len(data), batch_size):
+                part = slice(start, start + batch_size)
+                images = normalise(data.images[part].float().div_(255), data.mean, data.std)
+                images = images.contiguous(memory_format=torch.channels_last)
                 outputs = as_heads(model(images, *(value[part] for value in question.inputs)))
-            answers.append([F.log_softmax(head.float(), dim=1).cpu() for head in outputs])
-        truths.append([target.cpu() for target in question.targets])
-    model.train(was_training)
+                answers.append([F.log_softmax(head.float(), dim=1).cpu() for head in outputs])
+            truths.append([target.cpu() for target in question.targets])
     heads = tuple(torch.cat(parts) for parts in zip(*answers, strict=True))
     return heads, tuple(torch.cat(parts) for parts in zip(*truths, strict=True))
 
@@ -190,8 +187,13 @@ def measure(model: nn.Module, data: Images, task: Task, precision: str) -> dict[
 
 
 def score_heads(task: Task, answers: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> dict[str, Score]:
-    """What answer() gave, as scores."""
+    """What answer() gave, as scores; TrainingDiverged where the weights no longer give numbers."""
     scores = {head: score(a, t) for head, a, t in zip(task.heads, answers, targets, strict=True)}
+    if not math.isfinite(total_loss(scores)):
+        raise TrainingDiverged(
+            "the measured loss is no number: the weights have grown beyond all bounds. Lower the learning rate, e.g. "
+            "--set optimizer.lr=0.001, or clip: --set training.gradient_clip=1"
+        )
     return scores if len(scores) == 1 else scores | {"both": score_all(answers, targets)}
 
 
