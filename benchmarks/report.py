@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from featherweight.environment import describe_environment
-from featherweight.runs import write_atomically
+from featherweight.files import write_atomically
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

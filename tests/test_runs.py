@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from featherweight.errors import RunError
+from featherweight.files import write_atomically
 from featherweight.recipe import Recipe
-from featherweight.runs import FILES, RESULT_KEYS, Run, create_run, write_atomically
+from featherweight.runs import FILES, RESULT_KEYS, Run, create_run
 
 RESULT = dict.fromkeys(RESULT_KEYS, 0) | {"test": {}}
 RECIPE = Recipe.from_dict({"name": "tiny", "model": {"name": "session6"}})

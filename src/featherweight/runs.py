@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +21,7 @@ from typing import Any
 from torch import Tensor
 
 from featherweight.errors import RunError
+from featherweight.files import write_atomically
 from featherweight.recipe import Recipe
 
 FILES = (
@@ -181,18 +180,3 @@ def _names(folder: Path) -> list[str]:
 def _belongs(name: str) -> bool:
     """Whether a file is a run's own, or what a killed process left of one."""
     return name in FILES or any(name.startswith(f".{file}.") for file in FILES)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside path, then move: path is never half-written."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featherweight.cli.look import Json
-from featherweight.cli.output import note, show, show_json, table
+from featherweight.cli.output import note, save_png, show, show_json, table
 
 app = typer.Typer(help="List data sets, fetch one, or draw one.", invoke_without_command=True, rich_markup_mode=None)
 DataDir = Annotated[
@@ -62,11 +62,8 @@ def draw(
     as_json: Json = False,
 ) -> None:
     """Draw a labelled grid of training images, a row for each class, as a PNG."""
-    import io
-
     from featherweight.data import labelled_grid, load_dataset
     from featherweight.errors import FeatherweightError
-    from featherweight.runs import write_atomically
 
     file = out or Path(f"{name.rpartition(':')[2].rstrip('/').rpartition('/')[2] or 'folder'}.png")
     if file.exists() and not force:
@@ -77,8 +74,6 @@ def draw(
         raise FeatherweightError(f"{str(file)!r} does not end in .png. Give --out NAME.png.")
     dataset = load_dataset(name, data_dir=data_dir, channels=3 if name.startswith("folder:") else 1)
     picture = labelled_grid(dataset.train.images.numpy(), dataset.train.labels.numpy(), dataset.classes, title=name)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    write_atomically(file, buffer.getvalue())
+    save_png(picture, file)
     note(f"{len(dataset.train):,} training and {len(dataset.test):,} test images, from {dataset.source}")
     return show_json({"file": str(file)}) if as_json else print(f"wrote {file}")

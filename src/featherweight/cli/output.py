@@ -7,6 +7,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL.Image import Image
     from rich.console import Console, RenderableType
 
 
@@ -37,6 +40,14 @@ def show(content: RenderableType) -> None:
 def show_json(content: Any) -> None:
     """A result for programs: one document and nothing else."""
     print(json.dumps(content, indent=2, allow_nan=False))
+
+
+def save_png(picture: Image, file: Path) -> None:
+    """Write a picture in one move."""
+    from featherweight.files import replacing
+
+    with replacing(file) as opened:
+        picture.save(opened, "PNG")
 
 
 def table(*headings: str, rows: list[list[str]], right: tuple[int, ...] = ()) -> RenderableType:

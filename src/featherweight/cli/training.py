@@ -9,9 +9,11 @@ import typer
 
 from featherweight.cli.data import DataDir
 from featherweight.cli.look import Json
-from featherweight.cli.output import note, show, show_json
+from featherweight.cli.output import note, save_png, show, show_json
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from featherweight.runs import Run
 
 Device = Annotated[str, typer.Option("--device", help="auto (cuda, then mps, then cpu), or one of them.")]
@@ -111,23 +113,15 @@ def choose_data(data_dir: Path | None) -> tuple[str, str]:
         )
 
 
-def write_pictures(images: object, folder: Path) -> list[Path]:
+def write_pictures(images: Tensor, folder: Path) -> list[Path]:
     """uint8 (N, 1, H, W) -> one PNG each."""
-    import io
-
     from PIL import Image
-    from torch import Tensor
 
-    from featherweight.runs import write_atomically
-
-    assert isinstance(images, Tensor)
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for index, image in enumerate(images):
-        buffer = io.BytesIO()
-        Image.fromarray(image[0].numpy()).save(buffer, "PNG")
         files.append(folder / f"{index}.png")
-        write_atomically(files[-1], buffer.getvalue())
+        save_png(Image.fromarray(image[0].numpy()), files[-1])
     return files
 
 

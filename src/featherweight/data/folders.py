@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from featherweight.data.pictures import SUFFIXES, decode_pictures
 from featherweight.data.splits import stratified_split
 from featherweight.errors import DataError
+from featherweight.files import replacing
 
 TEST_SHARE = 0.2
 SPLIT_SEED = 0  # of the test set, which has to stay the same whatever a recipe's seeds are
@@ -154,11 +154,5 @@ def _mapped(cache: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
 def _write(cache: Path, pixels: NDArray[np.uint8]) -> None:
     """Under a temporary name, then moved: a reader sees the whole file or none."""
     cache.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=cache.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, pixels, allow_pickle=False)
-        Path(temporary).replace(cache)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(cache) as file:
+        np.save(file, pixels, allow_pickle=False)
