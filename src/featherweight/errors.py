@@ -7,6 +7,7 @@ FeatherweightError            one line: the value, what is allowed, the next mov
 ├── ModelError                a network that cannot be imported, built or looked at
 ├── RunError                  a run folder: exists already, is none, lacks a file
 ├── PictureError              a file that is no picture
+├── ByHandError               a value that the network trained by hand cannot take
 ├── MissingExtra              an optional dependency is not installed
 ├── DeviceError               a device that this machine does not have
 └── TrainingDiverged          the loss is no longer a number
@@ -49,6 +50,10 @@ class RunError(FeatherweightError):
 
 class PictureError(FeatherweightError):
     """A file that cannot be read as a picture."""
+
+
+class ByHandError(FeatherweightError):
+    """A value that the network trained by hand cannot start from, or that a spreadsheet cannot hold."""
 
 
 class DeviceError(FeatherweightError):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featherweight.cli.look import Json
-from featherweight.cli.output import note, save_png, show, show_json, table
+from featherweight.cli.output import check_output, note, save_png, show, show_json, table
 
 app = typer.Typer(help="List data sets, fetch one, or draw one.", invoke_without_command=True, rich_markup_mode=None)
 DataDir = Annotated[
@@ -63,15 +63,9 @@ def draw(
 ) -> None:
     """Draw a labelled grid of training images, a row for each class, as a PNG."""
     from featherweight.data import labelled_grid, load_dataset
-    from featherweight.errors import FeatherweightError
 
     file = out or Path(f"{name.rpartition(':')[2].rstrip('/').rpartition('/')[2] or 'folder'}.png")
-    if file.exists() and not force:
-        raise FeatherweightError(f"{str(file)!r} exists. Give another --out, or --force to replace it.")
-    if not file.parent.is_dir():
-        raise FeatherweightError(f"folder {str(file.parent)!r} does not exist. Make it, or give another --out.")
-    if file.suffix.lower() != ".png":
-        raise FeatherweightError(f"{str(file)!r} does not end in .png. Give --out NAME.png.")
+    check_output(file, (".png",), "--out", force=force)
     dataset = load_dataset(name, data_dir=data_dir, channels=3 if name.startswith("folder:") else 1)
     picture = labelled_grid(dataset.train.images.numpy(), dataset.train.labels.numpy(), dataset.classes, title=name)
     save_png(picture, file)

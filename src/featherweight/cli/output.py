@@ -42,6 +42,21 @@ def show_json(content: Any) -> None:
     print(json.dumps(content, indent=2, allow_nan=False))
 
 
+def check_output(file: Path, endings: tuple[str, ...], option: str, *, force: bool) -> None:
+    """A fault, before any work, for a file that would not be written: it exists, has no folder, or another ending."""
+    from featherweight.errors import FeatherweightError
+
+    if file.suffix.lower() not in endings:
+        example = " or ".join(f"NAME{ending}" for ending in endings)
+        raise FeatherweightError(f"{str(file)!r} does not end in {' or '.join(endings)}. Give {option} {example}.")
+    if not file.parent.is_dir():
+        raise FeatherweightError(f"folder {str(file.parent)!r} does not exist. Make it, or give another {option}.")
+    if file.is_dir():
+        raise FeatherweightError(f"{str(file)!r} is a folder. Give another {option}.")
+    if file.exists() and not force:
+        raise FeatherweightError(f"{str(file)!r} exists. Give another {option}, or --force to replace it.")
+
+
 def save_png(picture: Image, file: Path) -> None:
     """Write a picture in one move."""
     from featherweight.files import replacing

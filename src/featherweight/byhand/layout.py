@@ -1,0 +1,79 @@
+"""Where everything lies in the workbook: sheets, columns, rows, names. Rows count from 1, as a spreadsheet's do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from xlsxwriter.utility import xl_col_to_name
+
+from featherweight.byhand.formulas import Quantity, quantities, replace_names
+from featherweight.byhand.network import Network, Row
+from featherweight.byhand.start import START, rate_text
+
+TITLE_ROW, LEGEND_ROW, BLOCK_NAMES_ROW, BLOCK_ROW, GROUP_ROW, HEADER_ROW, FIRST_ROW = 1, 2, 4, 5, 7, 8, 9
+START_ROW = 6       # of the first starting value on sheet Network
+
+
+@dataclass(frozen=True)
+class Book:
+    """What the workbook shows: one network, trained from one start at several rates."""
+
+    network: Network
+    runs: Mapping[float, list[Row]]     # rate -> rows 0 .. updates
+
+    @cached_property
+    def quantities(self) -> list[Quantity]:
+        """One for each column of a rate's sheet."""
+        return quantities(self.network)
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """The letters of each quantity's column; A holds the number of the update."""
+        return {quantity.name: xl_col_to_name(index) for index, quantity in enumerate(self.quantities, start=1)}
+
+    @property
+    def start(self) -> Row:
+        """The starting values: i1, i2, t1, t2, the weights, the biases."""
+        first = next(iter(self.runs.values()))[0]
+        return {name: first[name] for name in START + self.network.parameters}
+
+    @property
+    def first_sheet(self) -> str:
+        """The sheet that the derivation points to."""
+        return sheet_name(next(iter(self.runs)))
+
+    @property
+    def last_row(self) -> int:
+        """The spreadsheet's row of the last update."""
+        return FIRST_ROW + len(next(iter(self.runs.values()))) - 1
+
+    def cell(self, name: str, row: int = FIRST_ROW) -> str:
+        """The cell of a quantity on any rate's sheet."""
+        return f"{self.columns[name]}{row}"
+
+    def formula(self, quantity: Quantity, row: int) -> str:
+        """What stands in a cell: a starting value, a step down the gradient, or the formula in cells of its row."""
+        if quantity.formula:
+            written = replace_names(quantity.formula, self.columns, lambda name: self.cell(name, row))
+            return "=" + re.sub(r"\b(exp|ln)\b", lambda m: m[0].upper(), written).replace(" ", "")
+        if row == FIRST_ROW or quantity.name[0] in "it":
+            return f"={defined_name(quantity.name)}"
+        before = row - 1
+        return f"={self.cell(quantity.name, before)}-rate*{self.cell(f'∂E/∂{quantity.name}', before)}"
+
+    def start_cell(self, name: str) -> str:
+        """The absolute cell of a starting value on sheet Network."""
+        return f"$C${START_ROW + list(self.start).index(name)}"
+
+
+def sheet_name(rate: float) -> str:
+    """2 -> "LR 2.0", as the document calls it."""
+    return f"LR {rate_text(rate)}"
+
+
+def defined_name(name: str) -> str:
+    """w1 -> "w_1": a spreadsheet takes w1 for a cell."""
+    return re.sub(r"(\d+)$", r"_\1", name)

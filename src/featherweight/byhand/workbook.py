@@ -1,0 +1,36 @@
+"""The network trained by hand as a workbook that computes: a sheet for each rate, graphs, a drawing, the derivation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from xlsxwriter import Workbook
+
+from featherweight.byhand.derivation_sheet import write_derivation_sheet
+from featherweight.byhand.graphs_sheet import write_graphs_sheet
+from featherweight.byhand.layout import Book
+from featherweight.byhand.look import make_look
+from featherweight.byhand.network import Network, Row
+from featherweight.byhand.network_sheet import write_network_sheet
+from featherweight.byhand.rate_sheet import write_rate_sheet
+from featherweight.files import replacing
+
+
+def write_workbook(path: Path, network: Network, runs: Mapping[float, list[Row]]) -> None:
+    """Write the .xlsx in one move.
+
+    runs: for each learning rate the rows that training from the same start gave. Every number below the inputs is a
+    formula with its value stored beside it. Source: document 003, part 1.
+    """
+    book = Book(network, runs)
+    with replacing(path) as opened:
+        file = Workbook(opened, {"in_memory": True})
+        file.set_properties({"title": "A network trained by hand", "comments": "Written by featherweight byhand."})
+        look = make_look(file)
+        write_network_sheet(file, look, book)
+        for rate in runs:
+            write_rate_sheet(file, look, book, rate)
+        write_graphs_sheet(file, look, book)
+        write_derivation_sheet(file, look, book)
+        file.close()

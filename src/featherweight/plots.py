@@ -1,0 +1,68 @@
+"""Pictures: the one file that draws with matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from featherweight.files import replacing
+
+ENDINGS = (".png", ".svg")
+INK, PALE = "#222222", "#777777"
+LOWEST = 1e-12      # of a logarithmic scale of errors: below it rounding is all there is to see
+
+
+def learning_rates(curves: Mapping[str, Sequence[float]], title: str, subtitle: str) -> Figure:
+    """Draw the error of several trainings against the update, as it is and on a logarithmic scale.
+
+    curves: what each is called, such as "2.0" -> its error before updates 0, 1, 2 ...
+    """
+    figure = Figure(figsize=(10.5, 4.8), layout="constrained")
+    figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
+    figure.text(0.01, 0.905, subtitle, fontsize=10, color=PALE)
+    plain, logarithmic = figure.subplots(1, 2, gridspec_kw={"wspace": 0.08})
+    colours = mpl.colormaps["viridis"].resampled(len(curves) + 1)
+    for axes in (plain, logarithmic):
+        for index, errors in enumerate(curves.values()):
+            axes.plot(range(len(errors)), [max(error, LOWEST) for error in errors], color=colours(index), linewidth=2)
+        axes.set_xlabel("updates done")
+        axes.set_xlim(0, len(next(iter(curves.values()))) - 1)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#E5E5E5")
+    plain.set_ylim(bottom=0)
+    plain.set_title("Error: lower is better", loc="left", fontsize=10)
+    logarithmic.set_yscale("log")
+    logarithmic.set_title("The same on a logarithmic scale", loc="left", fontsize=10)
+    label_ends(logarithmic, curves, [colours(index) for index in range(len(curves))])
+    return figure
+
+
+def label_ends(axes: Axes, curves: Mapping[str, Sequence[float]], colours: Sequence[object]) -> None:
+    """Write what each curve is called at its end, no two labels on top of each other."""
+    axes.figure.draw_without_rendering()    # type: ignore[union-attr]  # fixes the scale that places are computed with
+    last = [errors[-1] for errors in curves.values()]
+    place = axes.transAxes.inverted()
+    heights = [float(place.transform(axes.transData.transform((0, max(value, LOWEST))))[1]) for value in last]
+    for name, height, error, colour in zip(curves, spread(heights, 0.055), last, colours, strict=True):
+        axes.text(1.02, height, f"rate {name}: {error:.2g}", color=colour, va="center", transform=axes.transAxes)
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """The same heights, moved up as far as is needed for a gap between any two."""
+    placed: dict[int, float] = {}
+    lowest = -1.0
+    for index in sorted(range(len(heights)), key=lambda index: heights[index]):
+        placed[index] = lowest = max(heights[index], lowest + gap)
+    return [placed[index] for index in range(len(heights))]
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure in one move, as PNG or SVG by the file's ending."""
+    kind = file.suffix.lower().lstrip(".")
+    undated = {"Date": None} if kind == "svg" else None     # the same figure is the same file
+    with replacing(file) as opened:
+        figure.savefig(opened, format=kind, dpi=150, metadata=undated)
