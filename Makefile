@@ -23,6 +23,7 @@ lint: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/workbook.py
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/usual_loop.py
 

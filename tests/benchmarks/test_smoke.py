@@ -97,6 +97,16 @@ def test_startup_compares_with_python_and_torch(tmp_path: Path) -> None:
     assert len(content["ratios"]) == 2
 
 
+def test_workbook_compares_with_openpyxl(tmp_path: Path) -> None:
+    content = run("workbook.py", "--repeats", "1", folder=tmp_path)
+    assert set(content["results"]) == {"six sheets, 70 updates", "one sheet, 1,000 updates"}
+    for found in content["results"].values():
+        assert {name: set(seconds) for name, seconds in found.items()} == dict.fromkeys(
+            ("featherweight", "openpyxl", "command"), SPREAD
+        )
+    assert len(content["ratios"]) == 2
+
+
 def test_data_that_are_not_there_are_one_line(tmp_path: Path) -> None:
     arguments = ["--data-dir", "nowhere", "--peers", "usual", "--repeats", "1", "--out", "out.json"]
     done = start("usual_loop.py", *arguments, folder=tmp_path)

@@ -20,19 +20,6 @@ from featherweight.cli import main
 QUICK = ["--set", "data.dataset=digits", "--set", "training.epochs=1", "--device", "cpu"]
 
 
-@pytest.fixture
-def run_command(capsys):
-    """Run a command line in this process: (exit code, standard output, standard error)."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run folder made by the command itself."""

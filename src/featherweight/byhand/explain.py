@@ -8,6 +8,8 @@ from itertools import groupby
 from featherweight.byhand.formulas import GIVEN, Quantity, quantities, replace_names
 from featherweight.byhand.network import Network, Row
 
+TOGETHER = "\N{NO-BREAK SPACE}"     # where a line is not to be broken
+
 
 def explain(network: Network, rows: list[Row], rate: float, width: int = 80) -> str:
     """Update 0 of a training as text: forward, error, each derivative by its named factors, the new weights.
@@ -20,7 +22,7 @@ def explain(network: Network, rows: list[Row], rate: float, width: int = 80) -> 
         if group != GIVEN:
             lines = [worked_out(quantity, now, width) for quantity in members]
             sections.append("\n".join([heading(group), *lines]))
-    steps = [stepped(name, now, after, rate) for name in network.parameters]
+    steps = [stepped(name, now, after, rate, width) for name in network.parameters]
     sections.append("\n".join([heading("the new weights"), *steps]))
     return "\n\n".join([*sections, f"E_total goes from {now['E_total']:.9f} to {after['E_total']:.9f}."])
 
@@ -33,7 +35,8 @@ def heading(text: str) -> str:
 def starting(network: Network, now: Row, rate: float, width: int) -> str:
     """The values before the update."""
     names = ["i1", "i2"], ["t1", "t2"], network.weights, list(network.bias_of.values())
-    lines = [wrapped("  ", "  ".join(f"{name} = {now[name]:g}" for name in part), width) for part in names if part]
+    said = ["  ".join(f"{name} = {now[name]:g}".replace(" ", TOGETHER) for name in part) for part in names if part]
+    lines = [wrapped("  ", line, width) for line in said]
     return "\n".join([heading("the starting values"), *lines, f"  rate = {rate:g}"])
 
 
@@ -44,11 +47,11 @@ def worked_out(quantity: Quantity, row: Row, width: int) -> str:
     return chained(quantity.name, [part for part in parts if part], width)
 
 
-def stepped(name: str, now: Row, after: Row, rate: float) -> str:
+def stepped(name: str, now: Row, after: Row, rate: float, width: int) -> str:
     """A weight's step down its gradient."""
     gradient = f"∂E/∂{name}"
     in_numbers = f"{number(now[name])} - {rate:g}*{number(now[gradient])}"
-    return f"  new {name} = {name} - rate*{gradient} = {in_numbers} = {after[name]:.9g}"
+    return chained(f"new {name}", [f"{name} - rate*{gradient}", in_numbers, f"{after[name]:.9g}"], width)
 
 
 def chained(name: str, parts: list[str], width: int) -> str:
@@ -62,7 +65,9 @@ def chained(name: str, parts: list[str], width: int) -> str:
 
 def wrapped(start: str, text: str, width: int) -> str:
     """The text after start, on as many lines as it needs."""
-    return textwrap.fill(text, width, initial_indent=start, subsequent_indent=" " * len(start), break_long_words=False)
+    indent = " " * len(start)
+    filled = textwrap.fill(text, width, initial_indent=start, subsequent_indent=indent, break_long_words=False)
+    return filled.replace(TOGETHER, " ")
 
 
 def number(value: float) -> str:

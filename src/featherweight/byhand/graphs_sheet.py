@@ -6,7 +6,7 @@ from typing import Any
 
 from xlsxwriter import Workbook
 
-from featherweight.byhand.layout import FIRST_ROW, Book, sheet_name
+from featherweight.byhand.layout import BLOCK_ROW, FIRST_ROW, Book, sheet_name
 from featherweight.byhand.look import Look, rate_colour
 
 SHEET = "Graphs"
@@ -28,7 +28,7 @@ def write_graphs_sheet(file: Workbook, look: Look, book: Book) -> None:
     together = file.add_chart({"type": "scatter", "subtype": "straight"})
     for index, (rate, rows) in enumerate(book.runs.items()):
         at, name = TABLE_ROW + 1 + index, sheet_name(rate)
-        sheet.write_formula(f"B{at}", f"=\"rate \"&'{name}'!rate", None, f"rate {rate:.12g}")
+        sheet.write_formula(f"B{at}", f"=\"rate \"&'{name}'!$A${BLOCK_ROW}", None, f"rate {rate:.12g}")
         for letters, row, cell_row in (("C", rows[0], FIRST_ROW), ("D", rows[-1], book.last_row)):
             formula = f"='{name}'!{book.cell('E_total', cell_row)}"
             sheet.write_formula(f"{letters}{at}", formula, look.fine, row["E_total"])

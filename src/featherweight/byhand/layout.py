@@ -56,13 +56,24 @@ class Book:
 
     def formula(self, quantity: Quantity, row: int) -> str:
         """What stands in a cell: a starting value, a step down the gradient, or the formula in cells of its row."""
-        if quantity.formula:
-            written = replace_names(quantity.formula, self.columns, lambda name: self.cell(name, row))
-            return "=" + re.sub(r"\b(exp|ln)\b", lambda m: m[0].upper(), written).replace(" ", "")
-        if row == FIRST_ROW or quantity.name[0] in "it":
+        if row == FIRST_ROW and not quantity.formula:
             return f"={defined_name(quantity.name)}"
-        before = row - 1
-        return f"={self.cell(quantity.name, before)}-rate*{self.cell(f'∂E/∂{quantity.name}', before)}"
+        return self.patterns[quantity.name].format(row=row, before=row - 1)
+
+    @cached_property
+    def patterns(self) -> dict[str, str]:
+        """Each column's formula in cells of "{row}" and, for a step down the gradient, of the row "{before}"."""
+        return {quantity.name: self.pattern(quantity) for quantity in self.quantities}
+
+    def pattern(self, quantity: Quantity) -> str:
+        """The pattern of one column."""
+        name = quantity.name
+        if quantity.formula:
+            written = replace_names(quantity.formula, self.columns, lambda name: f"{self.columns[name]}{{row}}")
+            return "=" + re.sub(r"\b(exp|ln)\b", lambda m: m[0].upper(), written).replace(" ", "")
+        if name in self.network.parameters:
+            return f"={self.columns[name]}{{before}}-rate*{self.columns[f'∂E/∂{name}']}{{before}}"
+        return f"={defined_name(name)}"
 
     def start_cell(self, name: str) -> str:
         """The absolute cell of a starting value on sheet Network."""

@@ -48,6 +48,8 @@ def usage(fault: Exception) -> str:
     """What was wrong with the command line, and whose help says what is right."""
     context = getattr(fault, "ctx", None)
     message = getattr(fault, "format_message", fault.__str__)().replace("\n", " ")
+    for error in getattr(fault.__cause__, "errors", list)():     # pydantic's, which typer's message does not quote
+        message = message.replace("Invalid value for", f"Invalid value {error['input']!r} for", 1)
     return f"{message} See: {context.command_path if context else 'featherweight'} --help"
 
 

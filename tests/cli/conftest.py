@@ -1,0 +1,32 @@
+"""Running a command line as a person does."""
+
+from __future__ import annotations
+
+import pytest
+
+from featherweight.cli import main
+
+
+@pytest.fixture
+def run_command(capsys):
+    """Run a command line in this process: (exit code, standard output, standard error)."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def refused(run_command):
+    """Run a command line that must be refused: exit code 2, no standard output, one line that holds the words."""
+
+    def run(*arguments, words):
+        code, out, fault = run_command(*arguments)
+        assert (code, out) == (2, "") and fault.startswith("featherweight: ") and fault.count("\n") == 1, (code, fault)
+        assert all(word in fault for word in words), fault
+
+    return run
