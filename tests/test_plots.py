@@ -20,7 +20,8 @@ def test_every_curve_is_drawn_on_both_scales_and_named_at_its_end():
     plain, logarithmic = figure.axes
     assert [list(line.get_ydata()) for line in plain.lines][:2] == [CURVES["2.0"], CURVES["0.5"]]
     assert (plain.get_yscale(), logarithmic.get_yscale()) == ("linear", "log")
-    assert [text.get_text() for text in logarithmic.texts] == ["rate 2.0: 0.05", "rate 0.5: 0.12", "rate 0.1: 0"]
+    ends = ["rate 2.0: 0.05", "rate 0.5: 0.12", "rate 0.1: below 1e-12"]
+    assert [text.get_text() for text in logarithmic.texts] == ends
     assert [text.get_color() for text in logarithmic.texts] == [line.get_color() for line in logarithmic.lines]
     assert "A title" in figure.get_suptitle() and plain.get_xlabel() == "updates done"
 

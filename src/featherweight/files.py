@@ -12,7 +12,20 @@ from typing import IO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file under a temporary name beside path (".NAME.xyz"), moved onto it when the block ends well."""
+    """A file under a temporary name beside path (".NAME.xyz"), moved onto it when the block ends well.
+
+    Errors: OSError that names path where the file system refuses: no right to write, no room left.
+    """
+    try:
+        with temporary_beside(path) as file:
+            yield file
+    except OSError as fault:
+        raise OSError(fault.errno, fault.strerror or str(fault), str(path)) from fault
+
+
+@contextmanager
+def temporary_beside(path: Path) -> Iterator[IO[bytes]]:
+    """The same, with errors that name the temporary file."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

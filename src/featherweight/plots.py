@@ -48,7 +48,8 @@ def label_ends(axes: Axes, curves: Mapping[str, Sequence[float]], colours: Seque
     place = axes.transAxes.inverted()
     heights = [float(place.transform(axes.transData.transform((0, max(value, LOWEST))))[1]) for value in last]
     for name, height, error, colour in zip(curves, spread(heights, 0.055), last, colours, strict=True):
-        axes.text(1.02, height, f"rate {name}: {error:.2g}", color=colour, va="center", transform=axes.transAxes)
+        said = f"{error:.2g}" if error > LOWEST else f"below {LOWEST:g}"
+        axes.text(1.02, height, f"rate {name}: {said}", color=colour, va="center", transform=axes.transAxes)
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -117,6 +121,22 @@ def test_bad_values_are_one_line_each_and_nothing_is_written(refused, tmp_path, 
 def test_a_folder_in_the_way(refused, tmp_path):
     (tmp_path / "book.xlsx").mkdir()
     refused("byhand", "--out", "book.xlsx", "--force", words=["'book.xlsx' is a folder"])
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder that nobody can write to")
+@pytest.mark.parametrize(("option", "file"), [("--out", "/proc/book.xlsx"), ("--plot", "/proc/curves.png")])
+def test_a_place_that_cannot_be_written_is_one_line(refused, option, file):
+    refused("byhand", option, file, words=[f"cannot use {file!r}", "Give another place"])
+
+
+def test_interrupted_while_writing_leaves_nothing(tmp_path):
+    arguments = ["byhand", "--out", "book.xlsx", "--updates", "5000", *(f"--rate={n}" for n in range(1, 13))]
+    started = subprocess.Popen([sys.executable, "-c", "from featherweight.cli import main; main()", *arguments],
+                               stderr=subprocess.PIPE, text=True)
+    time.sleep(2)
+    started.send_signal(signal.SIGINT)
+    said = started.communicate(timeout=60)[1]
+    assert (started.returncode, said) == (130, "featherweight: interrupted.\n") and list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_extra_is_one_line(refused, monkeypatch):

@@ -53,7 +53,7 @@ def write_start(file: Workbook, sheet: Worksheet, look: Look, book: Book) -> Non
     for at, (name, value) in enumerate(book.start.items(), start=START_ROW):
         sheet.write(f"B{at}", name, look.name)
         sheet.write_number(f"C{at}", value, look.typed)
-        sheet.write(f"D{at}", meanings[name])
+        sheet.write(f"D{at}", meanings[name], look.text)
         file.define_name(f"{SHEET}!{defined_name(name)}", f"={SHEET}!$C${at}")
     first, last = (book.start_cell(name) for name in ("t1", "t2"))
     sheet.data_validation(f"{first}:{last}", {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 from xlsxwriter import Workbook
@@ -14,7 +15,7 @@ from featherweight.byhand.look import make_look
 from featherweight.byhand.network import Network, Row
 from featherweight.byhand.network_sheet import write_network_sheet
 from featherweight.byhand.rate_sheet import write_rate_sheet
-from featherweight.files import replacing
+from featherweight.files import write_atomically
 
 
 def write_workbook(path: Path, network: Network, runs: Mapping[float, list[Row]]) -> None:
@@ -24,13 +25,14 @@ def write_workbook(path: Path, network: Network, runs: Mapping[float, list[Row]]
     formula with its value stored beside it. Source: document 003, part 1.
     """
     book = Book(network, runs)
-    with replacing(path) as opened:
-        file = Workbook(opened, {"in_memory": True})
-        file.set_properties({"title": "A network trained by hand", "comments": "Written by featherweight byhand."})
-        look = make_look(file)
-        write_network_sheet(file, look, book)
-        for rate in runs:
-            write_rate_sheet(file, look, book, rate)
-        write_graphs_sheet(file, look, book)
-        write_derivation_sheet(file, look, book)
-        file.close()
+    content = BytesIO()
+    file = Workbook(content, {"in_memory": True})
+    file.set_properties({"title": "A network trained by hand", "comments": "Written by featherweight byhand."})
+    look = make_look(file)
+    write_network_sheet(file, look, book)
+    for rate in runs:
+        write_rate_sheet(file, look, book, rate)
+    write_graphs_sheet(file, look, book)
+    write_derivation_sheet(file, look, book)
+    file.close()
+    write_atomically(path, content.getvalue())

@@ -57,6 +57,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a goal missed under --strict, 2 bad input or usage."""
     try:
         code = app(arguments, prog_name="featherweight", standalone_mode=False)
+        if code == 130:     # typer's word for Ctrl-C
+            raise KeyboardInterrupt
     except FeatherweightError as fault:
         fail(str(fault))
         code = 2
@@ -72,4 +74,9 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:     # the reader of our output, such as head, has seen enough
         sys.stderr.close()
         code = 0
+    except OSError as fault:    # the file system refused: no right to write, no room left
+        if fault.filename is None:
+            raise
+        fail(f"cannot use {str(fault.filename)!r}: {fault.strerror}. Give another place, or make room.")
+        code = 2
     sys.exit(code if isinstance(code, int) else 0)
