@@ -49,7 +49,7 @@ def write_graphs_sheet(file: Workbook, look: Look, book: Book) -> None:
     sheet.set_landscape()
     sheet.fit_to_pages(1, 1)
     lines = -(-len(book.runs) // PER_LINE)
-    sheet.print_area(f"A1:R{SMALL_AT + lines * SMALL_ROWS}")
+    sheet.print_area(f"A1:T{SMALL_AT + lines * SMALL_ROWS}")
 
 
 def curve(book: Book, rate: float, colour: str) -> dict[str, Any]:

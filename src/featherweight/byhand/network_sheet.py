@@ -85,7 +85,7 @@ def draw(file: Workbook, sheet: Worksheet, look: Look, book: Book) -> None:
             **points(sheet, [place], row),
             "name": write_label(sheet, book, label_of(book.network, neuron), row),
             "line": {"none": True},
-            "marker": {"type": "circle", "size": 40 if few(book.network) else 20,
+            "marker": {"type": "circle", "size": 40 if few(book.network) else 24,
                        "fill": {"color": TINTS[GIVEN]}, "border": {"color": "#5B7FA6", "width": 1.5}},
             **labelled({"i": "left", "o": "right"}.get(neuron[0], where_hidden(book.network, place))),
         })
@@ -98,13 +98,13 @@ def draw(file: Workbook, sheet: Worksheet, look: Look, book: Book) -> None:
 
 def where_hidden(network: Network, place: tuple[float, float]) -> str:
     """Where the label of a hidden neuron has room: with its bias it does not fit inside."""
-    if not network.biases:
+    if not network.biases or not few(network):
         return "center"
     return "above" if place[1] >= 0.5 else "below"
 
 
 def few(network: Network) -> bool:
-    """Whether there is room for a label on each line."""
+    """Whether there is room for a value beside each line and hidden neuron."""
     return network.hidden <= MOST_LABELLED
 
 
@@ -156,7 +156,7 @@ def label_of(network: Network, neuron: str) -> list[tuple[str, str]]:
     """What is written at a neuron: words, each followed by the name of a starting value or by nothing."""
     bias = [(", bias ", network.bias_of[neuron])] if neuron in network.bias_of else []
     if neuron[0] == "h":
-        return [(neuron, ""), *bias]
+        return [(neuron, ""), *(bias if few(network) else [])]
     return [(f"{neuron} = ", neuron)] if neuron[0] == "i" else [(f"{neuron}, target ", f"t{neuron[1]}"), *bias]
 
 

@@ -25,7 +25,7 @@ from featherweight.byhand.network import Row
 from featherweight.byhand.start import LARGEST_RATE
 
 WIDTHS = {GIVEN: 9, FORWARD: 10}
-ROWS_ON_PAPER = 75
+COLUMNS_ON_PAPER, ROWS_ON_PAPER = 24, 75
 
 
 def write_rate_sheet(file: Workbook, look: Look, book: Book, rate: float) -> None:
@@ -37,7 +37,7 @@ def write_rate_sheet(file: Workbook, look: Look, book: Book, rate: float) -> Non
     sheet.freeze_panes(HEADER_ROW, 1)
     sheet.set_landscape()
     sheet.set_paper(8)                  # A3
-    sheet.fit_to_pages(2, -(-len(book.runs[rate]) // ROWS_ON_PAPER))
+    sheet.fit_to_pages(-(-len(book.quantities) // COLUMNS_ON_PAPER), -(-len(book.runs[rate]) // ROWS_ON_PAPER))
     sheet.repeat_columns("A:A")
     sheet.repeat_rows(GROUP_ROW - 1, HEADER_ROW - 1)
 
