@@ -1,0 +1,299 @@
+"""A network as a graph: how data flows through it, and how the gradient flows back. Looking changes nothing."""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.pooling import _AvgPoolNd, _MaxPoolNd
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from featherweight.anatomy import calls
+from featherweight.anatomy.cost import Shape
+from featherweight.anatomy.layers import IMAGE, Shapes, as_shapes
+from featherweight.anatomy.trace import (
+    BATCH,
+    Row,
+    Tracer,
+    blank_inputs,
+    one_thread,
+    prepare,
+    running_on,
+    untouched_random_state,
+)
+from featherweight.errors import ModelError
+
+Kind = Literal["input", "layer", "operation", "junction", "output", "parameter", "loss"]
+LONGEST = 28        # characters of a parameter's name; of a longer one the end is what tells
+
+
+@dataclass(frozen=True)
+class Node:
+    """A box: a layer has parameters, an operation has none, at a junction flows meet or part."""
+
+    id: int
+    kind: Kind
+    title: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An arrow from one node to another, by their ids."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes, and no circle of edges between them; no edge is there twice."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+
+def data_flow(module: nn.Module, input_shapes: Shapes = IMAGE) -> Graph:
+    """The way of data: inputs, every layer and function with its output shape and parameters, outputs.
+
+    input_shapes are those of summarize. What only moves values is drawn where it changes the shape; what
+    hands on its input is not drawn. The module is run as in summarize: a copy, in evaluation mode.
+
+    Raises ModelError, in one line, where the module does not run on inputs of these shapes.
+    """
+    shapes = as_shapes(input_shapes)
+    with torch.inference_mode(False), untouched_random_state(module), one_thread(), torch.no_grad():
+        twin = prepare(module, shapes)
+        flow = Flow(twin)
+        try:
+            flow.run(blank_inputs(twin, shapes, BATCH))
+        except Exception:       # a network may be written for one image only
+            flow = Flow(twin)
+            with running_on(shapes, module):
+                flow.run(blank_inputs(twin, shapes, 1))
+    return Graph(tuple(flow.nodes), tuple(flow.edges))
+
+
+def autograd_graph(module: nn.Module, input_shapes: Shapes = IMAGE) -> Graph:
+    """The way of the gradient: from the loss through autograd's backward functions to the parameters.
+
+    The loss is the sum over outputs of -output[:, 0].mean(), which for log-probabilities is the loss of
+    images that are all of class 0. A copy is run on the CPU in evaluation mode, so there is no dropout.
+
+    Raises ModelError, in one line, where the module does not run or no parameter gets a gradient.
+    """
+    shapes = as_shapes(input_shapes)
+    with torch.inference_mode(False), untouched_random_state(module), one_thread(), torch.enable_grad():
+        twin = prepare(module, shapes).cpu()
+        try:
+            result = twin(*blank_inputs(twin, shapes, BATCH))
+        except Exception:
+            with running_on(shapes, module):
+                result = twin(*blank_inputs(twin, shapes, 1))
+        heads = [head for head in calls.floating_in(result) if head.requires_grad]
+        if not heads:
+            raise ModelError(f"{type(module).__name__} has no output that depends on a trainable parameter.")
+        losses = [-(head[:, 0] if head.dim() > 1 else head).mean() for head in heads]
+        loss = sum(losses[1:], losses[0])
+    return _gradient_walk(loss, {id(p): name for name, p in twin.named_parameters()}, len(heads))
+
+
+def _gradient_walk(loss: Tensor, names: Mapping[int, str], heads: int) -> Graph:
+    """Breadth first along next_functions. AccumulateGrad is drawn as the parameter that it adds to."""
+    nodes = [Node(0, "loss", "loss", (f"sum of {heads} heads",) if heads > 1 else ())]
+    edges: dict[Edge, None] = {}
+    numbers: dict[Any, int] = {}        # keeps the functions alive: a new one cannot be taken for an old one
+    waiting: deque[tuple[int, Any]] = deque([(0, loss.grad_fn)])
+    while waiting:
+        start, function = waiting.popleft()
+        if function not in numbers:
+            numbers[function] = len(nodes)
+            nodes.append(_gradient_node(len(nodes), function, names))
+            waiting.extend((numbers[function], after) for after, _ in function.next_functions if after is not None)
+        edges[Edge(start, numbers[function])] = None
+    return Graph(tuple(nodes), tuple(edges))
+
+
+def _gradient_node(number: int, function: Any, names: Mapping[int, str]) -> Node:
+    variable = getattr(function, "variable", None)
+    if variable is None:
+        return Node(number, "operation", function.name())
+    name = names.get(id(variable), "tensor")
+    title = name if len(name) <= LONGEST else f"...{name[3 - LONGEST:]}"
+    return Node(number, "parameter", title, (_by(variable.shape),))
+
+
+class Flow(Tracer):
+    """A tracer that remembers from which node each tensor came; after run, the graph is in .nodes and .edges."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__(module)
+        self.nodes: list[Node] = []
+        self.edges: dict[Edge, None] = {}
+        self._origins: Any = WeakTensorKeyDictionary()      # ids of nodes, for all that depends on an input
+        self._fed: set[int] = set()                         # the origins of what went into the leaf that runs
+        self._inner: list[str] = []                         # the functions that it called
+
+    def run(self, inputs: Sequence[Tensor]) -> None:
+        """One forward pass. Raises whatever the network raises."""
+        for title, tensor in zip(_input_titles(self._module, len(inputs)), inputs, strict=True):
+            self._add(Node(len(self.nodes), "input", title, (_by(tensor.shape[1:]),)), set(), [tensor])
+        super().run(inputs)
+
+    def _add(self, node: Node, fed: Iterable[int], outputs: Iterable[Tensor]) -> None:
+        self.nodes.append(node)
+        self.edges |= {Edge(start, node.id): None for start in sorted(fed)}
+        for output in outputs:
+            self._origins[output] = {node.id}
+
+    def _origins_of(self, value: Any) -> set[int]:
+        return set().union(*(self._origins.get(tensor, ()) for tensor in calls.tensors_in(value)))
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        known = [t for t in calls.tensors_in((args, kwargs or {})) if t in self._origins]
+        before = {id(tensor): (tensor._version, self._origins[tensor]) for tensor in known}
+        result = super().__torch_function__(function, types, args, kwargs)
+        for output in calls.tensors_in(result):
+            if before and output not in self._origins and not output.is_floating_point():
+                self._origins[output] = self._origins_of(known)      # of a mask or an argmax there is no row
+        if not isinstance(result, Tensor) or before.get(id(result), (None,))[0] != result._version:
+            return result
+        # Handed on and not written into, as by dropout in evaluation: two names, so that a way past it is seen.
+        handed = result.view_as(result)
+        self._fields[handed], self._origins[handed] = self._fields.get(result), self._origins[result]
+        self._origins[result] = before[id(result)][1]
+        return handed
+
+    def _called(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        outputs: list[Tensor],
+    ) -> None:
+        rows = len(self.rows)
+        super()._called(name, function, args, kwargs, outputs)
+        fed = self._origins_of((args, kwargs))
+        if self._leaf is not None:
+            self._fed |= fed
+            self._inner.append(name)
+        elif len(self.rows) > rows:
+            self._draw(self.rows[-1], _call_title(name, args, kwargs), (), fed, outputs)
+        elif fed:
+            shapes = [self._one_image(output.shape) for output in outputs]
+            given = [self._one_image(tensor.shape) for tensor in calls.tensors_in(args) if tensor in self._origins]
+            if "softmax" in name or (name in calls.MOVES and shapes != given):
+                self._draw(Row(name, name, numbered=False, shapes=shapes), name, (), fed, outputs)
+            else:
+                for output in outputs:
+                    self._origins[output] = fed
+
+    def _draw(self, row: Row, title: str, notes: Iterable[str], fed: set[int], outputs: Iterable[Tensor]) -> None:
+        """A node for a row of the layer table."""
+        parts = len(fed) > 1 or len(row.shapes) > 1
+        kind: Kind = "layer" if row.parameters or row.shared else "junction" if parts else "operation"
+        counted = "shared parameters" if row.shared else f"{row.parameters:,} parameters" if row.parameters else ""
+        lines = (*notes, ", ".join(_by(shape) for shape in row.shapes), counted)
+        self._add(Node(len(self.nodes), kind, title, tuple(line for line in lines if line)), fed, outputs)
+
+    def _overwritten(self, args: Sequence[Any]) -> None:
+        super()._overwritten(args)
+        if origins := self._origins_of((args[0], args[-1])):
+            self._origins[args[0]] = origins
+
+    def _enter_leaf(self, module: nn.Module, name: str) -> None:
+        super()._enter_leaf(module, name)
+        self._fed, self._inner = set(), []
+
+    def _leave_leaf(self, module: nn.Module, given: Any, result: Any) -> None:
+        super()._leave_leaf(module, given, result)
+        tensors = list(calls.tensors_in(result))
+        if self._inner or any(tensor not in self._origins for tensor in tensors):
+            title, note = _module_title(module)
+            if not note and not type(module).__module__.startswith("torch."):
+                note = ", ".join(dict.fromkeys(self._inner))        # what a layer of the user's own does
+            self._draw(self.rows[-1], title, (note,), self._fed | self._origins_of(given), tensors)
+        if module is self._module:
+            self._end(tensors)
+
+    def _leave(self, module: nn.Module, given: Any, result: Any) -> None:
+        super()._leave(module, given, result)
+        tensors = list(calls.tensors_in(result))
+        for tensor in tensors:
+            if tensor not in self._origins and (origins := self._origins_of(given)):
+                self._origins[tensor] = origins     # by a function that was not seen
+        if module is self._module:
+            self._end(tensors)
+
+    def _end(self, outputs: Sequence[Tensor]) -> None:
+        for number, output in enumerate(outputs, 1):
+            title = "output" if len(outputs) == 1 else f"output {number}"
+            node = Node(len(self.nodes), "output", title, (_by(self._one_image(output.shape)),))
+            self._add(node, self._origins_of(output), ())
+
+
+def _input_titles(module: nn.Module, count: int) -> list[str]:
+    """One input is the input; of several, each has its name in forward's signature."""
+    if count == 1:
+        return ["input"]
+    parameters = inspect.signature(module.forward).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return [f"input {names[k] if k < len(names) else k + 1}" for k in range(count)]
+
+
+def _module_title(module: nn.Module) -> tuple[str, str]:
+    """Conv2d 3x3, 16 and what else it was told: stride 2, padding 1."""
+    kind = type(module).__name__
+    if isinstance(module, nn.Linear):
+        return f"{kind} {module.out_features}", ""
+    if isinstance(module, _DropoutNd):
+        return f"{kind} {module.p:g}", ""
+    if isinstance(module, _ConvNd):
+        usual: dict[str, Any] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+        return f"{kind} {_by(module.kernel_size)}, {module.out_channels}", _unusual(module, usual)
+    if isinstance(module, (_MaxPoolNd, _AvgPoolNd)):
+        axes = next((int(letter) for letter in kind if letter in "123"), 2)
+        usual = {"stride": module.kernel_size, "padding": 0}
+        return f"{kind} {_by(calls.per_axis(module.kernel_size, axes))}", _unusual(module, usual)
+    return kind, ""
+
+
+def _unusual(module: nn.Module, usual: Mapping[str, Any]) -> str:
+    """The settings that are not what they usually are."""
+    told = []
+    for name, expected in usual.items():
+        value = getattr(module, name)
+        values = set(value) if isinstance(value, tuple) else {value}
+        if value != expected and values != {expected}:
+            told.append(f"{name} {values.pop() if len(values) == 1 else _by(value)}")
+    return ", ".join(told)
+
+
+def _call_title(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """max_pool2d 2x2, conv2d 3x3, 16, or the function's name alone."""
+    if name in calls.POOLS:
+        kernel = calls.named(name, args, kwargs).get("kernel_size", ())
+        return f"{name} {_by(calls.per_axis(kernel, int(name[-2])))}"
+    if name in calls.CONVOLUTIONS or name == "linear":
+        outputs, *rest = calls.named(name, args, kwargs)["weight"].shape
+        return f"{name} {outputs}" if name == "linear" else f"{name} {_by(rest[1:])}, {outputs}"
+    return name
+
+
+def _by(shape: Shape | Sequence[int]) -> str:
+    """16x24x24; of no axes at all, one number."""
+    return "x".join(str(n) for n in shape) or "1"
