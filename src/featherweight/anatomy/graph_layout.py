@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from itertools import accumulate, chain, pairwise
@@ -21,6 +21,7 @@ from featherweight.anatomy.graph import Edge, Graph, Node
 TITLE_SIZE, LINE_SIZE, LINE_HEIGHT, PADDING = 9.0, 8.5, 11.5, 6.0
 GAP, LAYER_GAP, LANE = 12.0, 19.0, 7.0      # between boxes, between layers, between lines that run side by side
 WIDEST, TALLEST = 940.0, 640.0              # a graph folds into more columns to be less tall, while it is no wider
+CUT = 0.2       # of a column's height: how far from an even share a cut may lie to save one line from being cut
 SWEEPS = 8
 SIDES = {"in": "source", "out": "sink"}     # of a column, in our words and in dot's
 NARROW, WIDE = frozenset("ijltfr.,:;!|'()[] -_"), frozenset("mwMWNGOQDH@%&")
@@ -28,7 +29,7 @@ NARROW, WIDE = frozenset("ijltfr.,:;!|'()[] -_"), frozenset("mwMWNGOQDH@%&")
 Point = tuple[float, float]
 Line = tuple[Point, ...]
 Size = tuple[float, float]
-Key = int | tuple[Edge, int | str]     # a node; where an edge passes a layer, or goes "in" or "out" of a column
+Key = int | tuple[int, int | str]      # a node; where its edges pass a layer, or go "in" or "out" of a column
 Link = tuple[Key, Key]
 
 
@@ -84,11 +85,11 @@ def layout(graph: Graph, place: Place | None = None) -> Layout:
         return Layout({}, {}, 0.0, 0.0)
     sizes: dict[Key, Size] = {node.id: size_of(node) for node in graph.nodes}
     ranks = layers(graph)
-    best = side_by_side(sizes, [place(column) for column in fold(graph, sizes, ranks, 1)])
+    best = side_by_side(graph, sizes, [place(column) for column in fold(graph, sizes, ranks, 1)])
     for count in range(2, len(ranks) + 1):
         if best.height <= TALLEST:
             break
-        next_one = side_by_side(sizes, [place(column) for column in fold(graph, sizes, ranks, count)])
+        next_one = side_by_side(graph, sizes, [place(column) for column in fold(graph, sizes, ranks, count)])
         if next_one.width > WIDEST or next_one.height >= best.height:
             break
         best = next_one
@@ -130,67 +131,83 @@ def layers(graph: Graph) -> dict[int, int]:
 
 
 def fold(graph: Graph, sizes: Mapping[Key, Size], ranks: Mapping[int, int], count: int) -> list[Column]:
-    """Cut a graph between layers into this many parts; an edge that is cut has a port on either side."""
+    """Cut a graph between layers into this many parts; where a node's edges are cut, there is one port for all."""
     bounds = cuts(graph, sizes, ranks, count)
     part = {node: sum(rank >= bound for bound in bounds[1:-1]) for node, rank in ranks.items()}
     own: list[dict[Key, int]] = [{} for _ in bounds[1:]]
-    links: list[list[Link]] = [[] for _ in bounds[1:]]
+    links: list[dict[Link, None]] = [{} for _ in bounds[1:]]
     for node, rank in ranks.items():
         own[part[node]][node] = rank
     for edge in graph.edges:
-        for k in range(part[edge.start], part[edge.end] + 1):
-            start: Key = edge.start if k == part[edge.start] else (edge, "in")
-            end: Key = edge.end if k == part[edge.end] else (edge, "out")
+        for k, (start, end) in _pieces(edge, part):
             own[k].setdefault(start, bounds[k] - 1)
             own[k].setdefault(end, bounds[k + 1])
-            links[k].append((start, end))
+            links[k][start, end] = None
     return [
         Column({key: sizes.get(key, (0.0, 0.0)) for key in ranked}, ranked, tuple(linked))
         for ranked, linked in zip(own, links, strict=True)
     ]
 
 
+def _pieces(edge: Edge, part: Mapping[int, int]) -> Iterator[tuple[int, Link]]:
+    """The columns that an edge goes through, and the link that it is there."""
+    first, last = part[edge.start], part[edge.end]
+    for k in range(first, last + 1):
+        yield k, (edge.start if k == first else (edge.start, "in"), edge.end if k == last else (edge.start, "out"))
+
+
 def cuts(graph: Graph, sizes: Mapping[Key, Size], ranks: Mapping[int, int], count: int) -> list[int]:
-    """The first layer of each column, and the one after the last: near even shares, where the fewest edges pass."""
+    """The first layer of each column, and the one after the last: near even shares, where few lines are cut."""
     heights = [0.0] * (max(ranks.values()) + 1)
     for node, rank in ranks.items():
         heights[rank] = max(heights[rank], sizes[node][1] + LAYER_GAP)
-    passing = [0] * len(heights)
+    passing: list[list[int]] = [[] for _ in heights]        # where edges come from that a cut there would cut
     for edge in graph.edges:
         for rank in range(ranks[edge.start] + 1, ranks[edge.end] + 1):
-            passing[rank] += 1
+            passing[rank].append(edge.start)
     tops = [0.0, *accumulate(heights)]
     share = tops[-1] / count
     found = [0]
     for target in (share * k for k in range(1, count)):
-        near = [rank for rank in range(found[-1] + 1, len(heights)) if abs(tops[rank] - target) < 0.2 * share]
-        if near:
-            found.append(min(near, key=lambda rank: (passing[rank], abs(tops[rank] - target))))
+        costs = {
+            rank: abs(tops[rank] - target) / share + CUT * (len(set(passing[rank])) + len(passing[rank]) / 4)
+            for rank in range(found[-1] + 1, len(heights)) if abs(tops[rank] - target) < 0.4 * share
+        }
+        if costs:
+            found.append(min(costs, key=costs.__getitem__))
     return [*found, len(heights)]
 
 
-def side_by_side(sizes: Mapping[Key, Size], columns: Sequence[Placed]) -> Layout:
-    """Columns from left to right; an edge that goes on runs under its column and up between the two."""
-    cut = [[key[0] for key in column.centres if isinstance(key, tuple) and key[1] == "out"] for column in columns]
-    top = LANE * (1 + max(map(len, cut))) if any(cut) else 0.0
-    lefts = [0.0, *accumulate(c.width + 2 * GAP + LANE * len(edges) for c, edges in zip(columns, cut, strict=True))]
+def side_by_side(graph: Graph, sizes: Mapping[Key, Size], columns: Sequence[Placed]) -> Layout:
+    """Columns from left to right; what goes on in the next one runs under its column and up between the two."""
+    cut = [sum(isinstance(key, tuple) and key[1] == "out" for key in column.centres) for column in columns]
+    top = LANE * (1 + max(cut)) if any(cut) else 0.0
+    lefts = [0.0, *accumulate(c.width + 2 * GAP + LANE * lanes for c, lanes in zip(columns, cut, strict=True))]
     places = [_shifted(column, left, top) for column, left in zip(columns, lefts, strict=False)]
+    onward = [_onward(*two, left - GAP, top) for two, left in zip(pairwise(places), lefts[1:], strict=False)]
+    part = {key: k for k, column in enumerate(places) for key in column.centres if isinstance(key, int)}
     lines: dict[Edge, Line] = {}
-    for k, (column, edges) in enumerate(zip(places, cut, strict=True)):
-        for link, points in column.lines.items():
-            edge = _edge(link)
-            lines[edge] = lines.get(edge, ()) + points
-        edges.sort(key=lambda edge: -column.centres[edge, "out"][0])      # nested, so that none cross
-        for lane, edge in enumerate(edges):
-            (x, y), (onward, head) = column.centres[edge, "out"], places[k + 1].centres[edge, "in"]
-            under, beside = top + column.height + LANE * (lane + 1), lefts[k] + column.width + GAP + LANE * lane
-            over = top - LANE * (len(edges) - lane)
-            corners = ((x, y), (x, under), (beside, under), (beside, over), (onward, over), (onward, head))
-            lines[edge] += tuple(_rounded(corners))
-    boxes = {key: Box(*xy, *sizes[key]) for c in places for key, xy in c.centres.items() if isinstance(key, int)}
+    for edge in graph.edges:
+        for k, link in _pieces(edge, part):
+            lines[edge] = lines.get(edge, ()) + places[k].lines[link]
+            if k < part[edge.end]:
+                lines[edge] += onward[k][edge.start]
+    boxes = {key: Box(*places[k].centres[key], *sizes[key]) for key, k in part.items()}
     width = max(left + column.width for left, column in zip(lefts, columns, strict=False))
-    below = (c.height + (LANE * (len(edges) + 1) if edges else 0.0) for c, edges in zip(columns, cut, strict=True))
+    below = (c.height + (LANE * (lanes + 1) if lanes else 0.0) for c, lanes in zip(columns, cut, strict=True))
     return Layout(boxes, lines, width, top + max(below))
+
+
+def _onward(column: Placed, following: Placed, right: float, top: float) -> dict[int, Line]:
+    """For each node with edges into the next column, the way from port to port, left of `right`, above `top`."""
+    ports = sorted((-x, key[0]) for key, (x, _) in column.centres.items() if isinstance(key, tuple) and key[1] == "out")
+    ways = {}
+    for lane, (_, node) in enumerate(ports):        # from the right: so the ways lie in one another and do not cross
+        (x, y), (end, head) = column.centres[node, "out"], following.centres[node, "in"]
+        under, over = top + column.height + LANE * (lane + 1), top - LANE * (len(ports) - lane)
+        beside = right - LANE * (len(ports) - lane)
+        ways[node] = tuple(_rounded(((x, y), (x, under), (beside, under), (beside, over), (end, over), (end, head))))
+    return ways
 
 
 def by_layers(column: Column) -> Placed:
@@ -198,15 +215,17 @@ def by_layers(column: Column) -> Placed:
     ranks, near = dict(column.ranks), defaultdict[Key, list[Key]](list)
     chains: dict[Link, list[Key]] = {}
     for start, end in column.links:
-        dummies: dict[Key, int] = {(_edge((start, end)), rank): rank for rank in range(ranks[start] + 1, ranks[end])}
+        owner = start if isinstance(start, int) else start[0]      # all that comes from one node shares its trunk
+        dummies: dict[Key, int] = {(owner, rank): rank for rank in range(ranks[start] + 1, ranks[end])}
         chains[start, end] = [start, *dummies, end]
         ranks |= dummies
-        for above, below in pairwise(chains[start, end]):
-            near[above].append(below)
-            near[below].append(above)
+    pairs = dict.fromkeys(pair for passed in chains.values() for pair in pairwise(passed))
+    for above, below in pairs:
+        near[above].append(below)
+        near[below].append(above)
     rows = _ordered([[key for key in ranks if ranks[key] == rank] for rank in sorted(set(ranks.values()))], near)
     sizes = dict.fromkeys(ranks, (0.0, 0.0)) | dict(column.sizes)
-    weights = _weights([pair for passed in chains.values() for pair in pairwise(passed)], ranks)
+    weights = _weights(pairs, ranks)
     x = _across(rows, near, sizes, weights)
     heights = [max(sizes[key][1] for key in row) for row in rows]
     tops = [0.0, *accumulate(height + LAYER_GAP for height in heights)]
@@ -363,14 +382,6 @@ def _shifted(placed: Placed, right: float, down: float) -> Placed:
     centres = {key: (x + right, y + down) for key, (x, y) in placed.centres.items()}
     lines = {link: tuple((x + right, y + down) for x, y in line) for link, line in placed.lines.items()}
     return Placed(centres, lines, placed.width, placed.height)
-
-
-def _edge(link: Link) -> Edge:
-    """The edge that a link is a piece of."""
-    start, end = link
-    if isinstance(start, tuple):
-        return start[0]
-    return end[0] if isinstance(end, tuple) else Edge(start, end)
 
 
 def _bezier(control: Sequence[Point], steps: int = 10) -> list[Point]:
