@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import featherweight
-from featherweight import experiment
+from featherweight import examination, experiment
 from featherweight.errors import (
     FeatherweightError,
     ModelError,
@@ -196,7 +196,7 @@ def test_a_damaged_file_of_a_run_is_named(finished: Run, tmp_path: Path, name: s
         assert [record["epoch"] for record in run.history] == [1]
         assert run.environment["seed"] == 1
         run._repr_html_()
-        experiment.evaluate(run)
+        examination.evaluate(run)
 
     with pytest.raises(FeatherweightError) as fault:
         read_everything()

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import featherweight
-from featherweight import experiment
+from featherweight import examination, experiment
 from featherweight.errors import DataError, ModelError, RunError, TrainingDiverged, TrainingInterrupted, UnknownName
 from featherweight.evaluation import Score
 from featherweight.recipe import Recipe
@@ -223,7 +223,7 @@ def test_it_trains_in_a_thread_where_no_signal_can_be_caught(digits_recipe, tmp_
 
 
 def test_evaluating_again_gives_the_record(undisturbed):
-    again = experiment.evaluate(undisturbed.path)
+    again = examination.evaluate(undisturbed.path)
     assert {head: score.to_dict() for head, score in again.items()} == undisturbed.result["test"]
 
 

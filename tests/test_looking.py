@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import featherweight
-from featherweight import experiment
+from featherweight import examination, experiment
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import build_task
@@ -22,7 +22,7 @@ def run(digits_recipe: Callable[..., Recipe], tmp_path: Path) -> Run:
     return featherweight.train(digits_recipe(), tmp_path / "run")
 
 
-@pytest.mark.parametrize("look", [experiment.evaluate, experiment.load_network], ids=["evaluate", "load_network"])
+@pytest.mark.parametrize("look", [examination.evaluate, experiment.load_network], ids=["evaluate", "load_network"])
 def test_looking_at_a_run_leaves_the_random_state(run: Run, look: Callable[[Run], object]) -> None:
     before = torch.get_rng_state()
     look(run)
@@ -31,7 +31,7 @@ def test_looking_at_a_run_leaves_the_random_state(run: Run, look: Callable[[Run]
 
 def test_looking_at_a_run_leaves_its_files(run: Run) -> None:
     before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.path.iterdir()}
-    experiment.evaluate(run)
+    examination.evaluate(run)
     assert {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.path.iterdir()} == before
 
 

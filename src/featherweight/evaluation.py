@@ -55,8 +55,26 @@ def calibration_error(log_probabilities: Tensor, targets: Tensor, bins: int = 15
 
     Source: Guo et al. (2017), On Calibration of Modern Neural Networks. A fraction in [0, 1].
     """
-    confidence, predictions = log_probabilities.double().exp().max(dim=1)
-    right = (predictions == targets).double()
+    found = calibration_curve(log_probabilities, targets, bins)
+    return sum(one.count * abs(one.accuracy - one.confidence) for one in found) / len(targets)
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Answers of about the same confidence: how sure they were and how often they were right, fractions."""
+
+    confidence: float
+    accuracy: float
+    count: int
+
+
+def calibration_curve(log_probabilities: Tensor, targets: Tensor, bins: int = 15) -> list[Bin]:
+    """The answers sorted into equal-width bins of confidence; empty bins are left out."""
+    confidence, predictions = (value.cpu() for value in log_probabilities.double().exp().max(dim=1))
+    right = (predictions == targets.cpu()).double()
     bin_of = (confidence * bins).ceil().long().clamp(1, bins) - 1
-    gap = torch.zeros(bins, dtype=torch.float64).index_add_(0, bin_of.cpu(), (right - confidence).cpu())
-    return float(gap.abs().sum() / len(targets))
+    count, sure, hits = (
+        torch.zeros(bins, dtype=torch.float64).index_add_(0, bin_of, values).tolist()
+        for values in (torch.ones_like(confidence), confidence, right)
+    )
+    return [Bin(s / n, h / n, int(n)) for n, s, h in zip(count, sure, hits, strict=True) if n]

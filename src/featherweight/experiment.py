@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from featherweight.augment import Augmentation
 from featherweight.data import Dataset, ImageDataset, load_dataset
@@ -23,7 +23,7 @@ from featherweight.tasks import Task, build_task
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.fit import check_fit
 from featherweight.training.interruption import stop_signals
-from featherweight.training.loop import Images, Plan, Record, answer, measure, score_heads
+from featherweight.training.loop import Images, Plan, Record, answer, score_heads
 from featherweight.training.loop import train as train_epochs
 from featherweight.training.optimization import build_average, build_optimizer, build_schedule
 from featherweight.training.state import TrainingState
@@ -199,7 +199,7 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
 def finish(run: Run, training: Training) -> Run:
     """Look at the test data, once; write the network and the result."""
     state, dataset = training.state, training.dataset
-    answers, targets = answer(state.trained, training.images(dataset.test), training.task, training.precision)
+    answers, targets = answer_all(training)
     test = score_heads(training.task, answers, targets)
     heads = zip(training.task.heads, answers, targets, strict=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.trained.state_dict().items()}
@@ -228,6 +228,12 @@ def finish(run: Run, training: Training) -> Run:
     return run
 
 
+def answer_all(training: Training) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The trained network's answers to every question about the test images, and the truth."""
+    test = training.images(training.dataset.test)
+    return answer(training.state.trained, test, training.task.ask_all(test.labels), training.precision)
+
+
 def judge(recipe: Recipe, parameters: int, test: Mapping[str, Score], heads: tuple[str, ...]) -> dict[str, Any]:
     """The goal beside what came of it. met is None where the recipe promises nothing."""
     goal, epochs = recipe.goal, recipe.training.epochs
@@ -240,25 +246,6 @@ def judge(recipe: Recipe, parameters: int, test: Mapping[str, Score], heads: tup
     promised = {key: value for key in checks if (value := getattr(goal, key)) is not None}
     missed = [key for key, held in checks.items() if not held]
     return {**promised, "met": not missed if promised else None, "missed": missed}
-
-
-def evaluate(
-    run: Run | str | Path, *, data: str | None = None, data_dir: str | Path | None = None, device: str = "auto"
-) -> dict[str, Score]:
-    """Measure a finished run's network again on the test images of its data set, or of another."""
-    run = run if isinstance(run, Run) else Run.open(run)
-    recipe, torch_device = run.recipe, pick_device(device)
-    dataset = load_dataset(
-        data or recipe.data.dataset, channels=recipe.data.channels, size=recipe.data.size, data_dir=data_dir
-    )
-    if len(dataset.classes) != len(run.result["classes"]):
-        raise RunError(
-            f"run {str(run.path)!r} knows {len(run.result['classes'])} classes, "
-            f"{dataset.name} has {len(dataset.classes)}. Give another --data."
-        )
-    mean, std = (torch.tensor(run.result[key], device=torch_device) for key in ("mean", "std"))
-    images = Images(dataset.test.images.to(torch_device), dataset.test.labels.to(torch_device), mean, std)
-    return measure(load_network(run, torch_device), images, build_task(recipe.task), run.result["precision"])
 
 
 def load_network(run: Run, device: torch.device | None = None) -> nn.Module:

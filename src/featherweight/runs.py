@@ -34,6 +34,26 @@ RESULT_KEYS = (
 )
 
 
+class History(list[dict[str, Any]]):
+    """The lines of history.jsonl; in a notebook it shows itself as a table."""
+
+    def _repr_html_(self) -> str:
+        """A row an epoch: learning rate, loss, accuracy of each head on train and on what was watched."""
+        if not self:
+            return "<p>no epoch is done yet</p>"
+        heads, on = list(self[0]["train_accuracy"]), self[0].get("curve_on")
+        titles = ["epoch", "learning rate", "train loss", *(f"train {head}" for head in heads)]
+        rows = []
+        for line in self:
+            row = [f"{line['epoch']}", f"{line['lr']:.4g}", f"{line['train_loss']:.4f}"]
+            row += [f"{line['train_accuracy'][head]:.2%}" for head in heads]
+            rows.append(row + ([f"{line['curve'][head]['accuracy']:.2%}" for head in heads] if on else []))
+        titles += [f"{on} {head}" for head in heads] if on else []
+        head_row = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
+        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+        return f"<table><tr>{head_row}</tr>{body}</table>"
+
+
 @dataclass(frozen=True)
 class Run:
     """A run folder, read when asked. RunError for a folder or file that is not there or not readable."""
@@ -68,7 +88,7 @@ class Run:
         return (self.path / "result.json").is_file()
 
     @property
-    def history(self) -> list[dict[str, Any]]:
+    def history(self) -> History:
         """One dictionary an epoch, oldest first; empty before the first."""
         file = self.path / "history.jsonl"
         try:
@@ -77,7 +97,7 @@ class Run:
             raise RunError(f"{file} is not JSON: {fault}. Train again into another --out.") from fault
         if not all(isinstance(line, dict) and "epoch" in line for line in lines):
             raise RunError(f"{file} holds a line that is no epoch. Train again into another --out.")
-        return lines
+        return History(lines)
 
     @cached_property
     def result(self) -> dict[str, Any]:

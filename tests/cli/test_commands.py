@@ -17,7 +17,7 @@ from PIL import Image
 from featherweight import __version__
 from featherweight.cli import main
 
-QUICK = ["--set", "data.dataset=digits", "--set", "training.epochs=1", "--device", "cpu"]
+QUICK = ["--set", "data.dataset=digits", "--set", "training.epochs=1", "--device", "cpu", "--no-report"]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import featherweight
+import featherweight.examination
 from featherweight.data import load_dataset
 from featherweight.errors import FeatherweightError, PictureError, RunError
 from featherweight.evaluation import score
@@ -99,6 +100,6 @@ def test_rank_never_names_an_output_without_a_label():
 
 
 def test_evaluation_equals_the_record(digits_run):
-    again = featherweight.experiment.evaluate(digits_run)
+    again = featherweight.examination.evaluate(digits_run)
     assert again["class"].to_dict() == digits_run.result["test"]["class"]
     assert score(torch.log(torch.tensor([[0.5, 0.5]])), torch.tensor([0])).loss == pytest.approx(np.log(2))

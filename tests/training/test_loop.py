@@ -135,7 +135,8 @@ def test_measuring_changes_nothing():
 
 def test_the_batch_size_of_a_measure_does_not_matter():
     network, data = small_network().eval(), blobs(37)
-    whole, parts = (answer(network, data, CLASSES, "float32", batch_size=size) for size in (500, 5))
+    question = CLASSES.ask_each(data.labels)
+    whole, parts = (answer(network, data, [question], "float32", batch_size=size) for size in (500, 5))
     assert torch.equal(whole[1][0], parts[1][0])
     assert torch.allclose(whole[0][0], parts[0][0], atol=1e-6)
 

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from featherweight.anatomy.activations import (
+    ClassMap,
+    Seen,
+    activation_maps,
+    class_map,
+    first_kernels,
+    middle_fields,
+)
 from featherweight.anatomy.layers import Layer
 from featherweight.anatomy.receptive_field import Check, gradient_support, receptive_field, verify
 from featherweight.anatomy.summary import Summary, summarize
@@ -9,10 +17,16 @@ from featherweight.anatomy.table import checks_text
 
 __all__ = [
     "Check",
+    "ClassMap",
     "Layer",
+    "Seen",
     "Summary",
+    "activation_maps",
     "checks_text",
+    "class_map",
+    "first_kernels",
     "gradient_support",
+    "middle_fields",
     "receptive_field",
     "summarize",
     "verify",

@@ -83,7 +83,7 @@ def verify(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Check]:
     """
     shapes = as_shapes(input_shapes)
     with untouched_random_state(module), one_thread():
-        run = _SurrogateRun(module, shapes, images=1 + 2 ** max(len(shape) - 1 for shape in shapes))
+        run = SurrogateRun(module, shapes, images=1 + 2 ** max(len(shape) - 1 for shape in shapes))
         run.finish()
         rows = run.tracer.rows
         checks = [_check(run, row, layer, shapes) for row, layer in zip(rows, layers_of(rows), strict=True)]
@@ -95,7 +95,7 @@ def _on_larger(
     module: nn.Module, shapes: Sequence[Shape], rows: Sequence[Row], checks: Sequence[Check]
 ) -> list[Check]:
     """Ask the middle unit again where its field did not fit, up to the row at which the network stops."""
-    run = _SurrogateRun(module, shapes, images=1)
+    run = SurrogateRun(module, shapes, images=1)
     with suppress(ModelError):
         run.finish()
     result = list(checks)
@@ -116,16 +116,16 @@ def gradient_support(
     """
     shapes = as_shapes(input_shapes)
     with untouched_random_state(module), one_thread():
-        run = _SurrogateRun(module, shapes, images=1)
+        run = SurrogateRun(module, shapes, images=1)
         run.finish()
     row = run.tracer.rows[layer]
     if row.field is None:
         raise ModelError(f"row {row.name!r} has no receptive field: its units have no one place in one input.")
-    places = _middle(row.field, shapes) if unit is None else tuple(unit)
+    places = middle_unit(row.field, shapes) if unit is None else tuple(unit)
     return run.support(row, [places])[0]
 
 
-class _SurrogateRun:
+class SurrogateRun:
     """One forward pass of the surrogate, kept for gradients; one image for each unit to be asked."""
 
     def __init__(self, module: nn.Module, shapes: Sequence[Shape], images: int) -> None:
@@ -158,12 +158,12 @@ class _SurrogateRun:
         return self._known[key]
 
 
-def _check(run: _SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]) -> Check:
+def _check(run: SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]) -> Check:
     """The middle, and the corners if there are images for them; the first difference is kept, else the middle."""
     if row.field is None or row.tensors[0].shape[:1] != (run.images,):     # a batch axis that was moved
         return Check(layer, None, None, None, False, tuple(shapes[0]))
     field, shape = row.field, shapes[row.field.source]
-    middle = _middle(field, shapes)
+    middle = middle_unit(field, shapes)
     corners = itertools.product(*((0, len(axis.seen) - 1) for axis in field.axes))
     units = [middle, *corners][: run.images]
     boxes = [_box(mask) for mask in run.support(row, units)]
@@ -176,7 +176,7 @@ def _check(run: _SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]) 
     return Check(layer, expected[k], boxes[k], not differs, whole, tuple(shape))
 
 
-def _middle(field: Field, shapes: Sequence[Shape]) -> tuple[int, ...]:
+def middle_unit(field: Field, shapes: Sequence[Shape]) -> tuple[int, ...]:
     """The unit whose field lies nearest to the middle of the image, for each axis."""
     sides = shapes[field.source][1:]
     return tuple(
@@ -185,18 +185,19 @@ def _middle(field: Field, shapes: Sequence[Shape]) -> tuple[int, ...]:
     )
 
 
-def _ends(axis: Axis, unit: int) -> tuple[float, float]:
+def ends_of(axis: Axis, unit: int) -> tuple[float, float]:
+    """Where a unit's field begins and ends along an axis, in pixels, also outside of the image."""
     centre = axis.start + unit * (axis.jump or 0)
     return centre - axis.size / 2, centre + axis.size / 2
 
 
 def _inside(axis: Axis, unit: int, side: int) -> bool:
-    low, high = _ends(axis, unit)
+    low, high = ends_of(axis, unit)
     return low >= 0 and high <= side
 
 
 def _numbers_span(axis: Axis, unit: int) -> Span:
-    low, high = _ends(axis, unit)
+    low, high = ends_of(axis, unit)
     return round(low), round(high)
 
 

@@ -61,8 +61,8 @@ class Tracer(TorchFunctionMode):
         self._fields: Any = WeakTensorKeyDictionary()    # everything that depends on an input
         self._carried: Any = WeakTensorKeyDictionary()   # parameters in what was computed from them alone
 
-    def run(self, inputs: Sequence[Tensor]) -> None:
-        """One forward pass. Raises whatever the network raises."""
+    def run(self, inputs: Sequence[Tensor]) -> Any:
+        """One forward pass and what it gave. Raises whatever the network raises."""
         self._batch = inputs[0].shape[0]
         for source, tensor in enumerate(inputs):
             axes = input_field(source, tensor.shape[1:])
@@ -70,7 +70,7 @@ class Tracer(TorchFunctionMode):
         handles = list(self._watch(self._module, "", set()))
         try:
             with self:
-                self._module(*inputs)
+                return self._module(*inputs)
         finally:
             for handle in handles:
                 handle.remove()

@@ -9,7 +9,7 @@ import typer
 
 from featherweight.cli.data import DataDir
 from featherweight.cli.look import Json
-from featherweight.cli.output import note, save_png, show, show_json
+from featherweight.cli.output import console, note, save_png, show, show_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,7 @@ def train(
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that --out holds.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html into the run folder.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when the goal is not met.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -45,9 +46,23 @@ def train(
             Recipe.load(recipe, settings), out,
             data_dir=data_dir, device=device, resume=resume, force=force, watcher=progress,
         )
+    if not no_report:
+        write_page(run, data_dir)
     report(run, as_json=as_json)
     if strict and run.result["goal"]["met"] is False:
         raise typer.Exit(1)
+
+
+def write_page(run: Run, data_dir: Path | None) -> None:
+    """The run's report.html; a network that cannot be drawn is still a trained one."""
+    from featherweight.errors import FeatherweightError
+    from featherweight.report import write_report
+
+    try:
+        with console(stderr=True).status("writing the report"):
+            write_report([run], run.path / "report.html", data_dir=data_dir)
+    except FeatherweightError as fault:
+        note(f"no report: {fault}")
 
 
 def report(run: Run, *, as_json: bool = False) -> None:
@@ -58,7 +73,8 @@ def report(run: Run, *, as_json: bool = False) -> None:
         show_json({"run": str(run.path), **run.result})
     else:
         show(verdict_table(run.result))
-        print(f"run folder: {run.path}")
+        page = run.path / "report.html"
+        print(f"run folder: {run.path}" + (f"\nreport:     {page}" if page.exists() else ""))
 
 
 def demo(
@@ -85,6 +101,7 @@ def demo(
     recipe = Recipe.load("session7-model2", settings)
     with Progress() as progress:
         run = run_training(recipe, out, data_dir=data_dir, force=True, watcher=progress)
+    write_page(run, data_dir)
     show(summarize(load_network(run), name="session7-model2"))
     print()
     report(run)

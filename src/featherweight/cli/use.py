@@ -28,7 +28,7 @@ def evaluate(
 ) -> None:
     """Measure a finished run again on test images."""
     from featherweight.cli.verdict import in_words
-    from featherweight.experiment import evaluate as measure_run
+    from featherweight.examination import evaluate as measure_run
 
     scores = measure_run(run, data=data, data_dir=data_dir, device=device)
     if as_json:

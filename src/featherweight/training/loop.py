@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from featherweight.augment import Augmentation, normalise
 from featherweight.errors import TrainingDiverged
 from featherweight.evaluation import Score, score, score_all
-from featherweight.tasks import Task, as_heads, loss_of
+from featherweight.tasks import Question, Task, as_heads, loss_of
 from featherweight.training.state import TrainingState
 from featherweight.training.step import autocast, evaluating, make_step
 
@@ -164,12 +164,12 @@ def close_epoch(
 
 @torch.no_grad()
 def answer(
-    model: nn.Module, data: Images, task: Task, precision: str, batch_size: int = 500
+    model: nn.Module, data: Images, questions: Iterable[Question], precision: str, batch_size: int = 500
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """All log-probabilities and targets for every question the task asks of the data: one CPU tensor a head."""
+    """All log-probabilities and targets for every question about the data: one CPU tensor a head."""
     answers, truths = [], []
     with evaluating(model), autocast(precision, data.images.device):
-        for question in task.ask_all(data.labels):
+        for question in questions:
             for start in range(0, len(data), batch_size):
                 part = slice(start, start + batch_size)
                 images = normalise(data.images[part].float().div_(255), data.mean, data.std)
@@ -183,7 +183,7 @@ def answer(
 
 def measure(model: nn.Module, data: Images, task: Task, precision: str) -> dict[str, Score]:
     """The score of each head, and of "both" (all heads right at once) where there are several."""
-    return score_heads(task, *answer(model, data, task, precision))
+    return score_heads(task, *answer(model, data, task.ask_all(data.labels), precision))
 
 
 def score_heads(task: Task, answers: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> dict[str, Score]:

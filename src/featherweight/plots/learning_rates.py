@@ -1,18 +1,15 @@
-"""Pictures: the one file that draws with matplotlib."""
+"""The error of the network trained by hand at several learning rates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from featherweight.files import replacing
+from featherweight.plots.figure import INK, LINE, PALE
 
-ENDINGS = (".png", ".svg")
-INK, PALE = "#222222", "#777777"
 LOWEST = 1e-12      # of a logarithmic scale of errors: below it rounding is all there is to see
 
 
@@ -32,7 +29,7 @@ def learning_rates(curves: Mapping[str, Sequence[float]], title: str, subtitle: 
         axes.set_xlabel("updates done")
         axes.set_xlim(0, len(next(iter(curves.values()))) - 1)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#E5E5E5")
+        axes.grid(axis="y", color=LINE)
     plain.set_ylim(bottom=0)
     plain.set_title("Error: lower is better", loc="left", fontsize=10)
     logarithmic.set_yscale("log")
@@ -59,11 +56,3 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     for index in sorted(range(len(heights)), key=lambda index: heights[index]):
         placed[index] = lowest = max(heights[index], lowest + gap)
     return [placed[index] for index in range(len(heights))]
-
-
-def save(figure: Figure, file: Path) -> None:
-    """Write a figure in one move, as PNG or SVG by the file's ending."""
-    kind = file.suffix.lower().lstrip(".")
-    undated = {"Date": None} if kind == "svg" else None     # the same figure is the same file
-    with replacing(file) as opened:
-        figure.savefig(opened, format=kind, dpi=150, metadata=undated)

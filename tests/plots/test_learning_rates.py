@@ -1,4 +1,4 @@
-"""Pictures drawn with matplotlib: what is in them, how they are written."""
+"""The curves of several learning rates: what is in the picture, how it is written."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from featherweight import plots
+from featherweight.plots.learning_rates import spread
 
 CURVES = {"2.0": [0.2, 0.1, 0.05], "0.5": [0.2, 0.15, 0.12], "0.1": [0.2, 0.0, 0.0]}
 
@@ -28,7 +29,7 @@ def test_every_curve_is_drawn_on_both_scales_and_named_at_its_end():
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_labels_never_lie_on_each_other(heights):
-    placed = plots.spread(heights, 0.05)
+    placed = spread(heights, 0.05)
     ordered = sorted(placed)
     assert all(high - low >= 0.05 - 1e-12 for low, high in pairwise(ordered))
     assert all(new >= old for new, old in zip(placed, heights, strict=True))

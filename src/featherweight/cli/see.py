@@ -1,0 +1,175 @@
+"""The commands that show runs: report, plot, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featherweight.cli.data import DataDir
+from featherweight.cli.output import check_output, console
+from featherweight.cli.use import RunPath
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from featherweight.examination import Examination
+
+Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
+KINDS = ("curves", "confusion", "mistakes", "by-class", "calibration", "kernels", "activations", "cam",
+         "receptive-field", "graph")
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="PAGE.html", help="Default: RUN/report.html, or report.html.")
+    ] = None,
+    mixed: Annotated[bool, typer.Option("--mixed", help="Allow runs on different data sets.")] = False,
+    force: Force = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a page that shows one run, or several side by side: verdict, curves, mistakes, what the network sees."""
+    from featherweight.report import write_report
+
+    file = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
+    if out or len(runs) > 1:        # a run's own report is made anew
+        check_output(file, (".html",), "--out", force=force)
+    with console(stderr=True).status("looking at the runs"):
+        write_report(runs, file, mixed=mixed, data_dir=data_dir)
+    print(f"wrote {file}")
+
+
+def plot(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}.")],
+    subject: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run folder; for some kinds a model will do.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A picture, .png or .svg.")],
+    head: Annotated[str | None, typer.Option("--head", help="Which head of a network with several.")] = None,
+    image: Annotated[int, typer.Option("--image", help="Which test image is looked at, counted from 0.")] = 0,
+    autograd: Annotated[bool, typer.Option("--autograd", help="graph: how gradients flow.")] = False,
+    force: Force = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Draw one picture of a run or a network."""
+    from featherweight import plots
+    from featherweight.errors import UnknownName
+
+    if kind not in KINDS:
+        raise UnknownName("kind of picture", kind, KINDS)
+    check_output(out, plots.ENDINGS, "--out", force=force)
+    wanted = Wanted(subject, head, image, autograd, data_dir)
+    figure = (DRAWN_FROM_A_MODEL.get(kind) or drawn_from_a_run(kind))(wanted)
+    plots.save(figure, out)
+    print(f"wrote {out}")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks to be drawn."""
+
+    subject: str
+    head: str | None
+    image: int
+    autograd: bool
+    data_dir: Path | None
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the subject is a run folder; else it is a network."""
+        return (Path(self.subject) / "recipe.toml").is_file()
+
+    def examine(self) -> Examination:
+        """The run with its answers."""
+        from featherweight.errors import FeatherweightError
+        from featherweight.examination import examine
+
+        found = examine(self.subject, data_dir=self.data_dir)
+        count = len(found.dataset.test)
+        if not 0 <= self.image < count:
+            raise FeatherweightError(f"--image {self.image} is not between 0 and {count - 1}. Give a test image.")
+        return found
+
+    def head_of(self, examination: Examination) -> str:
+        """The head that is asked for; the first where none is."""
+        from featherweight.errors import UnknownName
+
+        if self.head is not None and self.head not in examination.task.heads:
+            raise UnknownName("head", self.head, examination.task.heads)
+        return self.head or examination.task.heads[0]
+
+
+def drawn_from_a_run(kind: str) -> Callable[[Wanted], Figure]:
+    """How a picture that needs a run's answers is drawn."""
+    from featherweight.errors import FeatherweightError
+    from featherweight.report import figures
+
+    def draw(wanted: Wanted) -> Figure:
+        examination = wanted.examine()
+        if kind == "curves":
+            return figures.curves(examination)
+        if kind == "activations":
+            return figures.activations(examination, wanted.image)
+        found: Figure | None = figures.OF_A_HEAD[kind](examination, wanted.head_of(examination))
+        if found is None:
+            raise FeatherweightError(f"there is nothing to draw as {kind} for {wanted.subject!r}. Try another kind.")
+        return found
+
+    return draw
+
+
+def draw_kernels(wanted: Wanted) -> Figure:
+    """The kernels of the first layer."""
+    from featherweight.errors import FeatherweightError
+    from featherweight.report import figures
+
+    found = figures.kernels(network_of(wanted))
+    if found is None:
+        raise FeatherweightError(f"{wanted.subject!r} has no convolution. Try another kind.")
+    return found
+
+
+def draw_fields(wanted: Wanted) -> Figure:
+    """What each layer sees of a test image: of the run's data, or of the bundled digits."""
+    from featherweight.data import load_dataset
+    from featherweight.models import input_shapes
+    from featherweight.report import figures
+
+    if wanted.is_run:
+        examination = wanted.examine()
+        network, images = examination.network, examination.dataset.test.images
+    else:
+        network, images = network_of(wanted), load_dataset("digits").test.images
+    shapes = input_shapes(network)
+    picture = images[wanted.image % len(images)]
+    return figures.receptive_fields(network, picture, (tuple(picture.shape), *shapes[1:]))
+
+
+def network_of(wanted: Wanted):  # type: ignore[no-untyped-def]  # nn.Module, which is heavy to import
+    """The network of a run, or of the catalogue."""
+    from featherweight.experiment import load_network
+    from featherweight.models import build_model
+    from featherweight.runs import Run
+
+    return load_network(Run.open(wanted.subject)) if wanted.is_run else build_model(wanted.subject)
+
+
+DRAWN_FROM_A_MODEL: dict[str, Callable[[Wanted], Figure]] = {
+    "kernels": draw_kernels, "receptive-field": draw_fields,
+}
+
+
+def curves(
+    run: RunPath,
+    width: Annotated[int | None, typer.Option("--width", help="In characters. Default: the terminal's.")] = None,
+) -> None:
+    """Draw a run's loss and accuracy by epoch as text, also of a run that is still training."""
+    from featherweight.cli.textplot import text_curves
+    from featherweight.runs import Run
+
+    print(text_curves(Run.open(run).history, width or console().width))
+
+
+COMMANDS = (report, plot, curves)

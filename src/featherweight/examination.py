@@ -1,0 +1,126 @@
+"""A finished run looked at closely: its network, and what it answered to every test image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from featherweight.augment import normalise
+from featherweight.data import Dataset, load_dataset
+from featherweight.errors import RunError
+from featherweight.evaluation import Score
+from featherweight.experiment import load_network
+from featherweight.runs import Run
+from featherweight.tasks import Question, Task, build_task
+from featherweight.training.loop import Images, answer, measure
+from featherweight.training.step import pick_device
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer: which image, the truth, and the most probable classes with their probabilities."""
+
+    image: int
+    truth: str
+    ranked: tuple[tuple[str, float], ...]
+    said: str = ""      # what else was given, such as the number to add
+
+
+@dataclass(frozen=True)
+class Examination:
+    """One question about each test image, and the answers: log-probabilities (N, classes) of each head."""
+
+    run: Run
+    network: nn.Module
+    task: Task
+    dataset: Dataset
+    question: Question
+    answers: dict[str, Tensor]
+
+    @property
+    def targets(self) -> dict[str, Tensor]:
+        """What is right, int64 (N,) for each head."""
+        return dict(zip(self.task.heads, self.question.targets, strict=True))
+
+    def classes(self, head: str) -> tuple[str, ...]:
+        """What the classes of a head are called."""
+        count, named = self.answers[head].shape[1], self.dataset.classes
+        return named if count == len(named) else tuple(str(number) for number in range(count))
+
+    def mistakes(self, head: str, most: int) -> list[Mistake]:
+        """The wrong answers with the highest loss."""
+        answers, targets = self.answers[head], self.targets[head]
+        losses = -answers.gather(1, targets[:, None])[:, 0]
+        wrong = answers.argmax(dim=1) != targets
+        worst = losses.masked_fill(~wrong, -1).argsort(descending=True)[: min(most, int(wrong.sum()))]
+        return [self.mistake(head, image) for image in worst.tolist()]
+
+    def mistake(self, head: str, image: int) -> Mistake:
+        """One wrong answer in words."""
+        classes = self.classes(head)
+        top = self.answers[head][image].exp().topk(min(3, len(classes)))
+        ranked = zip((classes[index] for index in top.indices.tolist()), top.values.tolist(), strict=True)
+        added = "".join(f"+ {int(number[image].argmax())}" for number in self.question.inputs)
+        return Mistake(image, classes[int(self.targets[head][image])], tuple(ranked), added)
+
+    def inputs(self, image: int) -> tuple[Tensor, ...]:
+        """What the network is given about one test image: (1, ...) for each input."""
+        part = slice(image, image + 1)
+        mean, std = (torch.tensor(self.run.result[key]) for key in ("mean", "std"))
+        pixels = normalise(self.dataset.test.images[part].float().div(255), mean, std)
+        return (pixels, *(value[part] for value in self.question.inputs))
+
+    def an_image_of_each_class(self) -> list[int]:
+        """The first test image of each class."""
+        labels = self.dataset.test.labels
+        return [int((labels == label).nonzero()[0]) for label in sorted(set(labels.tolist()))]
+
+
+def examine(
+    run: Run | str | Path, *, data: str | None = None, data_dir: str | Path | None = None, device: str = "auto"
+) -> Examination:
+    """Load a finished run and ask it about each test image of its data set, or of another.
+
+    Raises RunError where the run has no weights or the data set has another number of classes.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    network, dataset, images = load(run, data, data_dir, device)
+    task = build_task(run.recipe.task)
+    answers, _ = answer(network, images, [task.ask_each(images.labels)], run.result["precision"])
+    question = task.ask_each(dataset.test.labels)
+    return Examination(run, network, task, dataset, question, dict(zip(task.heads, answers, strict=True)))
+
+
+def evaluate(
+    run: Run | str | Path, *, data: str | None = None, data_dir: str | Path | None = None, device: str = "auto"
+) -> dict[str, Score]:
+    """Measure a finished run's network again on the test images of its data set, or of another."""
+    run = run if isinstance(run, Run) else Run.open(run)
+    network, _, images = load(run, data, data_dir, device)
+    return measure(network, images, build_task(run.recipe.task), run.result["precision"])
+
+
+def load(
+    run: Run, data: str | None, data_dir: str | Path | None, device: str
+) -> tuple[nn.Module, Dataset, Images]:
+    """A run's network, the data set, and its test images on the device, normalised as in training."""
+    recipe, torch_device = run.recipe, pick_device(device)
+    dataset = load_once(data or recipe.data.dataset, recipe.data.channels, recipe.data.size, data_dir)
+    if len(dataset.classes) != len(run.result["classes"]):
+        raise RunError(
+            f"run {str(run.path)!r} knows {len(run.result['classes'])} classes, "
+            f"{dataset.name} has {len(dataset.classes)}. Give another --data."
+        )
+    mean, std = (torch.tensor(run.result[key], device=torch_device) for key in ("mean", "std"))
+    images = Images(dataset.test.images.to(torch_device), dataset.test.labels.to(torch_device), mean, std)
+    return load_network(run, torch_device), dataset, images
+
+
+@lru_cache(maxsize=1)
+def load_once(name: str, channels: int, size: int, data_dir: str | Path | None) -> Dataset:
+    """A data set, kept for the next run that is looked at."""
+    return load_dataset(name, channels=channels, size=size, data_dir=data_dir)

@@ -1,0 +1,31 @@
+"""Pictures, drawn with matplotlib, which nothing else imports."""
+
+from featherweight.plots.answers import by_class, calibration, confusion
+from featherweight.plots.curves import curves, draw_accuracy, draw_loss, draw_rate, panel
+from featherweight.plots.figure import ENDINGS, inline_svg, save
+from featherweight.plots.images import Field, activations, class_maps, kernels, mistakes, receptive_fields
+from featherweight.plots.learning_rates import learning_rates
+from featherweight.plots.pareto import Point, pareto
+
+__all__ = [
+    "ENDINGS",
+    "Field",
+    "Point",
+    "activations",
+    "by_class",
+    "calibration",
+    "class_maps",
+    "confusion",
+    "curves",
+    "draw_accuracy",
+    "draw_loss",
+    "draw_rate",
+    "inline_svg",
+    "kernels",
+    "learning_rates",
+    "mistakes",
+    "panel",
+    "pareto",
+    "receptive_fields",
+    "save",
+]

@@ -1,0 +1,85 @@
+"""What a network answered: confusion matrix, accuracy by class, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from featherweight.evaluation import Bin
+from featherweight.plots.figure import BAD, GOOD, INK, LINE, PALE, named, new_figure, plain
+from featherweight.statistics import wilson_interval
+
+Matrix = Sequence[Sequence[int]]    # row the truth, column the answer
+
+
+def confusion(matrix: Matrix, classes: Sequence[str]) -> Figure:
+    """The confusion matrix: right answers in blue, mistakes in orange, deeper for more."""
+    side = max(3.6, 0.42 * len(classes) + 1)
+    figure = new_figure(side + 0.2, side)
+    axes = plain(figure.subplots(), grid="")
+    most_wrong = max((count for r, row in enumerate(matrix) for c, count in enumerate(row) if r != c), default=0)
+    for truth, row in enumerate(matrix):
+        for answer, count in enumerate(row):
+            draw_cell(axes, truth, answer, count, sum(row), most_wrong, classes)
+    axes.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlim(-0.5, len(classes) - 0.5)
+    axes.set_ylim(len(classes) - 0.5, -0.5)
+    axes.set_aspect("equal")
+    axes.set_xlabel("answer", fontsize=9)
+    axes.set_ylabel("truth", fontsize=9)
+    axes.tick_params(length=0)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    return figure
+
+
+def draw_cell(
+    axes: Axes, truth: int, answer: int, count: int, of: int, most_wrong: int, classes: Sequence[str]
+) -> None:
+    """One square of the matrix."""
+    right = truth == answer
+    depth = 0.25 if right else 0.75 * (count / most_wrong) ** 0.5 if most_wrong else 0.0
+    said = f"{classes[truth]} read as {classes[answer]}: {count:,} of {of:,}"
+    axes.add_patch(Rectangle((answer - 0.48, truth - 0.48), 0.96, 0.96, facecolor=GOOD if right else BAD,
+                             alpha=depth if count else 0, linewidth=0, gid=named(said)))
+    if count and len(classes) <= 20:
+        size = 8 if count < 1000 else 7
+        axes.text(answer, truth, f"{count}", ha="center", va="center", fontsize=size, color=INK)
+
+
+def by_class(matrix: Matrix, classes: Sequence[str]) -> Figure:
+    """The share of each class's images that is answered right, with its 95 % Wilson interval."""
+    figure = new_figure(4.6, max(2.4, 0.26 * len(classes) + 0.8))
+    axes = plain(figure.subplots(), grid="x")
+    for index, row in enumerate(matrix):
+        if not sum(row):
+            continue
+        share = row[index] / sum(row)
+        low, high = wilson_interval(row[index], sum(row))
+        said = f"{classes[index]}: {share:.2%}, {row[index]:,} of {sum(row):,}; {low:.2%} to {high:.2%}"
+        axes.plot([100 * low, 100 * high], [index, index], color=PALE, linewidth=1.5)
+        axes.plot([100 * share], [index], "o", color=GOOD, markersize=6, gid=named(said))
+    axes.set_yticks(range(len(classes)), classes)
+    axes.invert_yaxis()
+    axes.set_xlabel("right answers (%), with 95 % interval", fontsize=9)
+    return figure
+
+
+def calibration(bins: Sequence[Bin]) -> Figure:
+    """How sure the network was against how often it was right; a larger disc stands for more images."""
+    figure = new_figure(4.0, 3.6)
+    axes = plain(figure.subplots(), grid="both")
+    axes.plot([0, 1], [0, 1], color=LINE, linewidth=2, zorder=1)
+    total = sum(one.count for one in bins)
+    for one in bins:
+        said = f"{one.count:,} images, {one.confidence:.1%} sure on average, {one.accuracy:.1%} right"
+        axes.scatter([one.confidence], [one.accuracy], s=20 + 300 * one.count / total, color=GOOD, alpha=0.75, zorder=2,
+                     gid=named(said))
+    axes.set_xlim(0, 1.04)
+    axes.set_ylim(0, 1.04)
+    axes.set_xlabel("how sure it was", fontsize=9)
+    axes.set_ylabel("how often it was right", fontsize=9)
+    return figure

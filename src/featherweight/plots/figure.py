@@ -1,0 +1,104 @@
+"""What all pictures share: colours that stay apart in print and in the dark, and how a figure is written."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from featherweight.files import replacing
+
+ENDINGS = (".png", ".svg")
+INK, PALE, LINE, PAPER = "#222222", "#666666", "#e2e2e2", "#ffffff"
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d1f", "#56b4e9")     # Okabe and Ito (2008), darkened yellow
+GOOD, BAD = "#0072b2", "#d55e00"
+NAMED = {INK: "ink", PALE: "pale", LINE: "line", PAPER: "paper"} | {c: f"series-{n}" for n, c in enumerate(SERIES)}
+TITLE = "title: "       # an artist whose gid begins so says the rest when it is pointed at
+
+
+def new_figure(width: float = 5.2, height: float = 3.2) -> Figure:
+    """An empty figure of this many inches."""
+    return Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
+
+
+def plain(axes: Axes, grid: str = "y") -> Axes:
+    """Axes with no more lines than needed."""
+    axes.set_facecolor("none")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(PALE)
+    axes.tick_params(colors=PALE, labelcolor=INK, labelsize=9)
+    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(axis=grid, color=LINE)        # type: ignore[arg-type]
+    return axes
+
+
+def named(text: str) -> str:
+    """The gid of an artist that says this when it is pointed at."""
+    return TITLE + text
+
+
+def finish(figure: Figure) -> None:
+    """Texts in our ink where nobody gave them a colour, and no dollar sign read as mathematics."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_parse_math(False)
+        if text.get_color() == "black":
+            text.set_color(INK)
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure in one move, as PNG or SVG by the file's ending."""
+    finish(figure)
+    if file.suffix.lower() == ".svg":
+        content = standalone_svg(figure)
+    else:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150)
+        content = buffer.getvalue()
+    with replacing(file) as opened:
+        opened.write(content)
+
+
+def standalone_svg(figure: Figure) -> bytes:
+    """A figure as a file of its own; the same figure is the same file."""
+    return with_titles(raw_svg(figure)).encode()
+
+
+def inline_svg(figure: Figure, label: str) -> str:
+    """A figure as part of a page: it scales with the page, follows its colours, and is called by its label."""
+    text = with_titles(raw_svg(figure, transparent=True))
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    for size in ("width", "height"):
+        text = re.sub(rf'(<svg[^>]*?) {size}="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r">\s+<", "><", text)
+    text = re.sub(r' (d|x|y|width|height|transform)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), text)
+    text = re.sub(r' id="(?!(m|p|image)[0-9a-f]{10})[^"]*"', "", text)      # only what is referred to keeps its name
+    for colour, name in NAMED.items():
+        text = re.sub(colour, f"var(--{name}, {colour})", text, flags=re.I)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escaped(label)}" ', 1).strip()
+
+
+def raw_svg(figure: Figure, *, transparent: bool = False) -> str:
+    """What matplotlib writes, with text as text, without a date, with names that depend on nothing but the figure."""
+    finish(figure)
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "featherweight", "font.family": "sans-serif"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=transparent)
+    return buffer.getvalue().decode()
+
+
+def with_titles(svg: str) -> str:
+    """Turn the gids that are titles into what SVG calls a title: shown when it is pointed at."""
+    return re.sub(rf'<g id="{TITLE}([^"]*)">', r'<g class="named"><title>\1</title>', svg)
+
+
+def escaped(text: str) -> str:
+    """Text as it stands in an attribute."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

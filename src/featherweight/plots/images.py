@@ -1,0 +1,135 @@
+"""Pictures made of images: mistakes, kernels, activation maps, class activation maps, receptive fields.
+
+All images of a picture lie on one board of unit squares: axes for each would take ten times as long.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from featherweight.plots.figure import BAD, INK, PALE, PAPER
+
+Array = NDArray[Any]
+Box = tuple[float, float, float, float]     # left, top, width, height in pixels of the image
+GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
+LINE_INCHES = 0.15      # of a caption
+
+
+@dataclass(frozen=True)
+class Field:
+    """What one unit of a layer sees."""
+
+    name: str
+    words: str              # its size and jump
+    box: Box                # by rule
+    seen: Array             # by gradient: booleans (H, W)
+
+
+class Board:
+    """Places for images in rows; each is a unit square with room for a caption above or below it."""
+
+    def __init__(self, count: int, columns: int, side: float, lines: int = 0, *, below: bool = False) -> None:
+        """side in inches; lines of caption."""
+        self.columns = max(1, min(columns, count))
+        self.rows = math.ceil(count / self.columns) or 1
+        self.gap, self.caption, self.below = 0.06, lines * LINE_INCHES / side, below
+        self.step = 1 + self.gap + self.caption + (0.12 if lines else 0)
+        width, height = self.columns * (1 + self.gap) + self.gap, self.rows * self.step + self.gap
+        self.figure = Figure(figsize=(width * side, height * side), facecolor=PAPER)
+        self.axes: Axes = self.figure.add_axes((0, 0, 1, 1))
+        self.axes.set_axis_off()
+        self.axes.set_xlim(-self.gap, width - self.gap)
+        self.axes.set_ylim(height - self.gap, -self.gap)
+
+    def corner(self, place: int) -> tuple[float, float]:
+        """Left and top of a place's square."""
+        row, column = divmod(place, self.columns)
+        top = row * self.step + (0 if self.below else self.step - 1 - self.gap)
+        return column * (1 + self.gap), top
+
+    def show(self, place: int, image: Array, **colours: Any) -> None:
+        """An image (H, W), (H, W, 3) or (H, W, 4) in a place."""
+        left, top = self.corner(place)
+        self.axes.imshow(image, extent=(left, left + 1, top + 1, top), interpolation="none", aspect="auto", **colours)
+        self.axes.add_patch(Rectangle((left, top), 1, 1, fill=False, edgecolor=PALE, linewidth=0.5))
+
+    def outline(self, place: int, box: Box, shape: Sequence[int]) -> None:
+        """The frame of a box given in pixels of an image of this shape; what lies outside of the image is cut off."""
+        left, top = self.corner(place)
+        frame = Rectangle((left + box[0] / shape[1], top + box[1] / shape[0]), box[2] / shape[1], box[3] / shape[0],
+                          fill=False, edgecolor=BAD, linewidth=1.6)
+        self.axes.add_patch(frame)
+        frame.set_clip_path(Rectangle((left, top), 1, 1, transform=self.axes.transData))
+
+    def write(self, place: int, caption: str) -> None:
+        """The caption of a place."""
+        left, top = self.corner(place)
+        height, align = (top + 1.05, "top") if self.below else (top - 0.05, "bottom")
+        self.axes.text(left, height, caption, fontsize=8, color=INK, va=align, linespacing=1.25)
+
+
+def mistakes(images: Sequence[Array], captions: Sequence[str]) -> Figure:
+    """Images (H, W) or (H, W, 3), each over its caption of a few lines."""
+    lines = max((caption.count("\n") + 1 for caption in captions), default=0)
+    board = Board(len(images), 4, 1.25, lines, below=True)
+    for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        board.show(place, image, **GREY)
+        board.write(place, caption)
+    return board.figure
+
+
+def kernels(weights: Array) -> Figure:
+    """The kernels of a first layer, (O, I, h, w), the first 64: blue below zero, red above, one scale for all."""
+    largest = float(np.abs(weights).max()) or 1.0
+    board = Board(min(len(weights), 64), 8, 0.62)
+    for place, kernel in enumerate(weights[:64]):
+        if kernel.shape[0] == 3:
+            board.show(place, np.moveaxis(kernel, 0, -1) / (2 * largest) + 0.5)
+        else:
+            board.show(place, kernel.mean(axis=0), cmap="RdBu_r", vmin=-largest, vmax=largest)
+    return board.figure
+
+
+def activations(maps: Sequence[tuple[str, Array]], channels: int = 8) -> Figure:
+    """A row for each layer: its name and its first channels, (C, H, W), each row on a scale of its own."""
+    board = Board(len(maps) * channels, channels, 0.62, 1)
+    for row, (name, values) in enumerate(maps):
+        low, high = float(values.min()), float(values.max())
+        board.write(row * channels, name)
+        for column, one in enumerate(values[:channels]):
+            board.show(row * channels + column, one, cmap="viridis", vmin=low, vmax=high if high > low else low + 1)
+    return board.figure
+
+
+def class_maps(images: Sequence[Array], maps: Sequence[Array], boxes: Sequence[Box], captions: Sequence[str]) -> Figure:
+    """Each image under the map (H, W) of what speaks for its answer (red) and against it (blue), and a unit's box."""
+    board = Board(len(images), 5, 1.0, 1)
+    for place, (image, values, box, caption) in enumerate(zip(images, maps, boxes, captions, strict=True)):
+        largest = float(np.abs(values).max()) or 1.0
+        board.show(place, image, **GREY)
+        board.show(place, values, cmap="RdBu_r", vmin=-largest, vmax=largest, alpha=0.55)
+        board.outline(place, box, image.shape)
+        board.write(place, caption)
+    return board.figure
+
+
+def receptive_fields(image: Array, fields: Sequence[Field]) -> Figure:
+    """Layer by layer over an image: the rule's box, and in colour the pixels that the gradient reaches."""
+    board = Board(len(fields), 4, 1.35, 2)
+    for place, field in enumerate(fields):
+        shade = np.zeros((*field.seen.shape, 4))
+        shade[field.seen.astype(bool)] = (0.0, 0.62, 0.45, 0.5)
+        board.show(place, image, **GREY)
+        board.show(place, shade)
+        board.outline(place, field.box, image.shape)
+        board.write(place, f"{field.name}\n{field.words}")
+    return board.figure

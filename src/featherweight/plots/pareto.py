@@ -1,0 +1,53 @@
+"""Parameters against accuracy: which network gives most for its size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from featherweight.plots.figure import GOOD, INK, PALE, named, new_figure, plain
+
+
+@dataclass(frozen=True)
+class Point:
+    """One network: the accuracy of its runs, with an interval; fractions."""
+
+    name: str
+    parameters: int
+    accuracy: float
+    low: float
+    high: float
+
+
+def pareto(points: Sequence[Point]) -> Figure:
+    """Parameters on a logarithmic scale against accuracy, with intervals; the best for their size are joined."""
+    figure = new_figure(5.2, 3.8)
+    axes = plain(figure.subplots(), grid="both")
+    axes.set_xscale("log")
+    front = best_for_size(points)
+    axes.plot([p.parameters for p in front], [100 * p.accuracy for p in front], color=PALE, linewidth=1, zorder=1)
+    for point in points:
+        interval = f"{point.low:.2%} to {point.high:.2%}"
+        said = f"{point.name}: {point.parameters:,} parameters, {point.accuracy:.2%}; {interval}"
+        axes.plot([point.parameters] * 2, [100 * point.low, 100 * point.high], color=GOOD, linewidth=1.5)
+        axes.plot([point.parameters], [100 * point.accuracy], "o", color=GOOD, markersize=7, gid=named(said))
+        place = (point.parameters, 100 * point.accuracy)
+        axes.annotate(point.name, place, (6, 5), textcoords="offset points", fontsize=8, color=INK)
+    smallest, largest = min(p.parameters for p in points), max(p.parameters for p in points)
+    axes.set_xlim(smallest / 1.6, largest * 2.4)
+    axes.set_xlabel("parameters", fontsize=9)
+    axes.set_ylabel("test accuracy (%), with 95 % interval", fontsize=9)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.xaxis.set_minor_formatter(lambda *_: "")
+    return figure
+
+
+def best_for_size(points: Sequence[Point]) -> list[Point]:
+    """Those that no smaller or equal network beats, from small to large."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.parameters, -p.accuracy)):
+        if not front or point.accuracy > front[-1].accuracy:
+            front.append(point)
+    return front

@@ -1,0 +1,129 @@
+"""The pictures of one run, as figures, from what examination and anatomy found; the report and `plot` draw here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from featherweight import plots
+from featherweight.anatomy import Layer, activation_maps, class_map, first_kernels, middle_fields
+from featherweight.anatomy.layers import IMAGE, Shapes
+from featherweight.errors import ModelError
+from featherweight.evaluation import calibration_curve
+from featherweight.examination import Examination
+
+Array = NDArray[Any]
+
+
+def picture(image: Tensor) -> Array:
+    """uint8 (C, H, W) -> (H, W), or (H, W, 3) in colour."""
+    return np.moveaxis(image.numpy(), 0, -1) if image.shape[0] == 3 else image[0].numpy()
+
+
+def curves(examination: Examination) -> Figure:
+    """Loss, accuracy and learning rate by epoch."""
+    return plots.curves({"": examination.run.history})
+
+
+def confusion(examination: Examination, head: str) -> Figure:
+    """Truth against answer."""
+    return plots.confusion(examination.run.result["confusion"][head], examination.classes(head))
+
+
+def by_class(examination: Examination, head: str) -> Figure:
+    """Accuracy of each class."""
+    return plots.by_class(examination.run.result["confusion"][head], examination.classes(head))
+
+
+def calibration(examination: Examination, head: str) -> Figure:
+    """Confidence against accuracy."""
+    return plots.calibration(calibration_curve(examination.answers[head], examination.targets[head]))
+
+
+def mistakes(examination: Examination, head: str, most: int = 12) -> Figure | None:
+    """The worst mistakes; None where there is none."""
+    found = examination.mistakes(head, most)
+    captions = [
+        "\n".join([f"{mistake.truth} {mistake.said}".strip() + ", read as",
+                   *(f"{name}  {share:.1%}" for name, share in mistake.ranked)])
+        for mistake in found
+    ]
+    images = [picture(examination.dataset.test.images[mistake.image]) for mistake in found]
+    return plots.mistakes(images, captions) if found else None
+
+
+def kernels(network: nn.Module) -> Figure | None:
+    """The kernels of the first convolution; None where there is none."""
+    weights = first_kernels(network)
+    return None if weights is None else plots.kernels(weights.numpy())
+
+
+def activations(examination: Examination, image: int) -> Figure:
+    """What every layer makes of one test image."""
+    maps = activation_maps(examination.network, examination.inputs(image))
+    return plots.activations([(described(layer), values.numpy()) for layer, values in maps])
+
+
+def described(layer: Layer) -> str:
+    """A layer with its shape."""
+    return f"{layer.label}   {'x'.join(map(str, layer.output_shapes[0]))}"
+
+
+def cam(examination: Examination, head: str) -> Figure | None:
+    """Where the answers come from; None for a network without places."""
+    found = class_maps(examination, head)
+    return found and found[0]
+
+
+def class_maps(examination: Examination, head: str) -> tuple[Figure, bool] | None:
+    """Where the answer to an image of each class comes from, and whether the maps are exact; None without places."""
+    index, classes = examination.task.heads.index(head), examination.classes(head)
+    images, maps, boxes, captions, exact = [], [], [], [], True
+    for image in examination.an_image_of_each_class()[:20]:
+        answer = int(examination.answers[head][image].argmax())
+        try:
+            found = class_map(examination.network, examination.inputs(image), answer, index)
+        except ModelError:
+            return None
+        images.append(picture(examination.dataset.test.images[image]))
+        maps.append(found.values.numpy())
+        boxes.append(found.unit)
+        captions.append(f"answer {classes[answer]}")
+        exact = exact and found.exact
+    return plots.class_maps(images, maps, boxes, captions), exact
+
+
+def receptive_fields(network: nn.Module, image: Tensor, shapes: Shapes = IMAGE) -> Figure:
+    """What the unit in the middle of each layer sees of a uint8 (C, H, W) image."""
+    fields = [
+        plots.Field(f"{seen.layer.label}", f"{numbers(seen.layer.receptive_field)} px, jump {numbers(seen.layer.jump)}",
+                    seen.box, seen.support.numpy())
+        for seen in middle_fields(network, shapes)
+    ]
+    return plots.receptive_fields(picture(image), distinct(fields))
+
+
+def distinct(fields: list[plots.Field]) -> list[plots.Field]:
+    """Without the layers that see what the one before them sees: activations, normalisation, dropout."""
+    kept: list[plots.Field] = []
+    for field in fields:
+        if not kept or (field.words, field.box) != (kept[-1].words, kept[-1].box):
+            kept.append(field)
+    return kept
+
+
+def numbers(value: float | list[float] | None) -> str:
+    """A size that may differ by axis."""
+    if value is None:
+        return "-"
+    return "x".join(f"{one:g}" for one in value) if isinstance(value, list) else f"{value:g}"
+
+
+OF_A_HEAD: dict[str, Callable[[Examination, str], Any]] = {
+    "confusion": confusion, "mistakes": mistakes, "cam": cam, "by-class": by_class, "calibration": calibration,
+}
