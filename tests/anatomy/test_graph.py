@@ -252,6 +252,15 @@ def test_a_long_chain_is_folded_and_its_line_goes_on():
     assert placed.height <= 640 and len({round(box.x) for box in placed.boxes.values()}) > 2
 
 
+def test_many_lines_from_one_box_share_a_trunk_and_what_is_too_wide_for_dot_is_placed_by_us():
+    boxes = tuple(Node(k, "operation", "a box of some width", ("16x24x24",)) for k in range(16))
+    graph = Graph(boxes, tuple(Edge(a, b) for b in range(16) for a in range(b)))
+    placed = check(graph, None)
+    assert placed.width <= 940 and placed == layout(graph, by_layers)
+    far, near = placed.lines[Edge(0, 5)], placed.lines[Edge(0, 3)]
+    assert len(set(far) & set(near)) > 10
+
+
 @given(st.lists(st.tuples(st.floats(-500, 500), st.floats(0, 200), st.floats(1, 1e6)), max_size=12))
 def test_spaced_keeps_order_and_gaps_and_moves_nothing_without_need(row):
     wanted, widths, weights = ([each[k] for each in row] for k in range(3))

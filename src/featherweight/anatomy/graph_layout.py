@@ -78,21 +78,24 @@ Place = Callable[[Column], Placed]
 def layout(graph: Graph, place: Place | None = None) -> Layout:
     """Place a graph, in as many columns as make it less tall than TALLEST and not wider than WIDEST.
 
-    place: by_layers or by_graphviz; None is by_graphviz where its dot is installed. No two boxes overlap.
+    place: by_layers or by_graphviz; None is by_graphviz where its dot is installed, and by_layers where it is
+    not or where dot makes a page too wide. No two boxes overlap.
     """
-    place = place or (by_graphviz if shutil.which("dot") else by_layers)
     if not graph.nodes:
         return Layout({}, {}, 0.0, 0.0)
+    if place is None:
+        found = layout(graph, by_graphviz) if shutil.which("dot") else None
+        return found if found and found.width <= WIDEST else layout(graph, by_layers)
     sizes: dict[Key, Size] = {node.id: size_of(node) for node in graph.nodes}
     ranks = layers(graph)
     best = side_by_side(graph, sizes, [place(column) for column in fold(graph, sizes, ranks, 1)])
     for count in range(2, len(ranks) + 1):
         if best.height <= TALLEST:
             break
-        next_one = side_by_side(graph, sizes, [place(column) for column in fold(graph, sizes, ranks, count)])
-        if next_one.width > WIDEST or next_one.height >= best.height:
+        folded = side_by_side(graph, sizes, [place(column) for column in fold(graph, sizes, ranks, count)])
+        if folded.width > WIDEST or folded.height >= best.height:
             break
-        best = next_one
+        best = folded
     return best
 
 
@@ -170,7 +173,7 @@ def cuts(graph: Graph, sizes: Mapping[Key, Size], ranks: Mapping[int, int], coun
     found = [0]
     for target in (share * k for k in range(1, count)):
         costs = {
-            rank: abs(tops[rank] - target) / share + CUT * (len(set(passing[rank])) + len(passing[rank]) / 4)
+            rank: abs(tops[rank] - target) / share + CUT * (len(set(passing[rank])) + len(passing[rank]) / 2)
             for rank in range(found[-1] + 1, len(heights)) if abs(tops[rank] - target) < 0.4 * share
         }
         if costs:
