@@ -10,6 +10,7 @@ from featherweight.anatomy.activations import (
     first_kernels,
     middle_fields,
 )
+from featherweight.anatomy.graph import Graph, autograd_graph, data_flow
 from featherweight.anatomy.layers import Layer
 from featherweight.anatomy.receptive_field import Check, gradient_support, receptive_field, verify
 from featherweight.anatomy.summary import Summary, summarize
@@ -18,12 +19,15 @@ from featherweight.anatomy.table import checks_text
 __all__ = [
     "Check",
     "ClassMap",
+    "Graph",
     "Layer",
     "Seen",
     "Summary",
     "activation_maps",
+    "autograd_graph",
     "checks_text",
     "class_map",
+    "data_flow",
     "first_kernels",
     "gradient_support",
     "middle_fields",

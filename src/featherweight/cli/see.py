@@ -59,6 +59,8 @@ def plot(
 
     if kind not in KINDS:
         raise UnknownName("kind of picture", kind, KINDS)
+    if autograd and kind != "graph":
+        raise typer.BadParameter(f"--autograd is about graph, not {kind}.")
     check_output(out, plots.ENDINGS, "--out", force=force)
     wanted = Wanted(subject, head, image, autograd, data_dir)
     figure = (DRAWN_FROM_A_MODEL.get(kind) or drawn_from_a_run(kind))(wanted)
@@ -156,8 +158,19 @@ def network_of(wanted: Wanted):  # type: ignore[no-untyped-def]  # nn.Module, wh
     return load_network(Run.open(wanted.subject)) if wanted.is_run else build_model(wanted.subject)
 
 
+def draw_network(wanted: Wanted) -> Figure:
+    """The network as data flows through it, or as gradients do."""
+    from featherweight.anatomy import autograd_graph, data_flow
+    from featherweight.models import input_shapes
+    from featherweight.plots import draw_graph
+
+    network = network_of(wanted)
+    graph = (autograd_graph if wanted.autograd else data_flow)(network, input_shapes(network))
+    return draw_graph(graph, Path(wanted.subject).name + (", how gradients flow" if wanted.autograd else ""))
+
+
 DRAWN_FROM_A_MODEL: dict[str, Callable[[Wanted], Figure]] = {
-    "kernels": draw_kernels, "receptive-field": draw_fields,
+    "kernels": draw_kernels, "receptive-field": draw_fields, "graph": draw_network,
 }
 
 

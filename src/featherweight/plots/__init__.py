@@ -3,6 +3,7 @@
 from featherweight.plots.answers import by_class, calibration, confusion
 from featherweight.plots.curves import curves, draw_accuracy, draw_loss, draw_rate, panel
 from featherweight.plots.figure import ENDINGS, inline_svg, save
+from featherweight.plots.graph import draw_graph
 from featherweight.plots.images import Field, activations, class_maps, kernels, mistakes, receptive_fields
 from featherweight.plots.learning_rates import learning_rates
 from featherweight.plots.pareto import Point, pareto
@@ -18,6 +19,7 @@ __all__ = [
     "confusion",
     "curves",
     "draw_accuracy",
+    "draw_graph",
     "draw_loss",
     "draw_rate",
     "inline_svg",

@@ -96,7 +96,7 @@ def raw_svg(figure: Figure, *, transparent: bool = False) -> str:
 
 def with_titles(svg: str) -> str:
     """Turn the gids that are titles into what SVG calls a title: shown when it is pointed at."""
-    return re.sub(rf'<g id="{TITLE}([^"]*)">', r'<g class="named"><title>\1</title>', svg)
+    return re.sub(rf"""<g id=(["']){TITLE}(.*?)\1>""", r'<g class="named"><title>\2</title>', svg)
 
 
 def escaped(text: str) -> str:
