@@ -1,0 +1,118 @@
+"""report, plot and curves as a person meets them."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from PIL import Image
+
+from featherweight.cli import main
+
+SETTINGS = ("data.dataset=digits", "training.epochs=2", "data.validation=100")
+QUICK = [*(part for setting in SETTINGS for part in ("--set", setting)), "--device", "cpu"]
+KINDS = [
+    "curves", "confusion", "mistakes", "by-class", "calibration", "kernels", "activations", "cam", "receptive-field", "graph",
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run folder as train leaves it, with its report."""
+    out = tmp_path_factory.mktemp("see") / "run"
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "session7-model2", *QUICK, "--out", str(out)])
+    assert stop.value.code == 0
+    return out
+
+
+def test_train_leaves_a_report(finished):
+    page = (finished / "report.html").read_text()
+    assert page.startswith("<!doctype html>") and "session7-model2" in page
+
+
+def test_a_network_that_cannot_be_drawn_is_still_trained(run_command, tmp_path, network_file):
+    flat = "from torch import nn\nclass Flat(nn.Sequential):\n    def __init__(self):\n"
+    own = network_file(flat + "        super().__init__(nn.Flatten(), nn.Linear(784, 10))\n")
+    (tmp_path / "own.toml").write_text(f'name = "own"\n[model]\nname = "{own}:Flat"\n[data]\ndataset = "digits"\n')
+    code, out, _ = run_command("train", tmp_path / "own.toml", "--set", "training.epochs=1", "--out", tmp_path / "run")
+    assert code == 0 and "report.html" in out
+    assert "Where it looks" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_report_is_made_anew_in_the_run_and_nowhere_else(run_command, refused, finished, tmp_path):
+    (finished / "report.html").unlink()
+    assert run_command("report", finished)[:2] == (0, f"wrote {finished / 'report.html'}\n")
+    assert run_command("report", finished)[0] == 0
+    page = tmp_path / "page.html"
+    assert run_command("report", finished, finished, "--out", page)[0] == 0
+    refused("report", finished, "--out", page, words=["exists", "--force"])
+    assert run_command("report", finished, "--out", page, "--force")[0] == 0
+    refused("report", finished, "--out", tmp_path / "page.pdf", words=["does not end in .html"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_picture_is_drawn(run_command, finished, tmp_path, kind):
+    file = tmp_path / "picture.png"
+    assert run_command("plot", kind, finished, "--out", file) == (0, f"wrote {file}\n", "")
+    with Image.open(file) as picture:
+        assert picture.format == "PNG" and min(picture.size) > 50
+
+
+@pytest.mark.parametrize("arguments", [["kernels", "session6"], ["receptive-field", "digit-sum", "--image", "3"],
+                                       ["graph", "digit-sum", "--autograd"], ["graph", "session1"]])
+def test_a_network_without_a_run_can_be_drawn(run_command, tmp_path, arguments):
+    file = tmp_path / "picture.svg"
+    assert run_command("plot", *arguments, "--out", file)[0] == 0
+    assert "<svg" in file.read_text()
+
+
+def test_pictures_of_the_chosen_head(run_command, tmp_path, sum_run):
+    for head, classes in (("digit", 10), ("sum", 19)):
+        file = tmp_path / f"{head}.svg"
+        assert run_command("plot", "confusion", sum_run.path, "--head", head, "--out", file)[0] == 0
+        assert file.read_text().count("read as") == classes**2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["plot", "curve", "RUN", "--out", "x.png"], ["'curve'", "'curves'"]),
+        (["plot", "curves", "RUN"], ["--out"]),
+        (["plot", "curves", "RUN", "--out", "x.pdf"], ["'x.pdf'", ".png or .svg"]),
+        (["plot", "curves", "session6", "--out", "x.png"], ["'session6' does not exist"]),
+        (["plot", "kernels", "sesion6", "--out", "x.png"], ["'sesion6'", "'session6'"]),
+        (["plot", "cam", "RUN", "--image", "360", "--out", "x.png"], ["--image 360", "0 and 359"]),
+        (["plot", "cam", "RUN", "--image", "-1", "--out", "x.png"], ["--image -1"]),
+        (["plot", "confusion", "RUN", "--head", "sum", "--out", "x.png"], ["'sum'", "class"]),
+        (["plot", "cam", "RUN", "--autograd", "--out", "x.png"], ["--autograd", "graph"]),
+        (["report", "gone"], ["'gone' does not exist"]),
+        (["report", "."], ["'.'", "no run folder"]),
+        (["curves", "gone"], ["'gone' does not exist"]),
+    ],
+)
+def test_bad_input_is_one_line(refused, finished, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    refused(*(finished if word == "RUN" else word for word in arguments), words=words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_of_a_run_without_weights_is_one_line(refused, finished, tmp_path):
+    bare = shutil.copytree(finished, tmp_path / "bare")
+    (bare / "model.safetensors").unlink()
+    refused("report", bare, words=["model.safetensors", "cannot be read"])
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_curves_fit_the_terminal(run_command, finished, width):
+    code, out, _ = run_command("curves", finished, "--width", width)
+    assert code == 0 and max(map(len, out.splitlines())) <= width
+    assert "loss, by epoch" in out and "validation class" in out and "epoch 2: learning rate" in out
+
+
+def test_curves_of_a_run_that_is_still_training(run_command, refused, finished, tmp_path):
+    young = shutil.copytree(finished, tmp_path / "young")
+    (young / "result.json").unlink()
+    assert run_command("curves", young)[0] == 0
+    (young / "history.jsonl").write_text("")
+    refused("curves", young, words=["no epoch is done yet"])
