@@ -1,6 +1,7 @@
 # make demo   set everything up, train a small network, read five pictures with it
 # make test   set everything up and pass the tests
 # make lint   ruff, mypy --strict, the floors of the package
+# make lessons  execute the lessons with small budgets (some minutes)
 # make bench  measure speed against the usual training loop (half an hour on 2 cores)
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint lessons bench clean
 
 demo: $(VENV)/installed
 	@$(BIN)/featherweight demo
@@ -21,9 +22,13 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+lessons: $(VENV)/installed-lessons
+	OMP_NUM_THREADS=1 $(BIN)/python lessons/execute.py --check
+
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/workbook.py
+	$(BIN)/python benchmarks/pages.py
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/usual_loop.py
 
@@ -38,6 +43,10 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/installed-lessons: $(VENV)/installed
+	@$(PIP) -e '.[lessons]'
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed

@@ -71,7 +71,7 @@ def test_every_network_of_the_catalogue_can_be_looked_at(name):
     assert kernels is not None and kernels.shape[1:] == (1, 3, 3)
 
 
-@pytest.mark.parametrize("name", ["session6", "session7-model2"])
+@pytest.mark.parametrize("name", ["session6", "session7-model2", "digit-sum"])
 def test_a_linear_end_is_exact_and_another_is_not(name):
     assert class_map(build_model(name).eval(), inputs_of(build_model(name)), target=0).exact
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 26 * 26, 8), nn.ReLU(), nn.Linear(8, 3))

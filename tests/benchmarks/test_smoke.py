@@ -107,6 +107,15 @@ def test_workbook_compares_with_openpyxl(tmp_path: Path) -> None:
     assert len(content["ratios"]) == 2
 
 
+def test_pages_compare_with_evaluating(tmp_path: Path) -> None:
+    content = run("pages.py", "--repeats", "1", "--data", "digits", folder=tmp_path)
+    assert set(content["results"]) == {"one run", "twenty runs"}
+    for found in content["results"].values():
+        assert all(set(found[name]) == SPREAD for name in ("report", "evaluate", "command"))
+        assert 100 < found["page_kb"] < 3000
+    assert len(content["ratios"]) == 2
+
+
 def test_data_that_are_not_there_are_one_line(tmp_path: Path) -> None:
     arguments = ["--data-dir", "nowhere", "--peers", "usual", "--repeats", "1", "--out", "out.json"]
     done = start("usual_loop.py", *arguments, folder=tmp_path)

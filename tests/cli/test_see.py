@@ -12,7 +12,8 @@ from featherweight.cli import main
 SETTINGS = ("data.dataset=digits", "training.epochs=2", "data.validation=100")
 QUICK = [*(part for setting in SETTINGS for part in ("--set", setting)), "--device", "cpu"]
 KINDS = [
-    "curves", "confusion", "mistakes", "by-class", "calibration", "kernels", "activations", "cam", "receptive-field", "graph",
+    "curves", "confusion", "mistakes", "by-class", "calibration", "kernels", "activations", "cam", "receptive-field",
+    "graph",
 ]
 
 

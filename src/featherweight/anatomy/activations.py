@@ -15,10 +15,9 @@ from featherweight.anatomy.receptive_field import SurrogateRun, ends_of, middle_
 from featherweight.anatomy.trace import Row, Tracer, one_thread, prepare, running_on, untouched_random_state
 from featherweight.errors import ModelError
 
-LINEAR = {      # the last two are the same for all classes, which the mean takes away
-    "Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d", "AvgPool2d", "AdaptiveAvgPool2d", "Flatten", "Identity",
-    "Dropout", "Dropout1d", "Dropout2d", "conv2d", "linear", "avg_pool2d", "adaptive_avg_pool2d", "mean", "dropout",
-    "LogSoftmax", "log_softmax",
+LINEAR = {      # autograd's steps that keep a sum a sum; what log-softmax takes from all classes, the mean gives back
+    "Add", "Addmm", "AdaptiveAvgPool2D", "AvgPool2D", "Convolution", "LogSoftmax", "Mean", "Mm", "NativeBatchNorm",
+    "ReshapeAlias", "Select", "Squeeze", "Sub", "T", "UnsafeView", "View",
 }
 Box = tuple[float, float, float, float]     # left, top, width, height in pixels
 
@@ -73,10 +72,11 @@ def class_map(module: nn.Module, inputs: Sequence[Tensor], target: int, head: in
         answer = (outputs if isinstance(outputs, tuple) else (outputs,))[head][0]
         index = last_with_places(tracer.rows)
         row = tracer.rows[index]
-        (slope,) = torch.autograd.grad(answer[target] - answer.mean(), row.tensors[0])
+        evidence = answer[target] - answer.mean()
+        (slope,) = torch.autograd.grad(evidence, row.tensors[0])
     shares = (slope * row.tensors[0]).detach()[0].sum(dim=0)     # (h, w)
     assert row.field is not None
-    exact = all(later.kind in LINEAR for later in tracer.rows[index + 1 :])
+    exact = steps_between(evidence, row.tensors[0]) <= LINEAR
     best = divmod(int(shares.argmax()), shares.shape[1])
     return ClassMap(layers_of(tracer.rows)[index], spread(shares, row.field, inputs[0].shape[2:]),
                     box_of(row.field, best), exact)
@@ -101,6 +101,19 @@ def last_with_places(rows: Sequence[Row]) -> int:
         if tensors and tensors[0].dim() == 4 and tensors[0][0, 0].numel() > 1 and is_placed(field):
             return index
     raise ModelError("no layer of this network has more than one place on the image, so there is nothing to map.")
+
+
+def steps_between(result: Tensor, source: Tensor) -> set[str]:
+    """The kinds of steps that lead from one tensor to the other, as autograd calls them without "Backward0"."""
+    found, seen, waiting = set(), {source.grad_fn, None}, [result.grad_fn]
+    while waiting:
+        step = waiting.pop()
+        if step in seen or step is None:
+            continue
+        seen.add(step)
+        found.add(step.name().partition("Backward")[0])
+        waiting.extend(before for before, _ in step.next_functions)
+    return found
 
 
 def is_placed(field: Field | None) -> bool:

@@ -66,7 +66,7 @@ def draw_accuracy(axes: Axes, histories: Histories) -> None:
     draw_curves(axes, found, "Accuracy (%)", "{:.2f} %")
     late = [value for curve in found for value in curve.values[len(curve.values) // 3 :]]
     if late and min(late) > 90:     # the first epochs would squeeze what matters into a line
-        axes.set_ylim(bottom=min(late) - 0.5)
+        axes.set_ylim(min(late) - 0.5, min(100.05, axes.get_ylim()[1]))
 
 
 def draw_rate(axes: Axes, histories: Histories) -> None:

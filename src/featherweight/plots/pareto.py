@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from featherweight.plots.figure import GOOD, INK, PALE, named, new_figure, plain
 
@@ -39,8 +40,9 @@ def pareto(points: Sequence[Point]) -> Figure:
     axes.set_xlim(smallest / 1.6, largest * 2.4)
     axes.set_xlabel("parameters", fontsize=9)
     axes.set_ylabel("test accuracy (%), with 95 % interval", fontsize=9)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.xaxis.set_minor_formatter(lambda *_: "")
+    axes.xaxis.set_minor_locator(NullLocator())
     return figure
 
 

@@ -1,0 +1,105 @@
+"""How long the report of one run and of twenty takes, beside measuring the same runs again without a page.
+
+The peer is `featherweight evaluate`'s work: load the data, the network, and answer every test image. All in one process,
+after one untimed page, so that imports are not counted; the command is the whole of `featherweight report`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import report
+from featherweight.examination import evaluate, load_once
+from featherweight.experiment import train
+from featherweight.recipe import Recipe
+from featherweight.report import write_report
+
+AIM_SECONDS = {"one run": 5.0, "twenty runs": 20.0}
+
+
+def main() -> int:
+    options = parse()
+    content = report.begin("pages", {"repeats": options.repeats, "data": options.data}, "matplotlib", "jinja2")
+    content |= {"aim_seconds": AIM_SECONDS, "results": {}, "ratios": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        runs = make_runs(Path(folder), options.data)
+        for name, subjects in (("one run", runs[:1]), ("twenty runs", runs)):
+            found = measure(subjects, Path(folder) / "page.html", options.repeats)
+            content["results"][name] = {
+                "page_kb": (Path(folder) / "page.html").stat().st_size // 1000,
+                **{key: report.spread(seconds) for key, seconds in found.items()},
+            }
+            ratios = report.ratios(found["report"], found["evaluate"])
+            content["ratios"][f"{name}: evaluate / report"] = report.spread(ratios, 3)
+            report.save(options.out, content)
+            report.say(f"{name}: {found['command'][-1]:.2f} s")
+    report.save(options.out, content | {"complete": True})
+    print_results(content)
+    print(f"written to {options.out}")
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = report.parser(__doc__, "pages")
+    parser.add_argument("--repeats", type=report.positive, default=3, help="of each")
+    parser.add_argument("--data", default="mnist", help="the data set whose test images are answered")
+    return parser.parse_args()
+
+
+def make_runs(folder: Path, data: str) -> list[Path]:
+    """Twenty runs of session7-model2: trained for an epoch on the bundled digits, and called runs on the data set."""
+    recipe = Recipe.load("session7-model2", ["training.epochs=1", "data.dataset=digits"])
+    first = train(recipe, folder / "run-01", device="cpu")
+    for name in ("recipe.toml", "result.json"):
+        file = first.path / name
+        file.write_text(file.read_text().replace('"digits"', f'"{data}"'))
+    return [first.path, *(shutil.copytree(first.path, folder / f"run-{n:02}") for n in range(2, 21))]
+
+
+def measure(runs: Sequence[Path], page: Path, repeats: int) -> dict[str, list[float]]:
+    """Seconds of the page, the peer and the command, taking turns; the first turn is untimed."""
+    seconds: dict[str, list[float]] = {"report": [], "evaluate": [], "command": []}
+    for turn in range(repeats + 1):
+        load_once.cache_clear()
+        took = {
+            "report": timed(lambda: write_report(runs, page)),
+            "evaluate": timed(lambda: [evaluate(run, device="cpu") for run in runs]),
+            "command": timed(lambda: command(runs, page)),
+        }
+        for name in seconds if turn else ():
+            seconds[name].append(took[name])
+    return seconds
+
+
+def timed(action: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def command(runs: Sequence[Path], page: Path) -> None:
+    arguments = ["report", *map(str, runs), "--out", str(page), "--force"]
+    start = [sys.executable, "-c", "from featherweight.cli import main; main()"]
+    subprocess.run([*start, *arguments], check=True, capture_output=True)
+
+
+def print_results(content: dict[str, Any]) -> None:
+    rows = [
+        [name, report.show(found["command"], 2), f"< {AIM_SECONDS[name]:g}", report.show(found["report"], 2),
+         report.show(found["evaluate"], 2), f"{found['page_kb']:,}"]
+        for name, found in content["results"].items()
+    ]
+    title = f"Pages, seconds · {content['machine']['processor']}"
+    report.print_table(title, ["page", "command", "aim", "report", "evaluate alone", "kB"], rows)
+
+
+if __name__ == "__main__":
+    sys.exit(report.run(main))
