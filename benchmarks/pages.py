@@ -1,6 +1,6 @@
 """How long the report of one run and of twenty takes, beside measuring the same runs again without a page.
 
-The peer is `featherweight evaluate`'s work: load the data, the network, and answer every test image. All in one process,
+The peer is the work of `featherweight evaluate`: load the data and the network, answer every test image. In one process,
 after one untimed page, so that imports are not counted; the command is the whole of `featherweight report`.
 """
 

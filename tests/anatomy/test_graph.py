@@ -16,7 +16,10 @@ from torch import nn
 
 from featherweight.anatomy import summarize
 from featherweight.anatomy.graph import Edge, Graph, Node, autograd_graph, data_flow
-from featherweight.anatomy.graph_layout import GAP, by_graphviz, by_layers, layers, layout, size_of, spaced
+from featherweight.anatomy.graph_column import GAP
+from featherweight.anatomy.graph_dot import by_graphviz
+from featherweight.anatomy.graph_layers import by_layers, spaced
+from featherweight.anatomy.graph_layout import layers, layout, size_of
 from featherweight.errors import ModelError
 from featherweight.models import CATALOGUE, build_model, input_shapes
 

@@ -8,7 +8,8 @@ from matplotlib.textpath import TextPath
 from PIL import Image
 
 from featherweight.anatomy.graph import Edge, Graph, Node, autograd_graph, data_flow
-from featherweight.anatomy.graph_layout import LINE_SIZE, PADDING, TITLE_SIZE, by_layers, size_of
+from featherweight.anatomy.graph_layers import by_layers
+from featherweight.anatomy.graph_layout import LINE_SIZE, PADDING, TITLE_SIZE, size_of
 from featherweight.models import CATALOGUE, build_model, input_shapes
 from featherweight.plots.figure import save
 from featherweight.plots.graph import COLOURS, MEANINGS, draw_graph

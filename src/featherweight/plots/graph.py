@@ -8,14 +8,13 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
 from featherweight.anatomy.graph import Graph, Kind, Node
+from featherweight.anatomy.graph_column import Line, Place
 from featherweight.anatomy.graph_layout import (
     LINE_HEIGHT,
     LINE_SIZE,
     PADDING,
     TITLE_SIZE,
     Box,
-    Line,
-    Place,
     layout,
     text_width,
 )
