@@ -1,7 +1,7 @@
 """How long the report of one run and of twenty takes, beside measuring the same runs again without a page.
 
-The peer is the work of `featherweight evaluate`: load the data and the network, answer every test image. In one process,
-after one untimed page, so that imports are not counted; the command is the whole of `featherweight report`.
+The peer is the work of `featherweight evaluate`: load the data and the network, answer every test image. In one
+process, after one untimed page, so that imports are not counted; the command is the whole of `featherweight report`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from featherweight.augment import normalise
 from featherweight.data import Dataset, load_dataset
-from featherweight.errors import RunError
+from featherweight.errors import DataError, RunError
 from featherweight.evaluation import Score
 from featherweight.experiment import load_network
 from featherweight.runs import Run
@@ -73,6 +73,13 @@ class Examination:
         mean, std = (torch.tensor(self.run.result[key]) for key in ("mean", "std"))
         pixels = normalise(self.dataset.test.images[part].float().div(255), mean, std)
         return (pixels, *(value[part] for value in self.question.inputs))
+
+    def check_image(self, image: int) -> int:
+        """The number of a test image; DataError where there is none."""
+        count = len(self.dataset.test)
+        if not 0 <= image < count:
+            raise DataError(f"test image {image} is not between 0 and {count - 1}. Give another --image.")
+        return image
 
     def an_image_of_each_class(self) -> list[int]:
         """The first test image of each class."""

@@ -28,6 +28,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="PAGE.html", help="Default: RUN/report.html, or report.html.")
     ] = None,
+    image: Annotated[int | None, typer.Option("--image", help="The test image for the activation maps.")] = None,
     mixed: Annotated[bool, typer.Option("--mixed", help="Allow runs on different data sets.")] = False,
     force: Force = False,
     data_dir: DataDir = None,
@@ -39,7 +40,7 @@ def report(
     if out or len(runs) > 1:        # a run's own report is made anew
         check_output(file, (".html",), "--out", force=force)
     with console(stderr=True).status("looking at the runs"):
-        write_report(runs, file, mixed=mixed, data_dir=data_dir)
+        write_report(runs, file, mixed=mixed, data_dir=data_dir, image=image)
     print(f"wrote {file}")
 
 
@@ -85,13 +86,10 @@ class Wanted:
 
     def examine(self) -> Examination:
         """The run with its answers."""
-        from featherweight.errors import FeatherweightError
         from featherweight.examination import examine
 
         found = examine(self.subject, data_dir=self.data_dir)
-        count = len(found.dataset.test)
-        if not 0 <= self.image < count:
-            raise FeatherweightError(f"--image {self.image} is not between 0 and {count - 1}. Give a test image.")
+        found.check_image(self.image)
         return found
 
     def head_of(self, examination: Examination) -> str:

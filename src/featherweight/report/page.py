@@ -56,18 +56,18 @@ class Subject:
 
 def write_report(
     runs: Sequence[Run | str | Path], out: Path, *, mixed: bool = False, data_dir: Path | None = None,
-    device: str = "cpu",
+    device: str = "cpu", image: int | None = None,
 ) -> None:
     """Write the page of one run, or of several side by side, in one move.
 
-    Raises RunError for a folder that is no finished run, for one without weights, and for runs on different data sets
-    unless mixed.
+    image: the test image whose activation maps are shown; without it the first of the last class. Raises RunError for
+    a folder that is no finished run, for one without weights, and for runs on different data sets unless mixed.
     """
     opened = [run if isinstance(run, Run) else Run.open(run) for run in runs]
     check_same_data(opened, mixed=mixed)
     full = len(opened) <= MOST_IN_FULL
     subjects = [
-        look_at(run, name, full, examine(run, data_dir=data_dir, device=device))
+        look_at(run, name, examine(run, data_dir=data_dir, device=device), full, image)
         for run, name in zip(opened, called(opened), strict=True)
     ]
     write_atomically(out, render(subjects).encode())
@@ -82,12 +82,12 @@ def called(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def look_at(run: Run, name: str, full: bool, examination: Examination) -> Subject:
+def look_at(run: Run, name: str, examination: Examination, full: bool, image: int | None) -> Subject:
     """One run with its anatomy, what its record means, and its pictures."""
     images = tuple(examination.dataset.test.images.shape[1:])
     shapes = input_shapes(examination.network)
     summary = summarize(examination.network, (images, *shapes[1:]), name=run.result["model"])
-    return Subject(name, examination, summary, analyse(examination, summary), pictures_of(examination, full))
+    return Subject(name, examination, summary, analyse(examination, summary), pictures_of(examination, full, image))
 
 
 def render(subjects: Sequence[Subject]) -> str:
@@ -132,7 +132,7 @@ def curve_figures(subjects: Sequence[Subject]) -> list[Markup]:
     return [svg(plots.panel(draw, histories), f"{what} by epoch; the table below has it") for what, draw in drawn]
 
 
-def pictures_of(examination: Examination, full: bool) -> dict[str, Any]:
+def pictures_of(examination: Examination, full: bool, image: int | None) -> dict[str, Any]:
     """The pictures of one run; in full with those that take much room."""
     heads = {head: pictures_of_head(examination, head) for head in examination.task.heads}
     kernels = figures.kernels(examination.network)
@@ -141,7 +141,7 @@ def pictures_of(examination: Examination, full: bool) -> dict[str, Any]:
         "kernels": kernels and svg(kernels, "Kernels of the first convolution; blue is negative, red positive"),
     }
     if full:
-        image = examination.an_image_of_each_class()[-1]
+        image = examination.an_image_of_each_class()[-1] if image is None else examination.check_image(image)
         found["activations"] = svg(figures.activations(examination, image), "Activation maps of every layer")
         if maps := figures.class_maps(examination, examination.task.heads[0]):
             found["cam"] = {"svg": svg(maps[0], "Where the evidence for the answer lies in one image of each class"),
