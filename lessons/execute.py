@@ -1,0 +1,112 @@
+"""Make the notebooks from the lessons beside them and execute them.
+
+python lessons/execute.py [NAME...]            writes NAME.ipynb with its outputs
+python lessons/execute.py --check [NAME...]    executes in a temporary copy and leaves the notebooks alone
+
+FEATHERWEIGHT_LESSONS=full takes MNIST and the full budgets; anything else takes the bundled digits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")    # else the kernel's debugger warns into the first output
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+HERE = Path(__file__).resolve().parent
+LONGEST_CELL = 3600     # seconds
+
+
+def lessons(names: list[str]) -> list[Path]:
+    """The lessons of these names, or all: the files that begin with their number."""
+    found = sorted(HERE.glob("[0-9]*.py"))
+    unknown = [name for name in names if name not in {file.stem for file in found}]
+    if unknown:
+        sys.exit(f"execute.py: no lesson {unknown[0]!r}. There are: {', '.join(file.stem for file in found)}.")
+    return [file for file in found if not names or file.stem in names]
+
+
+def execute(lesson: Path, folder: Path) -> Any:
+    """The executed notebook of a lesson; RuntimeError names the cell that failed."""
+    notebook = jupytext.read(lesson)
+    client = NotebookClient(
+        notebook, timeout=LONGEST_CELL, kernel_name="python3", resources={"metadata": {"path": str(folder)}},
+        extra_arguments=["--log-level=ERROR"],
+    )
+    try:
+        client.execute()
+    except CellExecutionError as fault:
+        raise RuntimeError(f"cell {failed_cell(notebook)}: {fault.ename}: {fault.evalue}") from fault
+    except (CellTimeoutError, DeadKernelError) as fault:
+        raise RuntimeError(f"cell {failed_cell(notebook)}: {type(fault).__name__}") from fault
+    return without_machine(notebook)
+
+
+def failed_cell(notebook: Any) -> int:
+    """The number of the last cell that was begun, counted from 1 over all cells."""
+    begun = [n for n, cell in enumerate(notebook.cells, start=1) if cell.metadata.get("execution")]
+    return begun[-1] if begun else 0
+
+
+def without_machine(notebook: Any) -> Any:
+    """Without what differs from one machine or execution to the next: times, versions, random names of cells."""
+    for number, cell in enumerate(notebook.cells, start=1):
+        cell["id"] = f"cell-{number:02d}"
+        cell.metadata.pop("execution", None)
+    language = notebook.metadata.get("language_info", {})
+    notebook.metadata = nbformat.from_dict({
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {key: language[key] for key in ("name", "file_extension", "mimetype") if key in language},
+    })
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    nbformat.validate(notebook)
+    return notebook
+
+
+def write(notebook: Any, file: Path) -> None:
+    """In one move, so that a reader sees the old notebook or the new one."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    temporary.replace(file)
+
+
+def main() -> int:
+    """1 where a lesson fails, else 0."""
+    parser = argparse.ArgumentParser(description="Execute the lessons.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 3-receptive-fields; all where none is given")
+    parser.add_argument("--check", action="store_true", help="execute in a temporary copy; write no notebook")
+    options = parser.parse_args()
+    failed = 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = HERE
+        if options.check:
+            folder = Path(temporary)
+            for file in HERE.glob("*.py"):
+                shutil.copy(file, folder)
+        for lesson in lessons(options.names):
+            started = time.monotonic()
+            try:
+                notebook = execute(lesson, folder)
+            except RuntimeError as fault:
+                print(f"{lesson.stem}: {fault}", file=sys.stderr, flush=True)
+                failed = 1
+                continue
+            if not options.check:
+                write(notebook, lesson.with_suffix(".ipynb"))
+            print(f"{lesson.stem}: {time.monotonic() - started:.0f} s", flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
