@@ -15,10 +15,10 @@ from contextlib import nullcontext
 from statistics import median
 from typing import Any
 
-import report
 import torch
 from operations import build_variants, find_cases
 
+import report
 from featherweight.models import CATALOGUE, build_model, input_shapes
 from featherweight.tasks import loss_of
 from featherweight.training.kernels import NarrowKernels

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import report
-
 from featherweight.models import CATALOGUE
 
 PEERS = ("usual", "featherweight-auto", "featherweight-float32", "lightning")

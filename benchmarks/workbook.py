@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
-import report
 
+import report
 from featherweight.byhand import RATES, Network, starting_values, train
 from featherweight.byhand.workbook import write_workbook
 
