@@ -6,7 +6,7 @@ Bytes come from sources.py and folders.py; here they become tensors of one shape
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,10 @@ class ImageDataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def pick(self, indices: Tensor) -> ImageDataset:
+        """A copy of the examples at int64 (n,) indices."""
+        return ImageDataset(self.images[indices], self.labels[indices])
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -62,6 +66,13 @@ class Dataset:
     validation: ImageDataset | None
     test: ImageDataset
     source: str
+
+    def hold_out(self, validation: int, seed: int) -> Dataset:
+        """The same with this many validation images drawn out of the training images by seed; 0 changes nothing."""
+        kept, held_out = (torch.from_numpy(part) for part in validation_split(len(self.train), validation, seed))
+        if validation == 0:
+            return self
+        return replace(self, train=self.train.pick(kept), validation=self.train.pick(held_out))
 
 
 def load_dataset(
@@ -91,18 +102,12 @@ def load_dataset(
         splits = _from_idx(place, source, size) if place.files else _bundled_digits(size)
         train, test = (_with_channels(split, channels) for split in splits)
         classes, phrase = source.classes, place.phrase
-    kept, held_out = validation_split(len(train[1]), validation, split_seed)
     mean, std = _mean_and_std(name, train[0], source)
-    return Dataset(
-        name=name,
-        classes=classes,
-        mean=mean,
-        std=std,
-        train=_tensors(train) if validation == 0 else _tensors(train, kept),
-        validation=None if validation == 0 else _tensors(train, held_out),
-        test=_tensors(test),
+    whole = Dataset(
+        name=name, classes=classes, mean=mean, std=std, train=_tensors(train), validation=None, test=_tensors(test),
         source=phrase,
     )
+    return whole.hold_out(validation, split_seed)
 
 
 def pixel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -187,6 +192,6 @@ def _mean_and_std(
     return mean, tuple(deviation or 1.0 for deviation in std)  # an even channel becomes 0, not 0 / 0
 
 
-def _tensors(split: Split, indices: NDArray[np.int64] | None = None) -> ImageDataset:
-    images, labels = split if indices is None else (split[0][indices], split[1][indices])
+def _tensors(split: Split) -> ImageDataset:
+    images, labels = split
     return ImageDataset(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels))
