@@ -15,7 +15,7 @@ from featherweight.augment import Augmentation
 from featherweight.data import Dataset, ImageDataset, load_dataset
 from featherweight.environment import describe_environment
 from featherweight.errors import DataError, RunError, TrainingInterrupted
-from featherweight.evaluation import Score, confusion_matrix
+from featherweight.evaluation import confusion_matrix
 from featherweight.models import build_model
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, create_run
@@ -98,11 +98,13 @@ def train(
     resume: bool = False,
     force: bool = False,
     watcher: Watcher | None = None,
+    dataset: Dataset | None = None,
 ) -> Run:
     """Train a recipe to its end and leave a run folder; out defaults to runs/NAME-seedN.
 
     resume goes on where an interrupted run stopped, to the same final weights, bit for bit on one CPU.
-    A finished run is returned as it is. Raises RunError for a folder that exists (unless force), the
+    A finished run is returned as it is. dataset: the recipe's data where it is loaded already, without a
+    validation split. Raises RunError for a folder that exists (unless force), the
     faults of recipe, data and model, TrainingDiverged, and TrainingInterrupted after Ctrl-C or SIGTERM.
     """
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
@@ -113,7 +115,7 @@ def train(
         if run.finished:
             return run
     with torch.random.fork_rng(devices=_cuda_devices()):
-        training = build_training(recipe, data_dir=data_dir, device=device)
+        training = build_training(recipe, dataset or load_data(recipe, data_dir), device=device)
         if resume:
             run.sweep()
             load_checkpoint(run, training.state)
@@ -130,16 +132,19 @@ def default_out(recipe: Recipe) -> Path:
     return Path("runs") / f"{recipe.name}-seed{recipe.training.seed}"
 
 
-def build_training(recipe: Recipe, *, data_dir: str | Path | None, device: str) -> Training:
+def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
+    """The recipe's data, not yet split by a seed."""
+    data = recipe.data
+    return load_dataset(data.dataset, channels=data.channels, size=data.size, data_dir=data_dir)
+
+
+def build_training(recipe: Recipe, dataset: Dataset, *, device: str) -> Training:
     """Everything that a recipe describes, with weights drawn from its seed."""
     keep_freed_memory()
     torch_device = pick_device(device)
     precision = pick_precision(recipe.training.precision, torch_device)
     task = build_task(recipe.task)
-    dataset = load_dataset(
-        recipe.data.dataset, validation=recipe.data.validation, split_seed=recipe.training.seed,
-        channels=recipe.data.channels, size=recipe.data.size, data_dir=data_dir,
-    )
+    dataset = dataset.hold_out(recipe.data.validation, recipe.training.seed)
     if len(dataset.train) < 2:
         raise DataError(f"{len(dataset.train)} training image is left of {dataset.name}. Lower data.validation.")
     torch.manual_seed(recipe.training.seed)
@@ -220,7 +225,7 @@ def finish(run: Run, training: Training) -> Run:
         "test": {head: score.to_dict() for head, score in test.items()},
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
         "curve": training.recipe.curve,
-        "goal": judge(training.recipe, training.parameters, test, training.task.heads),
+        "goal": judge(training.recipe, training.parameters, {head: test[head].accuracy for head in training.task.heads}),
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
         "std": list(dataset.std),
@@ -234,12 +239,11 @@ def answer_all(training: Training) -> tuple[tuple[Tensor, ...], tuple[Tensor, ..
     return answer(training.state.trained, test, training.task.ask_all(test.labels), training.precision)
 
 
-def judge(recipe: Recipe, parameters: int, test: Mapping[str, Score], heads: tuple[str, ...]) -> dict[str, Any]:
-    """The goal beside what came of it. met is None where the recipe promises nothing."""
+def judge(recipe: Recipe, parameters: int, accuracies: Mapping[str, float]) -> dict[str, Any]:
+    """The goal beside what came of it, for every head. met is None where the recipe promises nothing."""
     goal, epochs = recipe.goal, recipe.training.epochs
-    worst = min(test[head].accuracy for head in heads)
     checks = {
-        "accuracy": goal.accuracy is None or worst >= goal.accuracy,
+        "accuracy": goal.accuracy is None or min(accuracies.values()) >= goal.accuracy,
         "max_parameters": goal.max_parameters is None or parameters <= goal.max_parameters,
         "max_epochs": goal.max_epochs is None or epochs <= goal.max_epochs,
     }

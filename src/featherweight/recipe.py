@@ -183,6 +183,10 @@ class Recipe(Section):
             count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
             raise RecipeError("\n  ".join([f"{origin} has {count}:", *faults])) from fault
 
+    def with_seed(self, seed: int) -> Recipe:
+        """The same experiment with another seed."""
+        return self.model_copy(update={"training": self.training.model_copy(update={"seed": seed})})
+
     def to_toml(self) -> str:
         """The whole recipe with its defaults written out; what is None is left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from statistics import fmean
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from featherweight.cli.output import console, duration, percent
 
 if TYPE_CHECKING:
     from featherweight.experiment import Training
+    from featherweight.replication import Standing
     from featherweight.training.loop import Record
     from featherweight.training.state import TrainingState
 
 
-class Progress:
-    """An experiment's watcher that draws on standard error. Use it in a with block."""
+class OneBar:
+    """A bar on standard error, where that is a terminal. Use it in a with block."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, TextColumn
@@ -26,7 +29,22 @@ class Progress:
         self.bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
         self.live = self.console.is_terminal
         self.task = self.bar.add_task("", total=None, now="")
-        self.started, self.done_before, self.drawn = 0.0, 0, 0.0
+        self.total, self.started, self.done_before, self.drawn = 0, 0.0, 0, 0.0
+
+    def begin(self, total: int, done: int) -> None:
+        """So many steps in all, of which some were done earlier."""
+        self.total, self.done_before, self.started = total, done, time.monotonic()
+        self.bar.update(self.task, total=total, completed=done)
+
+    def draw(self, done: int, description: str, text: str) -> None:
+        """Move the bar, at most five times a second."""
+        now = time.monotonic()
+        if not self.live or now - self.drawn < 0.2:
+            return
+        self.drawn = now
+        left = (now - self.started) / max(done - self.done_before, 1) * (self.total - done)
+        self.bar.update(self.task, completed=done, description=description, now=f"{text}  {duration(left)} left")
+        self.bar.refresh()
 
     def __enter__(self) -> Self:
         if self.live:
@@ -36,14 +54,16 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
         self.bar.stop() if self.live else None
 
+
+class Progress(OneBar):
+    """An experiment's watcher: the epoch under way as a bar, finished ones as lines."""
+
     def on_start(self, training: Training) -> None:
         """Say what is trained, on what and where."""
         recipe, plan, position = training.recipe, training.plan, training.state.position
         self.epochs = plan.epochs
         steps = plan.steps(len(training.dataset.train))
-        self.done_before = position.epoch * steps + position.step
-        self.started = time.monotonic()
-        self.bar.update(self.task, total=plan.epochs * steps, completed=self.done_before)
+        self.begin(plan.epochs * steps, position.epoch * steps + position.step)
         again = f", going on after epoch {position.epoch}, step {position.step}" if self.done_before else ""
         self.console.print(
             f"{recipe.name}: {training.parameters:,} parameters; {len(training.dataset.train):,} images of "
@@ -53,17 +73,11 @@ class Progress:
         )
 
     def on_step(self, state: TrainingState, steps: int) -> None:
-        """Move the bar, at most five times a second."""
-        now = time.monotonic()
-        if not self.live or now - self.drawn < 0.2:
-            return
-        self.drawn, position = now, state.position
-        done = position.epoch * steps + position.step
-        left = (now - self.started) / max(done - self.done_before, 1) * (self.epochs * steps - done)
+        """Move the bar."""
+        position = state.position
         accuracy = " / ".join(percent(right / position.seen) for right in position.correct)
-        text = f"loss {position.loss_sum / position.seen:.4f}  {accuracy}  {duration(left)} left"
-        self.bar.update(self.task, completed=done, description=f"epoch {position.epoch + 1}/{self.epochs}", now=text)
-        self.bar.refresh()
+        text = f"loss {position.loss_sum / position.seen:.4f}  {accuracy}"
+        self.draw(position.epoch * steps + position.step, f"epoch {position.epoch + 1}/{self.epochs}", text)
 
     def on_epoch(self, record: Record) -> None:
         """One line that stays."""
@@ -75,3 +89,39 @@ class Progress:
             measured = " / ".join(percent(score.accuracy) for score in record.curve.values())
             line += f"  {record.curve_on} {measured}"
         self.console.print(f"{line}  {duration(record.seconds)}", soft_wrap=True)
+
+
+class SeedsProgress(OneBar):
+    """The watcher of many seeds: one bar for all, finished seeds as lines."""
+
+    def on_start(self, training: Training, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None:
+        """Say what is trained, on what and where."""
+        recipe, plan = training.recipe, training.plan
+        self.steps = plan.epochs * plan.steps(len(training.dataset.train))
+        self.standing: dict[int, Standing] = {}
+        self.finished, self.count = len(finished), len(seeds)
+        self.begin(self.count * self.steps, self.finished * self.steps)
+        again = f", {self.finished} of them trained already" if finished else ""
+        self.console.print(
+            f"{recipe.name}: {training.parameters:,} parameters; {len(training.dataset.train):,} images of "
+            f"{training.dataset.name}, {training.dataset.source}; {training.device}, {training.precision}; "
+            f"{self.count} seeds{again}, {workers} side by side",
+            soft_wrap=True, markup=False,
+        )
+
+    def on_standing(self, seed: int, standing: Standing) -> None:
+        """Move the bar."""
+        self.standing[seed] = standing
+        done = self.finished * self.steps + sum(one.steps for one in self.standing.values())
+        loss = fmean(one.loss for one in self.standing.values())
+        heads = zip(*(one.accuracy for one in self.standing.values()), strict=True)
+        accuracy = " / ".join(percent(fmean(part)) for part in heads)
+        self.draw(done, f"{self.finished}/{self.count} seeds", f"loss {loss:.4f}  {accuracy}")
+
+    def on_finish(self, seed: int, result: dict[str, Any]) -> None:
+        """One line that stays."""
+        self.finished += 1
+        self.standing.pop(seed, None)
+        test = " / ".join(percent(score["accuracy"]) for score in result["test"].values())
+        line = f"seed {seed}: test {test}, {duration(result['seconds'])}  ({self.finished} of {self.count})"
+        self.console.print(line, soft_wrap=True)

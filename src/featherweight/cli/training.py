@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +16,7 @@ from featherweight.cli.output import console, note, save_png, show, show_json
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from featherweight.recipe import Recipe
     from featherweight.runs import Run
 
 Device = Annotated[str, typer.Option("--device", help="auto (cuda, then mps, then cpu), or one of them.")]
@@ -25,7 +28,13 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, e.g. training.epochs=1; repeatable."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: runs/NAME-seedN.")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", metavar="N|A,B,...", help="Seeds 1 to N, or these, side by side, with a summary."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Default: runs/NAME-seedN, or runs/NAME-Nseeds.")
+    ] = None,
     data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="A data set, or folder:DIR.")] = None,
     data_dir: DataDir = None,
     device: Device = "auto",
@@ -35,46 +44,96 @@ def train(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when the goal is not met.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a recipe to its end and leave a run folder."""
-    from featherweight.cli.progress import Progress
-    from featherweight.experiment import train as run_training
+    """Train a recipe to its end and leave a run folder, or one for each of many seeds."""
     from featherweight.recipe import Recipe
 
     settings = [*(set or []), *([f'data.dataset="{data}"'] if data else [])]
-    with Progress() as progress:
-        run = run_training(
-            Recipe.load(recipe, settings), out,
-            data_dir=data_dir, device=device, resume=resume, force=force, watcher=progress,
-        )
-    if not no_report:
-        write_page(run, data_dir)
-    report(run, as_json=as_json)
-    if strict and run.result["goal"]["met"] is False:
+    if seeds is not None and any(setting.partition("=")[0].strip() == "training.seed" for setting in settings):
+        raise typer.BadParameter("--seeds and --set training.seed both name the seed. Give one of them.")
+    how = Switches(data_dir, device, resume, force, no_report)
+    loaded = Recipe.load(recipe, settings)
+    report_of, result = train_run(loaded, out, how) if seeds is None else train_replicas(loaded, seeds, out, how)
+    if as_json:
+        show_json({"run": str(report_of), **result})
+    else:
+        show_result(report_of, result)
+    if strict and result["goal"]["met"] is False:
         raise typer.Exit(1)
 
 
-def write_page(run: Run, data_dir: Path | None) -> None:
-    """The run's report.html; a network that cannot be drawn is still a trained one."""
+@dataclass(frozen=True)
+class Switches:
+    """What train's options say about one seed and many alike."""
+
+    data_dir: Path | None
+    device: str
+    resume: bool
+    force: bool
+    no_report: bool
+
+
+def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
+    """One seed -> its folder and result."""
+    from featherweight.cli.progress import Progress
+    from featherweight.experiment import train as run_training
+
+    with Progress() as progress:
+        run = run_training(
+            recipe, out,
+            data_dir=how.data_dir, device=how.device, resume=how.resume, force=how.force, watcher=progress,
+        )
+    if not how.no_report:
+        write_page([run], run.path, how.data_dir)
+    return run.path, run.result
+
+
+def train_replicas(recipe: Recipe, seeds: str, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
+    """Many seeds -> the folder of all and its summary."""
+    from featherweight.cli.progress import SeedsProgress
+    from featherweight.replication import train_seeds
+
+    with SeedsProgress() as progress:
+        replicas = train_seeds(
+            recipe, parse_seeds(seeds), out,
+            data_dir=how.data_dir, device=how.device, resume=how.resume, force=how.force, watcher=progress,
+        )
+    if not how.no_report:
+        write_page(replicas.runs, replicas.path, how.data_dir)
+    return replicas.path, replicas.summary
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "20" -> 1 to 20; "3,7,11" -> these."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise typer.BadParameter(f"{text!r} is neither a count of seeds, such as 20, nor a list, such as 3,7,11.")
+    numbers = [int(part) for part in parts]
+    if len(numbers) > 1:
+        return numbers
+    if not 1 <= numbers[0] <= 10_000:
+        raise typer.BadParameter(f"{text!r} is no count of seeds between 1 and 10000.")
+    return list(range(1, numbers[0] + 1))
+
+
+def write_page(runs: Sequence[Run], folder: Path, data_dir: Path | None) -> None:
+    """The report.html of a run, or of many; a network that cannot be drawn is still a trained one."""
     from featherweight.errors import FeatherweightError
     from featherweight.report import write_report
 
     try:
         with console(stderr=True).status("writing the report"):
-            write_report([run], run.path / "report.html", data_dir=data_dir)
+            write_report(runs, folder / "report.html", data_dir=data_dir)
     except FeatherweightError as fault:
         note(f"no report: {fault}")
 
 
-def report(run: Run, *, as_json: bool = False) -> None:
-    """A finished run's result, for people or for programs."""
+def show_result(folder: Path, result: Mapping[str, Any]) -> None:
+    """A finished run's result, or the summary of many."""
     from featherweight.cli.verdict import verdict_table
 
-    if as_json:
-        show_json({"run": str(run.path), **run.result})
-    else:
-        show(verdict_table(run.result))
-        page = run.path / "report.html"
-        print(f"run folder: {run.path}" + (f"\nreport:     {page}" if page.exists() else ""))
+    show(verdict_table(result))
+    page = folder / "report.html"
+    print(f"run folder: {folder}" + (f"\nreport:     {page}" if page.exists() else ""))
 
 
 def demo(
@@ -101,10 +160,10 @@ def demo(
     recipe = Recipe.load("session7-model2", settings)
     with Progress() as progress:
         run = run_training(recipe, out, data_dir=data_dir, force=True, watcher=progress)
-    write_page(run, data_dir)
+    write_page([run], run.path, data_dir)
     show(summarize(load_network(run), name="session7-model2"))
     print()
-    report(run)
+    show_result(run.path, run.result)
     dataset = load_dataset(name, data_dir=data_dir)
     pictures = write_pictures(dataset.test.images[:5], run.path.parent / f"{run.path.name}-pictures")
     truth = ", ".join(dataset.classes[label] for label in dataset.test.labels[:5].tolist())

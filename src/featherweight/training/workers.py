@@ -1,0 +1,184 @@
+"""Jobs on worker processes of one thread each, as many at once as there are cores.
+
+On small networks two processes of one thread train more than one process of two threads. A worker
+that dies, killed by the system for instance, is replaced, and its job is done again from whatever it
+left. Tensors in what is shared lie in memory that all processes see.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import torch
+from torch import multiprocessing
+
+from featherweight.errors import FeatherweightError, TrainingInterrupted
+
+ATTEMPTS = 4        # of one job, before its deaths are taken for its own fault
+
+Tell = Callable[[Any], None]
+Work = Callable[[Any, Any, Tell], None]     # (shared, job, tell): tell sends a message to who started it
+
+
+@dataclass
+class Outcomes:
+    """What came of the jobs: done, failed with a sentence a person can act on, or not done because of a stop."""
+
+    done: list[Any] = field(default_factory=list)
+    failed: dict[Any, str] = field(default_factory=dict)
+    stopped: bool = False
+
+
+@dataclass
+class _Worker:
+    process: Any
+    pipe: Connection
+    job: Any = None
+
+
+def run_jobs(
+    work: Work,
+    jobs: Sequence[Any],
+    shared: Any,
+    *,
+    workers: int | None = None,
+    on_message: Callable[[Any, Any], None] = lambda job, message: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Outcomes:
+    """Call work(shared, job, tell) for every job, in worker processes; on_message gets (job, message) here.
+
+    work is a function of a module, since the processes start afresh and import it. A FeatherweightError fails
+    its job alone; any other error of a job is raised here as RuntimeError, with its traceback. When should_stop
+    says so, jobs under way get SIGTERM, are waited for, and nothing new begins.
+    """
+    waiting, outcomes, deaths = list(jobs), Outcomes(), dict.fromkeys(jobs, 0)
+    with _crew(work, shared, min(workers or cores(), len(jobs))) as crew:
+        while waiting or any(worker.job is not None for worker in crew):
+            if should_stop() and not outcomes.stopped:
+                outcomes.stopped, waiting = True, []
+                for worker in crew:
+                    worker.process.terminate()
+            for worker in crew:
+                if worker.job is None and waiting:
+                    _hand_out(worker, waiting)
+            for worker in _heard(crew):
+                if (message := _receive(worker)) is None:       # it died
+                    _bury(worker, waiting, outcomes, deaths)
+                    if waiting and not outcomes.stopped:
+                        crew[crew.index(worker)] = _start(work, shared)
+                elif message[0] == "tell":
+                    on_message(worker.job, message[1])
+                else:
+                    _settle(worker, message, outcomes)
+    return outcomes
+
+
+def cores() -> int:
+    """How many processes can compute at once here."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _work(pipe: Connection, work: Work, shared: Any) -> None:
+    """A worker's life: jobs come through the pipe one by one, until there is none or the starter is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)    # Ctrl-C reaches all; who started us decides and sends SIGTERM
+    torch.set_num_threads(1)
+    try:
+        while (job := pipe.recv()) is not None:
+            pipe.send(_do(work, shared, job[0], lambda message: pipe.send(("tell", message))))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+def _do(work: Work, shared: Any, job: Any, tell: Tell) -> tuple[str, str]:
+    try:
+        work(shared, job, tell)
+    except FeatherweightError as fault:
+        return "failed", str(fault)
+    except TrainingInterrupted:
+        return "stopped", ""
+    except (BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception:
+        return "error", traceback.format_exc()
+    return "done", ""
+
+
+@contextmanager
+def _crew(work: Work, shared: Any, count: int) -> Iterator[list[_Worker]]:
+    """Workers that wait for jobs; none is left behind."""
+    crew = [_start(work, shared) for _ in range(count)]
+    try:
+        yield crew
+        for worker in crew:
+            _send(worker, None)
+            worker.process.join()
+    finally:
+        for worker in crew:
+            worker.process.kill()
+            worker.process.join()
+
+
+def _start(work: Work, shared: Any) -> _Worker:
+    context = multiprocessing.get_context("spawn")      # a fork of a process with OpenMP threads can hang
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, work, shared), daemon=True)
+    process.start()
+    theirs.close()      # so that its death is an end of file here
+    return _Worker(process, ours)
+
+
+def _hand_out(worker: _Worker, waiting: list[Any]) -> None:
+    worker.job = waiting.pop(0)
+    _send(worker, (worker.job,))
+
+
+def _send(worker: _Worker, message: Any) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):    # it is dead, which the next reading of its pipe finds
+        worker.pipe.send(message)
+
+
+def _heard(crew: Sequence[_Worker]) -> list[_Worker]:
+    """Who has something to say, or died; an empty list now and then, so that a stop is noticed."""
+    ready = wait([worker.pipe for worker in crew if worker.job is not None], timeout=0.2)
+    return [worker for worker in crew if worker.pipe in ready]
+
+
+def _receive(worker: _Worker) -> Any:
+    try:
+        return worker.pipe.recv()
+    except (EOFError, ConnectionResetError):
+        return None
+
+
+def _bury(worker: _Worker, waiting: list[Any], outcomes: Outcomes, deaths: dict[Any, int]) -> None:
+    """Put a dead worker's job back in front, unless it was stopped or has died too often."""
+    worker.process.join()
+    job, worker.job = worker.job, None
+    deaths[job] += 1
+    if outcomes.stopped:
+        return
+    if deaths[job] < ATTEMPTS:
+        waiting.insert(0, job)
+    else:
+        code = worker.process.exitcode
+        how = f"signal {-code}, {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        outcomes.failed[job] = f"its process died {ATTEMPTS} times, last by {how}; perhaps memory ran out"
+
+
+def _settle(worker: _Worker, message: tuple[str, str], outcomes: Outcomes) -> None:
+    """A job has ended one way or another."""
+    kind, text = message
+    job, worker.job = worker.job, None
+    if kind == "error":
+        raise RuntimeError(f"job {job} failed:\n{text}")
+    if kind == "failed":
+        outcomes.failed[job] = text
+    elif kind == "done":
+        outcomes.done.append(job)
