@@ -129,13 +129,16 @@ def test_a_seed_that_fails_leaves_no_summary_of_the_others(digits_recipe, networ
         "        self[1].weight.data.mul_(float('inf') if torch.initial_seed() == 2 else 1)\n"
     )
     recipe = digits_recipe(model={"name": f"{network}:Moody"})
-    with pytest.raises(RunError, match="1 of 3 seeds failed, so there is no summary. Seed 2: the loss became"):
+    with pytest.raises(RunError, match=r"1 of 3 seeds failed, so there is no summary\. Seed 2: the loss became"):
         train_seeds(recipe, [1, 2, 3], tmp_path / "runs")
     assert [run.finished for run in Replicas(tmp_path / "runs").runs] == [True, False, True]
     assert not (tmp_path / "runs" / "summary.json").exists()
 
 
-@pytest.mark.parametrize(("seeds", "words"), [([], "no seeds"), ([1, 2, 1], "seed 1 is given twice"), ([-1], "seed -1")])
+WRONG = [([], "no seeds"), ([1, 2, 1], "seed 1 is given twice"), ([-1], "seed -1")]
+
+
+@pytest.mark.parametrize(("seeds", "words"), WRONG)
 def test_seeds_are_checked(digits_recipe, tmp_path, seeds, words):
     with pytest.raises(RecipeError, match=words):
         train_seeds(digits_recipe(), seeds, tmp_path / "runs")

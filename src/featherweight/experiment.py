@@ -114,8 +114,9 @@ def train(
         run = reopen(out, recipe)
         if run.finished:
             return run
+    torch_device = pick_device(device)
     with torch.random.fork_rng(devices=_cuda_devices()):
-        training = build_training(recipe, dataset or load_data(recipe, data_dir), device=device)
+        training = build_training(recipe, dataset or load_data(recipe, data_dir), torch_device)
         if resume:
             run.sweep()
             load_checkpoint(run, training.state)
@@ -138,17 +139,16 @@ def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
     return load_dataset(data.dataset, channels=data.channels, size=data.size, data_dir=data_dir)
 
 
-def build_training(recipe: Recipe, dataset: Dataset, *, device: str) -> Training:
+def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Training:
     """Everything that a recipe describes, with weights drawn from its seed."""
     keep_freed_memory()
-    torch_device = pick_device(device)
-    precision = pick_precision(recipe.training.precision, torch_device)
+    precision = pick_precision(recipe.training.precision, device)
     task = build_task(recipe.task)
     dataset = dataset.hold_out(recipe.data.validation, recipe.training.seed)
     if len(dataset.train) < 2:
         raise DataError(f"{len(dataset.train)} training image is left of {dataset.name}. Lower data.validation.")
     torch.manual_seed(recipe.training.seed)
-    model = build_network(recipe, dataset.classes, torch_device)
+    model = build_network(recipe, dataset.classes, device)
     check_fit(model, task, dataset)
     plan = Plan(
         epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
@@ -159,9 +159,9 @@ def build_training(recipe: Recipe, dataset: Dataset, *, device: str) -> Training
     total_steps = plan.epochs * plan.steps(len(dataset.train))
     schedule = build_schedule(optimizer, total_steps=total_steps, **recipe.schedule.model_dump())
     average = build_average(model, recipe.training.ema) if recipe.training.ema else None
-    generator = torch.Generator(torch_device).manual_seed(recipe.training.seed)
+    generator = torch.Generator(device).manual_seed(recipe.training.seed)
     state = TrainingState(model, optimizer, schedule, average, generator)
-    return Training(recipe, task, dataset, torch_device, precision, plan, state)
+    return Training(recipe, task, dataset, device, precision, plan, state)
 
 
 def build_network(recipe: Recipe, classes: tuple[str, ...], device: torch.device) -> nn.Module:
@@ -203,10 +203,10 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
 
 def finish(run: Run, training: Training) -> Run:
     """Look at the test data, once; write the network and the result."""
-    state, dataset = training.state, training.dataset
+    state, dataset, task = training.state, training.dataset, training.task
     answers, targets = answer_all(training)
-    test = score_heads(training.task, answers, targets)
-    heads = zip(training.task.heads, answers, targets, strict=True)
+    test = score_heads(task, answers, targets)
+    heads = zip(task.heads, answers, targets, strict=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.trained.state_dict().items()}
     run.save_tensors("model.safetensors", tensors, {"model": training.recipe.model.name})
     last = run.history[-1]
@@ -225,7 +225,7 @@ def finish(run: Run, training: Training) -> Run:
         "test": {head: score.to_dict() for head, score in test.items()},
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
         "curve": training.recipe.curve,
-        "goal": judge(training.recipe, training.parameters, {head: test[head].accuracy for head in training.task.heads}),
+        "goal": judge(training.recipe, training.parameters, {head: test[head].accuracy for head in task.heads}),
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
         "std": list(dataset.std),

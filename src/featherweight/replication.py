@@ -27,6 +27,7 @@ from featherweight.statistics import bootstrap_interval, summarize_values
 from featherweight.tasks import build_task
 from featherweight.training.interruption import stop_signals
 from featherweight.training.state import TrainingState
+from featherweight.training.step import pick_device
 from featherweight.training.workers import Tell, cores, run_jobs
 
 OWN_FILES = ("summary.json", "report.html")
@@ -110,9 +111,10 @@ def train_seeds(
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     seeds = check_seeds(seeds)
     replicas = Replicas(Path(out) if out is not None else Path("runs") / f"{recipe.name}-{len(seeds)}seeds")
+    torch_device = pick_device(device)
     dataset = load_data(recipe, data_dir)
-    with torch.random.fork_rng(devices=[]):     # whatever is wrong with the recipe is found before a folder is touched
-        training = build_training(recipe.with_seed(seeds[0]), dataset, device=device)
+    with torch.random.fork_rng():   # whatever is wrong with the recipe is found before a folder is touched
+        training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device)
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
     finished = [seed for seed in seeds if replicas.run(seed).finished]
     todo = [seed for seed in seeds if seed not in finished]

@@ -68,6 +68,9 @@ class Run:
         """An existing run; RunError where the folder is none."""
         run = cls(path)
         if not (run.path / "recipe.toml").is_file():
+            if found := sorted(run.path.glob("seed-*/recipe.toml")):
+                raise RunError(f"{str(path)!r} holds the runs of {len(found)} seeds. Give one of them, such as "
+                               f"{found[0].parent}")
             what = "is no run folder (it has no recipe.toml)" if run.path.exists() else "does not exist"
             raise RunError(f"run {str(path)!r} {what}. Make one with: featherweight train RECIPE --out {path}")
         return run

@@ -169,8 +169,28 @@ def test_predict_answers_the_good_and_names_the_bad(run_command, finished, tmp_p
 
 
 def test_compare_lays_runs_side_by_side(run_command, finished):
-    assert len(json.loads(run_command("compare", finished, finished, "--json")[1])) == 2
+    assert len(json.loads(run_command("compare", finished, finished, "--json")[1])["runs"]) == 1
     assert "7,524" in run_command("compare", finished)[1]
+
+
+def test_many_seeds_are_one_command(run_command, refused, tmp_path):
+    command = ["train", "session7-model2", *QUICK[:-1], "--seeds", "2"]     # with a report
+    code, out, said = run_command(*command, "--out", tmp_path / "two", "--json")
+    summary = json.loads(out)
+    assert code == 0 and summary["seeds"] == [1, 2] and summary["test"]["class"]["count"] == 2
+    assert "; 2 seeds, " in said and "seed 1: test" in said and "(2 of 2)" in said
+    assert (tmp_path / "two" / "report.html").exists()
+    refused(*command, "--out", tmp_path / "two", words=["holds 2 trained seeds", "--resume", "--force", "--out"])
+    refused("evaluate", tmp_path / "two", words=["the runs of 2 seeds", "seed-1"])
+    code, out, _ = run_command(*command, "--out", tmp_path / "two", "--resume", "--no-report", "--strict")
+    assert code == 1 and "2 seeds" in out and "mean" in out
+
+    run_command("train", "session7-model2", *QUICK, "--set", "optimizer.lr=0.02", "--seeds", "1,2", "--set",
+                "name=faster", "--out", tmp_path / "faster", "--no-report")
+    out = run_command("compare", tmp_path / "two", tmp_path / "faster")[1]
+    assert "lowest" in out and "faster - session7-model2: " in out and "points over 2 seeds" in out
+    (difference,) = json.loads(run_command("compare", tmp_path / "two", tmp_path / "faster", "--json")[1])["differences"]
+    assert difference["seeds"] == [1, 2] and difference["interval"][0] <= difference["mean"]
 
 
 def test_data_lists_and_draws(run_command, tmp_path, monkeypatch):
@@ -204,6 +224,10 @@ FAULTS = [
     (["evaluate", "gone"], ["gone", "featherweight train"]),
     (["predict", "gone", "x.png"], ["gone"]),
     (["compare", "gone"], ["gone"]),
+    (["train", "session6", "--seeds", "many"], ["'many'", "such as 20", "3,7,11"]),
+    (["train", "session6", "--seeds", "0"], ["'0'", "between 1 and 10000"]),
+    (["train", "session6", "--seeds", "3,3"], ["seed 3 is given twice"]),
+    (["train", "session6", "--seeds", "2", "--set", "training.seed=4"], ["--seeds", "training.seed"]),
     (["data", "get", "minst"], ["'minst'", "'mnist'"]),
     (["data", "show", "digits", "--out", "x.jpg"], ["x.jpg", ".png"]),
     (["data", "show", "digits", "--out", "gone/x.png"], ["gone"]),

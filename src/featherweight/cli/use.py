@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from statistics import fmean
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,10 +14,12 @@ from featherweight.cli.data import DataDir
 from featherweight.cli.look import Json
 from featherweight.cli.output import duration, fail, percent, show, show_json, table
 from featherweight.cli.training import Device
+from featherweight.statistics import summarize_values
 
 if TYPE_CHECKING:
     from featherweight.inference import Prediction
 
+WHERE_THEY_DIFFER = ("data", "seeds", "lowest")     # columns of compare that say nothing where all rows agree
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -79,23 +83,48 @@ def show_predictions(predictions: Sequence[Prediction]) -> None:
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, also those of many seeds.")],
     as_json: Json = False,
 ) -> None:
-    """Lay finished runs side by side: parameters, accuracy, time, verdict."""
-    from featherweight.runs import Run
+    """Lay finished runs side by side, and say how far apart recipes are over the seeds that they share."""
+    from featherweight.replication import open_runs
+    from featherweight.report.comparison import differences, group_runs
 
-    results = [(run, Run.open(run).result) for run in runs]
+    opened = {folder: open_runs(folder) for folder in runs}
+    everything = [run for several in opened.values() for run in several]
+    found = [] if len({run.result["dataset"] for run in everything}) > 1 else differences(group_runs(everything))
     if as_json:
-        return show_json([{"run": str(run), **result} for run, result in results])
-    rows = []
-    for run, result in results:
-        accuracy = " / ".join(percent(score["accuracy"]) for score in result["test"].values())
-        verdict = {True: "met", False: "not met", None: "-"}[result["goal"]["met"]]
-        times = [duration(result["seconds"]), verdict]
-        rows.append([str(run), result["model"], result["dataset"], f"{result['parameters']:,}", accuracy, *times])
-    show(table("run", "model", "data", "parameters", "test", "time", "goal", rows=rows, right=(3, 4, 5)))
+        return show_json({
+            "runs": [{"run": str(run.path), **run.result} for run in everything],
+            "differences": [asdict(difference) for difference in found],
+        })
+    rows = [side_by_side(str(folder), [run.result for run in several]) for folder, several in opened.items()]
+    right = ("parameters", "seeds", "test", "lowest", "time")
+    headings = [name for name in rows[0] if name not in WHERE_THEY_DIFFER or len({row[name] for row in rows}) > 1]
+    cells = [[row[name] for name in headings] for row in rows]
+    show(table(*headings, rows=cells, right=tuple(headings.index(name) for name in right if name in headings)))
+    if found:
+        print("\n" + "\n".join(str(difference) for difference in found))
     return None
+
+
+def side_by_side(folder: str, results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """A row of compare: one run, or the means over many seeds and the lowest of them."""
+    first = results[0]
+    heads = [summarize_values([result["test"][head]["accuracy"] for result in results]) for head in first["test"]]
+    met = [result["goal"]["met"] for result in results]
+    goal = {True: "met", False: "not met", None: "-"}[met[0]] if len(met) == 1 else f"{met.count(True)} of {len(met)}"
+    return {
+        "run": folder,
+        "model": first["model"],
+        "data": first["dataset"],
+        "parameters": f"{first['parameters']:,}",
+        "seeds": str(len(results)),
+        "test": " / ".join(percent(head.mean) for head in heads),
+        "lowest": " / ".join(percent(head.lowest) for head in heads) if len(results) > 1 else "-",
+        "time": duration(fmean(result["seconds"] for result in results)),
+        "goal": goal,
+    }
 
 
 COMMANDS = (evaluate, predict, compare)

@@ -38,17 +38,20 @@ class Group:
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
-    """Runs of the same recipe, network and size belong together; a seed that is there twice makes another group."""
-    found: dict[tuple[str, str, int, int], dict[int, Run]] = {}
+    """Runs of the same recipe, network and size belong together; a seed that is there twice makes another group.
+
+    Seeds that were trained into one folder stay apart from those of another, whose settings may differ.
+    """
+    found: dict[tuple[str, str, int, Path | None, int], dict[int, Run]] = {}
     for run in runs:
-        result = run.result
-        copy = 0
-        while result["seed"] in found.get(key := (result["recipe"], result["model"], result["parameters"], copy), {}):
+        result, copy = run.result, 0
+        same = (result["recipe"], result["model"], result["parameters"], folder_of_seeds(run))
+        while result["seed"] in found.get((*same, copy), {}):
             copy += 1
-        found.setdefault(key, {})[result["seed"]] = run
+        found.setdefault((*same, copy), {})[result["seed"]] = run
     names = [recipe for recipe, *_ in found]
     return [
-        Group(key[0] if names.count(key[0]) == 1 else f"{key[0]} ({folder(next(iter(seeds.values())))})", key[2], seeds)
+        Group(key[0] if names.count(key[0]) == 1 else f"{key[0]} ({title(next(iter(seeds.values())))})", key[2], seeds)
         for key, seeds in found.items()
     ]
 
@@ -56,6 +59,18 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
 def folder(run: Run) -> str:
     """What a run's folder is called."""
     return Path(run.path).resolve().name
+
+
+def folder_of_seeds(run: Run) -> Path | None:
+    """The folder that a run shares with other seeds of its recipe, where it was trained beside them."""
+    path = Path(run.path).resolve()
+    return path.parent if path.name == f"seed-{run.result['seed']}" else None
+
+
+def title(run: Run) -> str:
+    """The folder by which a group is told from another of the same recipe."""
+    together = folder_of_seeds(run)
+    return together.name if together else folder(run)
 
 
 def check_same_data(runs: Sequence[Run], *, mixed: bool = False) -> None:
@@ -66,27 +81,41 @@ def check_same_data(runs: Sequence[Run], *, mixed: bool = False) -> None:
                        "Give runs on one of them, or --mixed.")
 
 
-def differences(groups: Sequence[Group]) -> list[str]:
-    """Each pair of groups in words, over the seeds that both have."""
-    return [sentence for first, second in combinations(groups, 2) for sentence in difference(first, second)]
+@dataclass(frozen=True)
+class Difference:
+    """How much more accurate the second group is, over the seeds that both have, on one head; fractions."""
+
+    first: str
+    second: str
+    head: str
+    seeds: tuple[int, ...]
+    mean: float
+    interval: tuple[float, float]       # 95 %, bootstrap over pairs; without meaning for one pair
+
+    def __str__(self) -> str:
+        """ "b - a: +0.61 +- 0.12 points over 5 seeds (95 %: ...), which may be chance." """
+        what = f"{self.second} - {self.first}" + ("" if self.head == "class" else f", {self.head}")
+        points, (low, high) = f"{100 * self.mean:+.2f}", self.interval
+        if len(self.seeds) == 1:
+            return f"{what}: {points} points with seed {self.seeds[0]} alone; one pair has no interval."
+        words = f"{points} ± {50 * (high - low):.2f} points over {len(self.seeds)} seeds"
+        return f"{what}: {words} (95 %: {100 * low:+.2f} to {100 * high:+.2f}), {verdict(low, high)}."
 
 
-def difference(first: Group, second: Group) -> list[str]:
-    """ "b - a: +0.61 +- 0.12 points over 5 seeds", for each head that both have."""
-    said = []
-    for head in common_heads([first, second]):
+def differences(groups: Sequence[Group]) -> list[Difference]:
+    """Each pair of groups that have seeds in common, for each head that both have."""
+    return [found for first, second in combinations(groups, 2) for found in difference(first, second)]
+
+
+def difference(first: Group, second: Group) -> list[Difference]:
+    """One pair of groups; empty where they have no seed in common."""
+    seeds = sorted(set(first.runs) & set(second.runs))
+    made = []
+    for head in common_heads([first, second]) if seeds else []:
         one, other = first.accuracies(head), second.accuracies(head)
-        seeds = sorted(set(one) & set(other))
-        if not seeds:
-            continue
-        mean, (low, high) = paired_difference([one[seed] for seed in seeds], [other[seed] for seed in seeds])
-        what = f"{second.name} - {first.name}" + ("" if head == "class" else f", {head}")
-        if len(seeds) == 1:
-            said.append(f"{what}: {100 * mean:+.2f} points with seed {seeds[0]} alone; one pair has no interval.")
-            continue
-        words = f"{100 * mean:+.2f} ± {50 * (high - low):.2f} points over {len(seeds)} seeds"
-        said.append(f"{what}: {words} (95 %: {100 * low:+.2f} to {100 * high:+.2f}), {verdict(low, high)}.")
-    return said
+        mean, interval = paired_difference([one[seed] for seed in seeds], [other[seed] for seed in seeds])
+        made.append(Difference(first.name, second.name, head, tuple(seeds), mean, interval))
+    return made
 
 
 def verdict(low: float, high: float) -> str:

@@ -17,6 +17,7 @@ from featherweight.anatomy import Summary, summarize
 from featherweight.examination import Examination, examine
 from featherweight.files import write_atomically
 from featherweight.models import input_shapes
+from featherweight.replication import open_runs
 from featherweight.report import figures
 from featherweight.report.analysis import analyse
 from featherweight.report.comparison import Group, check_same_data, common_heads, differences, folder, group_runs
@@ -63,7 +64,7 @@ def write_report(
     image: the test image whose activation maps are shown; without it the first of the last class. Raises RunError for
     a folder that is no finished run, for one without weights, and for runs on different data sets unless mixed.
     """
-    opened = [run if isinstance(run, Run) else Run.open(run) for run in runs]
+    opened = [one for run in runs for one in ([run] if isinstance(run, Run) else open_runs(run))]
     check_same_data(opened, mixed=mixed)
     full = len(opened) <= MOST_IN_FULL
     subjects = [
