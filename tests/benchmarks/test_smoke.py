@@ -116,6 +116,53 @@ def test_pages_compare_with_evaluating(tmp_path: Path) -> None:
     assert len(content["ratios"]) == 2
 
 
+def test_recipes_keep_every_seed_and_go_on_with_more(tmp_path: Path) -> None:
+    digits = ["--train", "--data", "digits", "--set", "training.epochs=1"]
+    for seeds in ("1", "2"):
+        done = start("recipes.py", "session7-model2", "--seeds", seeds, "--out", "made", *digits, folder=tmp_path)
+        assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    content = json.loads((tmp_path / "made" / "session7-model2.json").read_text())
+    assert content["complete"] and len(content["commit"]) >= 40 and content["machine"]["processor"]
+    assert [one["seed"] for one in content["seeds"]] == content["summary"]["seeds"] == [1, 2]
+    accuracies = [one["test"]["class"]["accuracy"] for one in content["seeds"]]
+    assert accuracies == content["summary"]["test"]["class"]["accuracies"]
+
+
+def test_replicas_compare_with_one_after_another(tmp_path: Path) -> None:
+    arguments = ["--data", "digits", "--epochs", "1", "--seeds", "2", "--repeats", "1"]
+    content = run("replicas.py", *arguments, folder=tmp_path)
+    assert {name: set(found) for name, found in content["results"].items()} == dict.fromkeys(
+        ("one seed alone", "all seeds"), SPREAD
+    )
+    (found,) = content["ratios"].values()
+    together, alone = (content["results"][name]["median"] for name in ("all seeds", "one seed alone"))
+    assert found["median"] == pytest.approx(together / (2 * alone), abs=0.01)
+
+
+def test_time_to_accuracy_measures_both(tmp_path: Path) -> None:
+    content = run("time_to_accuracy.py", "--data", "digits", "--seeds", "1", "--epochs", "1", folder=tmp_path)
+    ours, usual = content["results"]["feather-fast"], content["results"]["usual loop, session6"]
+    assert set(ours["seconds"]) == SPREAD and 0 < ours["mean_accuracy"] <= 1
+    assert usual["epochs"] == 1 and usual["curve"] == [usual["accuracy"]] and usual["seconds"] > 0
+    assert set(content["ratios"]["usual / feather-fast"]) == SPREAD
+
+
+def test_explore_trains_what_a_line_of_words_says_and_looks_at_no_test_image(tmp_path: Path) -> None:
+    digits = ["--set", "data.dataset=digits", "data.validation=200", "training.epochs=1"]
+    words = "z1 c4 C4 k4 s6 S6 b x6t2 t8 g h"
+    done = start("explore.py", words, "--seeds", "1", "2", "--log", "log.jsonl", *digits, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
+    convolutions = 36 + 144 + 16 + (36 + 24) + (54 + 36) + (54 + 36) + 432
+    assert first["parameters"] == convolutions + 2 * (4 + 4 + 4 + 6 + 6 + 6 + 6 + 8) + 90
+    assert (first["seed"], second["seed"]) == (1, 2) and first["validation"] != second["validation"]
+    assert set(first) == {
+        "network", "settings", "seed", "parameters", "validation", "train_accuracy", "seconds",
+    }
+    done = start("explore.py", "c4 q9 h", *digits, folder=tmp_path)
+    assert done.returncode == 2 and "'q9' is no stage" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_data_that_are_not_there_are_one_line(tmp_path: Path) -> None:
     arguments = ["--data-dir", "nowhere", "--peers", "usual", "--repeats", "1", "--out", "out.json"]
     done = start("usual_loop.py", *arguments, folder=tmp_path)

@@ -189,7 +189,8 @@ def test_many_seeds_are_one_command(run_command, refused, tmp_path):
                 "name=faster", "--out", tmp_path / "faster", "--no-report")
     out = run_command("compare", tmp_path / "two", tmp_path / "faster")[1]
     assert "lowest" in out and "faster - session7-model2: " in out and "points over 2 seeds" in out
-    (difference,) = json.loads(run_command("compare", tmp_path / "two", tmp_path / "faster", "--json")[1])["differences"]
+    content = json.loads(run_command("compare", tmp_path / "two", tmp_path / "faster", "--json")[1])
+    (difference,) = content["differences"]
     assert difference["seeds"] == [1, 2] and difference["interval"][0] <= difference["mean"]
 
 

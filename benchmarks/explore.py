@@ -1,0 +1,160 @@
+"""Try networks and settings on a validation split: a line of text is a network, a JSON line is a result.
+
+    python benchmarks/explore.py "c8 c12 p c16 c16 c16 g h" --seeds 1 2 --set training.epochs=8 optimizer.lr=0.2
+
+Of the 60,000 training images each seed holds out 5,000 of its own and is measured on them after its last epoch; the
+test images are never touched. Settings are those of a recipe; START below is what they are without --set.
+docs/experiments.md tells what was tried with this.
+
+A network is a row of words. cN is a 3x3 convolution to N channels, CN the same with padding, sN and SN the same
+depthwise separable (3x3 depthwise, 1x1 to N), kN a 1x1, tN a padded 3x3 with stride 2, FN a padded 5x5 with stride 2;
+each is followed by batch normalisation and ReLU. xNtR applies one padded separable block of N channels R times, each
+time added to its input. p is max pooling by 2, b a binomial blur with stride 2, zN cuts N pixels off each side, g is
+the average over all places, h a 1x1 to 10 classes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import report
+from featherweight.errors import FeatherweightError
+from featherweight.experiment import build_training, load_data
+from featherweight.recipe import Recipe, apply_setting
+from featherweight.training.loop import measure, train
+
+START = [
+    "name=explored", "data.validation=5000", "evaluation.curve=none", "optimizer.nesterov=true", "optimizer.lr=0.1",
+    "schedule.name=one-cycle", "training.epochs=8", "augmentation.rotation=7", "augmentation.shift=0.05",
+    "augmentation.scale=0.05",
+]
+
+
+class Explored(nn.Sequential):
+    """(N, 1, 28, 28) -> (N, 10) logits: the network that a row of words describes."""
+
+    def __init__(self, words: str) -> None:
+        channels, layers = 1, []
+        for word in words.split():
+            made, channels = stage(word, channels)
+            layers += made
+        super().__init__(*layers, nn.Flatten())
+
+
+def stage(word: str, channels: int) -> tuple[list[nn.Module], int]:
+    """The layers of one word, and how many channels leave them."""
+    match = re.fullmatch(r"([a-zA-Z])(\d*)(?:t(\d+))?", word)
+    if not match:
+        raise FeatherweightError(f"{word!r} is no stage of a network. See: python benchmarks/explore.py --help")
+    kind, n, times = match[1], int(match[2] or 0), int(match[3] or 1)
+    square = {"c": (3, 0, 1), "C": (3, 1, 1), "k": (1, 0, 1), "t": (3, 1, 2), "F": (5, 2, 2)}
+    if kind in square:
+        size, padding, stride = square[kind]
+        return [nn.Conv2d(channels, n, size, stride, padding, bias=False), nn.BatchNorm2d(n), nn.ReLU()], n
+    if kind in "sS":
+        depthwise = nn.Conv2d(channels, channels, 3, padding=int(kind == "S"), groups=channels, bias=False)
+        return [depthwise, nn.Conv2d(channels, n, 1, bias=False), nn.BatchNorm2d(n), nn.ReLU()], n
+    match kind:
+        case "x":
+            return [Repeated(n, times)], n
+        case "p":
+            return [nn.MaxPool2d(2)], channels
+        case "b":
+            return [Blur(channels)], channels
+        case "z":
+            return [nn.ZeroPad2d(-n)], channels
+        case "g":
+            return [nn.AdaptiveAvgPool2d(1)], channels
+        case "h":
+            return [nn.Conv2d(channels, 10, 1)], 10
+    raise FeatherweightError(f"{word!r} is no stage of a network. See: python benchmarks/explore.py --help")
+
+
+class Repeated(nn.Module):
+    """The same separable convolution several times, each with a batch normalisation of its own, added to its input."""
+
+    def __init__(self, channels: int, times: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
+        self.norms = nn.ModuleList([nn.BatchNorm2d(channels) for _ in range(times)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for norm in self.norms:
+            x = x + F.relu(norm(self.pointwise(self.depthwise(x))))
+        return x
+
+
+class Blur(nn.Module):
+    """Binomial 3x3 with stride 2: subsampling without aliasing."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        row = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("kernel", torch.outer(row, row).expand(channels, 1, 3, 3).contiguous())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.kernel.to(x.dtype), stride=2, padding=1, groups=x.shape[1])
+
+
+def main() -> int:
+    options = parse()
+    torch.set_num_threads(options.threads)
+    for seed in options.seeds:
+        try:
+            found = try_one(options, seed)
+        except FeatherweightError as fault:
+            report.say(str(fault))
+            return 2
+        with options.log.open("a") as log:
+            log.write(json.dumps(found) + "\n")
+        report.say(json.dumps(found))
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", help="a row of words, or a name of the catalogue")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1])
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="as featherweight train takes them")
+    parser.add_argument("--threads", type=report.positive, default=1)
+    parser.add_argument("--data-dir", help="where mnist/*.gz lies")
+    parser.add_argument("--log", type=Path, default=Path("explored.jsonl"), help="results are added to it")
+    return parser.parse_args()
+
+
+def try_one(options: argparse.Namespace, seed: int) -> dict[str, object]:
+    """One training without a look at the test images."""
+    own = " " in options.network
+    model = {"name": f"{__file__}:Explored", "arguments": {"words": options.network}}
+    content: dict[str, object] = {"model": model if own else {"name": options.network}}
+    for setting in [*START, f"training.seed={seed}", *options.set]:
+        apply_setting(content, setting)
+    recipe = Recipe.from_dict(content)
+    training = build_training(recipe, load_data(recipe, options.data_dir), torch.device("cpu"))
+    images, task = training.images(training.dataset.train), training.task
+    for record in train(training.state, images, task, training.plan):
+        last = record
+    scores = measure(training.state.trained, training.images(training.dataset.validation), task, training.precision)
+    validation = {
+        head: {"accuracy": round(score.accuracy, 5)} | ({} if score.loss is None else {"loss": round(score.loss, 5)})
+        for head, score in scores.items()
+    }
+    return {
+        "network": options.network, "settings": options.set, "seed": seed, "parameters": training.parameters,
+        "validation": validation,
+        "train_accuracy": {head: round(share, 5) for head, share in last.train_accuracy.items()},
+        "seconds": round(training.state.position.seconds, 1),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(report.run(main))
