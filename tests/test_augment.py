@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from featherweight.augment import Augmentation, apply_affine, erase, normalise
+from featherweight.augment import Augmentation, erase, normalise, resample
 
 EVERYTHING = Augmentation(rotation=15, shift=0.1, scale=0.1, shear=10, crop=22, crop_probability=0.5, erasing=0.5)
 ALONE = [
@@ -67,7 +67,7 @@ def test_the_smallest_change_is_nearly_none(augmentation: Augmentation) -> None:
     """One affine map with no motion in it reads every pixel from itself."""
     images = torch.rand(4, 1, 28, 28)
     still = torch.eye(2, 3).expand(4, 2, 3)
-    assert torch.allclose(apply_affine(images, still), images, atol=1e-5)
+    assert torch.allclose(resample(images, still), images, atol=1e-5)
     assert augmentation.draw_affine(images, generator()).shape == (4, 2, 3)
 
 
@@ -131,7 +131,7 @@ def test_rotation_is_a_turn_by_no_more_than_its_angle(seed: int, largest: float)
 def test_a_quarter_turn_is_torch_rot90(size: int) -> None:
     images = torch.rand(2, 1, size, size)
     quarter = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]).expand(2, 2, 3)
-    assert torch.allclose(apply_affine(images, quarter), torch.rot90(images, 1, dims=(2, 3)), atol=1e-4)
+    assert torch.allclose(resample(images, quarter), torch.rot90(images, 1, dims=(2, 3)), atol=1e-4)
 
 
 def test_a_turned_dot_is_where_its_angle_puts_it() -> None:
@@ -221,7 +221,7 @@ def test_erasing_reaches_every_pixel() -> None:
 
 def test_what_comes_from_outside_is_black() -> None:
     right = torch.tensor([[1.0, 0.0, -1.0], [0.0, 1.0, 0.0]]).unsqueeze(0)    # half the image to the right
-    moved = apply_affine(torch.ones(1, 1, 28, 28), right)
+    moved = resample(torch.ones(1, 1, 28, 28), right)
     assert moved[..., :13].eq(0).all()
     assert torch.allclose(moved[..., 15:], torch.ones(1, 1, 28, 13))
 

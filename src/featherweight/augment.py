@@ -1,7 +1,7 @@
 """Random changes of a whole batch on its own device; every image draws its own.
 
-Pure functions: (images, generator) -> images. All geometry is one affine map an image, so that
-an image is resampled once however many changes are asked for.
+Pure functions: (images, generator) -> images. All geometry is one affine map an image and one field that bends
+it, so that an image is resampled once however many changes are asked for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+GRID = 5    # points a side of the coarse grid that bends an image: 7 pixels apart on 28
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,21 @@ class Augmentation:
     shear: float = 0.0
     crop: int = 0                   # pixels kept by the centre crop before it is resized back
     crop_probability: float = 0.0
+    elastic: float = 0.0            # pixels that the points of a coarse grid move, each its own way
     erasing: float = 0.0            # probability of blanking a rectangle
 
     @property
     def moves(self) -> bool:
         """Whether any change is geometric."""
-        return any((self.rotation, self.shift, self.scale, self.shear, self.crop and self.crop_probability))
+        affine = self.rotation, self.shift, self.scale, self.shear, self.crop and self.crop_probability
+        return any(affine) or self.elastic > 0
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """(N, C, H, W) float images, black = 0 -> the same shape, changed."""
         if self.moves:
-            images = apply_affine(images, self.draw_affine(images, generator))
+            affine = self.draw_affine(images, generator)
+            bend = draw_bend(images, self.elastic, generator) if self.elastic else None
+            images = resample(images, affine, bend)
         if self.erasing:
             images = erase(images, self.erasing, generator)
         return images
@@ -54,9 +60,22 @@ class Augmentation:
         return torch.stack(rows, dim=1).view(-1, 2, 3)
 
 
-def apply_affine(images: Tensor, affine: Tensor) -> Tensor:
-    """Resample (N, C, H, W) by (N, 2, 3), bilinear; what comes from outside is black."""
+def draw_bend(images: Tensor, pixels: float, generator: torch.Generator) -> Tensor:
+    """(N, H, W, 2): how far, in [-1, 1] coordinates, each pixel is bent; up to these pixels at the points of a grid.
+
+    Between the grid's points the field is bicubic. Source: Ronneberger et al. (2015), U-Net, section 3.1.
+    """
+    height, width = images.shape[-2:]
+    points = _uniform(images, 2 * GRID * GRID, generator).T.reshape(-1, 2, GRID, GRID)
+    across = points @ _bicubic(width, images).T                             # (N, 2, GRID, W)
+    field = _bicubic(height, images) @ across                               # (N, 2, H, W)
+    return field.permute(0, 2, 3, 1) * (2 * pixels / torch.tensor([width, height], device=images.device))
+
+
+def resample(images: Tensor, affine: Tensor, bend: Tensor | None = None) -> Tensor:
+    """Read (N, C, H, W) where (N, 2, 3) and (N, H, W, 2) say, bilinear; what comes from outside is black."""
     grid = F.affine_grid(affine, list(images.shape), align_corners=False)   # (N, H, W, 2)
+    grid = grid if bend is None else grid + bend
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
@@ -84,6 +103,12 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 def _uniform(images: Tensor, rows: int, generator: torch.Generator) -> Tensor:
     """(rows, N) numbers in [-1, 1]."""
     return torch.rand(rows, len(images), generator=generator, device=images.device) * 2 - 1
+
+
+def _bicubic(size: int, like: Tensor) -> Tensor:
+    """(size, GRID): what each pixel takes of each point; two products are a sixth of F.interpolate's time."""
+    unit = torch.eye(GRID, device=like.device)[None, None]
+    return F.interpolate(unit, (size, GRID), mode="bicubic", align_corners=True)[0, 0]
 
 
 def _between(size: int, low: Tensor, high: Tensor, images: Tensor) -> Tensor:
