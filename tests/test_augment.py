@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from featherweight.augment import Augmentation, erase, normalise, resample
+from featherweight.augment import GRID, Augmentation, draw_bend, erase, normalise, resample
 
-EVERYTHING = Augmentation(rotation=15, shift=0.1, scale=0.1, shear=10, crop=22, crop_probability=0.5, erasing=0.5)
+EVERYTHING = Augmentation(rotation=15, shift=0.1, scale=0.1, shear=10, crop=22, crop_probability=0.5,
+                          elastic=1.5, erasing=0.5)
 ALONE = [
     Augmentation(rotation=10), Augmentation(shift=0.1), Augmentation(scale=0.1), Augmentation(shear=10),
-    Augmentation(crop=22, crop_probability=0.5), Augmentation(erasing=0.5), EVERYTHING,
+    Augmentation(crop=22, crop_probability=0.5), Augmentation(elastic=1.5), Augmentation(erasing=0.5), EVERYTHING,
 ]
 seeds = st.integers(0, 2**32)
 
@@ -238,3 +239,25 @@ def _runs(line: Tensor) -> int:
     """How many stretches of True a line has."""
     padded = F.pad(line.int(), (1, 1))
     return int((padded.diff() == 1).sum())
+
+
+# ---- elastic ----
+
+
+@given(seeds, st.floats(0.1, 5))
+def test_a_bend_is_bicubic_between_points_that_move_as_far_as_it_says(seed: int, pixels: float) -> None:
+    images = torch.zeros(3, 1, 28, 20)
+    bend = draw_bend(images, pixels, generator(seed))
+    moved = bend * torch.tensor([20.0, 28.0]) / 2                           # (3, 28, 20, 2) in pixels
+    points = (torch.rand(2 * GRID * GRID, 3, generator=generator(seed)) * 2 - 1).T.reshape(3, 2, GRID, GRID)
+    field = F.interpolate(points * pixels, (28, 20), mode="bicubic", align_corners=True)
+    assert torch.allclose(moved.permute(0, 3, 1, 2), field, atol=1e-4)
+    corners = moved[:, ::27, ::19].permute(0, 3, 1, 2)                      # where points and pixels coincide
+    assert torch.allclose(corners, points[:, :, :: GRID - 1, :: GRID - 1] * pixels, atol=1e-4)
+
+
+def test_a_bend_moves_parts_of_an_image_apart() -> None:
+    two = torch.stack([blob(-7) + blob(7), blob(7)]).repeat(200, 1, 1, 1)
+    left, right = Augmentation(elastic=3)(two, generator())[::2].split(14, dim=3)
+    apart = (centres(F.pad(right, (14, 0))) - centres(F.pad(left, (0, 14))))[:, 0]
+    assert 0.5 < apart.std() < 3 and apart.mean() == pytest.approx(14, abs=0.5)

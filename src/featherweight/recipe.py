@@ -75,7 +75,7 @@ class Augmentation(Section):
     shear: float = Field(0.0, ge=0, lt=90)                  # degrees, to either side
     crop: int = Field(0, ge=0)                              # pixels kept by the centre crop, resized back
     crop_probability: Fraction = 0.0                        # of cropping one image
-    elastic: float = Field(0.0, ge=0, le=10)                # pixels that the points of a 5x5 grid move, each its own way
+    elastic: float = Field(0.0, ge=0, le=10)                # pixels that each point of a 5x5 grid moves, at most
     erasing: Fraction = 0.0                                 # probability of blanking a rectangle
 
 
