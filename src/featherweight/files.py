@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -43,3 +43,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write all of a file in one move: path is never half-written."""
     with replacing(path) as file:
         file.write(content)
+
+
+def names_in(folder: Path) -> list[str]:
+    """What a folder holds, sorted; nothing where there is none."""
+    return sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
+
+
+def is_one_of(name: str, files: Collection[str]) -> bool:
+    """Whether a file is one of these, or what a killed process left of writing one."""
+    return name in files or any(name.startswith(f".{file}.") for file in files)

@@ -21,7 +21,7 @@ from typing import Any
 from torch import Tensor
 
 from featherweight.errors import RunError
-from featherweight.files import write_atomically
+from featherweight.files import is_one_of, names_in, write_atomically
 from featherweight.recipe import Recipe
 
 FILES = (
@@ -81,9 +81,20 @@ class Run:
 
     def sweep(self) -> None:
         """Remove the temporary files that a killed process left."""
-        for name in _names(self.path):
-            if _belongs(name) and name not in FILES:
+        for name in names_in(self.path):
+            if is_one_of(name, FILES) and name not in FILES:
                 (self.path / name).unlink()
+
+    def clear(self) -> None:
+        """Remove the run's own files, and nothing else."""
+        for name in names_in(self.path):
+            if is_one_of(name, FILES):
+                (self.path / name).unlink()
+
+    @property
+    def strangers(self) -> list[str]:
+        """What lies in the folder and is no part of a run."""
+        return [name for name in names_in(self.path) if not is_one_of(name, FILES)]
 
     @property
     def finished(self) -> bool:
@@ -180,26 +191,16 @@ def create_run(path: str | Path, recipe: Recipe, *, force: bool = False) -> Run:
     run = Run(path)
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"{str(path)!r} is a file. Give a folder with --out.")
-    strangers = [name for name in _names(run.path) if not _belongs(name)]
-    if strangers:
-        raise RunError(f"folder {str(path)!r} holds {strangers[0]!r}, which is no part of a run. Give another --out.")
+    if run.strangers:
+        stranger = run.strangers[0]
+        raise RunError(f"folder {str(path)!r} holds {stranger!r}, which is no part of a run. Give another --out.")
     run.sweep()
-    if _names(run.path):
+    if names_in(run.path):
         if not force:
             state = "a finished" if run.finished else "an unfinished"
             more = "" if run.finished else "--resume continues it, "
             raise RunError(f"{str(path)!r} holds {state} run: {more}--force replaces it, --out takes another folder.")
-        for name in _names(run.path):
-            (run.path / name).unlink()
+        run.clear()
     run.path.mkdir(parents=True, exist_ok=True)
     write_atomically(run.path / "recipe.toml", recipe.to_toml().encode())
     return run
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(file.name for file in folder.iterdir()) if folder.exists() else []
-
-
-def _belongs(name: str) -> bool:
-    """Whether a file is a run's own, or what a killed process left of one."""
-    return name in FILES or any(name.startswith(f".{file}.") for file in FILES)

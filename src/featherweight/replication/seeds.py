@@ -1,14 +1,8 @@
-"""One recipe trained with many seeds: a folder with a run folder for each seed, and summary.json over all.
-
-seed-1/ seed-2/ ...      run folders, each the same as if its seed had been trained alone
-summary.json             mean, spread, lowest, highest and interval of the mean; written last
-report.html              the runs side by side
-"""
+"""One recipe trained with many seeds, side by side."""
 
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +13,10 @@ import torch
 
 from featherweight.data import Dataset
 from featherweight.errors import RecipeError, RunError, TrainingInterrupted
-from featherweight.experiment import Silent, Training, build_training, judge, load_data, reopen, train
+from featherweight.experiment import Silent, Training, build_training, judge, load_data, train
 from featherweight.files import write_atomically
 from featherweight.recipe import Recipe
-from featherweight.runs import FILES, Run
+from featherweight.replication.folder import Replicas, open_folder
 from featherweight.statistics import bootstrap_interval, summarize_values
 from featherweight.tasks import build_task
 from featherweight.training.interruption import stop_signals
@@ -30,42 +24,7 @@ from featherweight.training.state import TrainingState
 from featherweight.training.step import pick_device
 from featherweight.training.workers import Tell, cores, run_jobs
 
-OWN_FILES = ("summary.json", "report.html")
 TELL_SECONDS = 0.3      # between two words of a worker about where it stands
-
-
-@dataclass(frozen=True)
-class Replicas:
-    """The folder of one recipe trained with many seeds."""
-
-    path: Path
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds that have a folder, in ascending order."""
-        found = [re.fullmatch(r"seed-(\d+)", folder.name) for folder in self.path.glob("seed-*")]
-        return sorted(int(match[1]) for match in found if match)
-
-    @property
-    def runs(self) -> list[Run]:
-        """The run of each seed."""
-        return [self.run(seed) for seed in self.seeds]
-
-    def run(self, seed: int) -> Run:
-        """Where the run of one seed is, or will be."""
-        return Run(self.path / f"seed-{seed}")
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """summary.json; RunError where not all seeds are trained yet."""
-        try:
-            content: dict[str, Any] = json.loads((self.path / "summary.json").read_text())
-        except FileNotFoundError as fault:
-            raise RunError(f"{str(self.path)!r} has no summary.json: not all of its seeds are trained. Go on with the "
-                           "command that began it and --resume.") from fault
-        except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-            raise RunError(f"{self.path / 'summary.json'} is not JSON: {fault}. Train with --resume again.") from fault
-        return content
 
 
 @dataclass(frozen=True)
@@ -120,10 +79,13 @@ def train_seeds(
     todo = [seed for seed in seeds if seed not in finished]
     if watcher:
         watcher.on_start(training, seeds, finished, min(cores(), len(todo)))
-    started = time.perf_counter()
     if todo:
+        replicas.forget_summary()
+        started = time.perf_counter()
         train_side_by_side(Shared(recipe, dataset, device, replicas), todo, watcher)
-    write_summary(replicas, seeds, None if finished else time.perf_counter() - started)
+        write_summary(replicas, seeds, None if finished else time.perf_counter() - started)
+    elif not (replicas.path / "summary.json").exists():
+        write_summary(replicas, seeds, None)
     return replicas
 
 
@@ -196,48 +158,6 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
     return list(seeds)
 
 
-def open_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, resume: bool, force: bool) -> None:
-    """Make the folder ready; RunError for one that holds other things, other recipes, or runs that nobody gave up."""
-    path = replicas.path
-    if path.exists() and not path.is_dir():
-        raise RunError(f"{str(path)!r} is a file. Give a folder with --out.")
-    known = {f"seed-{seed}" for seed in replicas.seeds} | set(OWN_FILES)
-    strangers = [name for name in names_in(path) if name not in known and not name.startswith(".summary.json.")]
-    strangers += [f"seed-{seed}/{name}" for seed in replicas.seeds for name in strangers_of(replicas.run(seed))]
-    if strangers:
-        raise RunError(f"folder {str(path)!r} holds {strangers[0]!r}, no part of a training of seeds. "
-                       "Give another --out.")
-    if replicas.seeds and resume:
-        if more := set(replicas.seeds) - set(seeds):
-            raise RunError(f"{str(path)!r} holds seed {min(more)}, which is not among those given: a summary is of all "
-                           "its seeds. Give it too, or another --out.")
-        for seed in replicas.seeds:
-            if (replicas.run(seed).path / "recipe.toml").exists():
-                reopen(replicas.run(seed).path, recipe.with_seed(seed))
-    elif replicas.seeds and not force:
-        trained = sum(run.finished for run in replicas.runs)
-        raise RunError(f"{str(path)!r} holds {trained} trained seeds of {len(replicas.seeds)} begun: --resume goes on "
-                       "with them, --force replaces them, --out takes another folder.")
-    elif replicas.seeds:
-        for run in replicas.runs:
-            for name in names_in(run.path):
-                (run.path / name).unlink()
-            run.path.rmdir()
-    for name in set(names_in(path)) & set(OWN_FILES):
-        (path / name).unlink()      # they speak of other seeds
-    path.mkdir(parents=True, exist_ok=True)
-
-
-def names_in(folder: Path) -> list[str]:
-    """What a folder holds, sorted; nothing where there is none."""
-    return sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
-
-
-def strangers_of(run: Run) -> list[str]:
-    """What lies in a run's folder and is neither its own nor the rest of a killed process."""
-    return [name for name in names_in(run.path) if not any(name == own or name.startswith(f".{own}.") for own in FILES)]
-
-
 def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float | None) -> None:
     """What all seeds gave. wall_seconds is None where some of them were trained by an earlier call."""
     runs = [replicas.run(seed) for seed in seeds]
@@ -264,11 +184,3 @@ def describe(accuracies: Sequence[float]) -> dict[str, Any]:
         "mean": found.mean, "standard_deviation": found.spread, "lowest": found.lowest, "highest": found.highest,
         "interval": list(bootstrap_interval(accuracies)), "count": found.count, "accuracies": list(accuracies),
     }
-
-
-def open_runs(path: str | Path) -> list[Run]:
-    """The run of a run folder, or the runs of all seeds of a folder of them; RunError where it is neither."""
-    replicas = Replicas(Path(path))
-    if replicas.seeds and not (replicas.path / "recipe.toml").exists():
-        return [Run.open(run.path) for run in replicas.runs]
-    return [Run.open(path)]

@@ -13,7 +13,8 @@ import torch
 
 from featherweight import experiment
 from featherweight.errors import RecipeError, RunError, TrainingInterrupted
-from featherweight.replication import Replicas, describe, open_runs, train_seeds
+from featherweight.replication import Replicas, open_runs, train_seeds
+from featherweight.replication.seeds import describe
 from featherweight.runs import Run
 from featherweight.statistics import bootstrap_interval
 

@@ -1,0 +1,109 @@
+"""The folder of one recipe trained with many seeds: a run folder for each, and summary.json over all.
+
+seed-1/ seed-2/ ...      run folders, each the same as if its seed had been trained alone
+summary.json             mean, spread, lowest, highest and interval of the mean; written last
+report.html              the runs side by side
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featherweight.errors import RunError
+from featherweight.experiment import reopen
+from featherweight.files import is_one_of, names_in
+from featherweight.recipe import Recipe
+from featherweight.runs import Run
+
+OWN_FILES = ("summary.json", "report.html")
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """The folder of one recipe trained with many seeds."""
+
+    path: Path
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that have a folder, in ascending order."""
+        found = [re.fullmatch(r"seed-(\d+)", folder.name) for folder in self.path.glob("seed-*")]
+        return sorted(int(match[1]) for match in found if match)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The run of each seed."""
+        return [self.run(seed) for seed in self.seeds]
+
+    def run(self, seed: int) -> Run:
+        """Where the run of one seed is, or will be."""
+        return Run(self.path / f"seed-{seed}")
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """summary.json; RunError where not all seeds are trained yet."""
+        try:
+            content: dict[str, Any] = json.loads((self.path / "summary.json").read_text())
+        except FileNotFoundError as fault:
+            raise RunError(f"{str(self.path)!r} has no summary.json: not all of its seeds are trained. Go on with the "
+                           "command that began it and --resume.") from fault
+        except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+            raise RunError(f"{self.path / 'summary.json'} is not JSON: {fault}. Train with --resume again.") from fault
+        return content
+
+    def forget_summary(self) -> None:
+        """Remove what speaks of all seeds."""
+        for name in OWN_FILES:
+            (self.path / name).unlink(missing_ok=True)
+
+
+def open_runs(path: str | Path) -> list[Run]:
+    """The run of a run folder, or the runs of all seeds of a folder of them; RunError where it is neither."""
+    replicas = Replicas(Path(path))
+    if replicas.seeds and not (replicas.path / "recipe.toml").exists():
+        return [Run.open(run.path) for run in replicas.runs]
+    return [Run.open(path)]
+
+
+def open_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, resume: bool, force: bool) -> None:
+    """Make the folder ready; RunError for one that holds other things, other recipes, or runs that nobody gave up."""
+    path, begun = replicas.path, replicas.seeds
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{str(path)!r} is a file. Give a folder with --out.")
+    if strangers := strangers_in(replicas):
+        raise RunError(f"folder {str(path)!r} holds {strangers[0]!r}, no part of a training of seeds. "
+                       "Give another --out.")
+    if begun and resume:
+        check_same_training(replicas, recipe, seeds)
+    elif begun and not force:
+        trained = sum(run.finished for run in replicas.runs)
+        raise RunError(f"{str(path)!r} holds {trained} trained seeds of {len(begun)} begun: --resume goes on "
+                       "with them, --force replaces them, --out takes another folder.")
+    else:
+        replicas.forget_summary()
+        for run in replicas.runs:
+            run.clear()
+            run.path.rmdir()
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def strangers_in(replicas: Replicas) -> list[str]:
+    """What lies in the folder or in its runs' and belongs to neither."""
+    known = {f"seed-{seed}" for seed in replicas.seeds}
+    own = [name for name in names_in(replicas.path) if name not in known and not is_one_of(name, OWN_FILES)]
+    return own + [f"seed-{seed}/{name}" for seed in replicas.seeds for name in replicas.run(seed).strangers]
+
+
+def check_same_training(replicas: Replicas, recipe: Recipe, seeds: Sequence[int]) -> None:
+    """RunError where the folder holds a seed that is not asked for, or one that was begun with another recipe."""
+    if more := set(replicas.seeds) - set(seeds):
+        raise RunError(f"{str(replicas.path)!r} holds seed {min(more)}, which is not among those given: a summary is "
+                       "of all its seeds. Give it too, or another --out.")
+    for run, seed in zip(replicas.runs, replicas.seeds, strict=True):
+        if (run.path / "recipe.toml").exists():
+            reopen(run.path, recipe.with_seed(seed))
