@@ -8,9 +8,10 @@ docs/experiments.md tells what was tried with this.
 
 A network is a row of words. cN is a 3x3 convolution to N channels, CN the same with padding, sN and SN the same
 depthwise separable (3x3 depthwise, 1x1 to N), kN a 1x1, tN a padded 3x3 with stride 2, FN a padded 5x5 with stride 2;
-each is followed by batch normalisation and ReLU. xNtR applies one padded separable block of N channels R times, each
-time added to its input. p is max pooling by 2, b a binomial blur with stride 2, zN cuts N pixels off each side, g is
-the average over all places, h a 1x1 to 10 classes.
+each is followed by batch normalisation and ReLU. eN is sN with these two also between its halves, nN is a 1x1 to N that
+reads each channel from another of the nine neighbours. xNtR applies one padded separable block of N channels R times,
+each time added to its input; wNtR the same without padding and adding. p is max pooling by 2, b a binomial blur with
+stride 2, zN cuts N pixels off each side, g is the average over all places, h a 1x1 to 10 classes.
 """
 
 from __future__ import annotations
@@ -63,8 +64,14 @@ def stage(word: str, channels: int) -> tuple[list[nn.Module], int]:
         depthwise = nn.Conv2d(channels, channels, 3, padding=int(kind == "S"), groups=channels, bias=False)
         return [depthwise, nn.Conv2d(channels, n, 1, bias=False), nn.BatchNorm2d(n), nn.ReLU()], n
     match kind:
-        case "x":
-            return [Repeated(n, times)], n
+        case "e":
+            first, between = nn.Conv2d(channels, channels, 3, groups=channels, bias=False), nn.BatchNorm2d(channels)
+            second = nn.Conv2d(channels, n, 1, bias=False)
+            return [first, between, nn.ReLU(), second, nn.BatchNorm2d(n), nn.ReLU()], n
+        case "n":
+            return [Neighbours(), nn.Conv2d(channels, n, 1, bias=False), nn.BatchNorm2d(n), nn.ReLU()], n
+        case "x" | "w":
+            return [Repeated(n, times, residual=kind == "x")], n
         case "p":
             return [nn.MaxPool2d(2)], channels
         case "b":
@@ -78,18 +85,33 @@ def stage(word: str, channels: int) -> tuple[list[nn.Module], int]:
     raise FeatherweightError(f"{word!r} is no stage of a network. See: python benchmarks/explore.py --help")
 
 
-class Repeated(nn.Module):
-    """The same separable convolution several times, each with a batch normalisation of its own, added to its input."""
+class Neighbours(nn.Module):
+    """Channel i of a place becomes that of its i-th neighbour, nine in turn: a 3x3 without parameters."""
 
-    def __init__(self, channels: int, times: int) -> None:
+    ORDER = (4, 1, 7, 3, 5, 0, 8, 2, 6)     # of the 3x3 window, row by row
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2] - 2, x.shape[3] - 2
+        places = [divmod(self.ORDER[channel % 9], 3) for channel in range(x.shape[1])]
+        parts = [x[:, i : i + 1, row : row + height, left : left + width] for i, (row, left) in enumerate(places)]
+        return torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
+
+
+class Repeated(nn.Module):
+    """The same separable convolution several times, each with a batch normalisation of its own."""
+
+    def __init__(self, channels: int, times: int, residual: bool) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.residual = residual
+        padding = int(residual)
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=padding, groups=channels, bias=False)
         self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
         self.norms = nn.ModuleList([nn.BatchNorm2d(channels) for _ in range(times)])
 
     def forward(self, x: Tensor) -> Tensor:
         for norm in self.norms:
-            x = x + F.relu(norm(self.pointwise(self.depthwise(x))))
+            changed = F.relu(norm(self.pointwise(self.depthwise(x))))
+            x = x + changed if self.residual else changed
         return x
 
 
