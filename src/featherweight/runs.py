@@ -54,6 +54,11 @@ class History(list[dict[str, Any]]):
         return f"<table><tr>{head_row}</tr>{body}</table>"
 
 
+def watched_losses(lines: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The loss of each epoch on what the recipe watches, summed over heads as training minimises it."""
+    return [sum(score.get("loss", 0.0) for score in line["curve"].values()) for line in lines]
+
+
 @dataclass(frozen=True)
 class Run:
     """A run folder, read when asked. RunError for a folder or file that is not there or not readable."""

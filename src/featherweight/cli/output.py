@@ -77,17 +77,3 @@ def table(*headings: str, rows: list[list[str]], right: tuple[int, ...] = ()) ->
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
     return made
-
-
-def percent(share: float) -> str:
-    """0.9943 -> "99.43 %"."""
-    return f"{100 * share:.2f} %"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

@@ -8,7 +8,8 @@ from statistics import fmean
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from featherweight.cli.output import console, duration, percent
+from featherweight.cli.output import console
+from featherweight.words import duration, percent
 
 if TYPE_CHECKING:
     from featherweight.experiment import Training

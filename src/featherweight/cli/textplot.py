@@ -8,6 +8,7 @@ from typing import Any
 import plotext
 
 from featherweight.errors import RunError
+from featherweight.runs import watched_losses
 
 HEIGHT = 14     # lines of a panel
 
@@ -21,7 +22,7 @@ def text_curves(history: Sequence[Mapping[str, Any]], width: int = 80) -> str:
     heads = list(history[0]["train_accuracy"])
     accuracies = {f"train {head}": [100 * line["train_accuracy"][head] for line in history] for head in heads}
     if watched:
-        losses[watched] = [sum(score.get("loss", 0) for score in line["curve"].values()) for line in history]
+        losses[watched] = watched_losses(history)
         for head in heads:
             accuracies[f"{watched} {head}"] = [100 * line["curve"][head]["accuracy"] for line in history]
     panels = [panel("loss", losses, width), panel("accuracy (%)", accuracies, width)]

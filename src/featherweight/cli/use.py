@@ -12,9 +12,10 @@ import typer
 
 from featherweight.cli.data import DataDir
 from featherweight.cli.look import Json
-from featherweight.cli.output import duration, fail, percent, show, show_json, table
+from featherweight.cli.output import fail, show, show_json, table
 from featherweight.cli.training import Device
 from featherweight.statistics import summarize_values
+from featherweight.words import duration, percent
 
 if TYPE_CHECKING:
     from featherweight.inference import Prediction

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from featherweight.cli.output import duration, percent
 from featherweight.statistics import wilson_interval
+from featherweight.words import duration, percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from featherweight.plots.figure import SERIES, named, new_figure, plain
+from featherweight.runs import watched_losses
 
 Histories = Mapping[str, Sequence[Mapping[str, Any]]]      # what a run is called -> the lines of its history.jsonl
 
@@ -46,8 +47,7 @@ def draw_loss(axes: Axes, histories: Histories) -> None:
     for name, lines, colour in coloured(histories):
         found.append(Curve(f"{name}train", [line["train_loss"] for line in lines], colour, dashed=True))
         if lines[0].get("curve"):
-            watched = [sum(score.get("loss", 0) for score in line["curve"].values()) for line in lines]
-            found.append(Curve(f"{name}{lines[0]['curve_on']}", watched, colour))
+            found.append(Curve(f"{name}{lines[0]['curve_on']}", watched_losses(lines), colour))
     draw_curves(axes, found, "Loss", "{:.4f}")
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from featherweight.anatomy import Summary
 from featherweight.examination import Examination
-from featherweight.report.words import percent
+from featherweight.words import percent
 
 Lines = Sequence[Mapping[str, Any]]     # of history.jsonl
 FLAT = 0.0005       # a curve is flat where it moves less than 0.05 points

@@ -21,9 +21,9 @@ from featherweight.replication import open_runs
 from featherweight.report import figures
 from featherweight.report.analysis import analyse
 from featherweight.report.comparison import Group, check_same_data, common_heads, differences, folder, group_runs
-from featherweight.report.words import percent, seconds
 from featherweight.runs import Run
 from featherweight.statistics import wilson_interval
+from featherweight.words import duration, percent
 
 MOST_IN_FULL = 4        # runs; of more, what takes much room is left out
 GOALS = {"accuracy": "accuracy ≥ {:.2%}", "max_parameters": "parameters ≤ {:,}", "max_epochs": "epochs ≤ {:,}"}
@@ -97,7 +97,7 @@ def render(subjects: Sequence[Subject]) -> str:
         loader=PackageLoader("featherweight.report", "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "seconds": seconds}
+    environment.filters |= {"percent": percent, "duration": duration}
     environment.globals |= {"wilson": wilson_interval, "version": __version__, "goals": goals}
     style = resources.files("featherweight.report").joinpath("templates/style.css").read_text()
     template = environment.get_template("report.html")
