@@ -10,8 +10,8 @@ A network is a row of words. cN is a 3x3 convolution to N channels, CN the same 
 depthwise separable (3x3 depthwise, 1x1 to N), kN a 1x1, tN a padded 3x3 with stride 2, FN a padded 5x5 with stride 2;
 each is followed by batch normalisation and ReLU. eN is sN with these two also between its halves, nN is a 1x1 to N that
 reads each channel from another of the nine neighbours. xNtR applies one padded separable block of N channels R times,
-each time added to its input; wNtR the same without padding and adding. p is max pooling by 2, b a binomial blur with
-stride 2, zN cuts N pixels off each side, g is the average over all places, h a 1x1 to 10 classes.
+each time added to its input; wNtR the same without padding and adding. p is max pooling by 2, zN cuts N
+pixels off each side, g is the average over all places, h a 1x1 to 10 classes.
 """
 
 from __future__ import annotations
@@ -74,8 +74,6 @@ def stage(word: str, channels: int) -> tuple[list[nn.Module], int]:
             return [Repeated(n, times, residual=kind == "x")], n
         case "p":
             return [nn.MaxPool2d(2)], channels
-        case "b":
-            return [Blur(channels)], channels
         case "z":
             return [nn.ZeroPad2d(-n)], channels
         case "g":
@@ -113,18 +111,6 @@ class Repeated(nn.Module):
             changed = F.relu(norm(self.pointwise(self.depthwise(x))))
             x = x + changed if self.residual else changed
         return x
-
-
-class Blur(nn.Module):
-    """Binomial 3x3 with stride 2: subsampling without aliasing."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        row = torch.tensor([1.0, 2.0, 1.0]) / 4
-        self.register_buffer("kernel", torch.outer(row, row).expand(channels, 1, 3, 3).contiguous())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.kernel.to(x.dtype), stride=2, padding=1, groups=x.shape[1])
 
 
 def main() -> int:

@@ -149,7 +149,7 @@ def test_time_to_accuracy_measures_both(tmp_path: Path) -> None:
 
 def test_explore_trains_what_a_line_of_words_says_and_looks_at_no_test_image(tmp_path: Path) -> None:
     digits = ["--set", "data.dataset=digits", "data.validation=200", "training.epochs=1"]
-    words = "z1 c4 C4 k4 s6 S6 b x6t2 w6t1 e6 n6 t8 g h"
+    words = "z1 c4 C4 k4 s6 S6 p x6t2 w6t1 e6 n6 t8 g h"
     done = start("explore.py", words, "--seeds", "1", "2", "--log", "log.jsonl", *digits, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     first, second = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
