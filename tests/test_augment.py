@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sized
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from featherweight.augment import GRID, Augmentation, draw_bend, erase, normalise, resample
+from featherweight.augment import GRID, Augmentation, bend_field, erase, normalise, resample
 
 EVERYTHING = Augmentation(rotation=15, shift=0.1, scale=0.1, shear=10, crop=22, crop_probability=0.5,
                           elastic=1.5, erasing=0.5)
@@ -24,6 +25,16 @@ seeds = st.integers(0, 2**32)
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def numbers(rows: int, images: Sized, seed: int = 0) -> Tensor:
+    """(rows, N) in [-1, 1]."""
+    return torch.rand(rows, len(images), generator=generator(seed)) * 2 - 1
+
+
+def affine_of(augmentation: Augmentation, images: Tensor, draws: torch.Generator) -> Tensor:
+    """(N, 2, 3): the maps that these draws give these images."""
+    return augmentation.affine(images, torch.rand(6, len(images), generator=draws) * 2 - 1)
 
 
 def blob(x: float = 0.0, y: float = 0.0, size: int = 28, width: float = 2.0) -> Tensor:
@@ -58,6 +69,16 @@ def test_nothing_is_changed_when_everything_is_off(seed: int) -> None:
     assert draws.get_state().equal(generator(seed).get_state())
 
 
+def test_what_is_drawn_is_all_that_is_random() -> None:
+    images = torch.rand(6, 1, 28, 28)
+    draws = EVERYTHING.draw(6, generator(1))
+    assert draws.shape == (EVERYTHING.numbers, 6) == (6 + 2 * GRID * GRID + 5, 6)
+    whole = EVERYTHING.apply(images, draws)
+    assert whole.equal(EVERYTHING(images, generator(1)))
+    halves = [EVERYTHING.apply(images[part], draws[:, part]) for part in (slice(0, 2), slice(2, 6))]
+    assert torch.allclose(torch.cat(halves), whole, atol=1e-5)      # however images are put together
+
+
 def test_a_crop_that_never_happens_moves_nothing() -> None:
     assert not Augmentation(crop=22).moves
     assert not Augmentation(crop_probability=0.5).moves
@@ -69,7 +90,7 @@ def test_the_smallest_change_is_nearly_none(augmentation: Augmentation) -> None:
     images = torch.rand(4, 1, 28, 28)
     still = torch.eye(2, 3).expand(4, 2, 3)
     assert torch.allclose(resample(images, still), images, atol=1e-5)
-    assert augmentation.draw_affine(images, generator()).shape == (4, 2, 3)
+    assert affine_of(augmentation, images, generator()).shape == (4, 2, 3)
 
 
 @given(seeds, st.sampled_from(ALONE))
@@ -117,7 +138,7 @@ def test_shape_and_type_are_kept_the_input_is_left_alone_and_values_stay_in_rang
 
 @given(seeds, st.floats(1, 180))
 def test_rotation_is_a_turn_by_no_more_than_its_angle(seed: int, largest: float) -> None:
-    maps = Augmentation(rotation=largest).draw_affine(torch.zeros(64, 1, 28, 28), generator(seed))
+    maps = affine_of(Augmentation(rotation=largest), torch.zeros(64, 1, 28, 28), generator(seed))
     linear, shift = maps[:, :, :2], maps[:, :, 2]
     angles = torch.atan2(linear[:, 1, 0], linear[:, 0, 0]).rad2deg()
     assert shift.eq(0).all()
@@ -148,7 +169,7 @@ def test_shift_moves_both_ways_by_no_more_than_its_part(seed: int, shift: float)
     images = torch.stack([blob(width=1.5)] * 64)
     augmentation = Augmentation(shift=shift)
     moved = centres(augmentation(images, generator(seed)))
-    drawn = augmentation.draw_affine(images, generator(seed))[:, :, 2]      # where is read, of an axis 2 long
+    drawn = affine_of(augmentation, images, generator(seed))[:, :, 2]      # where is read, of an axis 2 long
     assert torch.allclose(moved, -drawn * 14, atol=0.1)
     assert float(moved.abs().max()) <= shift * 28 + 0.1
     for axis in (0, 1):
@@ -167,7 +188,7 @@ def test_scale_is_smaller_or_larger_within_its_part(seed: int, scale: float) -> 
 
 @given(seeds, st.floats(5, 60))
 def test_shear_slants_within_its_angle_and_keeps_area_and_place(seed: int, shear: float) -> None:
-    maps = Augmentation(shear=shear).draw_affine(torch.zeros(64, 1, 28, 28), generator(seed))
+    maps = affine_of(Augmentation(shear=shear), torch.zeros(64, 1, 28, 28), generator(seed))
     slant = maps[:, 0, 1].atan().rad2deg()
     assert torch.allclose(maps[:, :, 0], torch.tensor([1.0, 0.0]).expand(64, 2))
     assert torch.allclose(maps[:, 1, 1], torch.ones(64))
@@ -190,7 +211,7 @@ def test_crop_is_the_centre_crop_resized_back(crop: int) -> None:
 @given(seeds, st.floats(0.1, 0.9))
 def test_crop_happens_to_as_many_images_as_its_probability_says(seed: int, probability: float) -> None:
     augmentation = Augmentation(crop=14, crop_probability=probability)
-    maps = augmentation.draw_affine(torch.zeros(2000, 1, 28, 28), generator(seed))
+    maps = affine_of(augmentation, torch.zeros(2000, 1, 28, 28), generator(seed))
     zoomed = maps[:, 0, 0].isclose(torch.tensor(0.5))
     assert zoomed.logical_or(maps[:, 0, 0].isclose(torch.tensor(1.0))).all()
     assert abs(float(zoomed.float().mean()) - probability) < 6 * math.sqrt(probability * (1 - probability) / 2000)
@@ -199,7 +220,7 @@ def test_crop_happens_to_as_many_images_as_its_probability_says(seed: int, proba
 @given(seeds)
 def test_erasing_blanks_one_rectangle_of_2_to_20_percent(seed: int) -> None:
     images = torch.ones(64, 3, 28, 28)
-    erased = erase(images, 1.0, generator(seed))
+    erased = erase(images, 1.0, numbers(5, images, seed))
     for image in erased:
         blank = image[0] == 0
         assert image.eq(image[0]).all()                         # every channel, the same place
@@ -212,12 +233,12 @@ def test_erasing_blanks_one_rectangle_of_2_to_20_percent(seed: int) -> None:
 
 @given(seeds, st.floats(0.1, 0.9))
 def test_erasing_happens_to_as_many_images_as_its_probability_says(seed: int, probability: float) -> None:
-    hit = erase(torch.ones(2000, 1, 14, 14), probability, generator(seed)).eq(0).flatten(1).any(dim=1)
+    hit = erase(torch.ones(2000, 1, 14, 14), probability, numbers(5, range(2000), seed)).eq(0).flatten(1).any(dim=1)
     assert abs(float(hit.float().mean()) - probability) < 6 * math.sqrt(probability * (1 - probability) / 2000)
 
 
 def test_erasing_reaches_every_pixel() -> None:
-    assert erase(torch.ones(3000, 1, 28, 28), 1.0, generator()).eq(0).any(dim=0).all()
+    assert erase(torch.ones(3000, 1, 28, 28), 1.0, numbers(5, range(3000))).eq(0).any(dim=0).all()
 
 
 def test_what_comes_from_outside_is_black() -> None:
@@ -247,7 +268,7 @@ def _runs(line: Tensor) -> int:
 @given(seeds, st.floats(0.1, 5))
 def test_a_bend_is_bicubic_between_points_that_move_as_far_as_it_says(seed: int, pixels: float) -> None:
     images = torch.zeros(3, 1, 28, 20)
-    bend = draw_bend(images, pixels, generator(seed))
+    bend = bend_field(images, pixels, numbers(2 * GRID * GRID, images, seed))
     moved = bend * torch.tensor([20.0, 28.0]) / 2                           # (3, 28, 20, 2) in pixels
     points = (torch.rand(2 * GRID * GRID, 3, generator=generator(seed)) * 2 - 1).T.reshape(3, 2, GRID, GRID)
     field = F.interpolate(points * pixels, (28, 20), mode="bicubic", align_corners=True)

@@ -1,6 +1,6 @@
 """Random changes of a whole batch on its own device; every image draws its own.
 
-Pure functions: (images, generator) -> images. All geometry is one affine map an image and one field that bends
+Pure functions: (images, random numbers) -> images. All geometry is one affine map an image and one field that bends
 it, so that an image is resampled once however many changes are asked for.
 """
 
@@ -35,38 +35,50 @@ class Augmentation:
         affine = self.rotation, self.shift, self.scale, self.shear, self.crop and self.crop_probability
         return any(affine) or self.elastic > 0
 
+    @property
+    def numbers(self) -> int:
+        """How many random numbers one image takes."""
+        return 6 * self.moves + 2 * GRID * GRID * (self.elastic > 0) + 5 * (self.erasing > 0)
+
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """(N, C, H, W) float images, black = 0 -> the same shape, changed."""
-        if self.moves:
-            affine = self.draw_affine(images, generator)
-            bend = draw_bend(images, self.elastic, generator) if self.elastic else None
-            images = resample(images, affine, bend)
-        if self.erasing:
-            images = erase(images, self.erasing, generator)
-        return images
+        return self.apply(images, self.draw(len(images), generator))
 
-    def draw_affine(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """(N, 2, 3): for each image where, in [-1, 1] coordinates, an output pixel is read from."""
-        uniform = _uniform(images, 6, generator)                            # (6, N) in [-1, 1]
-        angle = uniform[0] * math.radians(self.rotation)
-        shear = (uniform[1] * math.radians(self.shear)).tan()
-        zoom = 1 + uniform[2] * self.scale
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """(numbers, count) in [-1, 1], all that is random about so many images, on the generator's device."""
+        return torch.rand(self.numbers, count, generator=generator, device=generator.device) * 2 - 1
+
+    def apply(self, images: Tensor, numbers: Tensor) -> Tensor:
+        """(N, C, H, W) changed as (numbers, N) say."""
+        bends, erases = 2 * GRID * GRID * (self.elastic > 0), 5 * (self.erasing > 0)
+        affine, bend, hole = torch.split(numbers, [6 * self.moves, bends, erases])
+        if self.moves:
+            field = bend_field(images, self.elastic, bend) if self.elastic else None
+            images = resample(images, self.affine(images, affine), field)
+        return erase(images, self.erasing, hole) if self.erasing else images
+
+    def affine(self, images: Tensor, numbers: Tensor) -> Tensor:
+        """(N, 2, 3): for each image where, in [-1, 1] coordinates, an output pixel is read from. numbers: (6, N)."""
+        angle = numbers[0] * math.radians(self.rotation)
+        shear = (numbers[1] * math.radians(self.shear)).tan()
+        zoom = 1 + numbers[2] * self.scale
         if self.crop:
-            cropped = uniform[3] < 2 * self.crop_probability - 1
+            cropped = numbers[3] < 2 * self.crop_probability - 1
             zoom = torch.where(cropped, zoom * images.shape[-1] / self.crop, zoom)
         cos, sin = angle.cos() / zoom, angle.sin() / zoom                   # reading closer is zooming in
-        shift = uniform[4:6] * 2 * self.shift                               # the axis is 2 long
+        shift = numbers[4:6] * 2 * self.shift                               # the axis is 2 long
         rows = [cos, cos * shear - sin, shift[0], sin, sin * shear + cos, shift[1]]
         return torch.stack(rows, dim=1).view(-1, 2, 3)
 
 
-def draw_bend(images: Tensor, pixels: float, generator: torch.Generator) -> Tensor:
+def bend_field(images: Tensor, pixels: float, numbers: Tensor) -> Tensor:
     """(N, H, W, 2): how far, in [-1, 1] coordinates, each pixel is bent; up to these pixels at the points of a grid.
 
-    Between the grid's points the field is bicubic. Source: Ronneberger et al. (2015), U-Net, section 3.1.
+    numbers: (2 GRID GRID, N) in [-1, 1]. Between the grid's points the field is bicubic.
+    Source: Ronneberger et al. (2015), U-Net, section 3.1.
     """
     height, width = images.shape[-2:]
-    points = _uniform(images, 2 * GRID * GRID, generator).T.reshape(-1, 2, GRID, GRID)
+    points = numbers.T.reshape(-1, 2, GRID, GRID)
     across = points @ _bicubic(width, images).T                             # (N, 2, GRID, W)
     field = _bicubic(height, images) @ across                               # (N, 2, H, W)
     return field.permute(0, 2, 3, 1) * (2 * pixels / torch.tensor([width, height], device=images.device))
@@ -79,13 +91,13 @@ def resample(images: Tensor, affine: Tensor, bend: Tensor | None = None) -> Tens
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def erase(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Blank, with this probability an image, a rectangle of 2 % to 20 % of the area.
+def erase(images: Tensor, probability: float, numbers: Tensor) -> Tensor:
+    """Blank, with this probability an image, a rectangle of 2 % to 20 % of the area. numbers: (5, N) in [-1, 1].
 
     Source: Zhong et al. (2020), Random Erasing Data Augmentation; their area up to 40 % hides whole digits.
     """
     height, width = images.shape[-2:]
-    uniform = (_uniform(images, 5, generator) + 1) / 2                      # (5, N) in [0, 1]
+    uniform = (numbers + 1) / 2
     area, aspect = 0.02 + 0.18 * uniform[0], 0.3 * (3.3 / 0.3) ** uniform[1]
     tall, wide = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
     top, left = uniform[2] * (1 - tall), uniform[3] * (1 - wide)
@@ -98,11 +110,6 @@ def erase(images: Tensor, probability: float, generator: torch.Generator) -> Ten
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """(N, C, H, W) in [0, 1] -> zero mean and unit spread; mean and std are (C,)."""
     return (images - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
-
-
-def _uniform(images: Tensor, rows: int, generator: torch.Generator) -> Tensor:
-    """(rows, N) numbers in [-1, 1]."""
-    return torch.rand(rows, len(images), generator=generator, device=images.device) * 2 - 1
 
 
 def _bicubic(size: int, like: Tensor) -> Tensor:
