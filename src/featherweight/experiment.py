@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ from featherweight.training.fit import check_fit
 from featherweight.training.interruption import stop_signals
 from featherweight.training.loop import Images, Plan, Record, answer, score_heads
 from featherweight.training.loop import train as train_epochs
-from featherweight.training.optimization import build_average, build_optimizer, build_schedule
+from featherweight.training.optimization import Schedule, build_average, build_optimizer, build_schedule
 from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
 
@@ -155,13 +155,20 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
         precision=precision, gradient_clip=recipe.training.gradient_clip,
         augmentation=Augmentation(**recipe.augmentation.model_dump()),
     )
-    optimizer = build_optimizer(model.parameters(), **recipe.optimizer.model_dump())
-    total_steps = plan.epochs * plan.steps(len(dataset.train))
-    schedule = build_schedule(optimizer, total_steps=total_steps, **recipe.schedule.model_dump())
+    optimizer, schedule = build_optimization(recipe, model.parameters(), len(dataset.train), plan)
     average = build_average(model, recipe.training.ema) if recipe.training.ema else None
     generator = torch.Generator(device).manual_seed(recipe.training.seed)
     state = TrainingState(model, optimizer, schedule, average, generator)
     return Training(recipe, task, dataset, device, precision, plan, state)
+
+
+def build_optimization(
+    recipe: Recipe, parameters: Iterable[Tensor], images: int, plan: Plan
+) -> tuple[torch.optim.Optimizer, Schedule]:
+    """The recipe's optimizer of these parameters, and its schedule for so many training images."""
+    optimizer = build_optimizer(parameters, **recipe.optimizer.model_dump())
+    total_steps = plan.epochs * plan.steps(images)
+    return optimizer, build_schedule(optimizer, total_steps=total_steps, **recipe.schedule.model_dump())
 
 
 def build_network(recipe: Recipe, classes: tuple[str, ...], device: torch.device) -> nn.Module:

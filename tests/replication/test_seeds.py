@@ -13,8 +13,12 @@ import torch
 
 from featherweight import experiment
 from featherweight.errors import RecipeError, RunError, TrainingInterrupted
+from featherweight.experiment import load_data
+from featherweight.files import names_in
 from featherweight.replication import Replicas, open_runs, train_seeds
+from featherweight.replication.job import Job, Unwatched
 from featherweight.replication.seeds import describe
+from featherweight.replication.stacked import can_be_stacked, train_stacked
 from featherweight.runs import Run
 from featherweight.statistics import bootstrap_interval
 
@@ -159,3 +163,71 @@ def test_runs_are_found_in_either_kind_of_folder(replicas, digits_run, tmp_path)
     assert [run.path for run in open_runs(digits_run.path)] == [digits_run.path]
     with pytest.raises(RunError, match="does not exist"):
         open_runs(tmp_path / "nothing")
+
+
+# ---- all seeds as one stack, which a GPU trains; here on the CPU ----
+
+
+class Listener(Unwatched):
+    def __init__(self):
+        self.finished, self.standings = [], []
+
+    def on_standing(self, seed, standing):
+        self.standings.append((seed, standing.steps))
+
+    def on_finish(self, seed, result):
+        self.finished.append((seed, result["seed"]))
+
+
+def stack_of(recipe, path):
+    path.mkdir(exist_ok=True)
+    return Job(recipe, load_data(recipe, None), "cpu", Replicas(path))
+
+
+def test_a_stack_leaves_the_same_folders_as_processes(digits_recipe, replicas, tmp_path):
+    listener, job = Listener(), stack_of(digits_recipe(**EVERYTHING), tmp_path / "runs")
+    assert train_stacked(job, [3, 1, 7], listener, bool) == [3, 1, 7]
+    stacked = Replicas(tmp_path / "runs")
+    assert listener.finished == [(3, 3), (1, 1), (7, 7)] and stacked.seeds == replicas.seeds
+    for one, other in zip(replicas.runs, stacked.runs, strict=True):
+        assert names_in(one.path) == names_in(other.path) and one.result.keys() == other.result.keys()
+        assert [line.keys() for line in one.history] == [line.keys() for line in other.history]
+        assert one.recipe == other.recipe and one.weights().keys() == other.weights().keys()
+        # dropout draws other numbers, all else is the same
+        assert other.history[-1]["train_loss"] == pytest.approx(one.history[-1]["train_loss"], abs=0.1)
+        assert other.history[-1]["curve"]["class"]["count"] == 100
+
+
+def test_a_stack_that_is_stopped_goes_on(digits_recipe, tmp_path):
+    job, steps = stack_of(digits_recipe(training={"epochs": 3}), tmp_path / "runs"), []
+    assert train_stacked(job, [1, 2], Unwatched(), lambda: steps.append(1) or len(steps) > 30) == []
+    assert not any(run.finished for run in job.replicas.runs)
+    begun = [len(run.history) for run in job.replicas.runs]
+    assert begun[0] == begun[1] and 0 < begun[0] < 3
+    listener = Listener()
+    assert train_stacked(job, [1, 2, 9], listener, bool) == [9, 1, 2]      # the new one alone, then the stack goes on
+    assert [len(run.history) for run in job.replicas.runs] == [3, 3, 3]
+    assert all(run.finished for run in job.replicas.runs)
+
+
+def test_only_a_gpu_stacks_and_only_what_keeps_step(digits_recipe):
+    assert can_be_stacked(digits_recipe(), torch.device("cuda"))
+    assert not can_be_stacked(digits_recipe(), torch.device("cpu"))
+    plateau = digits_recipe(schedule={"name": "plateau"}, data={"validation": 100})
+    assert not can_be_stacked(plateau, torch.device("cuda"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_a_replica_is_its_seed_trained_alone(digits_recipe, network_file, tmp_path):
+    network = network_file(
+        "from torch import nn\n"
+        "class Plain(nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(nn.Conv2d(1, 4, 3, stride=3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(),\n"
+        "                         nn.Linear(324, 10))\n"
+    )
+    recipe = digits_recipe(model={"name": f"{network}:Plain"}, augmentation={"rotation": 7.0})
+    together = train_seeds(recipe, [1, 2], tmp_path / "runs", device="cuda")
+    for run in together.runs:
+        alone = experiment.train(run.recipe, tmp_path / f"{run.path.name}", device="cuda")
+        assert run.history[-1]["train_loss"] == pytest.approx(alone.history[-1]["train_loss"], abs=1e-4)

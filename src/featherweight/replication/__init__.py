@@ -2,6 +2,6 @@
 
 from featherweight.replication.folder import Replicas as Replicas
 from featherweight.replication.folder import open_runs as open_runs
-from featherweight.replication.seeds import SeedsWatcher as SeedsWatcher
-from featherweight.replication.seeds import Standing as Standing
+from featherweight.replication.job import SeedsWatcher as SeedsWatcher
+from featherweight.replication.job import Standing as Standing
 from featherweight.replication.seeds import train_seeds as train_seeds

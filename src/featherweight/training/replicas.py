@@ -1,0 +1,252 @@
+"""The same training for many seeds as one: their weights lie stacked, and every step is mapped over all of them.
+
+For a GPU, which a single small network leaves nearly idle. Batch statistics, dropout and augmentation are each
+replica's own, and so is its generator, so that a replica sees the images that it would see alone. A stack is a
+TrainingState like another, whose tensors have one axis more, (R, ...), in front.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from featherweight.augment import normalise
+from featherweight.errors import TrainingDiverged
+from featherweight.tasks import Question, Task, as_heads
+from featherweight.training.loop import Images, OnStep, Plan, Record, epoch_order, measure
+from featherweight.training.optimization import Schedule, build_average
+from featherweight.training.state import Position, TrainingState
+from featherweight.training.step import autocast
+
+Build = Callable[[Iterable[Tensor]], tuple[torch.optim.Optimizer, Schedule]]
+
+
+class Stacked(nn.Module):
+    """R networks of one make as one module: (R, N, ...) inputs -> a tuple of (R, N, classes), one for each head."""
+
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        super().__init__()
+        states = [dict(model.named_parameters()) | dict(model.named_buffers()) for model in models]
+        self.names = {name.replace(".", "|"): name for name in states[0]}       # a dot may be no part of a name
+        for key, name in self.names.items():
+            value = torch.stack([state[name].detach() for state in states])
+            if isinstance(states[0][name], nn.Parameter):
+                self.register_parameter(key, nn.Parameter(value))
+            else:
+                self.register_buffer(key, value)
+        self.make = [copy.deepcopy(models[0]).to("meta")]       # in a list, so that it is no part of this module
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        make = self.make[0].train(self.training)
+
+        def one(tensors: dict[str, Tensor], *inputs: Tensor) -> tuple[Tensor, ...]:
+            return as_heads(functional_call(make, tensors, inputs))
+
+        tensors = {self.names[key]: value for key, value in (*self.named_parameters(), *self.named_buffers())}
+        mapped: tuple[Tensor, ...] = vmap(one, randomness="different")(tensors, *inputs)
+        return mapped
+
+    def replica(self, index: int) -> dict[str, Tensor]:
+        """The state dict of one of the networks."""
+        return {self.names[key]: value[index] for key, value in self.state_dict().items()}
+
+
+def stack(states: Sequence[TrainingState], build: Build, ema: float) -> TrainingState:
+    """One state of all, where each of them stands. ValueError where they do not stand at the same step."""
+    if len({(state.position.epoch, state.position.step) for state in states}) > 1:
+        raise ValueError("replicas that stand at different steps cannot be trained as one")
+    model = Stacked([state.model for state in states])
+    optimizer, schedule = build(model.parameters())
+    schedule.scheduler.load_state_dict(states[0].schedule.scheduler.state_dict())
+    optimizer.param_groups[0]["lr"] = states[0].optimizer.param_groups[0]["lr"]
+    for index, name in enumerate(name for name, _ in model.named_parameters()):
+        slots = [state.optimizer.state.get(list(state.model.parameters())[index], {}) for state in states]
+        optimizer.state[model.get_parameter(name)] = {
+            key: value if value.dim() == 0 else torch.stack([slot[key] for slot in slots])
+            for key, value in slots[0].items() if value is not None
+        }
+    average = build_average(model, ema) if ema else None
+    if average is not None:
+        averages = Stacked([state.average.module for state in states if state.average is not None])
+        counted = [state.average.state_dict()["n_averaged"] for state in states if state.average is not None]
+        average.module.load_state_dict(averages.state_dict())
+        average.load_state_dict({"n_averaged": counted[0]}, strict=False)
+    return TrainingState(model, optimizer, schedule, average, states[0].generator, copy.deepcopy(states[0].position))
+
+
+def unstack(stacked: TrainingState, states: Sequence[TrainingState]) -> None:
+    """Bring every single state to where the stack stands; their positions and generators are moved by the training."""
+    assert isinstance(stacked.model, Stacked)
+    slots = [stacked.optimizer.state[parameter] for parameter in stacked.model.parameters()]
+    for index, state in enumerate(states):
+        state.model.load_state_dict(stacked.model.replica(index))
+        if state.average is not None and stacked.average is not None:
+            averages = stacked.average.module
+            assert isinstance(averages, Stacked)
+            state.average.module.load_state_dict(averages.replica(index))
+            counted = stacked.average.state_dict()["n_averaged"]
+            state.average.load_state_dict({"n_averaged": counted}, strict=False)
+        for parameter, slot in zip(state.model.parameters(), slots, strict=True):
+            state.optimizer.state[parameter] = {
+                key: value.clone() if value.dim() == 0 else torch.empty_like(parameter).copy_(value[index])
+                for key, value in slot.items() if value is not None
+            }
+        state.optimizer.param_groups[0]["lr"] = stacked.optimizer.param_groups[0]["lr"]
+        state.schedule.scheduler.load_state_dict(stacked.schedule.scheduler.state_dict())
+
+
+def train_replicas(
+    states: Sequence[TrainingState],
+    data: Sequence[Images],
+    task: Task,
+    plans: Sequence[Plan],
+    build: Build,
+    *,
+    ema: float = 0.0,
+    curves: Sequence[tuple[str, Images] | None] = (),
+    on_step: OnStep = lambda state, steps: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[list[Record]]:
+    """Train all states, which differ in their seeds alone, to the last epoch; yields a Record each after an epoch.
+
+    data, plans, curves: one for each state, data of one length. After every yield and at the end the states are what
+    training each of them alone would have left, to rounding. build makes the optimizer and the schedule of the stack.
+    on_step is called with the stack. Raises TrainingDiverged, at the end of an epoch, where a loss is no number.
+    """
+    plan, device, stacked = plans[0], data[0].images.device, stack(states, build, ema)
+    position, steps = stacked.position, plan.steps(len(data[0]))
+    count = Count(states, device)
+    while position.epoch < plan.epochs and not should_stop():
+        stacked.model.train()
+        orders = [epoch_order(len(data[0]), each.seed, position.epoch).to(device) for each in plans]
+        while position.step < steps:
+            started = time.perf_counter()
+            picked = [order[position.step * plan.batch_size :][: plan.batch_size] for order in orders]
+            images, question = prepare(states, data, picked, task, plan)
+            lr = stacked.optimizer.param_groups[0]["lr"]
+            losses, outputs = take_step(stacked, plan, (images, *question.inputs), question.targets)
+            stacked.schedule.after_step()
+            if stacked.average is not None:
+                stacked.average.update_parameters(stacked.model)
+            count.add(losses, outputs, question.targets)
+            position.step += 1
+            spent = time.perf_counter() - started
+            position.seconds += spent
+            position.epoch_seconds += spent
+            on_step(stacked, steps)
+            if should_stop() and position.step < steps:
+                count.move(states, position)
+                unstack(stacked, states)
+                return
+        stacked.schedule.after_epoch(None)
+        count.move(states, position)
+        records = close_epoch(states, plans, position, task, lr)
+        unstack(stacked, states)
+        yield [
+            replace(record, curve=measure(state.trained, curve[1], task, plan.precision), curve_on=curve[0])
+            if curve else record
+            for record, state, curve in zip(records, states, curves or [None] * len(states), strict=True)
+        ]
+
+
+def prepare(
+    states: Sequence[TrainingState], data: Sequence[Images], picked: Sequence[Tensor], task: Task, plan: Plan
+) -> tuple[Tensor, Question]:
+    """The networks' inputs (R, N, C, H, W) and targets (R, N): each replica's own, changed and normalised as one."""
+    replicas, size, changes = len(states), len(picked[0]), plan.augmentation
+    images = torch.cat([one.images[index] for one, index in zip(data, picked, strict=True)]).float().div_(255)
+    labels = [one.labels[index] for one, index in zip(data, picked, strict=True)]
+    numbers, questions = [], []
+    for state, truth in zip(states, labels, strict=True):       # in the order in which a training alone draws
+        numbers.append(changes.draw(size, state.generator))
+        questions.append(task.ask(truth, state.generator))
+    images = normalise(changes.apply(images, torch.cat(numbers, dim=1)), data[0].mean, data[0].std)
+    inputs = tuple(torch.stack(parts) for parts in zip(*(question.inputs for question in questions), strict=True))
+    targets = tuple(torch.stack(parts) for parts in zip(*(question.targets for question in questions), strict=True))
+    return images.view(replicas, size, *images.shape[1:]), Question(inputs, targets)
+
+
+def take_step(
+    stacked: TrainingState, plan: Plan, inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Move all weights once: (R,) losses and the outputs. No replica's loss depends on another's weights."""
+    stacked.optimizer.zero_grad(set_to_none=True)
+    with autocast(plan.precision, inputs[0].device):
+        outputs = stacked.model(*inputs)
+    losses = losses_of(outputs, targets)
+    losses.sum().backward()     # type: ignore[no-untyped-call]
+    if plan.gradient_clip:
+        clip_each(stacked.model.parameters(), plan.gradient_clip)
+    stacked.optimizer.step()
+    return losses.detach(), outputs
+
+
+def losses_of(outputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> Tensor:
+    """(R,): for each replica the sum over heads of the mean cross-entropy, in float32."""
+    found = []
+    for head, target in zip(outputs, targets, strict=True):
+        each = F.cross_entropy(head.float().flatten(0, 1), target.flatten(), reduction="none")
+        found.append(each.view(target.shape).mean(dim=1))
+    return torch.stack(found).sum(dim=0)
+
+
+def clip_each(parameters: Iterable[Tensor], largest: float) -> None:
+    """clip_grad_norm_ for each replica on its own."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)    # (R,)
+    factors = (largest / (norms + 1e-6)).clamp(max=1)
+    for gradient in gradients:
+        gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
+
+
+class Count:
+    """Running losses and right answers of all replicas, kept on their device until somebody asks."""
+
+    def __init__(self, states: Sequence[TrainingState], device: torch.device) -> None:
+        self.loss = torch.tensor([state.position.loss_sum for state in states], dtype=torch.float64, device=device)
+        self.correct = torch.tensor([state.position.correct or [0] for state in states], device=device)    # (R, heads)
+        self.seen = states[0].position.seen
+
+    def add(self, losses: Tensor, outputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> None:
+        """One batch."""
+        size = targets[0].shape[1]
+        self.loss += losses.double() * size
+        right = [(head.argmax(dim=2) == target).sum(dim=1) for head, target in zip(outputs, targets, strict=True)]
+        self.correct = self.correct + torch.stack(right, dim=1)
+        self.seen += size
+
+    def move(self, states: Sequence[TrainingState], position: Position) -> None:
+        """Write the sums into the states' positions and start again from zero; seconds are shared out."""
+        for state, loss, correct in zip(states, self.loss.tolist(), self.correct.tolist(), strict=True):
+            state.position = Position(
+                position.epoch, position.step, loss, correct, self.seen,
+                position.epoch_seconds / len(states), position.seconds / len(states),
+            )
+        self.loss, self.correct, self.seen = torch.zeros_like(self.loss), torch.zeros_like(self.correct), 0
+
+
+def close_epoch(
+    states: Sequence[TrainingState], plans: Sequence[Plan], position: Position, task: Task, lr: float
+) -> list[Record]:
+    """The finished epoch's records; all positions move to the start of the next."""
+    records = []
+    for state, plan in zip(states, plans, strict=True):
+        own = state.position
+        if not math.isfinite(own.loss_sum):
+            raise TrainingDiverged(
+                f"the loss of seed {plan.seed} became {own.loss_sum} in epoch {own.epoch + 1}. Lower the learning "
+                "rate, e.g. --set optimizer.lr=0.01, or clip: --set training.gradient_clip=1"
+            )
+        accuracy = {head: right / own.seen for head, right in zip(task.heads, own.correct, strict=True)}
+        records.append(Record(own.epoch + 1, lr, own.loss_sum / own.seen, accuracy, own.epoch_seconds, None, None))
+        state.position = Position(epoch=own.epoch + 1, seconds=own.seconds)
+    position.epoch, position.step, position.epoch_seconds = position.epoch + 1, 0, 0.0
+    return records
