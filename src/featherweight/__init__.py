@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from featherweight.inference import predict as predict
     from featherweight.models import build_model as build_model
     from featherweight.recipe import Recipe as Recipe
+    from featherweight.replication import train_seeds as train_seeds
     from featherweight.runs import Run as Run
 
 _HOMES = {
@@ -28,6 +29,7 @@ _HOMES = {
     "receptive_field": "featherweight.anatomy",
     "Recipe": "featherweight.recipe",
     "train": "featherweight.experiment",
+    "train_seeds": "featherweight.replication",
     "Run": "featherweight.runs",
     "predict": "featherweight.inference",
 }
