@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from featherweight.replication.seeds import describe
 from featherweight.replication.stacked import can_be_stacked, train_stacked
 from featherweight.runs import Run
 from featherweight.statistics import bootstrap_interval
+from featherweight.training.workers import cores
 
 EVERYTHING = {
     "augmentation": {"rotation": 7.0}, "data": {"validation": 100}, "training": {"epochs": 2, "ema": 0.9},
@@ -123,6 +125,25 @@ def test_a_stop_leaves_all_resumable(digits_recipe, tmp_path):
     assert all(0 < epochs < 100 for epochs in stopped_at)
     done = train_seeds(recipe, [1, 2, 3], out, resume=True)
     assert same_weights(done.run(2), experiment.train(recipe.with_seed(2), tmp_path / "alone"))
+
+
+def test_killed_workers_are_replaced_and_go_on(digits_recipe, tmp_path):
+    recipe, killed = digits_recipe(training={"epochs": 60}), []
+
+    def kill_both():
+        while not all((tmp_path / "runs" / f"seed-{seed}" / "history.jsonl").exists() for seed in (1, 2)):
+            time.sleep(0.05)
+        for process in multiprocessing.active_children():
+            killed.append(process.pid)
+            os.kill(process.pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill_both)
+    thread.start()
+    done = train_seeds(recipe, [1, 2], tmp_path / "runs")
+    thread.join()
+    assert len(killed) == min(2, cores()) and done.summary["test"]["class"]["count"] == 2
+    alone = experiment.train(recipe.with_seed(1), tmp_path / "alone")
+    assert same_weights(alone, done.run(1)) and len(done.run(1).history) == 60
 
 
 def test_a_seed_that_fails_leaves_no_summary_of_the_others(digits_recipe, network_file, tmp_path):

@@ -100,7 +100,8 @@ class SeedsProgress(OneBar):
         recipe, plan = training.recipe, training.plan
         self.steps = plan.epochs * plan.steps(len(training.dataset.train))
         self.standing: dict[int, Standing] = {}
-        self.finished, self.count = len(finished), len(seeds)
+        self.finished = self.finished_before = len(finished)
+        self.count = len(seeds)
         self.begin(self.count * self.steps, self.finished * self.steps)
         again = f", {self.finished} of them trained already" if finished else ""
         self.console.print(
@@ -112,6 +113,8 @@ class SeedsProgress(OneBar):
 
     def on_standing(self, seed: int, standing: Standing) -> None:
         """Move the bar."""
+        if not self.standing and self.finished == self.finished_before:
+            self.started = time.monotonic()     # processes have started; that is no part of what is left
         self.standing[seed] = standing
         done = self.finished * self.steps + sum(one.steps for one in self.standing.values())
         loss = fmean(one.loss for one in self.standing.values())
