@@ -124,6 +124,7 @@ def test_a_stop_leaves_all_resumable(digits_recipe, tmp_path):
     stopped_at = [len(run.history) for run in Replicas(out).runs]
     assert all(0 < epochs < 100 for epochs in stopped_at)
     done = train_seeds(recipe, [1, 2, 3], out, resume=True)
+    assert done.summary["wall_seconds"] is None      # of which this call did only the rest
     assert same_weights(done.run(2), experiment.train(recipe.with_seed(2), tmp_path / "alone"))
 
 

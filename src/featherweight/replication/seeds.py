@@ -53,7 +53,7 @@ def train_seeds(
     with torch.random.fork_rng():   # whatever is wrong with the recipe is found before a folder is touched
         training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device)
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
-    finished = [seed for seed in seeds if replicas.run(seed).finished]
+    begun, finished = replicas.seeds, [seed for seed in seeds if replicas.run(seed).finished]
     todo = [seed for seed in seeds if seed not in finished]
     stacked = can_be_stacked(recipe, torch_device)
     watcher.on_start(training, seeds, finished, len(todo) if stacked else min(cores(), len(todo)))
@@ -68,7 +68,7 @@ def train_seeds(
                 f"interrupted with {len(done)} of {len(todo)} seeds trained; the checkpoints of the others are "
                 "written. Go on with the same command and --resume."
             ))
-        write_summary(replicas, seeds, None if finished else time.perf_counter() - started)
+        write_summary(replicas, seeds, None if begun else time.perf_counter() - started)
     elif not (replicas.path / "summary.json").exists():
         write_summary(replicas, seeds, None)
     return replicas
@@ -87,7 +87,7 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
 
 
 def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float | None) -> None:
-    """What all seeds gave. wall_seconds is None where some of them were trained by an earlier call."""
+    """What all seeds gave. wall_seconds is None where an earlier call did a part of the work."""
     runs = [replicas.run(seed) for seed in seeds]
     first = runs[0].result
     test = {head: describe([run.result["test"][head]["accuracy"] for run in runs]) for head in first["test"]}
