@@ -1,13 +1,11 @@
-"""The same training for many seeds as one: their weights lie stacked, and every step is mapped over all of them.
+"""THE loop for many seeds at once: their weights lie stacked, and every step is mapped over all of them.
 
-For a GPU, which a single small network leaves nearly idle. Batch statistics, dropout and augmentation are each
-replica's own, and so is its generator, so that a replica sees the images that it would see alone. A stack is a
-TrainingState like another, whose tensors have one axis more, (R, ...), in front.
+For a GPU, which a single small network leaves nearly idle. Order, augmentation and questions come from each replica's
+own seed and generator, so that it sees the images that it would see alone.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,92 +13,15 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch import Tensor
 
 from featherweight.augment import normalise
 from featherweight.errors import TrainingDiverged
-from featherweight.tasks import Question, Task, as_heads
+from featherweight.tasks import Question, Task
 from featherweight.training.loop import Images, OnStep, Plan, Record, epoch_order, measure
-from featherweight.training.optimization import Schedule, build_average
+from featherweight.training.stack import Build, stack, unstack
 from featherweight.training.state import Position, TrainingState
 from featherweight.training.step import autocast
-
-Build = Callable[[Iterable[Tensor]], tuple[torch.optim.Optimizer, Schedule]]
-
-
-class Stacked(nn.Module):
-    """R networks of one make as one module: (R, N, ...) inputs -> a tuple of (R, N, classes), one for each head."""
-
-    def __init__(self, models: Sequence[nn.Module]) -> None:
-        super().__init__()
-        states = [dict(model.named_parameters()) | dict(model.named_buffers()) for model in models]
-        self.names = {name.replace(".", "|"): name for name in states[0]}       # a dot may be no part of a name
-        for key, name in self.names.items():
-            value = torch.stack([state[name].detach() for state in states])
-            if isinstance(states[0][name], nn.Parameter):
-                self.register_parameter(key, nn.Parameter(value))
-            else:
-                self.register_buffer(key, value)
-        self.make = [copy.deepcopy(models[0]).to("meta")]       # in a list, so that it is no part of this module
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        make = self.make[0].train(self.training)
-
-        def one(tensors: dict[str, Tensor], *inputs: Tensor) -> tuple[Tensor, ...]:
-            return as_heads(functional_call(make, tensors, inputs))
-
-        tensors = {self.names[key]: value for key, value in (*self.named_parameters(), *self.named_buffers())}
-        mapped: tuple[Tensor, ...] = vmap(one, randomness="different")(tensors, *inputs)
-        return mapped
-
-    def replica(self, index: int) -> dict[str, Tensor]:
-        """The state dict of one of the networks."""
-        return {self.names[key]: value[index] for key, value in self.state_dict().items()}
-
-
-def stack(states: Sequence[TrainingState], build: Build, ema: float) -> TrainingState:
-    """One state of all, where each of them stands. ValueError where they do not stand at the same step."""
-    if len({(state.position.epoch, state.position.step) for state in states}) > 1:
-        raise ValueError("replicas that stand at different steps cannot be trained as one")
-    model = Stacked([state.model for state in states])
-    optimizer, schedule = build(model.parameters())
-    schedule.scheduler.load_state_dict(states[0].schedule.scheduler.state_dict())
-    optimizer.param_groups[0]["lr"] = states[0].optimizer.param_groups[0]["lr"]
-    for index, name in enumerate(name for name, _ in model.named_parameters()):
-        slots = [state.optimizer.state.get(list(state.model.parameters())[index], {}) for state in states]
-        optimizer.state[model.get_parameter(name)] = {
-            key: value if value.dim() == 0 else torch.stack([slot[key] for slot in slots])
-            for key, value in slots[0].items() if value is not None
-        }
-    average = build_average(model, ema) if ema else None
-    if average is not None:
-        averages = Stacked([state.average.module for state in states if state.average is not None])
-        counted = [state.average.state_dict()["n_averaged"] for state in states if state.average is not None]
-        average.module.load_state_dict(averages.state_dict())
-        average.load_state_dict({"n_averaged": counted[0]}, strict=False)
-    return TrainingState(model, optimizer, schedule, average, states[0].generator, copy.deepcopy(states[0].position))
-
-
-def unstack(stacked: TrainingState, states: Sequence[TrainingState]) -> None:
-    """Bring every single state to where the stack stands; their positions and generators are moved by the training."""
-    assert isinstance(stacked.model, Stacked)
-    slots = [stacked.optimizer.state[parameter] for parameter in stacked.model.parameters()]
-    for index, state in enumerate(states):
-        state.model.load_state_dict(stacked.model.replica(index))
-        if state.average is not None and stacked.average is not None:
-            averages = stacked.average.module
-            assert isinstance(averages, Stacked)
-            state.average.module.load_state_dict(averages.replica(index))
-            counted = stacked.average.state_dict()["n_averaged"]
-            state.average.load_state_dict({"n_averaged": counted}, strict=False)
-        for parameter, slot in zip(state.model.parameters(), slots, strict=True):
-            state.optimizer.state[parameter] = {
-                key: value.clone() if value.dim() == 0 else torch.empty_like(parameter).copy_(value[index])
-                for key, value in slot.items() if value is not None
-            }
-        state.optimizer.param_groups[0]["lr"] = stacked.optimizer.param_groups[0]["lr"]
-        state.schedule.scheduler.load_state_dict(stacked.schedule.scheduler.state_dict())
 
 
 def train_replicas(
