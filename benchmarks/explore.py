@@ -11,7 +11,8 @@ depthwise separable (3x3 depthwise, 1x1 to N), kN a 1x1, tN a padded 3x3 with st
 each is followed by batch normalisation and ReLU. eN is sN with these two also between its halves, nN is a 1x1 to N that
 reads each channel from another of the nine neighbours. xNtR applies one padded separable block of N channels R times,
 each time added to its input; wNtR the same without padding and adding. p is max pooling by 2, zN cuts N
-pixels off each side, g is the average over all places, h a 1x1 to 10 classes.
+pixels off each side, g is the average over all places, h a 1x1 to 10 classes. --set model.arguments.dropout=0.05 puts
+dropout after every ReLU.
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ START = [
 class Explored(nn.Sequential):
     """(N, 1, 28, 28) -> (N, 10) logits: the network that a row of words describes."""
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, words: str, dropout: float = 0.0) -> None:
         channels, layers = 1, []
         for word in words.split():
             made, channels = stage(word, channels)
-            layers += made
+            after_relu = [nn.Dropout(dropout)] if dropout and isinstance(made[-1], nn.ReLU) else []
+            layers += made + after_relu
         super().__init__(*layers, nn.Flatten())
 
 

@@ -19,18 +19,19 @@ class Feather8k(nn.Module):
 
     input_shapes: ClassVar = ((1, 28, 28),)
 
-    def __init__(self, in_channels: int = 1, classes: int = 10) -> None:
+    def __init__(self, in_channels: int = 1, classes: int = 10, dropout: float = 0.03) -> None:
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, 10, 3, bias=False),  # 26x26, receptive field 3
             nn.BatchNorm2d(10),
             nn.ReLU(),
-            *separable(10, 20),                         # 24x24, 5
+            nn.Dropout(dropout),
+            *separable(10, 20, dropout),                # 24x24, 5
             nn.MaxPool2d(2),                            # 12x12, 6
-            *separable(20, 32),                         # 10x10, 10
-            *separable(32, 40),                         # 8x8, 14
-            *separable(40, 40),                         # 6x6, 18
-            *separable(40, 48),                         # 4x4, 22
+            *separable(20, 32, dropout),                # 10x10, 10
+            *separable(32, 40, dropout),                # 8x8, 14
+            *separable(40, 40, dropout),                # 6x6, 18
+            *separable(40, 48, dropout),                # 4x4, 22
             nn.AdaptiveAvgPool2d(1),                    # 1x1, the whole image
             nn.Conv2d(48, classes, 1),
         )
