@@ -1,20 +1,28 @@
 """Train recipes with many seeds and keep every seed's result: one JSON a recipe, with the commit and the machine.
 
-The runs stay in runs/seeds/RECIPE, so that a second call goes on where the first one stopped, and more seeds can be
-added. Each seed is one thread; as many go side by side as there are cores.
+The runs stay in runs/seeds/RECIPE, so that a second call goes on where the first one stopped. Each seed is one thread;
+as many go side by side as there are cores. With --first 11 seeds 11 to --seeds are trained and added to what the JSON
+holds of the others, as long as the recipe is still the same: so that twenty seeds need not be one day's work.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import report
-from featherweight.recipe import recipe_names
+from featherweight.experiment import judge
+from featherweight.models import build_model
+from featherweight.recipe import Recipe, recipe_names
 from featherweight.replication import Replicas
+from featherweight.replication.seeds import describe
+from featherweight.runs import Run
+from featherweight.tasks import build_task
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ("accuracy", "loss", "correct", "count")
@@ -22,16 +30,21 @@ KEPT = ("accuracy", "loss", "correct", "count")
 
 def main() -> int:
     options = parse()
+    numbers = list(range(options.first, options.seeds + 1))
     for name in options.recipes:
-        folder = options.runs / name
-        command = [sys.executable, "-m", "featherweight", "train", name, "--seeds", str(options.seeds)]
+        recipe, folder, file = Recipe.load(name), options.runs / name, options.out / f"{name}.json"
+        before = earlier(file, recipe) if options.first > 1 else []
+        command = [sys.executable, "-m", "featherweight", "train", name, "--seeds", ",".join(map(str, numbers)) + ","]
         command += ["--out", str(folder), "--resume", "--no-report", *options.train]
-        started = report.begin("recipes", {"recipe": name, "seeds": options.seeds, "train": options.train})
+        started = report.begin("recipes", {"recipe": name, "seeds": numbers, "train": options.train})
         code = subprocess.run(command, check=False).returncode
         if code:
             report.say(f"{name} ended with exit code {code}; what is trained stays in {folder}")
             return code
-        report.save(options.out / f"{name}.json", started | result_of(Replicas(folder)) | {"complete": True})
+        seeds = sorted(before + [seed_of(run) for run in Replicas(folder).runs], key=lambda one: one["seed"])
+        summary = Replicas(folder).summary | over_all(recipe, seeds)
+        content = {"recipe": what_counts(recipe), "summary": summary, "seeds": seeds, "complete": True}
+        report.save(file, started | content)
     print_results(options)
     return 0
 
@@ -39,25 +52,50 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "recipes")
     parser.add_argument("recipes", nargs="+", choices=recipe_names(), metavar="RECIPE", help="recipes of the package")
-    parser.add_argument("--seeds", type=report.positive, default=20, help="seeds 1 to this")
+    parser.add_argument("--seeds", type=report.positive, default=20, help="the last seed")
+    parser.add_argument("--first", type=report.positive, default=1, help="the first seed; those before it are kept")
     parser.add_argument("--runs", type=Path, default=Path("runs/seeds"), help="where the run folders go")
     parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="what follows goes to train")
     parser.set_defaults(out=report.RESULTS / "recipes")
     return parser.parse_args()
 
 
-def result_of(replicas: Replicas) -> dict[str, Any]:
-    """The summary, and what each seed gave."""
-    seeds = [
-        {
-            "seed": run.result["seed"], "seconds": run.result["seconds"],
-            "test": {head: {key: score[key] for key in KEPT if key in score}
-                     for head, score in run.result["test"].items()},
-            "train": run.result["train"], "threads": run.environment["threads"],
-        }
-        for run in replicas.runs
-    ]
-    return {"commit": commit(), "summary": replicas.summary, "seeds": seeds}
+def earlier(file: Path, recipe: Recipe) -> list[dict[str, Any]]:
+    """The seeds of an earlier result of the same recipe; none where there is no file, an end where it is another."""
+    if not file.exists():
+        return []
+    content = json.loads(file.read_text())
+    if content["recipe"] != what_counts(recipe):
+        report.say(f"{file} is of another recipe by this name. Train all its seeds anew: leave out --first.")
+        sys.exit(2)
+    return content["seeds"]
+
+
+def what_counts(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without what it says of itself and without its seed."""
+    content = recipe.model_dump(mode="json", exclude={"goal"})
+    del content["training"]["seed"]
+    return content
+
+
+def seed_of(run: Run) -> dict[str, Any]:
+    """What one seed gave, and the code that gave it."""
+    test = {head: {key: score[key] for key in KEPT if key in score} for head, score in run.result["test"].items()}
+    return {
+        "seed": run.result["seed"], "seconds": run.result["seconds"], "test": test, "train": run.result["train"],
+        "threads": run.environment["threads"], "commit": commit(),
+    }
+
+
+def over_all(recipe: Recipe, seeds: list[dict[str, Any]]) -> dict[str, Any]:
+    """The parts of a summary that depend on which seeds there are."""
+    test = {head: describe([one["test"][head]["accuracy"] for one in seeds]) for head in seeds[0]["test"]}
+    means = {head: test[head]["mean"] for head in build_task(recipe.task).heads}
+    parameters = sum(p.numel() for p in build_model(recipe.model.name, recipe.model.arguments).parameters())
+    return {
+        "seeds": [one["seed"] for one in seeds], "test": test, "goal": judge(recipe, parameters, means),
+        "seconds_a_seed": round(fmean(one["seconds"] for one in seeds), 3),
+    }
 
 
 def commit() -> str:
@@ -71,7 +109,7 @@ def commit() -> str:
 def print_results(options: argparse.Namespace) -> None:
     rows = []
     for name in options.recipes:
-        summary = Replicas(options.runs / name).summary
+        summary = json.loads((options.out / f"{name}.json").read_text())["summary"]
         for head, found in summary["test"].items():
             low, high = found["interval"]
             rows.append([

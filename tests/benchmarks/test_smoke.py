@@ -116,16 +116,24 @@ def test_pages_compare_with_evaluating(tmp_path: Path) -> None:
     assert len(content["ratios"]) == 2
 
 
-def test_recipes_keep_every_seed_and_go_on_with_more(tmp_path: Path) -> None:
+def test_recipes_keep_every_seed_and_add_more(tmp_path: Path) -> None:
     digits = ["--train", "--data", "digits", "--set", "training.epochs=1"]
-    for seeds in ("1", "2"):
-        done = start("recipes.py", "session7-model2", "--seeds", seeds, "--out", "made", *digits, folder=tmp_path)
+    for first, last in (("1", "1"), ("2", "3")):
+        command = ["session7-model2", "--first", first, "--seeds", last, "--runs", f"runs{first}", "--out", "made"]
+        done = start("recipes.py", *command, *digits, folder=tmp_path)
         assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
-    content = json.loads((tmp_path / "made" / "session7-model2.json").read_text())
-    assert content["complete"] and len(content["commit"]) >= 40 and content["machine"]["processor"]
-    assert [one["seed"] for one in content["seeds"]] == content["summary"]["seeds"] == [1, 2]
+    file = tmp_path / "made" / "session7-model2.json"
+    content = json.loads(file.read_text())
+    assert content["complete"] and content["machine"]["processor"] and content["settings"]["seeds"] == [2, 3]
+    assert [one["seed"] for one in content["seeds"]] == content["summary"]["seeds"] == [1, 2, 3]
+    assert all(len(one["commit"]) >= 40 and one["threads"] == 1 for one in content["seeds"])
     accuracies = [one["test"]["class"]["accuracy"] for one in content["seeds"]]
-    assert accuracies == content["summary"]["test"]["class"]["accuracies"]
+    found = content["summary"]["test"]["class"]
+    assert found["accuracies"] == accuracies and found["count"] == 3
+    assert found["mean"] == pytest.approx(sum(accuracies) / 3)
+    file.write_text(file.read_text().replace('"lr": 0.01', '"lr": 0.02'))
+    done = start("recipes.py", "session7-model2", "--first", "4", "--seeds", "4", "--out", "made", folder=tmp_path)
+    assert done.returncode == 2 and "another recipe by this name" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_replicas_compare_with_one_after_another(tmp_path: Path) -> None:

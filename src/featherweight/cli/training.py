@@ -103,12 +103,12 @@ def train_replicas(recipe: Recipe, seeds: str, out: Path | None, how: Switches) 
 
 
 def parse_seeds(text: str) -> list[int]:
-    """ "20" -> 1 to 20; "3,7,11" -> these."""
-    parts = [part.strip() for part in text.split(",")]
+    """ "20" -> 1 to 20; "3,7,11" -> these; "7," -> this one."""
+    parts = [part.strip() for part in text.removesuffix(",").split(",")]
     if not all(part.isdecimal() for part in parts):
         raise typer.BadParameter(f"{text!r} is neither a count of seeds, such as 20, nor a list, such as 3,7,11.")
     numbers = [int(part) for part in parts]
-    if len(numbers) > 1:
+    if "," in text:
         return numbers
     if not 1 <= numbers[0] <= 10_000:
         raise typer.BadParameter(f"{text!r} is no count of seeds between 1 and 10000.")
