@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from statistics import fmean
+
 import pytest
 
 from featherweight.models import build_model
@@ -49,3 +53,32 @@ def test_a_recipe_opens_with_the_command_that_makes_its_numbers(name: str) -> No
 def test_test_data_is_looked_at_only_where_the_recipe_says_so(name: str) -> None:
     text = find_recipe(name).read_text(encoding="utf-8")
     assert Recipe.load(name).curve != "test" or 'curve = "test"' in text
+
+
+# ---- what is published is what was measured ----
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = sorted((ROOT / "benchmarks" / "results" / "recipes").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
+def test_headers_and_readme_say_what_the_results_say(file: Path) -> None:
+    content = json.loads(file.read_text())
+    seeds = [one["seed"] for one in content["seeds"]]
+    assert seeds == list(range(1, len(seeds) + 1))          # none is left out
+    header = find_recipe(file.stem).read_text().partition("name =")[0]
+    readme = (ROOT / "README.md").read_text()
+    (line,) = [line for line in readme.splitlines() if line.startswith(f"| {file.stem} |")]
+    assert f"of {len(seeds)} seeds" in header and f"| {len(seeds)} |" in line
+    for head, found in content["summary"]["test"].items():
+        accuracies = [one["test"][head]["accuracy"] for one in content["seeds"]]
+        assert found["mean"] == pytest.approx(fmean(accuracies)) and found["lowest"] == min(accuracies)
+        said = f"{100 * fmean(accuracies):.2f} % ({100 * min(accuracies):.2f} to {100 * max(accuracies):.2f})"
+        assert said in header and said in line
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
+def test_results_are_of_the_recipe_as_it_is(file: Path) -> None:
+    now = Recipe.load(file.stem).model_dump(mode="json", exclude={"goal"})
+    del now["training"]["seed"]
+    assert json.loads(file.read_text())["recipe"] == now
