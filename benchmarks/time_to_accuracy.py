@@ -94,8 +94,8 @@ def train_ours(options: argparse.Namespace, seed: int) -> dict[str, Any]:
         started = time.perf_counter()
         run = train(recipe, Path(folder) / "run", data_dir=options.data_dir)
         seconds = time.perf_counter() - started
-    return {"seed": seed, "seconds": seconds, "accuracy": run.result["test"]["class"]["accuracy"],
-            "threads": torch.get_num_threads()}
+        accuracy = run.result["test"]["class"]["accuracy"]      # read while the folder is there
+    return {"seed": seed, "seconds": seconds, "accuracy": accuracy, "threads": torch.get_num_threads()}
 
 
 def train_usual(options: argparse.Namespace, seed: int) -> dict[str, Any]:
