@@ -54,7 +54,7 @@ def test_help_imports_nothing_heavy():
 def test_models_lists_the_catalogue(run_command):
     listed = json.loads(run_command("models", "--json")[1])
     assert {m["name"]: m["parameters"] for m in listed}["digit-sum"] == 21_843
-    assert len(listed) == 7
+    assert len(listed) == 13
     assert "6,379,786" in run_command("models")[1]
 
 
