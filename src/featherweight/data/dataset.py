@@ -48,6 +48,10 @@ class ImageDataset:
         """A copy of the examples at int64 (n,) indices."""
         return ImageDataset(self.images[indices], self.labels[indices])
 
+    def to(self, device: torch.device) -> ImageDataset:
+        """The same on a device; where it is there already, the same tensors."""
+        return ImageDataset(self.images.to(device), self.labels.to(device))
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -66,6 +70,11 @@ class Dataset:
     validation: ImageDataset | None
     test: ImageDataset
     source: str
+
+    def to(self, device: torch.device) -> Dataset:
+        """The same with every split on a device."""
+        validation = None if self.validation is None else self.validation.to(device)
+        return replace(self, train=self.train.to(device), validation=validation, test=self.test.to(device))
 
     def hold_out(self, validation: int, seed: int) -> Dataset:
         """The same with this many validation images drawn out of the training images by seed; 0 changes nothing."""

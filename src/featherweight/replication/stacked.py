@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
 import torch
@@ -53,6 +53,7 @@ def train_stacked(job: Job, seeds: Sequence[int], watcher: SeedsWatcher, should_
 
     Each run is that of its seed trained alone up to rounding, and but for dropout, which comes from one generator.
     """
+    job = replace(job, dataset=job.dataset.to(pick_device(job.device)))     # one copy there, not one a seed
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         members = [begin(job, seed) for seed in seeds]
         done: list[int] = []
