@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -75,7 +76,8 @@ def stack(states: Sequence[TrainingState], build: Build, ema: float) -> Training
         averages = [state.average for state in states if state.average is not None]
         average.module.load_state_dict(Stacked([one.module for one in averages]).state_dict())
         count_as(average, averages[0])
-    return TrainingState(model, optimizer, schedule, average, first.generator, copy.deepcopy(first.position))
+    spent = {key: sum(getattr(state.position, key) for state in states) for key in ("seconds", "epoch_seconds")}
+    return TrainingState(model, optimizer, schedule, average, first.generator, replace(first.position, **spent))
 
 
 def unstack(stacked: TrainingState, states: Sequence[TrainingState]) -> None:
