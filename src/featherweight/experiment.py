@@ -19,6 +19,7 @@ from featherweight.evaluation import confusion_matrix
 from featherweight.models import build_model
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, create_run
+from featherweight.specification import specification_of
 from featherweight.tasks import Task, build_task
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.fit import check_fit
@@ -236,6 +237,7 @@ def finish(run: Run, training: Training) -> Run:
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
         "std": list(dataset.std),
+        "picture": specification_of(dataset.name, training.recipe.data.channels, training.recipe.data.size).to_dict(),
     })
     return run
 

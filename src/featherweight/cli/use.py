@@ -55,7 +55,7 @@ def predict(
     from featherweight.inference import Predictor
 
     predictor = Predictor(run)
-    predictor.check_number(number)
+    predictor.card.check_number(number)
     answered, faults = [], 0
     for picture in pictures:
         try:

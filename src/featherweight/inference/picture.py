@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,29 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from featherweight.errors import PictureError
+from featherweight.specification import PictureSpecification
 
 Grey = NDArray[np.uint8]
 INK = 0.25                      # of the brightest pixel: what counts as ink when its box is sought
 LEAST_CONTRAST = 32             # grey levels between ground and ink, below which a picture is blank
-MNIST_BOX, MNIST_SIZE = 20, 28  # MNIST's digits are fitted into 20x20 and centred by mass in 28x28
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture on its way to the network: as it came, the ink that was found in it, and the pixels that go in."""
+
+    original: Image.Image
+    ink: Grey               # (H, W), light on black, before it is fitted and centred
+    pixels: Grey            # (C, size, size)
+
+
+def prepare(picture: Image.Image, specification: PictureSpecification) -> Prepared:
+    """What the network sees of a picture that read_picture gave. PictureError for a blank one."""
+    size, channels = specification.size, specification.channels
+    if specification.kind == "plain":
+        return Prepared(picture, np.asarray(picture.convert("L")), prepare_plain(picture, channels, size))
+    pixels = prepare_ink(picture, size, specification.box)
+    return Prepared(picture, light_on_dark(np.asarray(picture.convert("L"))), pixels[None])
 
 
 def read_picture(path: str | Path) -> Image.Image:
@@ -53,7 +72,7 @@ def flatten(picture: Image.Image) -> Image.Image:
     return picture.convert("L" if picture.mode in ("1", "L", "LA", "F") else "RGB")
 
 
-def prepare_ink(picture: Image.Image, size: int) -> Grey:
+def prepare_ink(picture: Image.Image, size: int, box: int = 20) -> Grey:
     """Handwriting on any ground -> (size, size), light ink on black, fitted and centred as MNIST is.
 
     A picture that already has this size and a dark border is taken as it is. Raises PictureError
@@ -66,7 +85,7 @@ def prepare_ink(picture: Image.Image, size: int) -> Grey:
     if ink is None:
         raise PictureError("the picture is blank: no ink stands out from its ground.")
     top, bottom, left, right = ink_box(ink)
-    return centre_by_mass(fit(ink[top:bottom, left:right], round(size * MNIST_BOX / MNIST_SIZE)), size)
+    return centre_by_mass(fit(ink[top:bottom, left:right], box), size)
 
 
 def prepare_plain(picture: Image.Image, channels: int, size: int) -> Grey:

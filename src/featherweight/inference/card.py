@@ -1,0 +1,49 @@
+"""What a shipped network says of itself. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from featherweight.errors import FeatherweightError
+from featherweight.specification import PictureSpecification
+
+
+@dataclass(frozen=True)
+class Card:
+    """What goes into a network, what comes out, and what it is worth. Accuracies are fractions in [0, 1]."""
+
+    recipe: str
+    model: str
+    parameters: int
+    dataset: str
+    heads: dict[str, tuple[str, ...]]       # head -> what its outputs are called, in their order
+    takes_number: bool                      # whether a number 0..9 goes in beside the image
+    mean: tuple[float, ...]                 # of the training pixels in [0, 1], one a channel
+    std: tuple[float, ...]
+    accuracy: dict[str, float]              # head -> accuracy on test at the last epoch
+    picture: PictureSpecification
+
+    def check_number(self, number: int | None) -> None:
+        """FeatherweightError where the network needs a number 0..9 and has none, or has one and needs none."""
+        if self.takes_number and (number is None or not 0 <= number <= 9):
+            given = "no number" if number is None else f"number {number}"
+            raise FeatherweightError(f"{given} given: this run adds a number 0..9 to the digit. Give --number K.")
+        if not self.takes_number and number is not None:
+            raise FeatherweightError(f"number {number} given: this run only classifies pictures. Leave --number out.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as card.json holds them."""
+        content = {key: getattr(self, key) for key in self.__dataclass_fields__ if key != "picture"}
+        content["heads"] = {head: list(labels) for head, labels in self.heads.items()}
+        return content | {"mean": list(self.mean), "std": list(self.std), "picture": self.picture.to_dict()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Card:
+        """The card that to_dict gave. KeyError or TypeError where something is missing."""
+        plain = {key: content[key] for key in cls.__dataclass_fields__}
+        plain["heads"] = {head: tuple(labels) for head, labels in content["heads"].items()}
+        plain["mean"], plain["std"] = tuple(content["mean"]), tuple(content["std"])
+        plain["picture"] = PictureSpecification.from_dict(content["picture"])
+        return cls(**plain)

@@ -1,0 +1,56 @@
+"""A finished run's network as torch runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from featherweight.augment import normalise
+from featherweight.experiment import load_network
+from featherweight.inference.card import Card
+from featherweight.inference.network import Numbers, Pixels, Probabilities
+from featherweight.runs import Run
+from featherweight.specification import PictureSpecification, specification_of
+from featherweight.tasks import DigitSum, as_heads, build_task
+
+
+class TrainedNetwork:
+    """A Network with a run's own normalisation and weights."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.card = run, card_of(run)
+        self.mean, self.std = torch.tensor(self.card.mean), torch.tensor(self.card.std)
+        self.module = load_network(run)
+
+    @classmethod
+    def open(cls, run: Run | str | Path) -> TrainedNetwork:
+        """The network of a run; RunError where a folder is none or is not finished."""
+        return cls(run if isinstance(run, Run) else Run.open(run))
+
+    @torch.inference_mode()
+    def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
+        pixels = normalise(torch.tensor(images, dtype=torch.float32) / 255, self.mean, self.std)
+        inputs: tuple[torch.Tensor, ...] = ()
+        if numbers is not None:
+            inputs = DigitSum.with_numbers(torch.zeros(len(numbers), dtype=torch.int64), torch.tensor(numbers)).inputs
+        outputs = as_heads(self.module(pixels, *inputs))
+        return {
+            head: output.float().softmax(dim=1)[:, : len(labels)].numpy()
+            for (head, labels), output in zip(self.card.heads.items(), outputs, strict=True)
+        }
+
+
+def card_of(run: Run) -> Card:
+    """What a finished run says of itself."""
+    result, data, task = run.result, run.recipe.data, build_task(run.recipe.task)
+    labels = {head: tuple(str(total) for total in range(19)) if head == "sum" else tuple(result["classes"])
+              for head in task.heads}
+    carried = result.get("picture")     # runs of earlier versions carry none
+    return Card(
+        recipe=result["recipe"], model=result["model"], parameters=result["parameters"], dataset=result["dataset"],
+        heads=labels, takes_number=isinstance(task, DigitSum), mean=tuple(result["mean"]), std=tuple(result["std"]),
+        accuracy={head: result["test"][head]["accuracy"] for head in task.heads},
+        picture=PictureSpecification.from_dict(carried) if carried
+        else specification_of(data.dataset, data.channels, data.size),
+    )

@@ -1,0 +1,39 @@
+"""What a picture goes through before a network sees it: declared once, carried by the run and by what is shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+HANDWRITING = ("mnist", "kmnist", "digits")     # data sets of light ink on black, fitted and centred as MNIST's is
+
+
+@dataclass(frozen=True)
+class PictureSpecification:
+    """From any picture to uint8 (channels, size, size). Lengths in pixels of the finished image.
+
+    kind "ink": handwriting on any ground becomes light ink on black, its longer side fitted into box and its centre of
+    mass into the centre. kind "plain": resized to the square and nothing else, as a folder data set reads it.
+    """
+
+    kind: str = "ink"
+    channels: int = 1
+    size: int = 28
+    box: int = 20
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> PictureSpecification:
+        """The specification that to_dict gave; keys of a later version are passed over."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{key: value for key, value in content.items() if key in known})
+
+
+def specification_of(dataset: str, channels: int, size: int) -> PictureSpecification:
+    """What pictures go through for a network trained on this data set."""
+    if dataset in HANDWRITING and channels == 1:
+        return PictureSpecification("ink", 1, size, box=round(size * 20 / 28))
+    return PictureSpecification("plain", channels, size, box=size)
