@@ -1,0 +1,42 @@
+"""A run as a folder that answers without torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from featherweight.files import write_atomically
+from featherweight.inference.bundle import Bundle
+from featherweight.inference.trained import TrainedNetwork
+from featherweight.runs import Run
+from featherweight.shipping.card_page import card_page
+from featherweight.shipping.layer_outputs import with_layers
+from featherweight.shipping.trace import trace
+
+
+def make_bundle(run: Run | str | Path, folder: str | Path) -> Bundle:
+    """Write model.onnx, layers.onnx, card.md and card.json into a folder and open it; nothing is proved.
+
+    The folder is made where it is missing; files of these names are replaced. card.json comes last: with it the folder
+    is a bundle. Raises RunError for an unfinished run, MissingExtra without onnx, ModelError for a network that torch
+    cannot export.
+    """
+    network, folder = TrainedNetwork.open(run), Path(folder)
+    write_bundle(network, trace_files(network), folder)
+    return Bundle.open(folder)
+
+
+def trace_files(network: TrainedNetwork) -> dict[str, bytes]:
+    """model.onnx and layers.onnx."""
+    model = trace(network)
+    return {"model.onnx": model.SerializeToString(deterministic=True),
+            "layers.onnx": with_layers(model).SerializeToString(deterministic=True)}
+
+
+def write_bundle(network: TrainedNetwork, models: dict[str, bytes], folder: Path) -> None:
+    """The folder's files, each in one move."""
+    page = card_page(network.card, network.run.result["test"], len(models["model.onnx"]))
+    content = json.dumps(network.card.to_dict(), indent=2) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in {**models, "card.md": page.encode(), "card.json": content.encode()}.items():
+        write_atomically(folder / name, text)
