@@ -48,7 +48,10 @@ def build_app(bundle: Bundle, limits: Limits) -> ASGIApp:
     """The app for one network, behind its guards."""
     card = bundle.card
     about = f"{card.model}: {card.parameters:,} parameters, trained on {card.dataset}."
-    app = FastAPI(title="Featherweight", version=__version__, description=about, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Featherweight", version=__version__, description=about, docs_url=None, redoc_url=None,
+        redirect_slashes=False,
+    )
     app.state.answerer = Answerer(bundle, limits.picture_pixels)
     app.state.desk = Desk(limits.threads, limits.places, limits.answer_seconds)
     app.include_router(router)

@@ -33,7 +33,8 @@ class LayerReader:
 
 
 def as_maps(title: str, values: NDArray[np.float32]) -> Maps:
-    """(C, H, W) activations as bytes between their lowest and their highest."""
+    """(C, H, W) or (features,) activations as bytes between their lowest and their highest."""
+    values = values.reshape(len(values), *(values.shape[1:] or (1, 1)))
     low, high = float(values.min()), float(values.max())
     scaled = np.zeros(values.shape) if high == low else (values - low) * (255 / (high - low))
     bytes_ = base64.b64encode(scaled.round().astype(np.uint8).tobytes()).decode()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -47,14 +47,28 @@ async def read_form(request: Request, number: int | None, explain: bool) -> Ques
         form = await parser.parse()
     except MultiPartException as fault:
         raise HTTPException(400, "The form cannot be read. Send one file, in the field 'picture'.") from fault
-    picture, given = form.get("picture"), form.get("number")
+    try:
+        return Question(await picture_of(form), number_of(form, number), explain)
+    finally:
+        await form.close()
+
+
+async def picture_of(form: FormData) -> bytes:
+    """The file in the field picture."""
+    picture = form.get("picture")
     if not isinstance(picture, UploadFile):
         raise HTTPException(422, "The form has no file in its field 'picture'. Put the picture there.")
-    if isinstance(given, str):
-        if not (given.isdecimal() and len(given) == 1):
-            raise HTTPException(422, f"number {given[:20]!r} is not a number 0 to 9.")
-        number = int(given)
-    return Question(await picture.read(), number, explain)
+    return await picture.read()
+
+
+def number_of(form: FormData, number: int | None) -> int | None:
+    """The field number, or what the address says where there is none."""
+    given = form.get("number")
+    if not isinstance(given, str):
+        return number
+    if given not in tuple("0123456789"):
+        raise HTTPException(422, f"number {given[:20]!r} is not allowed. Give one of 0 to 9.")
+    return int(given)
 
 
 def sentence(error: Mapping[str, Any]) -> str:

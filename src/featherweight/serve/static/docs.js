@@ -12,8 +12,8 @@ function examples(card) {
   return [
     `curl --data-binary @three.png '${address}${k}'`,
     `curl -F picture=@three.png '${more}'`,
-    `curl -H 'Content-Type: application/json' -d '{"pixels": [0, 0, ...]}' '${address}${k}'`
-      + `      # ${channels * size * size} numbers, 0 to 255`,
+    `curl -H 'Content-Type: application/json' -d '{"pixels": [0, 0, ...]}' '${address}${k}'`,
+    `# pixels: ${channels * size * size} numbers, 0 to 255`,
   ].join("\n");
 }
 
@@ -55,7 +55,7 @@ function operation(path, method, { description, parameters = [], requestBody, re
   }
   for (const [type, { schema }] of Object.entries(requestBody?.content ?? {})) {
     part.append(make("h3", "", `Body: ${type}`));
-    if (schema.properties) part.append(table(["field", "what", "there", ""], fields(schema)));
+    if (schema.properties) part.append(table(["field", "what", "present", ""], fields(schema)));
     else part.append(make("p", "pale", "The bytes of a picture file."));
   }
   part.append(make("h3", "", "Answers"), table(["status", "what", ""], Object.entries(responses).map(([status, one]) =>
@@ -65,7 +65,7 @@ function operation(path, method, { description, parameters = [], requestBody, re
 
 function schema(name, { description = "", ...rest }) {
   const part = make("section");
-  part.append(make("h2", "path", name), make("p", "", description), table(["field", "what", "there", ""], fields(rest)));
+  part.append(make("h2", "path", name), make("p", "", description), table(["field", "what", "present", ""], fields(rest)));
   return part;
 }
 

@@ -17,13 +17,22 @@ const asker = new Asker(answered, fail);
 function ask() {
   $("undo").disabled = !sheet.actions.length;
   $("clear").disabled = sheet.empty;
-  $("invite").hidden = !sheet.empty;
+  invite();
   fail(null);
   if (!sheet.empty) return asker.ask(() => sheet.blob(), number());
   asker.forget();
   latest = null;
   clearTimeout(speaking);
   return showNothing();
+}
+
+// What lies on the sheet in words, where there is nothing to see.
+function invite() {
+  const { picture } = sheet.shown;
+  $("invite").hidden = !sheet.empty && (!picture || Boolean(picture.picture));
+  const [large, small] = picture ? [picture.file.name, "cannot be shown here"] : ["Draw here", "or drop a picture, or paste one"];
+  $("invite").firstChild.textContent = large;
+  $("invite").lastChild.textContent = small;
 }
 
 function answered(answer) {
