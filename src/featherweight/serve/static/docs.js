@@ -50,22 +50,22 @@ function operation(path, method, { description, parameters = [], requestBody, re
   const part = make("section");
   part.append(make("h2", "path", `${method.toUpperCase()} ${path}`), make("p", "", description));
   if (parameters.length) {
-    part.append(make("h3", "", "In the address"), table(["name", "what", "default", ""], parameters.map((one) =>
+    part.append(make("h3", "", "In the address"), table(["name", "what", "default", "meaning"], parameters.map((one) =>
       [one.name, kind(one.schema), String(one.schema.default ?? ""), one.description ?? one.schema.description ?? ""])));
   }
   for (const [type, { schema }] of Object.entries(requestBody?.content ?? {})) {
     part.append(make("h3", "", `Body: ${type}`));
-    if (schema.properties) part.append(table(["field", "what", "present", ""], fields(schema)));
+    if (schema.properties) part.append(table(["field", "what", "present", "meaning"], fields(schema)));
     else part.append(make("p", "pale", "The bytes of a picture file."));
   }
-  part.append(make("h3", "", "Answers"), table(["status", "what", ""], Object.entries(responses).map(([status, one]) =>
+  part.append(make("h3", "", "Answers"), table(["status", "what", "meaning"], Object.entries(responses).map(([status, one]) =>
     [status, kind(one.content?.["application/json"]?.schema ?? {}), one.description])));
   return part;
 }
 
 function schema(name, { description = "", ...rest }) {
   const part = make("section");
-  part.append(make("h2", "path", name), make("p", "", description), table(["field", "what", "present", ""], fields(rest)));
+  part.append(make("h2", "path", name), make("p", "", description), table(["field", "what", "present", "meaning"], fields(rest)));
   return part;
 }
 

@@ -111,13 +111,13 @@ function showSeen(seen) {
 
 function showLooked(seen, looked) {
   const most = Math.max(...looked.falls);
-  const scale = most > 0.002 ? 1 / most : 0;
+  const scale = most > 0.005 ? 1 / most : 0;
   paint($("looked"), seen.height, seen.width, (at) => {
     const heat = Math.max(0, looked.falls[at] * scale) ** 0.8;
     return pixel(seen, at).map((value, plane) => 0.45 * value * (1 - heat) + [255, 146, 46][plane] * heat);
   });
   const patch = `${looked.patch} × ${looked.patch}`;
-  const said = scale ? `Blanking ${patch} pixels takes up to ${percent(most)} off its ${looked.class}.`
+  const said = scale ? `Blank patches of ${patch} pixels lower its ${looked.class} by up to ${Math.max(1, Math.round(100 * most))} points.`
     : `No blank patch of ${patch} pixels shakes its ${looked.class}.`;
   $("looked-note").textContent = said;
   $("looked").setAttribute("aria-label", said);
