@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +23,19 @@ from PIL import Image
 import featherweight
 from featherweight.data import load_dataset
 from featherweight.inference.bundle import Bundle
-from featherweight.serve import Limits, build_app
+from featherweight.serve.app import build_app
+from featherweight.serve.desk import Desk
+from featherweight.serve.limits import Limits
+from featherweight.serve.workers import open_bundle
 from featherweight.shipping import make_bundle
 
 USUAL = Limits()
 SERVE_WITH = """
 import sys
 from featherweight.inference.bundle import Bundle
-from featherweight.serve import Limits, build_app, listen, serve
-limits = Limits(**eval(sys.argv[2]))
-serve(build_app(Bundle.open(sys.argv[1]), limits), listen("127.0.0.1", 0), limits, lambda url: print(url, flush=True))
+from featherweight.serve import Limits, listen, serve
+limits = Limits(**{"workers": 1} | eval(sys.argv[2]))
+serve(Bundle.open(sys.argv[1]), listen("127.0.0.1", 0), limits, lambda url: print(url, flush=True))
 """
 
 
@@ -121,9 +126,10 @@ def ask(bundle):
 
     def ask_app(method: str, path: str, of: Bundle = bundle, limits: Limits = USUAL, **given) -> httpx.Response:
         async def go() -> httpx.Response:
-            transport = httpx.ASGITransport(build_app(of, limits), raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                return await client.request(method, path, **given)
+            with closing(Desk(lambda: ThreadPoolExecutor(1, "", open_bundle, (of.path, 10**7)), limits)) as desk:
+                transport = httpx.ASGITransport(build_app(of.card, desk, limits), raise_app_exceptions=False)
+                async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                    return await client.request(method, path, **given)
 
         return asyncio.run(go())
 

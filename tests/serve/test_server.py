@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -90,7 +93,7 @@ def test_what_is_no_http(server):
 
 
 def test_a_full_queue_says_when_to_come_again(serve, bundle, large, drawing):
-    running = serve(bundle, places=1, threads=1)
+    running = serve(bundle, places=1)
 
     def post(_):
         return httpx.post(f"{running.url}predict", content=large, timeout=60)
@@ -110,8 +113,39 @@ def test_bodies_together_are_bounded(serve, bundle, large):
         assert httpx.post(f"{running.url}predict", content=b"x").status_code == 422
 
 
+def test_a_worker_that_dies_is_replaced(serve, bundle, drawing):
+    running = serve(bundle)
+    assert httpx.post(f"{running.url}predict", content=drawing(3)).status_code == 200
+    for worker in workers_of(running):
+        os.kill(worker, signal.SIGKILL)
+    answers = [httpx.post(f"{running.url}predict", content=drawing(3), timeout=30) for _ in range(2)]
+    assert [answer.status_code for answer in answers] in ([503, 200], [200, 200])
+    assert running.stop()[:2] == (0, "")
+
+
+def test_workers_end_with_a_server_that_is_killed(serve, bundle):
+    running = serve(bundle)
+    httpx.get(f"{running.url}health")
+    workers = workers_of(running)
+    assert workers
+    running.process.kill()
+    while any(is_alive(worker) for worker in workers):
+        time.sleep(0.05)
+
+
+def workers_of(running):
+    """The processes that answer, without multiprocessing's own tracker."""
+    started = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+    return [int(one) for one in started if "spawn_main" in Path(f"/proc/{one}/cmdline").read_text()]
+
+
+def is_alive(process):
+    status = Path(f"/proc/{process}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
 def test_an_answer_that_takes_too_long(serve, bundle, large, drawing):
-    running = serve(bundle, answer_seconds=0.01, threads=1)
+    running = serve(bundle, answer_seconds=0.01)
     late = httpx.post(f"{running.url}predict", content=large)
     assert late.status_code == 504 and late.json()["error"].startswith("No answer within 0.01 seconds")
     assert running.stop()[0] == 0
@@ -133,9 +167,9 @@ def test_many_clients_lose_nothing(server, drawing):
 def test_a_bundle_is_served_without_torch(bundle):
     code = f"""
 import sys
-from featherweight.inference.bundle import Bundle
-from featherweight.serve import Limits, build_app
-build_app(Bundle.open({str(bundle.path)!r}), Limits())
+from pathlib import Path
+from featherweight.serve import server, workers
+workers.open_bundle(Path({str(bundle.path)!r}), 10**6)
 print([name for name in sys.modules if name.partition(".")[0] in ("torch", "sklearn", "matplotlib")])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -32,12 +32,12 @@ def serve(
             raise MissingExtra(package, "serve")
     from dataclasses import replace
 
-    from featherweight.serve import Limits, build_app, listen
+    from featherweight.serve import Limits, listen
     from featherweight.serve import serve as answer
 
     limits = Limits() if host in ("127.0.0.1", "localhost", "::1") else replace(Limits(), hosts=())
     with listen(host, port) as listening, as_bundle(network) as bundle:
-        answer(build_app(bundle, limits), listening, limits, lambda address: announce(bundle, address))
+        answer(bundle, listening, limits, lambda address: announce(bundle, address))
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from featherweight.serve.app import build_app
 from featherweight.serve.limits import Limits
 from featherweight.serve.server import listen, serve
 
-__all__ = ["Limits", "build_app", "listen", "serve"]
+__all__ = ["Limits", "listen", "serve"]

@@ -1,4 +1,4 @@
-"""One question in, one JSON document out. Runs in a worker thread and knows nothing of HTTP."""
+"""One question in, one JSON document out. Runs in a worker and knows nothing of HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from featherweight.errors import FeatherweightError, PictureError
+from featherweight.errors import PictureError
 from featherweight.inference.bundle import Bundle
 from featherweight.inference.network import Pixels
 from featherweight.inference.picture import prepare, read_picture
@@ -33,13 +33,6 @@ class Answerer:
         self.bundle, self.card, self.picture_pixels = bundle, bundle.card, picture_pixels
         self.layers = LayerReader(bundle.path, list(bundle.card.heads))
         self.blank = ground_of(bundle)
-
-    def check(self, number: int | None) -> None:
-        """FeatherweightError where the network needs a number and has none, or has one and needs none."""
-        if self.card.takes_number and number is None:
-            raise FeatherweightError("This network adds a number 0 to 9 to the digit. Give one: ?number=4.")
-        if not self.card.takes_number and number is not None:
-            raise FeatherweightError(f"number {number} given, and this network only reads pictures. Leave it out.")
 
     def answer(self, question: Question) -> bytes:
         """The answer as JSON; PictureError for a picture that cannot be read or is blank."""

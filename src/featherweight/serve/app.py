@@ -13,14 +13,13 @@ from starlette.types import ASGIApp
 
 from featherweight import __version__
 from featherweight.errors import FeatherweightError
-from featherweight.inference.bundle import Bundle
-from featherweight.serve.answers import Answerer
+from featherweight.inference.card import Card
 from featherweight.serve.desk import Desk
 from featherweight.serve.documents import Answer, Fault, Health, PixelsIn
 from featherweight.serve.guards import Guarded, refuse
 from featherweight.serve.limits import Limits
 from featherweight.serve.pages import load_pages
-from featherweight.serve.questions import read_question, sentence
+from featherweight.serve.questions import check_number, read_question, sentence
 
 ELSEWHERE = "There is nothing here. The page is at /, and /docs says how to ask."
 BROKEN = "Something broke here, and not through your fault. The server's log has it."
@@ -44,16 +43,14 @@ RESPONSES |= {status: {"model": Fault, "description": why} for status, why in FA
 router = APIRouter()
 
 
-def build_app(bundle: Bundle, limits: Limits) -> ASGIApp:
-    """The app for one network, behind its guards."""
-    card = bundle.card
+def build_app(card: Card, desk: Desk, limits: Limits) -> ASGIApp:
+    """The app for the network of this card, whose workers answer at the desk, behind its guards."""
     about = f"{card.model}: {card.parameters:,} parameters, trained on {card.dataset}."
     app = FastAPI(
         title="Featherweight", version=__version__, description=about, docs_url=None, redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.answerer = Answerer(bundle, limits.picture_pixels)
-    app.state.desk = Desk(limits.threads, limits.places, limits.answer_seconds)
+    app.state.card, app.state.desk = card, desk
     app.include_router(router)
     for path, page in load_pages().items():
         app.add_route(path, page, methods=["GET"], include_in_schema=False)
@@ -74,10 +71,9 @@ async def predict(
     number: Annotated[int | None, Query(ge=0, le=9, description="To add, where the network takes one.")] = None,
 ) -> Response:
     """Say what a picture shows: any picture file, or the numbers of an image as the network sees it."""
-    answerer, desk = request.app.state.answerer, request.app.state.desk
     question = await read_question(request, number, explain)
-    answerer.check(question.number)
-    return Response(await desk.do(answerer.answer, question), media_type="application/json")
+    check_number(request.app.state.card, question.number)
+    return Response(await request.app.state.desk.ask(question), media_type="application/json")
 
 
 @router.get("/health")
@@ -89,8 +85,8 @@ async def health() -> Health:
 @router.get("/model")
 async def model(request: Request) -> dict[str, Any]:
     """The network's card: what goes in, what comes out, what it is worth."""
-    card: dict[str, Any] = request.app.state.answerer.card.to_dict()
-    return card
+    card: Card = request.app.state.card
+    return card.to_dict()
 
 
 async def on_http(request: Request, fault: Exception) -> Response:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from featherweight.inference.card import Card
 from featherweight.serve.answers import Question
 from featherweight.serve.documents import PixelsIn
 
@@ -69,6 +70,14 @@ def number_of(form: FormData, number: int | None) -> int | None:
     if given not in tuple("0123456789"):
         raise HTTPException(422, f"number {given[:20]!r} is not allowed. Give one of 0 to 9.")
     return int(given)
+
+
+def check_number(card: Card, number: int | None) -> None:
+    """HTTPException 422 where the network needs a number and has none, or has one and needs none."""
+    if card.takes_number and number is None:
+        raise HTTPException(422, "This network adds a number 0 to 9 to the digit. Give one: ?number=4.")
+    if not card.takes_number and number is not None:
+        raise HTTPException(422, f"number {number} given, and this network only reads pictures. Leave it out.")
 
 
 def sentence(error: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import h11
@@ -16,7 +16,11 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from featherweight.errors import FeatherweightError
+from featherweight.inference.bundle import Bundle
+from featherweight.serve.app import build_app
+from featherweight.serve.desk import Desk
 from featherweight.serve.limits import Limits
+from featherweight.serve.workers import start_workers
 
 TAKEN = "port {port} of {host} is taken. Give another with --port, or --port 0 for one that is free."
 NO_RIGHT = "port {port} needs rights that you do not have. Give one above 1023 with --port."
@@ -27,8 +31,9 @@ BAD_HTTP = b'{"error":"This is no HTTP request that can be read."}'
 def listen(host: str, port: int) -> socket.socket:
     """A socket that takes connections. FeatherweightError where the host or the port cannot be had."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.socket(family, kind)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        made = socket.socket(family, kind, protocol)    # asyncio sends answers at once only where it knows it is TCP
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind(address)
@@ -42,8 +47,14 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
-def serve(app: ASGIApp, listening: socket.socket, limits: Limits, announce: Callable[[str], None]) -> None:
+def serve(bundle: Bundle, listening: socket.socket, limits: Limits, announce: Callable[[str], None]) -> None:
     """Answer until SIGTERM or Ctrl-C, and then what has been asked by then. announce is told the address."""
+    with closing(Desk(lambda: start_workers(bundle.path, limits), limits)) as desk:
+        run(build_app(bundle.card, desk, limits), listening, limits, announce)
+
+
+def run(app: ASGIApp, listening: socket.socket, limits: Limits, announce: Callable[[str], None]) -> None:
+    """The app behind uvicorn, which closes the socket at the end."""
     config = uvicorn.Config(
         app, http=make_patient(limits.head_seconds), ws="none", lifespan="off", loop="asyncio",
         log_level="error", access_log=False, server_header=False, timeout_keep_alive=30,
