@@ -60,8 +60,7 @@ def run(app: ASGIApp, listening: socket.socket, limits: Limits, announce: Callab
         log_level="error", access_log=False, server_header=False, timeout_keep_alive=30,
         timeout_graceful_shutdown=int(limits.stop_seconds),
     )
-    announce(address_of(listening))
-    asyncio.run(Server(config).serve([listening]))
+    asyncio.run(Server(config, lambda: announce(address_of(listening))).serve([listening]))
 
 
 def address_of(listening: socket.socket) -> str:
@@ -72,7 +71,18 @@ def address_of(listening: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, for which being told to stop is no fault: its own raises the signal again at the end."""
+    """uvicorn's server that says when it is ready, and for which being told to stop is no fault.
+
+    Its own raises the signal again at the end.
+    """
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.announce()     # by now signals are heeded
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
