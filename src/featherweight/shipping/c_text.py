@@ -49,8 +49,9 @@ class Body:
         self.calls.append(f"{text:<72} /* {comment} */" if comment else text)
 
     def library(self) -> str:
-        """The functions that are called, with their types, in the template's order."""
-        return "\n".join(text for name, text in sections(self.template).items() if name in self.parts | {"types"})
+        """The functions that are called, with their types, in the templates' order."""
+        known = sections("shared.c") | sections(self.template)
+        return "\n".join(text for name, text in known.items() if name in self.parts | {"types"})
 
 
 def sections(template: str) -> dict[str, str]:

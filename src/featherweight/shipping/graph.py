@@ -85,7 +85,17 @@ class Softmax:
     log: bool
 
 
-Layer = Conv | Pool | Scale | Pad | Relu | OneHot | Concat | Softmax
+@dataclass(frozen=True)
+class ToBytes:
+    """From float to one of 256 steps."""
+
+
+@dataclass(frozen=True)
+class ToFloat:
+    """Back again."""
+
+
+Layer = Conv | Pool | Scale | Pad | Relu | OneHot | Concat | Softmax | ToBytes | ToFloat
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,8 @@ def in_words(layer: Layer) -> str:
         return "log-softmax" if layer.log else "softmax"
     if isinstance(layer, Pad):
         return "crop" if min(layer.pads) < 0 else "pad"
-    return {Scale: "normalise", Relu: "ReLU", OneHot: "one-hot", Concat: "concatenate"}[type(layer)]
+    return {Scale: "normalise", Relu: "ReLU", OneHot: "one-hot", Concat: "concatenate", ToBytes: "to bytes",
+            ToFloat: "to float"}[type(layer)]
 
 
 def conv_in_words(conv: Conv) -> str:
