@@ -94,7 +94,8 @@ def conv_fields(layer: Conv, before: Shape, after: Shape) -> tuple[object, ...]:
 def pool_fields(layer: Pool, before: Shape, after: Shape) -> tuple[object, ...]:
     """Geometry and kind, in the order of the C structure."""
     counts = int(layer.kind == "mean" and layer.counts_outside)
-    return (shape(before), shape(after), *layer.kernel, *layer.stride, *layer.pads[:2], int(layer.kind == "max"), counts)
+    maximum = int(layer.kind == "max")
+    return (shape(before), shape(after), *layer.kernel, *layer.stride, *layer.pads[:2], maximum, counts)
 
 
 def write_concat(body: Body, step: Step, graph: Graph, plan: Plan) -> None:

@@ -88,10 +88,10 @@ def write_step(writer: Writer, step: Step, index: int) -> None:
     elif isinstance(layer, ToBytes):
         body.parts.add("to_byte")
         grid = writer.grids[step.output]
-        body.call("to_bytes", source, count, number(np.float32(1 / grid.scale)), grid.zero, target, comment=said)
+        body.call("to_bytes", source, count, number(1 / grid.scale), grid.zero, target, comment=said)
     elif isinstance(layer, ToFloat):
         grid = writer.grids[step.inputs[0]]
-        body.call("to_floats", source, count, number(np.float32(grid.scale)), grid.zero, target, comment=said)
+        body.call("to_floats", source, count, number(grid.scale), grid.zero, target, comment=said)
     elif isinstance(layer, Concat):
         start = writer.floats.offsets[step.output]
         for name in step.inputs:
@@ -125,7 +125,7 @@ def write_conv(writer: Writer, step: Step, layer: Conv, before: Shape, after: Sh
 def write_pool(writer: Writer, step: Step, layer: Pool, before: Shape, after: Shape, index: int) -> str:
     """A pool's description; gives its address."""
     given, made = writer.grids[step.inputs[0]], writer.grids.get(step.output, UNIT)
-    fields = *pool_fields(layer, before, after), given.zero, made.zero, number(np.float32(given.scale / made.scale))
+    fields = *pool_fields(layer, before, after), given.zero, made.zero, number(given.scale / made.scale)
     return writer.body.record("Pool", f"pool_{index}", fields)
 
 

@@ -9,7 +9,6 @@ from importlib.resources import files
 from textwrap import wrap
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.shipping.graph import Shape

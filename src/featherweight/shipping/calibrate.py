@@ -9,6 +9,7 @@ import numpy as np
 
 from featherweight.inference.network import Numbers, Pixels
 from featherweight.shipping.graph import Graph
+from featherweight.shipping.session import open_model
 from featherweight.shipping.write_onnx import write_graph
 
 Ranges = Mapping[str, tuple[float, float]]      # value -> lowest and highest
@@ -17,10 +18,8 @@ BATCH = 100
 
 def measure_ranges(graph: Graph, images: Pixels, numbers: Numbers | None) -> Ranges:
     """The lowest and highest of every value that a step gives; float32, in batches."""
-    import onnxruntime
-
     names = [step.output for step in graph.steps]
-    session = onnxruntime.InferenceSession(write_graph(graph, names).SerializeToString(), options(onnxruntime))
+    session = open_model(write_graph(graph, names).SerializeToString())
     lowest, highest = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     for start in range(0, len(images), BATCH):
         feed: dict[str, Any] = {"images": images[start : start + BATCH]}
@@ -31,9 +30,3 @@ def measure_ranges(graph: Graph, images: Pixels, numbers: Numbers | None) -> Ran
         highest = np.maximum(highest, [value.max() for value in values])
     return dict(zip(names, zip(lowest.tolist(), highest.tolist(), strict=True), strict=True))
 
-
-def options(onnxruntime: Any) -> Any:
-    """One thread, no talk."""
-    made = onnxruntime.SessionOptions()
-    made.intra_op_num_threads, made.log_severity_level = 1, 3
-    return made

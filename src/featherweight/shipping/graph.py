@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]     # float64 while folding, float32 when shipped
 Shape = tuple[int, int, int]
 Pads = tuple[int, int, int, int]        # rows above, columns left, rows below, columns right
 

@@ -42,7 +42,8 @@ def read_graph(model: ModelProto) -> Graph:
     weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     weights |= {node.output[0]: constant(node) for node in model.graph.node if node.op_type == "Constant"}
     shapes = {value.name: shape_of(value) for value in (*inferred.input, *inferred.value_info, *inferred.output)}
-    steps, alias = [], {}
+    steps: list[Step] = []
+    alias: dict[str, str] = {}
     for node in model.graph.node:
         computed = tuple(alias.get(name, name) for name in node.input if name and name not in weights)
         if node.op_type in SAME_VALUES and len(computed) == 1:
@@ -83,10 +84,13 @@ class Reading:
 
 def read_layer(node: Reading) -> Layer:
     """A node as a layer; ModelError where there is none for it."""
-    return READERS.get(node.kind, Reading.refuse)(node)
+    if node.kind not in READERS:
+        node.refuse()
+    return READERS[node.kind](node)
 
 
 def read_conv(node: Reading) -> Layer:
+    """Conv, with or without bias."""
     weight, settings = node.weight(1), node.settings
     node.require(weight.ndim == 4, "without height and width")
     node.require(settings.get("auto_pad", b"NOTSET") == b"NOTSET", "with auto_pad")
@@ -111,8 +115,8 @@ def read_arithmetic(node: Reading) -> Layer:
     node.require(len(node.weights) == 2 and node.weights[1] is not None and node.shape is not None, "of two values")
     assert node.shape is not None
     value = node.weight(1).astype(np.float64)
-    channels = value.reshape(-1) if value.size in (1, node.shape[0]) else node.refuse("with more than one value a channel")
-    spread = np.broadcast_to(channels, node.shape[0])
+    node.require(value.size in (1, node.shape[0]), "with more than one value a channel")
+    spread = np.broadcast_to(value.reshape(-1), node.shape[0])
     one, zero = np.ones_like(spread), np.zeros_like(spread)
     factor, summand = {
         "Mul": (spread, zero), "Div": (1 / spread, zero), "Add": (one, spread), "Sub": (one, -spread)
@@ -128,6 +132,7 @@ def read_normalisation(node: Reading) -> Layer:
 
 
 def read_pool(node: Reading) -> Layer:
+    """MaxPool and AveragePool."""
     settings = node.settings
     kind = "max" if node.kind == "MaxPool" else "mean"
     node.require(pair(settings, "dilations") == (1, 1), "with dilation")
@@ -164,11 +169,13 @@ def read_one_hot(node: Reading) -> Layer:
 
 
 def read_concat(node: Reading) -> Layer:
+    """Concat of channels or features."""
     node.require(node.settings["axis"] == 1 or not node.rank4, "along other axes than channels")
     return Concat()
 
 
 def read_softmax(node: Reading) -> Layer:
+    """Softmax and LogSoftmax over classes."""
     node.require(node.settings.get("axis", -1) == 1 or not node.rank4, "along other axes than classes")
     return Softmax(log=node.kind == "LogSoftmax")
 
@@ -199,7 +206,8 @@ def shape_of(value: Any) -> Shape | None:
     sizes = tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)[1:]
     if len(sizes) > 3 or any(size < 1 for size in sizes):
         return None
-    return (*sizes, 1, 1, 1)[:3]  # type: ignore[return-value]
+    channels, height, width = (*sizes, 1, 1, 1)[:3]
+    return channels, height, width
 
 
 def constant(node: NodeProto) -> NDArray[Any]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from featherweight.shipping.quantise import Quantised
 
 OPSET, IR_VERSION = 20, 10
-UNSIGNED = 128      # weights are written as uint8 around it: kernels for uint8 x int8 saturate on processors without VNNI
+UNSIGNED = 128      # weights are uint8 around it: onnxruntime's uint8 x int8 saturates on processors without VNNI
 
 
 class Writer:
@@ -51,7 +51,7 @@ class Writer:
         self.nodes.append(onnx.helper.make_node(kind, list(inputs), [output], **settings))
         return output
 
-    def constant(self, name: str, values: NDArray[Any] | list[Any], kind: Any = np.float32) -> str:
+    def constant(self, name: str, values: NDArray[Any] | list[int] | float, kind: Any = np.float32) -> str:
         """An initializer; gives its name."""
         import onnx
 
@@ -94,8 +94,10 @@ def write_graph(graph: Graph, outputs: Sequence[str] = (), quantised: Quantised 
     inputs = [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", *graph.shapes["images"]])]
     if graph.takes_number:
         inputs.append(helper.make_tensor_value_info("numbers", TensorProto.INT64, ["N"]))
-    sizes = {name: ["N", prod(graph.shapes[name])] if name in graph.heads else ["N", *graph.shapes[name]]
-             for name in outputs or graph.heads}
+    sizes: dict[str, list[str | int | None]] = {
+        name: ["N", prod(graph.shapes[name])] if name in graph.heads else ["N", *graph.shapes[name]]
+        for name in outputs or graph.heads
+    }
     made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in sizes.items()]
     body = helper.make_graph(writer.nodes, "featherweight", inputs, made, writer.constants)
     model = helper.make_model(body, producer_name="featherweight", ir_version=IR_VERSION,
