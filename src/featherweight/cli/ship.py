@@ -10,7 +10,7 @@ import typer
 
 from featherweight.cli.data import DataDir
 from featherweight.cli.look import Json
-from featherweight.cli.output import note, show, show_json, table
+from featherweight.cli.output import fail, note, show, show_json, table
 from featherweight.cli.use import RunPath
 
 
@@ -33,12 +33,10 @@ def export(
     else:
         show_export(document, out)
     verdict = document["verdict"]
-    if not verdict["holds"] and (strict or document["form"] in EXACT or not verdict["proved"]):
-        note(verdict["sentence"])
+    if not verdict["agrees"]:
+        fail(verdict["sentence"])
+    if not (verdict["agrees"] and verdict["proved"]) or (strict and not verdict["holds"]):
         raise typer.Exit(1)
-
-
-EXACT = ("onnx", "c")       # forms in float: another class than torch's is a fault, asked for or not
 
 
 def show_export(document: Mapping[str, Any], out: Path) -> None:

@@ -41,7 +41,9 @@ class Writer:
         self.bytes = plan_memory(graph.steps, {name: size for name, size in sizes.items() if name in self.grids})
         self.floats = plan_memory(graph.steps, {name: size for name, size in sizes.items() if name not in self.grids})
         memory = [f"static uint8_t memory[{self.bytes.size}];", f"static float values[{self.floats.size}];"]
+        widest = max(graph.shapes[name][2] for name in quantised.kernels)
         self.body = Body("int8.c", {"most_probable"}, memory=memory, ram=self.bytes.size + 4 * self.floats.size)
+        self.body.settings = f"enum {{ WIDEST = {widest} }};   /* columns of the widest layer's output */\n"
 
     def place(self, name: str) -> str:
         """Where a value lies: in memory, or with the caller."""

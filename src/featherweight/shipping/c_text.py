@@ -25,6 +25,7 @@ class Body:
     constants: list[str] = field(default_factory=list)
     memory: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    settings: str = ""  # what the library's functions need to know
     flash: int = 0      # bytes of constants
     ram: int = 0        # bytes of static memory
 
@@ -50,7 +51,7 @@ class Body:
     def library(self) -> str:
         """The functions that are called, with their types, in the templates' order."""
         known = sections("shared.c") | sections(self.template)
-        return "\n".join(text for name, text in known.items() if name in self.parts | {"types"})
+        return self.settings + "\n".join(text for name, text in known.items() if name in self.parts | {"types"})
 
 
 def sections(template: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,14 @@ from featherweight.shipping.write_onnx import write_graph
 
 Ranges = Mapping[str, tuple[float, float]]      # value -> lowest and highest
 BATCH = 100
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Training images that the 8-bit grids are measured on, with numbers where one is added."""
+
+    images: Pixels
+    numbers: Numbers | None
 
 
 def measure_ranges(graph: Graph, images: Pixels, numbers: Numbers | None) -> Ranges:

@@ -6,7 +6,7 @@ Nothing is written before everything is made and proved.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,18 @@ from featherweight.files import is_one_of, names_in, write_atomically
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.runs import Run
 from featherweight.shipping.bundle import bundle_files
-from featherweight.shipping.forms import Calibration, Form, c_form, int8_form, microseconds, onnx_form, watch
+from featherweight.shipping.c_float import write_float
+from featherweight.shipping.c_int8 import write_int8
+from featherweight.shipping.calibrate import Calibration, measure_ranges
+from featherweight.shipping.fold import fold
+from featherweight.shipping.forms import Form, c_form, microseconds, onnx_form, watch
 from featherweight.shipping.proof import Questions, compare, score
+from featherweight.shipping.quantise import quantise
+from featherweight.shipping.read_onnx import read_graph
 from featherweight.shipping.ship_page import ship_page
-from featherweight.shipping.trace import check_installed
+from featherweight.shipping.trace import check_installed, describe, trace
 from featherweight.shipping.verdict import judge
+from featherweight.shipping.write_onnx import write_graph
 from featherweight.tasks import build_task
 
 FORMATS = ("onnx", "onnx-int8", "c", "bundle")
@@ -55,11 +62,11 @@ def export(
     questions = questions_of(network, dataset)
     with ExitStack() as stack:
         say(f"{network.card.recipe}: making {to}{' in int8' if int8 else ''}")
-        form = make_form(network, to, stack, calibration_of(network, dataset) if int8 or "int8" in to else None)
-        say(f"asking torch and {form.name} about {len(questions.images):,} test images")
-        rows = prove(network, form, questions)
-    document = describe_export(network, to, form, rows, questions)
-    files = {**form.files, "ship.json": (json.dumps(document, indent=2, allow_nan=False) + "\n").encode(),
+        forms = make_forms(network, to, calibration_of(network, dataset) if int8 or to == "onnx-int8" else None, stack)
+        say(f"asking torch, {' and '.join(form.name for form in forms)} about {len(questions.images):,} test images")
+        measured = prove(network, forms, questions)
+    document = describe_export(network, to, forms, measured, questions)
+    files = {**forms[-1].files, "ship.json": (json.dumps(document, indent=2, allow_nan=False) + "\n").encode(),
              "ship.md": ship_page(document, network.card).encode()}
     write_folder(out, files)
     return document
@@ -99,52 +106,57 @@ def calibration_of(network: TrainedNetwork, dataset: Dataset) -> Calibration:
     generator = np.random.default_rng(SEED)
     places = generator.choice(len(dataset.train), min(CALIBRATED, len(dataset.train)), replace=False)
     numbers = generator.integers(0, 10, len(places)) if network.card.takes_number else None
-    return Calibration(dataset.train.images.numpy()[places], numbers, SEED)
+    return Calibration(dataset.train.images.numpy()[places], numbers)
 
 
-def make_form(network: TrainedNetwork, to: str, stack: ExitStack, calibration: Calibration | None) -> Form:
-    """The form that a format names."""
-    if to == "c":
-        return c_form(network, stack, calibration)
-    if calibration is not None:
-        return int8_form(network, calibration)
-    form = onnx_form(network)
+def make_forms(network: TrainedNetwork, to: str, calibration: Calibration | None, stack: ExitStack) -> list[Form]:
+    """What is exported, last; before it the forms that it is made from, which are asked the same."""
+    card, model = network.card, trace(network)
+    forms = [onnx_form(card, model, exact=True)]
     if to == "bundle":
-        form.files = bundle_files(network, form.files["model.onnx"])
-    return form
+        forms[0].files = bundle_files(network, forms[0].files["model.onnx"])
+    if to in ("onnx", "bundle"):
+        return forms
+    graph = fold(read_graph(model))
+    if calibration is None:
+        return [*forms, c_form(card, write_float(graph), stack, exact=True)]
+    quantised = quantise(graph, measure_ranges(graph, calibration.images, calibration.numbers))
+    forms.append(onnx_form(card, write_graph(graph, quantised=quantised, metadata=describe(card)), exact=False))
+    return [*forms, c_form(card, write_int8(quantised), stack, exact=False)] if to == "c" else forms
 
 
-def prove(network: TrainedNetwork, form: Form, questions: Questions) -> dict[str, dict[str, Any]]:
-    """torch and the form side by side: accuracy, time, and where they differ."""
+def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions) -> dict[str, dict[str, Any]]:
+    """torch and the forms side by side: accuracy, time, and where they differ."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)        # as the others run
     try:
         expected = questions.ask(network.answer)
         heads = {head: score(expected[head], target) for head, target in questions.targets.items()}
-        rows: dict[str, dict[str, Any]] = {
-            "torch": {"heads": heads, "microseconds": microseconds(network.answer, questions)}}
-        if form.answer and form.timed:
-            answers = questions.ask(form.answer)
-            rows[form.name] = {"heads": compare(answers, expected, questions), "microseconds": form.timed(questions)}
-            if form.name.startswith("c"):
-                watch(form, network, questions)
+        found = {"torch": {"heads": heads, "microseconds": microseconds(network.answer, questions)}}
+        for form in forms:
+            if form.answer and form.timed:
+                compared = compare(questions.ask(form.answer), expected, questions)
+                found[form.name] = {"heads": compared, "microseconds": form.timed(questions)}
+            if form.answer and form.facts.get("compiler"):
+                form.facts["sanitizers"] = watch(form, network.card, questions)
     finally:
         torch.set_num_threads(threads)
-    return rows
+    return found
 
 
 def describe_export(
-    network: TrainedNetwork, to: str, form: Form, rows: Mapping[str, Mapping[str, Any]], questions: Questions
+    network: TrainedNetwork, to: str, forms: Sequence[Form], measured: Mapping[str, Any], questions: Questions
 ) -> dict[str, Any]:
     """ship.json."""
-    card = network.card
+    card, form = network.card, forms[-1]
+    drawn = f"{min(CALIBRATED, network.run.result['train_images']):,} training images, drawn with seed {SEED}"
     return {
         "format": to, "form": form.name, "recipe": card.recipe, "model": card.model, "parameters": card.parameters,
         "dataset": card.dataset, "test_images": len(questions.images),
         "questions": "each test image once" + (", with the numbers 0..9 in turn" if card.takes_number else ""),
-        "verdict": judge(form, rows),
+        "verdict": judge(forms, measured),
         "files": {name: len(content) for name, content in form.files.items()},
-        **form.facts, "measured": dict(rows),
+        **form.facts, **({} if form.exact else {"calibration": drawn}), "measured": dict(measured),
         "machine": {"processor": processor_name(), "threads": 1},
     }
 

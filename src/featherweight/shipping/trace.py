@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from featherweight.augment import normalise
 from featherweight.errors import MissingExtra, ModelError
+from featherweight.inference.card import Card
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.tasks import as_heads
 
@@ -59,12 +60,12 @@ def trace(network: TrainedNetwork) -> ModelProto:
         reason = " ".join(str(fault).split())[:200]
         raise ModelError(f"model {card.model!r} cannot be exported to ONNX: {reason}") from fault
     assert program is not None
-    return cleaned(program.model_proto, describe(network))
+    return cleaned(program.model_proto, describe(card))
 
 
-def describe(network: TrainedNetwork) -> dict[str, str]:
+def describe(card: Card) -> dict[str, str]:
     """What the file says of itself: the card, its parts readable one by one."""
-    content = network.card.to_dict()
+    content = card.to_dict()
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in content.items()}
 
 

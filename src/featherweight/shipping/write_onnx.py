@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -78,11 +78,13 @@ class Writer:
         return self.node("Reshape", (found, shape), f"{name}_reshaped_{len(self.nodes)}")
 
 
-def write_graph(graph: Graph, outputs: Sequence[str] = (), quantised: Quantised | None = None) -> ModelProto:
-    """The graph as ONNX, heads as outputs unless others are named; with quantised, every value on its grid."""
+def write_graph(graph: Graph, outputs: Sequence[str] = (), quantised: Quantised | None = None,
+                metadata: Mapping[str, str] | None = None) -> ModelProto:
+    """The graph as ONNX, heads as outputs unless others are named; with quantised, its graph, on its grids."""
     import onnx
     from onnx import TensorProto, helper
 
+    graph = quantised.graph if quantised else graph
     writer = Writer(graph, quantised)
     if quantised:
         scale = writer.grid("images")
@@ -102,6 +104,7 @@ def write_graph(graph: Graph, outputs: Sequence[str] = (), quantised: Quantised 
     body = helper.make_graph(writer.nodes, "featherweight", inputs, made, writer.constants)
     model = helper.make_model(body, producer_name="featherweight", ir_version=IR_VERSION,
                               opset_imports=[helper.make_opsetid("", OPSET)])
+    helper.set_model_props(model, dict(metadata or {}))
     onnx.checker.check_model(model, full_check=True)
     return model
 

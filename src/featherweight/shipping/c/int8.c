@@ -15,44 +15,41 @@ typedef struct {
     const float *factor, *summand;  /* [out channels], after the ReLU; or NULL */
 } Convolution;
 
-typedef struct { int first, end; } Range;
-
-/* The part of a kernel that lies inside of the image; outside of it all is 0. */
-static Range inside(int start, int kernel, int dilation, int size)
-{
-    Range range = {0, kernel};
-    while (range.first < range.end && start + range.first * dilation < 0)
-        range.first++;
-    while (range.end > range.first && start + (range.end - 1) * dilation >= size)
-        range.end--;
-    return range;
-}
-
-/* Integers are summed up; each sum becomes a byte, or a float where values is not NULL. */
+/* Integers are summed up, one row of the output at a time; each sum becomes a byte, or a float where values is given. */
 static void convolve(const Convolution *layer, const uint8_t *in, uint8_t *out, float *values)
 {
+    int32_t sums[WIDEST];
     const int plane = layer->in.height * layer->in.width;
     const int inputs = layer->in.channels / layer->groups;
     const int outputs = layer->out.channels / layer->groups;
+    const int width = layer->out.width;
     for (int o = 0; o < layer->out.channels; o++) {
         const uint8_t *source = in + o / outputs * inputs * plane;
         const int8_t *kernel = layer->weight + o * inputs * layer->kernel_height * layer->kernel_width;
         for (int y = 0; y < layer->out.height; y++) {
-            const int row = y * layer->stride_y - layer->top;
-            const Range rows = inside(row, layer->kernel_height, layer->dilation_y, layer->in.height);
-            for (int x = 0; x < layer->out.width; x++) {
-                const int column = x * layer->stride_x - layer->left;
-                const Range columns = inside(column, layer->kernel_width, layer->dilation_x, layer->in.width);
-                int32_t sum = 0;
-                for (int i = 0; i < inputs; i++) {
-                    for (int ky = rows.first; ky < rows.end; ky++) {
-                        const int8_t *weight = kernel + (i * layer->kernel_height + ky) * layer->kernel_width;
-                        const uint8_t *line = source + i * plane + (row + ky * layer->dilation_y) * layer->in.width;
-                        for (int kx = columns.first; kx < columns.end; kx++)
-                            sum += weight[kx] * (line[column + kx * layer->dilation_x] - layer->in_zero);
+            for (int x = 0; x < width; x++)
+                sums[x] = 0;
+            for (int i = 0; i < inputs; i++) {
+                for (int ky = 0; ky < layer->kernel_height; ky++) {
+                    const int row = y * layer->stride_y + ky * layer->dilation_y - layer->top;
+                    if (row < 0 || row >= layer->in.height)
+                        continue;       /* outside of the image, where all is 0 */
+                    const uint8_t *line = source + i * plane + row * layer->in.width;
+                    for (int kx = 0; kx < layer->kernel_width; kx++) {
+                        const int weight = kernel[(i * layer->kernel_height + ky) * layer->kernel_width + kx];
+                        const int shift = kx * layer->dilation_x - layer->left;
+                        int first = 0, end = width;
+                        while (first < end && first * layer->stride_x + shift < 0)
+                            first++;
+                        while (end > first && (end - 1) * layer->stride_x + shift >= layer->in.width)
+                            end--;
+                        for (int x = first; x < end; x++)
+                            sums[x] += weight * (line[x * layer->stride_x + shift] - layer->in_zero);
                     }
                 }
-                float value = (float)sum * layer->step[o] + layer->bias[o];
+            }
+            for (int x = 0; x < width; x++) {
+                float value = (float)sums[x] * layer->step[o] + layer->bias[o];
                 if (layer->relu && value < 0.0f)
                     value = 0.0f;
                 if (layer->factor)
