@@ -23,7 +23,8 @@ def make_bundle(run: Run | str | Path, folder: str | Path) -> Bundle:
     """
     network, folder = TrainedNetwork.open(run), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in bundle_files(network, trace(network).SerializeToString(deterministic=True)).items():
+    model = trace(network.module, network.card).SerializeToString(deterministic=True)
+    for name, content in bundle_files(network, model).items():
         write_atomically(folder / name, content)
     return Bundle.open(folder)
 

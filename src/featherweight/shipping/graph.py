@@ -44,6 +44,7 @@ class Pool:
     stride: tuple[int, int]
     pads: Pads = (0, 0, 0, 0)
     counts_outside: bool = True
+    rounds_up: bool = False     # whether a window may begin inside the image and end outside
 
 
 @dataclass(frozen=True, eq=False)

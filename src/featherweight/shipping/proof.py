@@ -24,12 +24,15 @@ class Questions:
     numbers: Numbers | None
     targets: Mapping[str, NDArray[np.int64]]
 
-    def ask(self, answer: Callable[[Pixels, Numbers | None], Probabilities]) -> Probabilities:
-        """Every question, in batches."""
+    def ask(
+        self, answer: Callable[[Pixels, Numbers | None], Probabilities], tick: Callable[[int], None] = lambda done: None
+    ) -> Probabilities:
+        """Every question, in batches; tick is told how many are answered."""
         parts = []
         for start in range(0, len(self.images), BATCH):
             part = slice(start, start + BATCH)
             parts.append(answer(self.images[part], None if self.numbers is None else self.numbers[part]))
+            tick(min(start + BATCH, len(self.images)))
         return {head: np.concatenate([part[head] for part in parts]) for head in self.targets}
 
     def some(self, count: int) -> Questions:

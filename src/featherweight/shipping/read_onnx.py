@@ -139,7 +139,7 @@ def read_pool(node: Reading) -> Layer:
     node.require(kind == "max" or not settings.get("ceil_mode"), "with ceil_mode")
     node.require(settings.get("auto_pad", b"NOTSET") == b"NOTSET", "with auto_pad")
     return Pool(kind, pair(settings, "kernel_shape"), pair(settings, "strides"), pads_of(settings),
-                bool(settings.get("count_include_pad", 0)))
+                bool(settings.get("count_include_pad", 0)), bool(settings.get("ceil_mode", 0)))
 
 
 def read_mean(node: Reading) -> Layer:

@@ -6,6 +6,7 @@ Nothing is written before everything is made and proved.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -64,7 +65,7 @@ def export(
         say(f"{network.card.recipe}: making {to}{' in int8' if int8 else ''}")
         forms = make_forms(network, to, calibration_of(network, dataset) if int8 or to == "onnx-int8" else None, stack)
         say(f"asking torch, {' and '.join(form.name for form in forms)} about {len(questions.images):,} test images")
-        measured = prove(network, forms, questions)
+        measured = prove(network, forms, questions, say)
     document = describe_export(network, to, forms, measured, questions)
     files = {**forms[-1].files, "ship.json": (json.dumps(document, indent=2, allow_nan=False) + "\n").encode(),
              "ship.md": ship_page(document, network.card).encode()}
@@ -111,7 +112,7 @@ def calibration_of(network: TrainedNetwork, dataset: Dataset) -> Calibration:
 
 def make_forms(network: TrainedNetwork, to: str, calibration: Calibration | None, stack: ExitStack) -> list[Form]:
     """What is exported, last; before it the forms that it is made from, which are asked the same."""
-    card, model = network.card, trace(network)
+    card, model = network.card, trace(network.module, network.card)
     forms = [onnx_form(card, model, exact=True)]
     if to == "bundle":
         forms[0].files = bundle_files(network, forms[0].files["model.onnx"])
@@ -125,7 +126,7 @@ def make_forms(network: TrainedNetwork, to: str, calibration: Calibration | None
     return [*forms, c_form(card, write_int8(quantised), stack, exact=False)] if to == "c" else forms
 
 
-def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions) -> dict[str, dict[str, Any]]:
+def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions, say: Say) -> dict[str, dict[str, Any]]:
     """torch and the forms side by side: accuracy, time, and where they differ."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)        # as the others run
@@ -135,13 +136,26 @@ def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions) 
         found = {"torch": {"heads": heads, "microseconds": microseconds(network.answer, questions)}}
         for form in forms:
             if form.answer and form.timed:
-                compared = compare(questions.ask(form.answer), expected, questions)
+                compared = compare(questions.ask(form.answer, progress(form.name, questions, say)), expected, questions)
                 found[form.name] = {"heads": compared, "microseconds": form.timed(questions)}
             if form.answer and form.facts.get("compiler"):
                 form.facts["sanitizers"] = watch(form, network.card, questions)
     finally:
         torch.set_num_threads(threads)
     return found
+
+
+def progress(name: str, questions: Questions, say: Say) -> Callable[[int], None]:
+    """Says how far a form is, every ten seconds."""
+    told = time.monotonic()
+
+    def tick(done: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > 10:
+            told = time.monotonic()
+            say(f"{name}: {done:,} of {len(questions.images):,} images")
+
+    return tick
 
 
 def describe_export(

@@ -134,7 +134,8 @@ def write_layer(writer: Writer, step: Step, source: str) -> None:
     if isinstance(layer, Conv):
         write_conv(writer, step, layer, source)
     elif isinstance(layer, Pool):
-        settings: dict[str, Any] = {"kernel_shape": layer.kernel, "strides": layer.stride, "pads": layer.pads}
+        settings: dict[str, Any] = {"kernel_shape": layer.kernel, "strides": layer.stride, "pads": layer.pads,
+                                    "ceil_mode": int(layer.rounds_up)}
         settings |= {"count_include_pad": int(layer.counts_outside)} if layer.kind == "mean" else {}
         writer.node("MaxPool" if layer.kind == "max" else "AveragePool", (source,), name, **settings)
     elif isinstance(layer, Scale):
