@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from featherweight.shipping.bundle import make_bundle
+from featherweight.shipping.shipment import FORMATS, export
 
-__all__ = ["make_bundle"]
+__all__ = ["FORMATS", "export", "make_bundle"]

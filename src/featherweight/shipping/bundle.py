@@ -22,21 +22,18 @@ def make_bundle(run: Run | str | Path, folder: str | Path) -> Bundle:
     cannot export.
     """
     network, folder = TrainedNetwork.open(run), Path(folder)
-    write_bundle(network, trace_files(network), folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = trace(network.module, network.card).SerializeToString(deterministic=True)
+    for name, content in bundle_files(network, model).items():
+        write_atomically(folder / name, content)
     return Bundle.open(folder)
 
 
-def trace_files(network: TrainedNetwork) -> dict[str, bytes]:
-    """model.onnx and layers.onnx."""
-    model = trace(network)
-    return {"model.onnx": model.SerializeToString(deterministic=True),
-            "layers.onnx": with_layers(model).SerializeToString(deterministic=True)}
+def bundle_files(network: TrainedNetwork, model: bytes) -> dict[str, bytes]:
+    """The files of a bundle around its model.onnx."""
+    import onnx
 
-
-def write_bundle(network: TrainedNetwork, models: dict[str, bytes], folder: Path) -> None:
-    """The folder's files, each in one move."""
-    page = card_page(network.card, network.run.result["test"], len(models["model.onnx"]))
+    layers = with_layers(onnx.load_from_string(model)).SerializeToString(deterministic=True)
+    page = card_page(network.card, network.run.result["test"], len(model))
     content = json.dumps(network.card.to_dict(), indent=2) + "\n"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {**models, "card.md": page.encode(), "card.json": content.encode()}.items():
-        write_atomically(folder / name, text)
+    return {"model.onnx": model, "layers.onnx": layers, "card.md": page.encode(), "card.json": content.encode()}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from featherweight.augment import normalise
 from featherweight.errors import MissingExtra, ModelError
-from featherweight.inference.trained import TrainedNetwork
+from featherweight.inference.card import Card
 from featherweight.tasks import as_heads
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 class PixelsToProbabilities(nn.Module):
     """What is exported: uint8 (N, C, H, W), and int64 (N,) where a number is added -> (N, classes) of each head."""
 
-    def __init__(self, network: TrainedNetwork) -> None:
+    def __init__(self, module: nn.Module, card: Card) -> None:
         super().__init__()
-        self.module = network.module
-        self.mean, self.std = nn.Buffer(network.mean), nn.Buffer(network.std)
-        self.counts = [len(labels) for labels in network.card.heads.values()]
+        self.module = module
+        self.mean, self.std = nn.Buffer(torch.tensor(card.mean)), nn.Buffer(torch.tensor(card.std))
+        self.counts = [len(labels) for labels in card.heads.values()]
 
     def forward(self, images: Tensor, numbers: Tensor | None = None) -> tuple[Tensor, ...]:
         pixels = normalise(images.float() / 255, self.mean, self.std)
@@ -38,13 +38,13 @@ class PixelsToProbabilities(nn.Module):
         return tuple(answer[:, :count] for answer, count in zip(answers, self.counts, strict=True))
 
 
-def trace(network: TrainedNetwork) -> ModelProto:
-    """The network as ONNX: inputs images (and numbers), an output for each head, any batch size.
+def trace(module: nn.Module, card: Card) -> ModelProto:
+    """A network as ONNX: inputs images (and numbers), an output for each head, any batch size.
 
     Raises MissingExtra without onnx or onnxscript, ModelError where torch cannot export the network.
     """
     check_installed()
-    card, size = network.card, network.card.picture.size
+    size = card.picture.size
     examples: tuple[Tensor, ...] = (torch.zeros(2, len(card.mean), size, size, dtype=torch.uint8),)
     names = ["images"]
     if card.takes_number:
@@ -52,19 +52,19 @@ def trace(network: TrainedNetwork) -> ModelProto:
     try:
         with silence():
             program = torch.onnx.export(
-                PixelsToProbabilities(network).eval(), examples, dynamo=True, external_data=False, verbose=False,
+                PixelsToProbabilities(module, card).eval(), examples, dynamo=True, external_data=False, verbose=False,
                 input_names=names, output_names=list(card.heads), dynamic_shapes={name: {0: "N"} for name in names},
             )
     except Exception as fault:      # torch.onnx wraps whatever the network's own code raised
         reason = " ".join(str(fault).split())[:200]
         raise ModelError(f"model {card.model!r} cannot be exported to ONNX: {reason}") from fault
     assert program is not None
-    return cleaned(program.model_proto, describe(network))
+    return cleaned(program.model_proto, describe(card))
 
 
-def describe(network: TrainedNetwork) -> dict[str, str]:
+def describe(card: Card) -> dict[str, str]:
     """What the file says of itself: the card, its parts readable one by one."""
-    content = network.card.to_dict()
+    content = card.to_dict()
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in content.items()}
 
 
