@@ -76,6 +76,7 @@ function introduce(found) {
   if (card.takes_number) title("Draw a digit, add a number");
   else if (!digits) title("Draw, or show a picture");
   prepareBars(card.heads);
+  showNothing();
   $("numbers").hidden = !card.takes_number;
   for (const part of document.querySelectorAll(".sum-only")) part.hidden = !card.takes_number;
   if (card.takes_number) $("numbers").lastElementChild.append(...Array.from({ length: 10 }, (_, k) => choice(k)));

@@ -50,7 +50,7 @@ function showBars(heads) {
 }
 
 export function showNothing() {
-  $("said").className = "empty";
+  $("said").className = document.querySelectorAll(".bars").length > 1 ? "empty long" : "empty";
   $("equation").textContent = "–";
   $("share").textContent = $("spoken").textContent = "";
   $("second").textContent = "It answers while you draw.";
