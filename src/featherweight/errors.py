@@ -8,6 +8,7 @@ FeatherweightError            one line: the value, what is allowed, the next mov
 ├── RunError                  a run folder: exists already, is none, lacks a file
 ├── PictureError              a file that is no picture
 ├── ByHandError               a value that the network trained by hand cannot take
+├── ExportError               an export that cannot be made or proved
 ├── MissingExtra              an optional dependency is not installed
 ├── DeviceError               a device that this machine does not have
 └── TrainingDiverged          the loss is no longer a number
@@ -54,6 +55,10 @@ class PictureError(FeatherweightError):
 
 class ByHandError(FeatherweightError):
     """A value that the network trained by hand cannot start from, or that a spreadsheet cannot hold."""
+
+
+class ExportError(FeatherweightError):
+    """An export that cannot be made, or whose C does not run as it must."""
 
 
 class DeviceError(FeatherweightError):

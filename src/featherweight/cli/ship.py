@@ -1,0 +1,54 @@
+"""The command that lets a finished run out: export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from featherweight.cli.data import DataDir
+from featherweight.cli.look import Json
+from featherweight.cli.output import fail, note, show, show_json, table
+from featherweight.cli.use import RunPath
+
+
+def export(
+    run: RunPath,
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="onnx, onnx-int8, c or bundle.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write.")],
+    int8: Annotated[bool, typer.Option("--int8", help="C that sums 8-bit integers.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where int8 loses over 0.10 points.")] = False,
+    data_dir: DataDir = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an export that lies in the folder.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Export a finished run as ONNX, C or a bundle, and prove on every test image that it answers as torch does."""
+    from featherweight.shipping import export as make
+
+    document = make(run, to, out, int8=int8, data_dir=data_dir, force=force, say=note)
+    if as_json:
+        show_json(document)
+    else:
+        show_export(document, out)
+    verdict = document["verdict"]
+    if not verdict["agrees"]:
+        fail(verdict["sentence"])
+    if not (verdict["agrees"] and verdict["proved"]) or (strict and not verdict["holds"]):
+        raise typer.Exit(1)
+
+
+def show_export(document: Mapping[str, Any], out: Path) -> None:
+    """Each form beside torch, then the verdict."""
+    from featherweight.shipping.ship_page import proof_rows
+
+    headings = "form", "head", "accuracy", "correct", "other class", "largest difference", "µs an image"
+    show(table(*headings, rows=proof_rows(document), right=(2, 3, 4, 5, 6)))
+    sizes = ", ".join(f"{name} {size:,}" for name, size in document["files"].items())
+    memory = f"\nRAM {document['ram']:,} bytes, flash {document['flash']:,} bytes of constants" \
+        if "ram" in document else ""
+    print(f"\n{out}: {sizes} bytes{memory}\n{document['verdict']['sentence']}")
+
+
+COMMANDS = (export,)

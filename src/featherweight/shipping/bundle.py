@@ -1,0 +1,39 @@
+"""A run as a folder that answers without torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from featherweight.files import write_atomically
+from featherweight.inference.bundle import Bundle
+from featherweight.inference.trained import TrainedNetwork
+from featherweight.runs import Run
+from featherweight.shipping.card_page import card_page
+from featherweight.shipping.layer_outputs import with_layers
+from featherweight.shipping.trace import trace
+
+
+def make_bundle(run: Run | str | Path, folder: str | Path) -> Bundle:
+    """Write model.onnx, layers.onnx, card.md and card.json into a folder and open it; nothing is proved.
+
+    The folder is made where it is missing; files of these names are replaced. card.json comes last: with it the folder
+    is a bundle. Raises RunError for an unfinished run, MissingExtra without onnx, ModelError for a network that torch
+    cannot export.
+    """
+    network, folder = TrainedNetwork.open(run), Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = trace(network.module, network.card).SerializeToString(deterministic=True)
+    for name, content in bundle_files(network, model).items():
+        write_atomically(folder / name, content)
+    return Bundle.open(folder)
+
+
+def bundle_files(network: TrainedNetwork, model: bytes) -> dict[str, bytes]:
+    """The files of a bundle around its model.onnx."""
+    import onnx
+
+    layers = with_layers(onnx.load_from_string(model)).SerializeToString(deterministic=True)
+    page = card_page(network.card, network.run.result["test"], len(model))
+    content = json.dumps(network.card.to_dict(), indent=2) + "\n"
+    return {"model.onnx": model, "layers.onnx": layers, "card.md": page.encode(), "card.json": content.encode()}

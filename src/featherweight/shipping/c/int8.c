@@ -1,0 +1,133 @@
+/* ---- to_byte ---- */
+/* A value in steps of its grid -> the nearest of 0..255. */
+static uint8_t to_byte(float value, int zero)
+{
+    const float shifted = value + (float)zero + 0.5f;
+    return shifted <= 0.0f ? 0 : shifted >= 255.0f ? 255 : (uint8_t)shifted;
+}
+/* ---- convolve ---- */
+typedef struct {
+    Shape in, out;
+    int kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, top, left, groups, relu;
+    int in_zero, out_zero;          /* the bytes that stand for 0 */
+    const int8_t *weight;           /* [out channels][in channels / groups][kernel height][kernel width] */
+    const float *step, *bias;       /* [out channels]: from a sum to steps of the output */
+    const float *factor, *summand;  /* [out channels], after the ReLU; or NULL */
+} Convolution;
+
+/* Integers are summed up, one row of the output at a time; each sum becomes a byte, or a float where values is given. */
+static void convolve(const Convolution *layer, const uint8_t *in, uint8_t *out, float *values)
+{
+    int32_t sums[WIDEST];
+    const int plane = layer->in.height * layer->in.width;
+    const int inputs = layer->in.channels / layer->groups;
+    const int outputs = layer->out.channels / layer->groups;
+    const int width = layer->out.width;
+    for (int o = 0; o < layer->out.channels; o++) {
+        const uint8_t *source = in + o / outputs * inputs * plane;
+        const int8_t *kernel = layer->weight + o * inputs * layer->kernel_height * layer->kernel_width;
+        for (int y = 0; y < layer->out.height; y++) {
+            for (int x = 0; x < width; x++)
+                sums[x] = 0;
+            for (int i = 0; i < inputs; i++) {
+                for (int ky = 0; ky < layer->kernel_height; ky++) {
+                    const int row = y * layer->stride_y + ky * layer->dilation_y - layer->top;
+                    if (row < 0 || row >= layer->in.height)
+                        continue;       /* outside of the image, where all is 0 */
+                    const uint8_t *line = source + i * plane + row * layer->in.width;
+                    for (int kx = 0; kx < layer->kernel_width; kx++) {
+                        const int weight = kernel[(i * layer->kernel_height + ky) * layer->kernel_width + kx];
+                        const int shift = kx * layer->dilation_x - layer->left;
+                        int first = 0, end = width;
+                        while (first < end && first * layer->stride_x + shift < 0)
+                            first++;
+                        while (end > first && (end - 1) * layer->stride_x + shift >= layer->in.width)
+                            end--;
+                        for (int x = first; x < end; x++)
+                            sums[x] += weight * (line[x * layer->stride_x + shift] - layer->in_zero);
+                    }
+                }
+            }
+            for (int x = 0; x < width; x++) {
+                float value = (float)sums[x] * layer->step[o] + layer->bias[o];
+                if (layer->relu && value < 0.0f)
+                    value = 0.0f;
+                if (layer->factor)
+                    value = value * layer->factor[o] + layer->summand[o];
+                if (values)
+                    *values++ = value;
+                else
+                    *out++ = to_byte(value, layer->out_zero);
+            }
+        }
+    }
+}
+/* ---- pool ---- */
+typedef struct {
+    Shape in, out;
+    int kernel_height, kernel_width, stride_y, stride_x, top, left, maximum, counts_outside, in_zero, out_zero;
+    float step;     /* from the input's steps to the output's */
+} Pool;
+
+static void pool(const Pool *layer, const uint8_t *in, uint8_t *out, float *values)
+{
+    for (int c = 0; c < layer->in.channels; c++, in += layer->in.height * layer->in.width) {
+        for (int y = 0; y < layer->out.height; y++) {
+            for (int x = 0; x < layer->out.width; x++) {
+                int best = 0, count = 0;
+                int32_t sum = 0;
+                for (int ky = 0; ky < layer->kernel_height; ky++) {
+                    const int row = y * layer->stride_y + ky - layer->top;
+                    for (int kx = 0; kx < layer->kernel_width; kx++) {
+                        const int column = x * layer->stride_x + kx - layer->left;
+                        if (row < 0 || row >= layer->in.height || column < 0 || column >= layer->in.width)
+                            continue;
+                        const int value = in[row * layer->in.width + column];
+                        best = value > best ? value : best;
+                        sum += value - layer->in_zero;
+                        count++;
+                    }
+                }
+                if (layer->counts_outside)
+                    count = layer->kernel_height * layer->kernel_width;
+                const float mean = (float)sum * layer->step / (float)count;
+                if (values)
+                    *values++ = mean;
+                else
+                    *out++ = layer->maximum ? (uint8_t)best : to_byte(mean, layer->out_zero);
+            }
+        }
+    }
+}
+/* ---- scale ---- */
+/* A factor and a summand for each channel, in steps of the output; least is 0 for a ReLU. */
+static void scale(const uint8_t *in, int channels, int plane, int in_zero, const float *factor, const float *summand,
+                  float least, int out_zero, uint8_t *out)
+{
+    for (int c = 0; c < channels; c++)
+        for (int i = 0; i < plane; i++) {
+            const float value = (float)(*in++ - in_zero) * factor[c] + summand[c];
+            *out++ = to_byte(value < least ? least : value, out_zero);
+        }
+}
+/* ---- pad ---- */
+/* A frame of rows and columns around each channel; a negative frame is cut off. */
+static void pad(Shape from, Shape to, int top, int left, uint8_t value, const uint8_t *in, uint8_t *out)
+{
+    for (int c = 0; c < from.channels; c++, in += from.height * from.width)
+        for (int y = -top; y < to.height - top; y++)
+            for (int x = -left; x < to.width - left; x++)
+                *out++ = y < 0 || y >= from.height || x < 0 || x >= from.width ? value : in[y * from.width + x];
+}
+/* ---- to_bytes ---- */
+static void to_bytes(const float *in, int count, float steps, int zero, uint8_t *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = to_byte(in[i] * steps, zero);
+}
+/* ---- to_floats ---- */
+static void to_floats(const uint8_t *in, int count, float step, int zero, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = (float)(in[i] - zero) * step;
+}

@@ -1,0 +1,159 @@
+"""The files of a C export: the network, its header, a small program that asks it, a Makefile."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from math import prod
+
+from featherweight.inference.card import Card
+from featherweight.shipping.c_float import parameter
+from featherweight.shipping.c_text import Body, comment, listed, string
+from featherweight.words import percent
+
+NAME = "featherweight_model"
+MAKEFILE = """CC = gcc
+CFLAGS = -O2 -std=c99 -Wall -Wextra -Werror
+
+demo: main.c {name}.c {name}.h
+\t$(CC) $(CFLAGS) -o $@ main.c {name}.c -lm
+
+clean:
+\trm -f demo
+
+.PHONY: clean
+"""
+
+
+def c_files(card: Card, body: Body) -> dict[str, str]:
+    """File name -> text."""
+    return {f"{NAME}.c": source(card, body), f"{NAME}.h": header(card, body), "main.c": main_program(card),
+            "Makefile": MAKEFILE.format(name=NAME)}
+
+
+def source(card: Card, body: Body) -> str:
+    """The network: types and functions, constants, and the calls in their order."""
+    code = "\n".join(("", *body.calls, ""))
+    guard = "    if (number < 0 || number > 9)\n        return -1;\n" if card.takes_number else ""
+    last = list(card.heads)[-1]
+    memory = "".join(f"{line}\n" for line in body.memory)
+    constants = "\n".join(body.constants)
+    return f"""/* {NAME}.c: {comment(about(card))}
+ *
+ * RAM    {body.ram:,} bytes, static, and the stack of two nested calls; no malloc
+ * flash  {body.flash:,} bytes of constants, and the code
+ *
+ * C99 and its standard library, of which only expf and logf of math.h are used. Not reentrant: the memory is static.
+ * Batch normalisation is folded into the convolutions.
+ */
+#include "{NAME}.h"
+
+#include <math.h>
+#include <stddef.h>
+
+{body.library()}
+{constants}
+
+{memory}
+{prototype(card)}
+{{{f"{chr(10)}{guard}" if guard else ""}{code}    return most_probable({parameter(last)}, {len(card.heads[last])});
+}}
+"""
+
+
+def header(card: Card, body: Body) -> str:
+    """What a program includes."""
+    pixels, size = pixels_of(card), card.picture.size
+    order = "row by row" if len(card.mean) == 1 else "channel by channel, each row by row"
+    answers = listed([f"{parameter(head)} of {len(labels)} classes" for head, labels in card.heads.items()])
+    last = list(card.heads)[-1]
+    added = "\n * number: 0..9, added to the digit; -1 is returned for any other." if card.takes_number else ""
+    labels = "\n".join(f" *     {parameter(head)}: {comment(', '.join(labels))}" for head, labels in card.heads.items())
+    return f"""/* {comment(about(card))}
+ *
+ * image: {pixels} bytes, {len(card.mean)} x {size}x{size}, {order}; {ground(card)}{added}
+ * Writes the probabilities: {answers}; returns the most probable one of {parameter(last)}.
+{labels}
+ */
+#ifndef FEATHERWEIGHT_MODEL_H
+#define FEATHERWEIGHT_MODEL_H
+
+#include <stdint.h>
+
+#define FEATHERWEIGHT_PIXELS {pixels}
+#define FEATHERWEIGHT_RAM {body.ram}         /* bytes, static */
+#define FEATHERWEIGHT_CONSTANTS {body.flash}   /* bytes */
+
+{prototype(card)};
+
+#endif
+"""
+
+
+def main_program(card: Card) -> str:
+    """main.c: reads images, prints answers."""
+    size, planes = card.picture.size, len(card.mean)
+    answers = [(parameter(head), labels) for head, labels in card.heads.items()]
+    arguments = ", ".join(["image", *(["number"] if card.takes_number else []), *(name for name, _ in answers)])
+    ask = [f"        {'' if len(answers) > 1 else 'const int found = '}featherweight_predict({arguments});"]
+    for index, (name, labels) in enumerate(answers):
+        best = f"best({name}, {len(labels)})" if len(answers) > 1 else "found"
+        ask += ["        putchar('\\t');"] if index else []
+        ask += [f"        print({name}_labels[{best}], {name}, {len(labels)});"]
+    parts = {
+        "usage": f"demo {'NUMBER ' if card.takes_number else ''}[FILE]",
+        "name": NAME, "width": size, "height": size, "pixels": pixels_of(card),
+        "planes": "" if planes == 1 else f" ({planes} planes; a .pgm has only one)",
+        "ground": ground(card).capitalize() + ".", "heads": "" if len(answers) == 1 else " of each head in turn",
+        "labels": "\n".join(label_array(name, labels) for name, labels in answers) + "\n"
+                  + (BEST if len(answers) > 1 else ""),
+        "variables": "\n".join(f"    float {name}[{len(labels)}];" for name, labels in answers),
+        "most": 3 if card.takes_number else 2, "file": 2 if card.takes_number else 1,
+        "number": READ_NUMBER if card.takes_number else "", "ask": "\n".join(ask),
+    }
+    text = (files("featherweight.shipping") / "c" / "main.c").read_text()
+    return re.sub(r"@(\w+)@", lambda found: str(parts[found[1]]), text)
+
+
+BEST = """
+static int best(const float *probabilities, int count)
+{
+    int found = 0;
+    for (int i = 1; i < count; i++)
+        found = probabilities[i] > probabilities[found] ? i : found;
+    return found;
+}
+"""
+READ_NUMBER = """    if (argc < 2 || strlen(argv[1]) != 1 || argv[1][0] < '0' || argv[1][0] > '9') {
+        fprintf(stderr, "NUMBER is a digit 0..9, which is added to the image's\\n");
+        return 2;
+    }
+    const int number = argv[1][0] - '0';"""
+
+
+def label_array(name: str, labels: tuple[str, ...]) -> str:
+    """The classes' names."""
+    return f"static const char *const {name}_labels[] = {{{', '.join(string(label) for label in labels)}}};"
+
+
+def prototype(card: Card) -> str:
+    """The one function."""
+    number = "int number, " if card.takes_number else ""
+    heads = ", ".join(f"float {parameter(head)}[{len(labels)}]" for head, labels in card.heads.items())
+    return f"int featherweight_predict(const uint8_t image[{pixels_of(card)}], {number}{heads})"
+
+
+def about(card: Card) -> str:
+    """What the network is, on one line."""
+    accuracy = listed([f"{percent(value)} {head}" for head, value in card.accuracy.items()])
+    return f"{card.recipe} ({card.model}), {card.parameters:,} parameters, trained on {card.dataset}; test: {accuracy}"
+
+
+def ground(card: Card) -> str:
+    """What the pixels mean."""
+    return "ink is light (255) on black (0)" if card.picture.kind == "ink" else "0..255"
+
+
+def pixels_of(card: Card) -> int:
+    """Bytes of an image."""
+    return prod((len(card.mean), card.picture.size, card.picture.size))

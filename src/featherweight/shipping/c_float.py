@@ -1,0 +1,124 @@
+"""A folded network as C that computes in float32."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from featherweight.shipping.c_text import Body, number, shape
+from featherweight.shipping.graph import (
+    Concat,
+    Conv,
+    Graph,
+    OneHot,
+    Pad,
+    Pool,
+    Relu,
+    Scale,
+    Shape,
+    Softmax,
+    Step,
+    in_words,
+    shape_in,
+)
+from featherweight.shipping.memory import Plan, plan_memory
+
+
+def write_float(graph: Graph) -> Body:
+    """The calls of every step and what they need."""
+    graph = with_pixels(graph)
+    sizes = {step.output: prod(graph.shapes[step.output]) for step in graph.steps if step.output not in graph.heads}
+    plan = plan_memory(graph.steps, sizes)
+    body = Body("float.c", {"most_probable"}, memory=[f"static float memory[{plan.size}];"], ram=4 * plan.size)
+    for index, step in enumerate(graph.steps, 1):
+        write_step(body, step, graph, plan, index)
+    return body
+
+
+def with_pixels(graph: Graph) -> Graph:
+    """The graph with one step that turns bytes into floats; where pixels are normalised, it is that step."""
+    readers = graph.readers("images")
+    if len(readers) == 1 and isinstance(readers[0].layer, Scale):
+        return graph
+    channels = graph.shapes["images"][0]
+    plain = Scale(np.ones(channels, np.float32), np.zeros(channels, np.float32))
+    steps = [replace(step, inputs=tuple("pixels" if name == "images" else name for name in step.inputs))
+             for step in graph.steps]
+    shapes = {**graph.shapes, "pixels": graph.shapes["images"]}
+    return Graph((Step(plain, ("images",), "pixels"), *steps), shapes, graph.heads)
+
+
+def write_step(body: Body, step: Step, graph: Graph, plan: Plan, index: int) -> None:
+    """One call, with its constants."""
+    layer, before, after = step.layer, shape_in(step, graph.shapes), graph.shapes[step.output]
+    places = [place(name, graph, plan) for name in (*step.inputs, step.output)]
+    said = f"{in_words(layer)}: {size_in_words(after)}"
+    if isinstance(layer, Conv):
+        body.call("convolve", write_conv(body, layer, before, after, index), *places, comment=said)
+    elif isinstance(layer, Pool):
+        body.call("pool", body.record("Pool", f"pool_{index}", pool_fields(layer, before, after)), *places,
+                  comment=said)
+    elif isinstance(layer, Scale):
+        factors = body.array(f"factor_{index}", layer.factor), body.array(f"summand_{index}", layer.summand)
+        name = "pixels" if step.inputs[0] == "images" else "scale"
+        body.call(name, places[0], before[0], before[1] * before[2], *factors, places[1], comment=said)
+    elif isinstance(layer, Pad):
+        shapes = f"(Shape){shape(before)}, (Shape){shape(after)}"
+        body.call("pad", shapes, *layer.pads[:2], number(layer.value), *places, comment=said)
+    elif isinstance(layer, Concat):
+        write_concat(body, step, graph, plan)
+    else:
+        name = {Relu: "relu", OneHot: "one_hot"}.get(type(layer), "")
+        if isinstance(layer, Softmax):
+            name = "log_softmax" if layer.log else "softmax"
+        body.call(name, places[0], prod(after), places[1], comment=said)
+
+
+def write_conv(body: Body, layer: Conv, before: Shape, after: Shape, index: int) -> str:
+    """A convolution's constants; gives the address of its description."""
+    names = [body.array(f"weight_{index}", layer.weight), body.array(f"bias_{index}", layer.bias)]
+    if layer.after:
+        names += [body.array(f"factor_{index}", layer.after[0]), body.array(f"summand_{index}", layer.after[1])]
+    fields = *conv_fields(layer, before, after), int(layer.relu), *names, *(() if layer.after else ("NULL", "NULL"))
+    return body.record("Convolution", f"convolution_{index}", fields)
+
+
+def conv_fields(layer: Conv, before: Shape, after: Shape) -> tuple[object, ...]:
+    """Geometry, in the order of the C structure."""
+    kernel = layer.weight.shape[2:]
+    return (shape(before), shape(after), *kernel, *layer.stride, *layer.dilation, *layer.pads[:2], layer.groups)
+
+
+def pool_fields(layer: Pool, before: Shape, after: Shape) -> tuple[object, ...]:
+    """Geometry and kind, in the order of the C structure."""
+    counts = int(layer.kind == "mean" and layer.counts_outside)
+    maximum = int(layer.kind == "max")
+    return (shape(before), shape(after), *layer.kernel, *layer.stride, *layer.pads[:2], maximum, counts)
+
+
+def write_concat(body: Body, step: Step, graph: Graph, plan: Plan) -> None:
+    """A copy for each input."""
+    start = plan.offsets[step.output]
+    for name in step.inputs:
+        count = prod(graph.shapes[name])
+        body.call("copy", place(name, graph, plan), count, f"memory + {start}", comment="concatenate")
+        start += count
+
+
+def place(name: str, graph: Graph, plan: Plan) -> str:
+    """Where a value lies: in memory, or with the caller."""
+    if name in graph.heads:
+        return parameter(name)
+    return {"images": "image", "numbers": "number"}.get(name) or f"memory + {plan.offsets[name]}"
+
+
+def parameter(head: str) -> str:
+    """What the array of a head's probabilities is called."""
+    return "probabilities" if head == "class" else head
+
+
+def size_in_words(of: Shape) -> str:
+    """ "16 x 24x24", or "32" for a vector."""
+    return str(of[0]) if of[1:] == (1, 1) else f"{of[0]} x {of[1]}x{of[2]}"

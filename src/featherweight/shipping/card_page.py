@@ -1,0 +1,113 @@
+"""A bundle's card for a person: what it is, what goes in and out, how good it is, how it is run, where it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from featherweight.inference.card import Card
+from featherweight.statistics import wilson_interval
+from featherweight.words import percent
+
+
+def card_page(card: Card, test: Mapping[str, Mapping[str, Any]], size: int) -> str:
+    """card.md. test: head -> correct and count of the run's result; size: bytes of model.onnx."""
+    return f"""# {card.recipe}: {card.model} on {card.dataset}
+
+An image classifier with {card.parameters:,} parameters, trained with Featherweight.
+It answers without torch: numpy, Pillow and onnxruntime are enough.
+
+| file | what |
+| --- | --- |
+| `model.onnx` | the network, {size:,} bytes; normalisation is inside |
+| `layers.onnx` | the same, with the activations of every layer as outputs (metadata `layers`) |
+| `card.json` | this page for programs |
+
+## Accuracy
+
+| head | classes | test | correct | 95 % interval |
+| --- | --- | --- | --- | --- |
+{accuracy_rows(card, test)}
+
+Measured once, after the last epoch, on the test images of {card.dataset}.
+
+## Inputs and outputs
+
+{inputs(card)}
+{outputs(card)}
+
+## What a picture goes through
+
+{picture(card)}
+
+## Run it
+
+```
+featherweight predict FOLDER picture.png{" --number 4" if card.takes_number else ""}
+```
+
+```python
+{code(card)}
+```
+
+## Limits
+
+- It knows the classes above and nothing else: a picture of something else gets one of them too, often with a high
+  probability.
+- The accuracy holds for images like those of {card.dataset}. Other pens, cameras or writers are another question.
+- Probabilities are the network's own and were not calibrated.
+"""
+
+
+def accuracy_rows(card: Card, test: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row for each head."""
+    rows = []
+    for head, labels in card.heads.items():
+        correct, count = test[head]["correct"], test[head]["count"]
+        low, high = wilson_interval(correct, count)
+        rows.append(f"| {head} | {len(labels)} | {percent(card.accuracy[head])} | {correct:,} of {count:,} "
+                    f"| {100 * low:.2f} to {100 * high:.2f} |")
+    return "\n".join(rows)
+
+
+def inputs(card: Card) -> str:
+    """What model.onnx takes."""
+    size = card.picture.size
+    text = f"- in: `images`, uint8 (N, {len(card.mean)}, {size}, {size}), values 0..255"
+    return text + ("\n- in: `numbers`, int64 (N,), the number 0..9 to add" if card.takes_number else "")
+
+
+def outputs(card: Card) -> str:
+    """What model.onnx gives."""
+    return "\n".join(
+        f"- out: `{head}`, float32 (N, {len(labels)}), probabilities of {', '.join(labels)}"
+        for head, labels in card.heads.items()
+    )
+
+
+def picture(card: Card) -> str:
+    """The picture specification in words, with its values."""
+    rules, size = card.picture, card.picture.size
+    values = ", ".join(f"{key} {value}" for key, value in rules.to_dict().items())
+    if rules.kind == "ink":
+        words = (f"Handwriting on any ground becomes light ink on black; the ink's longer side is fitted into "
+                 f"{rules.box} pixels and its centre of mass into the centre of {size}x{size}.")
+    else:
+        words = f"It is resized to {size}x{size} and nothing else."
+    return f"{words}\n`featherweight predict` does this. Values: {values}."
+
+
+def code(card: Card) -> str:
+    """Six lines that ask model.onnx."""
+    shape = (1, len(card.mean), card.picture.size, card.picture.size)
+    head, labels = next(iter(card.heads.items()))
+    values = "light ink on black, 0..255" if card.picture.kind == "ink" else "0..255"
+    feed = '{"images": images' + (', "numbers": np.array([4])}' if card.takes_number else "}")
+    return "\n".join((
+        "import numpy as np, onnxruntime",
+        'session = onnxruntime.InferenceSession("model.onnx")',
+        f"images = np.zeros({shape}, np.uint8)     # {values}",
+        f'probabilities = session.run(["{head}"], {feed})[0]',
+        f"labels = {list(labels)}",
+        "print(labels[probabilities[0].argmax()], probabilities[0].max())",
+    ))

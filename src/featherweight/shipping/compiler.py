@@ -1,0 +1,95 @@
+"""gcc, and the program that it makes of an export."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from featherweight.errors import ExportError
+from featherweight.inference.network import Numbers, Pixels, Probabilities
+from featherweight.shipping.proof import Questions
+
+STRICT = ("-Wall", "-Wextra", "-Werror", "-std=c99")
+FAST = (*STRICT, "-O2")
+TIMED = 200     # images whose time is measured
+WATCHED = (*STRICT, "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def find_compiler() -> str | None:
+    """gcc's path, or None."""
+    return shutil.which("gcc")
+
+
+class Program:
+    """A C export compiled in a temporary folder. Use it in a with block; ExportError where gcc refuses it."""
+
+    def __init__(self, files: Mapping[str, bytes], flags: Sequence[str], heads: Sequence[str]) -> None:
+        self.files, self.flags, self.heads = files, flags, heads
+
+    def __enter__(self) -> Self:
+        self.folder = tempfile.TemporaryDirectory(prefix="featherweight-")
+        try:
+            self.compile(Path(self.folder.name))
+        except BaseException:
+            self.folder.cleanup()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
+        self.folder.cleanup()
+
+    def compile(self, folder: Path) -> None:
+        """Write the files and call gcc."""
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+        sources = [name for name in self.files if name.endswith(".c")]
+        command = [find_compiler() or "gcc", *self.flags, "-o", "demo", *sources, "-lm"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ExportError(f"gcc refused the C: {first_line(done.stderr)} Flags: {' '.join(self.flags)}.")
+
+    def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
+        """The probabilities of each head, (N, classes); a call for each number that is added."""
+        if numbers is None:
+            return self.ask([], images)
+        answers: Probabilities = {}
+        for number in sorted(set(numbers.tolist())):
+            places = np.flatnonzero(numbers == number)
+            for head, found in self.ask([str(number)], images[places]).items():
+                answers.setdefault(head, np.empty((len(images), found.shape[1]), np.float32))[places] = found
+        return answers
+
+    def ask(self, arguments: Sequence[str], images: Pixels) -> Probabilities:
+        """Give the program images, read its lines. ExportError where it ends with a fault."""
+        done = subprocess.run([Path(self.folder.name) / "demo", *arguments], input=images.tobytes(),
+                              capture_output=True, check=False)
+        if done.returncode:
+            raise ExportError(f"the compiled C ended with code {done.returncode}: {first_line(done.stderr.decode())}")
+        cells = [line.split("\t") for line in done.stdout.decode().splitlines()]
+        return {
+            head: np.array([line[2 * index + 1].split() for line in cells], np.float32)
+            for index, head in enumerate(self.heads)
+        }
+
+    def microseconds(self, questions: Questions) -> float:
+        """An image's time, reading and printing included, the start of the program not counted."""
+        few, many = questions.some(1), questions.some(TIMED)
+        started = time.perf_counter()
+        few.ask(self.answer)
+        between = time.perf_counter()
+        many.ask(self.answer)
+        return max(0.0, (time.perf_counter() - between) - (between - started)) / (len(many.images) - 1) * 1e6
+
+
+def first_line(text: str) -> str:
+    """The first line that names an error, or the first."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "no message.")

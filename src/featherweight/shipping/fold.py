@@ -1,0 +1,136 @@
+"""Fewer layers that compute the same: normalisation goes into convolutions, ReLU beside them.
+
+Every rule is exact. A normalisation before a padded convolution stays where it is, because the frame of zeros is added
+after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from featherweight.shipping.graph import Array, Conv, Graph, Layer, Pad, Pool, Relu, Scale, Softmax, Step
+
+Rule = Callable[[Layer, Layer], tuple[Layer, ...] | None]   # two layers in a row -> what stands for them, or None
+
+
+def fold(graph: Graph) -> Graph:
+    """The graph with every rule used wherever it fits; values float32."""
+    while (shorter := first_change(graph)) is not None:
+        graph = shorter
+    return replace(graph, steps=tuple(replace(step, layer=in_float32(step.layer)) for step in graph.steps))
+
+
+def first_change(graph: Graph) -> Graph | None:
+    """The graph after the first rule that fits two of its steps; None where none fits."""
+    for second in graph.steps:
+        first = graph.maker(second.inputs[0])
+        if first is None or len(second.inputs) > 1 or first.output in graph.heads:
+            continue
+        if len(graph.readers(first.output)) > 1:
+            continue        # another step needs what lies between the two
+        for rule in RULES:
+            if (made := rule(first.layer, second.layer)) is not None:
+                return put(graph, first, second, made)
+    return None
+
+
+def put(graph: Graph, first: Step, second: Step, made: tuple[Layer, ...]) -> Graph:
+    """The graph with one or two layers in the place of two that follow each other."""
+    shapes = dict(graph.shapes)
+    if len(made) == 1:
+        new = [Step(made[0], first.inputs, second.output)]
+    else:
+        new = [Step(made[0], first.inputs, first.output), Step(made[1], (first.output,), second.output)]
+        if isinstance(made[0], Relu):       # went before the pool
+            shapes[first.output] = shapes[first.inputs[0]]
+        elif isinstance(made[0], Pad):      # went before the normalisation
+            shapes[first.output] = shapes[second.output]
+    kept = [step for step in graph.steps if step is not first]
+    place = kept.index(second)
+    return Graph((*kept[:place], *new, *kept[place + 1 :]), shapes, graph.heads)
+
+
+def scale_scale(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
+    """Two normalisations are one."""
+    if isinstance(first, Scale) and isinstance(second, Scale) and len(first.factor) == len(second.factor):
+        return (Scale(first.factor * second.factor, first.summand * second.factor + second.summand),)
+    return None
+
+
+def scale_crop(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
+    """Crop first: fewer pixels to normalise, and the normalisation meets the convolution."""
+    if isinstance(first, Scale) and isinstance(second, Pad) and max(second.pads) <= 0:
+        return second, first
+    return None
+
+
+def conv_scale(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
+    """Into the convolution before it, or behind that one's ReLU."""
+    if not (isinstance(first, Conv) and isinstance(second, Scale)) or first.after:
+        return None
+    if len(first.bias) != len(second.factor):       # what is scaled was flattened in between
+        return None
+    if first.relu:
+        return (replace(first, after=(second.factor, second.summand)),)
+    weight = first.weight * second.factor[:, None, None, None]
+    return (replace(first, weight=weight, bias=first.bias * second.factor + second.summand),)
+
+
+def scale_conv(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
+    """Into the convolution after it, unless that one sees a frame of zeros."""
+    after = first.after if isinstance(first, Conv) else None
+    factors = (first.factor, first.summand) if isinstance(first, Scale) else after
+    if factors is None or not isinstance(second, Conv) or any(second.pads):
+        return None
+    taken = into(second, *factors)
+    return (replace(first, after=None), taken) if isinstance(first, Conv) else (taken,)
+
+
+def into(conv: Conv, factor: Array, summand: Array) -> Conv:
+    """The convolution that takes x where conv took factor * x + summand."""
+    outputs, inputs, _, _ = conv.weight.shape
+    places = inputs * conv.groups // len(factor)    # more than 1 where the image was flattened in between
+    factor, summand = np.repeat(factor, places), np.repeat(summand, places)
+    part = outputs // conv.groups       # output channels of a group
+    channels = np.repeat(np.arange(conv.groups), part)[:, None] * inputs + np.arange(inputs)     # (O, I / groups)
+    bias = conv.bias + (conv.weight.astype(np.float64).sum(axis=(2, 3)) * summand[channels]).sum(axis=1)
+    return replace(conv, weight=conv.weight * factor[channels][:, :, None, None], bias=bias)
+
+
+def conv_relu(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
+    """ReLU as the convolution's values are written."""
+    if isinstance(first, Conv) and isinstance(second, Relu) and not first.after:
+        return (replace(first, relu=True),)
+    return None
+
+
+def pool_relu(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
+    """The maximum of ReLUs is the ReLU of the maximum."""
+    if isinstance(first, Pool) and first.kind == "max" and isinstance(second, Relu):
+        return second, first
+    return None
+
+
+def softmax_softmax(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
+    """The softmax of log-probabilities is that of the logits."""
+    if isinstance(first, Softmax) and first.log and isinstance(second, Softmax):
+        return (second,)
+    return None
+
+
+def in_float32(layer: Layer) -> Layer:
+    """Folding computes in float64; what is shipped is float32."""
+    if isinstance(layer, Scale):
+        return Scale(layer.factor.astype(np.float32), layer.summand.astype(np.float32))
+    if isinstance(layer, Conv):
+        after = layer.after and (layer.after[0].astype(np.float32), layer.after[1].astype(np.float32))
+        return replace(layer, weight=layer.weight.astype(np.float32), bias=layer.bias.astype(np.float32), after=after)
+    return layer
+
+
+RULES: tuple[Rule, ...] = (
+    scale_scale, scale_crop, conv_relu, conv_scale, scale_conv, pool_relu, softmax_softmax
+)

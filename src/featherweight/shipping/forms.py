@@ -1,0 +1,87 @@
+"""The forms in which a network leaves: each has its files, and answers the same questions as torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featherweight.errors import ExportError
+from featherweight.inference.bundle import feed
+from featherweight.inference.card import Card
+from featherweight.inference.network import Numbers, Pixels, Probabilities
+from featherweight.shipping.c_files import c_files
+from featherweight.shipping.c_text import Body
+from featherweight.shipping.compiler import FAST, WATCHED, Program, find_compiler
+from featherweight.shipping.proof import Questions
+from featherweight.shipping.session import open_model
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+Answer = Callable[[Pixels, Numbers | None], Probabilities]
+TIMED = 100             # images whose times are measured
+WATCHED_IMAGES = 300    # images that the C is asked once more, with sanitizers
+
+
+@dataclass
+class Form:
+    """One way to run the network. exact: whether it computes in float, so that every class must be torch's."""
+
+    name: str
+    exact: bool
+    files: dict[str, bytes]
+    facts: dict[str, Any] = field(default_factory=dict)
+    answer: Answer | None = None                        # None where it cannot be asked here
+    timed: Callable[[Questions], float] | None = None   # microseconds an image
+
+
+def onnx_form(card: Card, model: ModelProto, *, exact: bool) -> Form:
+    """A model as onnxruntime runs it on one thread."""
+    content = model.SerializeToString(deterministic=True)
+    session, heads = open_model(content), list(card.heads)
+
+    def answer(images: Pixels, numbers: Numbers | None) -> Probabilities:
+        return dict(zip(heads, session.run(heads, feed(images, numbers)), strict=True))
+
+    return Form("onnx" if exact else "onnx-int8", exact, {"model.onnx": content}, {}, answer,
+                partial(microseconds, answer))
+
+
+def c_form(card: Card, body: Body, stack: ExitStack, *, exact: bool) -> Form:
+    """C, compiled where there is a gcc, until the stack closes."""
+    form = Form("c" if exact else "c-int8", exact, {name: text.encode() for name, text in c_files(card, body).items()})
+    form.facts = {"ram": body.ram, "flash": body.flash, "compiler": None}
+    if find_compiler():
+        form.facts["compiler"] = " ".join(("gcc", *FAST))
+        program = stack.enter_context(Program(form.files, FAST, list(card.heads)))
+        form.answer, form.timed = program.answer, program.microseconds
+    return form
+
+
+def watch(form: Form, card: Card, questions: Questions) -> dict[str, Any]:
+    """Run a C form once more with gcc's sanitizers; ExportError for what they find or where it answers differently."""
+    assert form.answer
+    part = questions.some(WATCHED_IMAGES)
+    with Program(form.files, WATCHED, list(card.heads)) as program:
+        watched, plain = part.ask(program.answer), part.ask(form.answer)
+    if any(np.abs(watched[head] - plain[head]).max() > 1e-4 for head in plain):
+        raise ExportError("the C answers differently with gcc's sanitizers than without: it depends on chance.")
+    return {"flags": "-fsanitize=address,undefined", "images": len(part.images), "findings": 0}
+
+
+def microseconds(answer: Answer, questions: Questions) -> float:
+    """The median time of one image asked by itself."""
+    part, seconds = questions.some(TIMED), []
+    for index in range(len(part.images)):
+        one = slice(index, index + 1)
+        started = time.perf_counter()
+        answer(part.images[one], None if part.numbers is None else part.numbers[one])
+        seconds.append(time.perf_counter() - started)
+    return median(seconds) * 1e6

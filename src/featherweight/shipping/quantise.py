@@ -1,0 +1,116 @@
+"""A network in 8 bits: weights and values between layers on grids of 256 steps, sums in 32-bit integers.
+
+The grids come from what the values reach on training images. Logits stay float, so that two classes do not tie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.shipping.calibrate import Ranges
+from featherweight.shipping.graph import (
+    Array,
+    Conv,
+    Graph,
+    Pad,
+    Pool,
+    Relu,
+    Scale,
+    Step,
+    ToBytes,
+    ToFloat,
+)
+
+ON_BYTES = (Conv, Pool, Pad, Scale, Relu)   # layers that compute on bytes
+BIAS_BITS = 24      # a bias has at most so many bits in units of its channel's sums
+
+
+@dataclass(frozen=True)
+class Grid:
+    """256 steps: byte q stands for scale * (q - zero)."""
+
+    scale: float
+    zero: int
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """A convolution's weights in 8 bits: weight int8 (O, I / groups, kh, kw) times scale (O,); bias (O,) in float."""
+
+    weight: NDArray[np.int8]
+    scale: Array
+    bias: Array
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A graph with what its int8 form needs. Values without a grid are float."""
+
+    graph: Graph
+    grids: Mapping[str, Grid]
+    kernels: Mapping[str, Kernel]       # by the convolution's output
+
+
+def quantise(graph: Graph, ranges: Ranges) -> Quantised:
+    """The folded graph in 8 bits. ranges: lowest and highest of each value on training images."""
+    graph, on_bytes = with_crossings(graph)
+    grids = {"images": Grid(1.0, 0)}
+    kernels = {}
+    for step in graph.steps:
+        if step.output in on_bytes:
+            keeps = isinstance(step.layer, Pad) or (isinstance(step.layer, Pool) and step.layer.kind == "max")
+            origin = step.output.removesuffix(BYTES)
+            grids[step.output] = grids[step.inputs[0]] if keeps else grid_of(*ranges[origin])
+        if isinstance(step.layer, Conv):
+            kernels[step.output] = kernel_of(step.layer, grids[step.inputs[0]])
+    return Quantised(graph, grids, kernels)
+
+
+BYTES = "_bytes"
+
+
+def with_crossings(graph: Graph) -> tuple[Graph, set[str]]:
+    """The graph with steps between bytes and floats where a value goes from one to the other; the values in bytes."""
+    on_bytes, steps, shapes = {"images"}, list[Step](), dict(graph.shapes)
+    for step in graph.steps:
+        if not isinstance(step.layer, ON_BYTES):
+            steps.append(step)
+            continue
+        source = step.inputs[0]
+        if source not in on_bytes:
+            if source + BYTES not in on_bytes:
+                steps.append(Step(ToBytes(), (source,), source + BYTES))
+            source += BYTES
+        stays = all(isinstance(reader.layer, ON_BYTES) for reader in graph.readers(step.output))
+        gives_float = isinstance(step.layer, Conv) or (isinstance(step.layer, Pool) and step.layer.kind == "mean")
+        if stays or gives_float:
+            steps.append(replace(step, inputs=(source,)))
+            on_bytes |= {step.output} if stays else set()
+        else:
+            steps += [Step(step.layer, (source,), step.output + BYTES),
+                      Step(ToFloat(), (step.output + BYTES,), step.output)]
+            on_bytes.add(step.output + BYTES)
+        on_bytes.add(source)
+    shapes |= {name: shapes[name.removesuffix(BYTES)] for name in on_bytes}
+    return Graph(tuple(steps), shapes, graph.heads), on_bytes
+
+
+def grid_of(lowest: float, highest: float) -> Grid:
+    """The grid that reaches from lowest to highest and holds 0 exactly."""
+    lowest, highest = min(lowest, 0.0), max(highest, 0.0)
+    scale = float(np.float32((highest - lowest) / 255)) or 1.0
+    return Grid(scale, int(np.clip(round(-lowest / scale), 0, 255)))
+
+
+def kernel_of(conv: Conv, grid: Grid) -> Kernel:
+    """Symmetric int8 weights, a scale for each output channel."""
+    largest = np.abs(conv.weight).max(axis=(1, 2, 3))
+    least = np.abs(conv.bias) / (grid.scale * 2**BIAS_BITS)     # of a channel whose weights are all but 0
+    scale = np.maximum(largest / 127, least).astype(np.float32)
+    scale[scale == 0] = 1
+    weight = np.clip(np.rint(conv.weight / scale[:, None, None, None]), -127, 127).astype(np.int8)
+    return Kernel(weight, scale, conv.bias)

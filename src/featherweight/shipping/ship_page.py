@@ -1,0 +1,97 @@
+"""ship.json as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from featherweight.inference.card import Card
+from featherweight.words import percent
+
+SHOWN = {
+    "onnx": "`model.onnx`: one file for onnxruntime; uint8 pixels in, probabilities out, normalisation inside.",
+    "onnx-int8": "`model.onnx`: the same interface with 8-bit weights and values (QDQ, a scale for each channel).",
+    "c": "`featherweight_model.c` and `.h`: the network in C99. `make` builds `demo`, which answers image files.",
+    "bundle": "A bundle: `featherweight predict FOLDER picture.png` answers without torch. `card.md` says what it is.",
+}
+
+
+def ship_page(document: Mapping[str, Any], card: Card) -> str:
+    """ship.md."""
+    verdict = document["verdict"]
+    return f"""# {document["recipe"]} as {document["form"]}
+
+**{verdict["sentence"]}**
+
+{SHOWN[document["format"]]}
+
+{card.model} with {card.parameters:,} parameters, trained on {card.dataset}.
+
+## Files
+
+| file | bytes |
+| --- | ---: |
+{rows([f"`{name}`", f"{size:,}"] for name, size in document["files"].items())}
+
+## Proof
+
+Asked: {document["questions"]}, {document["test_images"]:,} in all. One thread of {document["machine"]["processor"]}.
+
+| form | head | accuracy | correct | other class than torch | largest difference | µs an image |
+| --- | --- | ---: | ---: | ---: | ---: | ---: |
+{rows(proof_rows(document))}
+
+{facts(document)}
+## Disagreements with torch
+
+{disagreements(document, card)}
+"""
+
+
+def rows(cells: Any) -> str:
+    """Lines of a table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def proof_rows(document: Mapping[str, Any]) -> list[list[str]]:
+    """A row for each form and head."""
+    made = []
+    for form, found in document["measured"].items():
+        for head, result in found["heads"].items():
+            others = [str(len(result["disagreements"])), f"{result['largest_difference']:.1e}"] \
+                if "disagreements" in result else ["-", "-"]
+            made.append([form, head, percent(result["accuracy"]), f"{result['correct']:,}", *others,
+                         f"{found['microseconds']:,.0f}"])
+    return made
+
+
+def facts(document: Mapping[str, Any]) -> str:
+    """What else was measured, a line each."""
+    lines = []
+    if "ram" in document:
+        lines += [f"- RAM {document['ram']:,} bytes, static; flash {document['flash']:,} bytes of constants, "
+                  "and the code."]
+        lines += [f"- Compiled with `{document['compiler']}`." if document["compiler"] else "- Not compiled."]
+    if "sanitizers" in document:
+        found = document["sanitizers"]
+        lines.append(f"- Run once more on {found['images']:,} images with `{found['flags']}`: no findings, same "
+                     "answers.")
+    if "calibration" in document:
+        lines.append(f"- The 8-bit grids were measured on {document['calibration']}.")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def disagreements(document: Mapping[str, Any], card: Card) -> str:
+    """Every image whose class is not torch's."""
+    found = document["measured"].get(document["form"])
+    if found is None:
+        return "Not known."
+    lines = [
+        [head, str(each["image"]), *(card.heads[head][each[key]] for key in ("label", "torch", "answer")),
+         "tie" if each["tie"] else ""]
+        for head, result in found["heads"].items() for each in result["disagreements"]
+    ]
+    if not lines:
+        return "None."
+    return f"| head | test image | truth | torch | {document['form']} | |\n| --- | ---: | --- | --- | --- | --- |\n" \
+        + rows(lines)

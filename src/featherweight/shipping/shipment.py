@@ -1,0 +1,185 @@
+"""The story of an export: a finished run -> files of one form -> the same questions to it and to torch -> a folder.
+
+Nothing is written before everything is made and proved.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from featherweight.data import Dataset, load_dataset
+from featherweight.environment import processor_name
+from featherweight.errors import FeatherweightError, UnknownName
+from featherweight.files import is_one_of, names_in, write_atomically
+from featherweight.inference.trained import TrainedNetwork
+from featherweight.runs import Run
+from featherweight.shipping.bundle import bundle_files
+from featherweight.shipping.c_float import write_float
+from featherweight.shipping.c_int8 import write_int8
+from featherweight.shipping.calibrate import Calibration, measure_ranges
+from featherweight.shipping.fold import fold
+from featherweight.shipping.forms import Form, c_form, microseconds, onnx_form, watch
+from featherweight.shipping.proof import Questions, compare, score
+from featherweight.shipping.quantise import quantise
+from featherweight.shipping.read_onnx import read_graph
+from featherweight.shipping.ship_page import ship_page
+from featherweight.shipping.trace import check_installed, describe, trace
+from featherweight.shipping.verdict import judge
+from featherweight.shipping.write_onnx import write_graph
+from featherweight.tasks import build_task
+
+FORMATS = ("onnx", "onnx-int8", "c", "bundle")
+OURS = ("model.onnx", "layers.onnx", "card.json", "card.md", "featherweight_model.c", "featherweight_model.h", "main.c",
+        "Makefile", "demo", "ship.md", "ship.json")
+CALIBRATED, SEED = 1000, 0      # training images that the 8-bit grids are measured on
+Say = Callable[[str], None]
+
+
+def export(
+    run: Run | str | Path, to: str, out: str | Path, *, int8: bool = False, data_dir: str | Path | None = None,
+    force: bool = False, say: Say = lambda message: None,
+) -> dict[str, Any]:
+    """Export a finished run into a folder and prove it on every test image; gives the content of ship.json.
+
+    to: one of FORMATS; int8: C in integers. say is told what is under way. The verdict is document["verdict"].
+    Raises RunError for an unfinished run, FeatherweightError where out is in use (unless force replaces an export),
+    ModelError for a network that cannot be exported, MissingExtra, DataError, ExportError.
+    """
+    check_format(to, int8)
+    out = Path(out)
+    check_folder(out, force=force)
+    network = TrainedNetwork.open(run)
+    check_installed()
+    data = network.run.recipe.data
+    dataset = load_dataset(data.dataset, channels=data.channels, size=data.size, data_dir=data_dir)
+    questions = questions_of(network, dataset)
+    with ExitStack() as stack:
+        say(f"{network.card.recipe}: making {to}{' in int8' if int8 else ''}")
+        forms = make_forms(network, to, calibration_of(network, dataset) if int8 or to == "onnx-int8" else None, stack)
+        say(f"asking torch, {' and '.join(form.name for form in forms)} about {len(questions.images):,} test images")
+        measured = prove(network, forms, questions, say)
+    document = describe_export(network, to, forms, measured, questions)
+    files = {**forms[-1].files, "ship.json": (json.dumps(document, indent=2, allow_nan=False) + "\n").encode(),
+             "ship.md": ship_page(document, network.card).encode()}
+    write_folder(out, files)
+    return document
+
+
+def check_format(to: str, int8: bool) -> None:
+    """UnknownName for another format; FeatherweightError where int8 says nothing."""
+    if to not in FORMATS:
+        raise UnknownName("format", to, FORMATS)
+    if int8 and to != "c":
+        raise FeatherweightError(f"--int8 goes with --to c, not with --to {to}. For ONNX give --to onnx-int8.")
+
+
+def check_folder(out: Path, *, force: bool) -> None:
+    """FeatherweightError, before any work, for a folder that is in use. Only files of an export are ever replaced."""
+    if out.exists() and not out.is_dir():
+        raise FeatherweightError(f"{str(out)!r} is a file. Give a folder with --out.")
+    found = names_in(out)
+    if strangers := [name for name in found if not is_one_of(name, OURS)]:
+        raise FeatherweightError(f"folder {str(out)!r} holds {strangers[0]!r}, which is no part of an export. "
+                                 "Give another --out.")
+    if found and not force:
+        raise FeatherweightError(f"{str(out)!r} holds an export: --force replaces it, --out takes another folder.")
+
+
+def questions_of(network: TrainedNetwork, dataset: Dataset) -> Questions:
+    """Each test image once; where a number is added, the numbers 0..9 in turn."""
+    task = build_task(network.run.recipe.task)
+    question = task.ask_each(dataset.test.labels)
+    numbers = question.inputs[0].argmax(dim=1).numpy() if network.card.takes_number else None
+    targets = {head: target.numpy() for head, target in zip(task.heads, question.targets, strict=True)}
+    return Questions(dataset.test.images.numpy(), numbers, targets)
+
+
+def calibration_of(network: TrainedNetwork, dataset: Dataset) -> Calibration:
+    """Training images, drawn by a seed; where a number is added, one for each."""
+    generator = np.random.default_rng(SEED)
+    places = generator.choice(len(dataset.train), min(CALIBRATED, len(dataset.train)), replace=False)
+    numbers = generator.integers(0, 10, len(places)) if network.card.takes_number else None
+    return Calibration(dataset.train.images.numpy()[places], numbers)
+
+
+def make_forms(network: TrainedNetwork, to: str, calibration: Calibration | None, stack: ExitStack) -> list[Form]:
+    """What is exported, last; before it the forms that it is made from, which are asked the same."""
+    card, model = network.card, trace(network.module, network.card)
+    forms = [onnx_form(card, model, exact=True)]
+    if to == "bundle":
+        forms[0].files = bundle_files(network, forms[0].files["model.onnx"])
+    if to in ("onnx", "bundle"):
+        return forms
+    graph = fold(read_graph(model))
+    if calibration is None:
+        return [*forms, c_form(card, write_float(graph), stack, exact=True)]
+    quantised = quantise(graph, measure_ranges(graph, calibration.images, calibration.numbers))
+    forms.append(onnx_form(card, write_graph(graph, quantised=quantised, metadata=describe(card)), exact=False))
+    return [*forms, c_form(card, write_int8(quantised), stack, exact=False)] if to == "c" else forms
+
+
+def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions, say: Say) -> dict[str, dict[str, Any]]:
+    """torch and the forms side by side: accuracy, time, and where they differ."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)        # as the others run
+    try:
+        expected = questions.ask(network.answer)
+        heads = {head: score(expected[head], target) for head, target in questions.targets.items()}
+        found = {"torch": {"heads": heads, "microseconds": microseconds(network.answer, questions)}}
+        for form in forms:
+            if form.answer and form.timed:
+                compared = compare(questions.ask(form.answer, progress(form.name, questions, say)), expected, questions)
+                found[form.name] = {"heads": compared, "microseconds": form.timed(questions)}
+            if form.answer and form.facts.get("compiler"):
+                form.facts["sanitizers"] = watch(form, network.card, questions)
+    finally:
+        torch.set_num_threads(threads)
+    return found
+
+
+def progress(name: str, questions: Questions, say: Say) -> Callable[[int], None]:
+    """Says how far a form is, every ten seconds."""
+    told = time.monotonic()
+
+    def tick(done: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > 10:
+            told = time.monotonic()
+            say(f"{name}: {done:,} of {len(questions.images):,} images")
+
+    return tick
+
+
+def describe_export(
+    network: TrainedNetwork, to: str, forms: Sequence[Form], measured: Mapping[str, Any], questions: Questions
+) -> dict[str, Any]:
+    """ship.json."""
+    card, form = network.card, forms[-1]
+    drawn = f"{min(CALIBRATED, network.run.result['train_images']):,} training images, drawn with seed {SEED}"
+    return {
+        "format": to, "form": form.name, "recipe": card.recipe, "model": card.model, "parameters": card.parameters,
+        "dataset": card.dataset, "test_images": len(questions.images),
+        "questions": "each test image once" + (", with the numbers 0..9 in turn" if card.takes_number else ""),
+        "verdict": judge(forms, measured),
+        "files": {name: len(content) for name, content in form.files.items()},
+        **form.facts, **({} if form.exact else {"calibration": drawn}), "measured": dict(measured),
+        "machine": {"processor": processor_name(), "threads": 1},
+    }
+
+
+def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    """Replace what an earlier export left, the card last: with it a folder is a bundle."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in names_in(out):
+        if is_one_of(name, OURS) and (name not in files or name == "card.json"):
+            (out / name).unlink()
+    for name in sorted(files, key=lambda name: name == "card.json"):
+        write_atomically(out / name, files[name])

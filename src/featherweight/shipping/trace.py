@@ -1,0 +1,104 @@
+"""A finished run as one ONNX model: pixels in, probabilities out, normalisation inside."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from featherweight.augment import normalise
+from featherweight.errors import MissingExtra, ModelError
+from featherweight.inference.card import Card
+from featherweight.tasks import as_heads
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+class PixelsToProbabilities(nn.Module):
+    """What is exported: uint8 (N, C, H, W), and int64 (N,) where a number is added -> (N, classes) of each head."""
+
+    def __init__(self, module: nn.Module, card: Card) -> None:
+        super().__init__()
+        self.module = module
+        self.mean, self.std = nn.Buffer(torch.tensor(card.mean)), nn.Buffer(torch.tensor(card.std))
+        self.counts = [len(labels) for labels in card.heads.values()]
+
+    def forward(self, images: Tensor, numbers: Tensor | None = None) -> tuple[Tensor, ...]:
+        pixels = normalise(images.float() / 255, self.mean, self.std)
+        more = () if numbers is None else (F.one_hot(numbers, 10).float(),)
+        answers = [output.softmax(dim=1) for output in as_heads(self.module(pixels, *more))]
+        return tuple(answer[:, :count] for answer, count in zip(answers, self.counts, strict=True))
+
+
+def trace(module: nn.Module, card: Card) -> ModelProto:
+    """A network as ONNX: inputs images (and numbers), an output for each head, any batch size.
+
+    Raises MissingExtra without onnx or onnxscript, ModelError where torch cannot export the network.
+    """
+    check_installed()
+    size = card.picture.size
+    examples: tuple[Tensor, ...] = (torch.zeros(2, len(card.mean), size, size, dtype=torch.uint8),)
+    names = ["images"]
+    if card.takes_number:
+        examples, names = (*examples, torch.zeros(2, dtype=torch.int64)), [*names, "numbers"]
+    try:
+        with silence():
+            program = torch.onnx.export(
+                PixelsToProbabilities(module, card).eval(), examples, dynamo=True, external_data=False, verbose=False,
+                input_names=names, output_names=list(card.heads), dynamic_shapes={name: {0: "N"} for name in names},
+            )
+    except Exception as fault:      # torch.onnx wraps whatever the network's own code raised
+        reason = " ".join(str(fault).split())[:200]
+        raise ModelError(f"model {card.model!r} cannot be exported to ONNX: {reason}") from fault
+    assert program is not None
+    return cleaned(program.model_proto, describe(card))
+
+
+def describe(card: Card) -> dict[str, str]:
+    """What the file says of itself: the card, its parts readable one by one."""
+    content = card.to_dict()
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in content.items()}
+
+
+def cleaned(model: ModelProto, metadata: Mapping[str, str]) -> ModelProto:
+    """Without the exporter's notes, which name folders of this machine; with our metadata; checked."""
+    import onnx
+
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer,
+                 *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    model.producer_name, model.producer_version, model.graph.name = "featherweight", "", "featherweight"
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def check_installed() -> None:
+    """MissingExtra where the exporter's packages are not there."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        try:
+            __import__(package)
+        except ImportError as fault:
+            raise MissingExtra(package, "ship") from fault
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """No warnings and no log lines: torch's exporter speaks of packages that we do not need."""
+    before: Any = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,67 @@
+"""Whether an export may be trusted, in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from featherweight.shipping.forms import Form
+from featherweight.shipping.proof import MOST_LOST, differing, lost
+
+Measured = Mapping[str, Mapping[str, Any]]
+
+
+def judge(forms: Sequence[Form], measured: Measured) -> dict[str, Any]:
+    """The verdict on the last form and on those that it is made from.
+
+    proved: whether all could be run here; agrees: whether those in float give torch's classes; lost: the share of test
+    images that int8 gets wrong beyond torch, None for a form in float; holds: all is as it must be; sentence: in words.
+    """
+    proved = all(form.name in measured for form in forms)
+    wrong = next((form for form in forms if form.exact and not agrees(form, measured)), None)
+    last = forms[-1]
+    share = None if last.exact or not proved else lost(measured[last.name]["heads"], measured["torch"]["heads"])
+    if wrong:
+        sentence = failed(wrong, measured)
+    elif not proved:
+        sentence = "gcc was not found: the C was written, but neither compiled nor proved. Install gcc, export again."
+    else:
+        sentence = kept(last, measured) if share is None else in_points(last, share, measured)
+    holds = proved and wrong is None and (share is None or share <= MOST_LOST)
+    return {"proved": proved, "agrees": wrong is None, "lost": share, "holds": holds, "sentence": sentence}
+
+
+def agrees(form: Form, measured: Measured) -> bool:
+    """Whether a form in float gives every class as torch does, ties aside; true where it was not run."""
+    return form.name not in measured or differing(measured[form.name]["heads"]) == 0
+
+
+def failed(form: Form, measured: Measured) -> str:
+    """A form in float that is not what was trained."""
+    heads = measured[form.name]["heads"]
+    return (f"{form.name} differs from torch in {differing(heads):,} answers to {count_of(heads):,} test images: "
+            "do not use this export.")
+
+
+def kept(form: Form, measured: Measured) -> str:
+    """A form in float that is."""
+    heads = measured[form.name]["heads"]
+    ties = sum(len(head["disagreements"]) for head in heads.values())
+    aside = f", but for {ties:,} that torch finds equally probable" if ties else ""
+    largest = max(head["largest_difference"] for head in heads.values())
+    return (f"{form.name} gives torch's class for all {count_of(heads):,} test images{aside}; "
+            f"probabilities differ by at most {largest:.1e}.")
+
+
+def in_points(form: Form, share: float, measured: Measured) -> str:
+    """What int8 costs."""
+    heads = measured[form.name]["heads"]
+    change = f"loses {100 * share:.2f} points" if share > 0 else f"loses nothing ({-100 * share:+.2f} points)"
+    allowed = "within" if share <= MOST_LOST else "more than"
+    return (f"{form.name} {change} against torch on {count_of(heads):,} test images, {allowed} the "
+            f"{100 * MOST_LOST:.2f} that are allowed; its class is another one {differing(heads):,} times.")
+
+
+def count_of(heads: Mapping[str, Mapping[str, Any]]) -> int:
+    """Test images."""
+    return int(next(iter(heads.values()))["count"])

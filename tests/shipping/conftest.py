@@ -1,0 +1,65 @@
+"""Networks to ship: with weights and normalisation as training would leave them, and real images to ask about."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from featherweight.data import load_dataset
+from featherweight.inference.card import Card
+from featherweight.models import build_model
+from featherweight.shipping.trace import PixelsToProbabilities
+from featherweight.specification import PictureSpecification
+
+
+def card_of(module, classes=10):
+    """The card of a network that was never trained."""
+    names = tuple(str(number) for number in range(classes))
+    sums = tuple(str(number) for number in range(19))
+    number = len(getattr(module, "input_shapes", ((1, 28, 28),))) == 2
+    heads = {"digit": names, "sum": sums} if number else {"class": names}
+    return Card("test", "test", 1, "digits", heads, number, (0.3,), (0.35,), dict.fromkeys(heads, 0.5),
+                PictureSpecification())
+
+
+def lived_in(module):
+    """The network in evaluation mode, its normalisation as far from 1 and 0 as training leaves it."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.uniform_(part.weight, -1.5, 1.5)
+            nn.init.normal_(part.bias, std=0.5)
+            nn.init.normal_(part.running_mean, std=0.5)
+            nn.init.uniform_(part.running_var, 0.2, 3)
+        elif isinstance(part, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_uniform_(part.weight)
+    return module.eval()
+
+
+def catalogue_network(name):
+    """A network of the catalogue; session1 with a sixteenth of its channels, because gcc takes a minute for all."""
+    module = build_model(name)
+    if name == "session1":
+        for index in range(1, 8):
+            conv = getattr(module, f"conv{index}")
+            inputs = max(1, conv.in_channels // 16)
+            outputs = conv.out_channels // 16 if index < 7 else 10
+            setattr(module, f"conv{index}", nn.Conv2d(inputs, outputs, 3, padding=conv.padding))
+    return lived_in(module)
+
+
+def torch_answer(module, card, images, numbers):
+    """What torch says, as numpy arrays by head."""
+    inputs = [torch.tensor(images)] + ([] if numbers is None else [torch.tensor(numbers)])
+    with torch.no_grad():
+        answers = PixelsToProbabilities(module, card)(*inputs)
+    return {head: answer.numpy() for head, answer in zip(card.heads, answers, strict=True)}
+
+
+@pytest.fixture(scope="session")
+def images():
+    """A few test images of the digits, and one of noise."""
+    few = load_dataset("digits").test.images[:11].numpy()
+    noise = np.random.default_rng(0).integers(0, 256, (1, 1, 28, 28), dtype=np.uint8)
+    return np.concatenate([few, noise])

@@ -1,0 +1,111 @@
+"""Every network of the catalogue, and stranger ones, in every form: each answers as torch does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from featherweight.models import CATALOGUE
+from featherweight.shipping.c_files import c_files
+from featherweight.shipping.c_float import write_float
+from featherweight.shipping.c_int8 import write_int8
+from featherweight.shipping.calibrate import measure_ranges
+from featherweight.shipping.compiler import WATCHED, Program
+from featherweight.shipping.fold import fold
+from featherweight.shipping.forms import onnx_form
+from featherweight.shipping.quantise import quantise
+from featherweight.shipping.read_onnx import read_graph
+from featherweight.shipping.trace import trace
+from featherweight.shipping.write_onnx import write_graph
+
+from .conftest import card_of, catalogue_network, lived_in, torch_answer
+
+NEAR = 2e-5
+
+
+class Wrapped(nn.Module):
+    """Logits of a network as probabilities' logarithms."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return F.log_softmax(self.layers(x), dim=1)
+
+
+class Branches(nn.Module):
+    """Two ways that meet again, one of them read twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Conv2d(1, 3, 5, stride=3), nn.Conv2d(1, 2, 7, stride=3, padding=1)
+        self.join, self.last = nn.BatchNorm2d(5), nn.Linear(5 * 8 * 8, 10)
+
+    def forward(self, x):
+        x = self.join(torch.cat([F.relu(self.left(x)), self.right(x)], dim=1))
+        return self.last(x.flatten(1))
+
+
+STRANGE = {
+    "relu after the pool, normalisation before a padded convolution": lambda: Wrapped(
+        nn.Conv2d(1, 4, 3, stride=2), nn.MaxPool2d(2, padding=1), nn.ReLU(), nn.BatchNorm2d(4),
+        nn.Conv2d(4, 6, 3, padding=1, groups=2), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(6, 10)),
+    "dilation, uneven padding and stride, means that do not count the frame": lambda: Wrapped(
+        nn.ZeroPad2d((2, 0, 1, 3)), nn.Conv2d(1, 4, (3, 5), stride=(2, 1), padding=(0, 2), dilation=2), nn.ReLU(),
+        nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False), nn.BatchNorm2d(4),
+        nn.AvgPool2d(2, padding=1), nn.Flatten(), nn.LazyLinear(12), nn.ReLU(), nn.BatchNorm1d(12),
+        nn.Linear(12, 10, bias=False)),
+    "a pool that rounds up, windows that overlap, a mean at the end": lambda: Wrapped(
+        nn.Conv2d(1, 5, 3), nn.ReLU(), nn.MaxPool2d(3, stride=2, ceil_mode=True), nn.Conv2d(5, 10, 3),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    "normalisation, then flattened": lambda: Wrapped(
+        nn.Conv2d(1, 3, 4, stride=4), nn.ReLU(), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 49, 10)),
+    "no convolution at all": lambda: Wrapped(
+        nn.Flatten(), nn.Linear(784, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Linear(8, 10)),
+    "a maximum at the end": lambda: Wrapped(nn.Conv2d(1, 10, 5), nn.BatchNorm2d(10), nn.MaxPool2d(24), nn.Flatten()),
+    "two ways that meet": Branches,
+}
+
+
+def networks():
+    """Name -> what builds it."""
+    return {name: lambda name=name: catalogue_network(name) for name in CATALOGUE if name != "session7-model3"} | {
+        name: lambda build=build: warmed(build()) for name, build in STRANGE.items()}
+
+
+def warmed(module):
+    """Lazy layers given their shapes, then lived in."""
+    module(torch.zeros(2, 1, 28, 28))
+    return lived_in(module)
+
+
+@pytest.mark.parametrize("name", list(networks()))
+def test_onnx_and_c_answer_as_torch_and_int8_nearly(name, images):
+    module = networks()[name]()
+    card = card_of(module)
+    numbers = np.arange(len(images)) % 10 if card.takes_number else None
+    expected = torch_answer(module, card, images, numbers)
+    model = trace(module, card)
+    graph = fold(read_graph(model))
+    quantised = quantise(graph, measure_ranges(graph, images, numbers))
+    answers = {
+        "onnx": onnx_form(card, model, exact=True).answer(images, numbers),
+        "folded": onnx_form(card, write_graph(graph), exact=True).answer(images, numbers),
+        "int8": onnx_form(card, write_graph(graph, quantised=quantised), exact=False).answer(images, numbers),
+    }
+    for kind, body in (("c", write_float(graph)), ("c-int8", write_int8(quantised))):
+        files = {file: text.encode() for file, text in c_files(card, body).items()}
+        with Program(files, WATCHED, list(card.heads)) as program:
+            answers[kind] = program.answer(images, numbers)
+    for head, given in expected.items():
+        assert given.max() > given.min() + 1e-3, "all classes alike prove nothing"
+        for kind in ("onnx", "folded", "c"):
+            assert answers[kind][head].shape == given.shape
+            assert np.abs(answers[kind][head] - given).max() < NEAR, kind
+        assert np.abs(answers["c-int8"][head] - answers["int8"][head]).max() < 0.05
+        assert np.abs(answers["int8"][head] - given).mean() < 0.05
