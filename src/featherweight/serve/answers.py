@@ -70,7 +70,7 @@ def read_picture_bytes(content: bytes, most_pixels: int) -> Image.Image:
         with Image.open(BytesIO(content)) as file:      # reads the head of the file only
             width, height = file.size
         if width * height <= most_pixels:
-            return read_picture(BytesIO(content))  # type: ignore[arg-type]
+            return read_picture(BytesIO(content))
     except Exception as fault:      # PictureError names a file, and Pillow's readers raise what they like
         raise PictureError("This is no picture that can be read. Send a PNG, JPEG, WebP, GIF or BMP file.") from fault
     raise PictureError(f"The picture has {width} x {height} pixels, and {most_pixels:,} are allowed. Shrink it.")
