@@ -244,6 +244,11 @@ def test_a_network_with_another_layer_ships_as_onnx_and_is_refused_as_c(
         assert (code, out) == (2, "") and all(word in last for word in ("'Tanh'", "Conv2d", "--to onnx"))
 
 
+def test_a_missing_package_is_one_line(digits_run, refused, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    refused("export", digits_run.path, "--to", "c", "--out", tmp_path / "out", words=["onnxscript", "[ship]"])
+
+
 def test_help_names_the_formats(run_command):  # noqa: F811
     assert "onnx-int8" in run_command("export", "--help")[1]
     with pytest.raises(SystemExit):
