@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import report
 from PIL import Image
 
+import report
 from featherweight.data import load_dataset
 from featherweight.errors import FeatherweightError
 from featherweight.runs import Run
@@ -24,7 +24,7 @@ from featherweight.shipping import export
 
 AIM_SECONDS = 0.7       # for the first answer of a bundle
 AIM_POINTS = 0.10       # what int8 may lose
-EXPORTS = {"bundle": ("bundle", False), "c": ("c", False), "c-int8": ("c", True)}   # the last also measures ONNX in int8
+EXPORTS = {"bundle": ("bundle", False), "c": ("c", False), "c-int8": ("c", True)}     # the last measures int8 ONNX too
 PREDICT = [sys.executable, "-m", "featherweight", "predict"]
 
 

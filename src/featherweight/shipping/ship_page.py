@@ -68,9 +68,11 @@ def proof_rows(document: Mapping[str, Any]) -> list[list[str]]:
 def facts(document: Mapping[str, Any]) -> str:
     """What else was measured, a line each."""
     lines = []
+    if document["precision"] != "float32":
+        lines.append(f"- torch was asked in float32; the run's own accuracy was measured in {document['precision']}.")
     if "ram" in document:
         lines += [f"- RAM {document['ram']:,} bytes, static; flash {document['flash']:,} bytes of constants, "
-                  "and the code."]
+                  "and about 2 KB of code."]
         lines += [f"- Compiled with `{document['compiler']}`." if document["compiler"] else "- Not compiled."]
     if "sanitizers" in document:
         found = document["sanitizers"]

@@ -166,7 +166,7 @@ def describe_export(
     drawn = f"{min(CALIBRATED, network.run.result['train_images']):,} training images, drawn with seed {SEED}"
     return {
         "format": to, "form": form.name, "recipe": card.recipe, "model": card.model, "parameters": card.parameters,
-        "dataset": card.dataset, "test_images": len(questions.images),
+        "dataset": card.dataset, "precision": network.run.result["precision"], "test_images": len(questions.images),
         "questions": "each test image once" + (", with the numbers 0..9 in turn" if card.takes_number else ""),
         "verdict": judge(forms, measured),
         "files": {name: len(content) for name, content in form.files.items()},
