@@ -46,7 +46,7 @@ def catalogue_network(name):
             inputs = max(1, conv.in_channels // 16)
             outputs = conv.out_channels // 16 if index < 7 else 10
             setattr(module, f"conv{index}", nn.Conv2d(inputs, outputs, 3, padding=conv.padding))
-    return lived_in(module)
+    return lived_in(module).to(memory_format=torch.channels_last)     # as training leaves it
 
 
 def torch_answer(module, card, images, numbers):

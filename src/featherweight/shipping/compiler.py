@@ -68,16 +68,20 @@ class Program:
         return answers
 
     def ask(self, arguments: Sequence[str], images: Pixels) -> Probabilities:
-        """Give the program images, read its lines. ExportError where it ends with a fault."""
-        done = subprocess.run([Path(self.folder.name) / "demo", *arguments], input=images.tobytes(),
-                              capture_output=True, check=False)
-        if done.returncode:
-            raise ExportError(f"the compiled C ended with code {done.returncode}: {first_line(done.stderr.decode())}")
-        cells = [line.split("\t") for line in done.stdout.decode().splitlines()]
+        """Give the program images, read its lines: probabilities stand between every second pair of tabs."""
+        cells = [line.split("\t") for line in self.run(arguments, images).decode().splitlines()]
         return {
             head: np.array([line[2 * index + 1].split() for line in cells], np.float32)
             for index, head in enumerate(self.heads)
         }
+
+    def run(self, arguments: Sequence[str], images: Pixels) -> bytes:
+        """What the program prints. ExportError where it ends with a fault."""
+        done = subprocess.run([Path(self.folder.name) / "demo", *arguments], input=images.tobytes(),
+                              capture_output=True, check=False)
+        if done.returncode:
+            raise ExportError(f"the compiled C ended with code {done.returncode}: {first_line(done.stderr.decode())}")
+        return done.stdout
 
     def microseconds(self, questions: Questions) -> float:
         """An image's time, reading and printing included, the start of the program not counted."""

@@ -56,7 +56,7 @@ def kept(form: Form, measured: Measured) -> str:
 def in_points(form: Form, share: float, measured: Measured) -> str:
     """What int8 costs."""
     heads = measured[form.name]["heads"]
-    change = f"loses {100 * share:.2f} points" if share > 0 else f"loses nothing ({-100 * share:+.2f} points)"
+    change = f"{'loses' if share > 0 else 'gains'} {100 * abs(share):.2f} points" if share else "loses nothing"
     allowed = "within" if share <= MOST_LOST else "more than"
     differ = differing(heads)
     answers = "1 answer differs" if differ == 1 else f"{differ:,} answers differ"
