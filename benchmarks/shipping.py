@@ -20,7 +20,7 @@ import report
 from featherweight.data import load_dataset
 from featherweight.errors import FeatherweightError
 from featherweight.runs import Run
-from featherweight.shipping import export
+from featherweight.shipping import export, make_bundle
 
 AIM_SECONDS = 0.7       # for the first answer of a bundle
 AIM_POINTS = 0.10       # what int8 may lose
@@ -75,7 +75,7 @@ def time_first_answer(run: Run, data_dir: Path | None, repeats: int) -> dict[str
     """Seconds from the start of the process to its end, bundle and run in turn."""
     with tempfile.TemporaryDirectory() as name:
         folder, picture = Path(name) / "bundle", Path(name) / "picture.png"
-        export(run, "bundle", folder, data_dir=data_dir)
+        make_bundle(run, folder)
         data = run.recipe.data
         dataset = load_dataset(data.dataset, channels=data.channels, size=data.size, data_dir=data_dir)
         Image.fromarray(dataset.test.images[0, 0].numpy()).resize((280, 280)).save(picture)

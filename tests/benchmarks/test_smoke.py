@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import torch
 
+from featherweight.runs import Run
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SPREAD = {"median", "min", "max", "all"}
 PEERS = ["usual", "featherweight-auto", "featherweight-float32"]
@@ -153,6 +155,17 @@ def test_time_to_accuracy_measures_both(tmp_path: Path) -> None:
     assert set(ours["seconds"]) == SPREAD and 0 < ours["mean_accuracy"] <= 1
     assert usual["epochs"] == 1 and usual["curve"] == [usual["accuracy"]] and usual["seconds"] > 0
     assert set(content["ratios"]["usual / feather-fast"]) == SPREAD
+
+
+def test_shipping_measures_every_form_and_the_first_answer(tmp_path: Path, digits_run: Run) -> None:
+    content = run("shipping.py", str(digits_run.path), "--repeats", "1", folder=tmp_path)
+    (found,) = content["results"].values()
+    assert set(found["forms"]) == {"torch", "onnx", "onnx-int8", "c", "c-int8"}
+    assert all(0 < form["heads"]["class"]["accuracy"] <= 1 for form in found["forms"].values())
+    assert found["forms"]["c"]["verdict"]["holds"] and found["forms"]["c-int8"]["ram"] < found["forms"]["c"]["ram"]
+    assert {name: set(one["seconds"]) for name, one in content["first_answer"].items()} == dict.fromkeys(
+        ("bundle", "run"), SPREAD
+    )
 
 
 def test_explore_trains_what_a_line_of_words_says_and_looks_at_no_test_image(tmp_path: Path) -> None:

@@ -55,4 +55,5 @@ def test_a_bundle_answers_without_torch(environment, digits_run, tmp_path):
     command[2] = digits_run.path
     done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert list(environment.parent.glob("lib/python*/site-packages/featherweight/shipping/c/float.c"))
     assert "a run needs torch" in done.stderr and "--to bundle" in done.stderr
