@@ -35,7 +35,8 @@ def ship_page(document: Mapping[str, Any], card: Card) -> str:
 
 ## Proof
 
-Asked: {document["questions"]}, {document["test_images"]:,} in all. One thread of {document["machine"]["processor"]}.
+Asked: {document["questions"]}, {document["test_images"]:,} in all.
+One thread of {document["machine"]["processor"]}; {versions(document)}.
 
 | form | head | accuracy | correct | other class than torch | largest difference | µs an image |
 | --- | --- | ---: | ---: | ---: | ---: | ---: |
@@ -46,6 +47,11 @@ Asked: {document["questions"]}, {document["test_images"]:,} in all. One thread o
 
 {disagreements(document, card)}
 """
+
+
+def versions(document: Mapping[str, Any]) -> str:
+    """With what the proof was made."""
+    return ", ".join(f"{name} {found}" for name, found in document["machine"]["versions"].items())
 
 
 def rows(cells: Any) -> str:
