@@ -8,7 +8,7 @@ from typing import cast
 import typer
 
 from featherweight import __version__
-from featherweight.cli import byhand, data, look, see, ship, training, use
+from featherweight.cli import byhand, data, look, see, serve, ship, training, use
 from featherweight.cli.output import fail
 from featherweight.errors import FeatherweightError, TrainingInterrupted
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (look, training, use, ship, see, byhand):
+for module in (look, training, use, ship, serve, see, byhand):
     for command in module.COMMANDS:
         app.command()(command)
 app.add_typer(data.app, name="data")

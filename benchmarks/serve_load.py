@@ -1,0 +1,168 @@
+"""How many pictures a second the server reads, how long each waits, and whether its memory stays where it is.
+
+The server is the command itself in a process of its own, on a bundle of a recipe trained for one epoch on the bundled
+digits: weights do not change what a forward pass costs. The clients are one process of plain sockets that are kept
+open, and share the machine's cores with the server. Pictures are the bundled digits as the page sends them, PNGs of
+280 x 280. The peer is one thread that reads the same pictures one after the other, without any server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from PIL import Image
+
+import report
+from featherweight.data import load_dataset
+from featherweight.experiment import train
+from featherweight.inference.bundle import Bundle
+from featherweight.recipe import Recipe
+from featherweight.serve.answers import Answerer, Question
+from featherweight.shipping import make_bundle
+
+AIMS = {"pictures_a_second": 300, "p99_ms": 100, "lost": 0, "single_p50_ms": 5}
+PACKAGES = ("fastapi", "starlette", "uvicorn", "h11", "onnxruntime", "pillow", "numpy")
+
+
+def main() -> int:
+    options = parse()
+    settings = {name: getattr(options, name) for name in ("model", "clients", "requests", "single", "repeats")}
+    content = report.begin("serve_load", settings, *PACKAGES) | {"aims": AIMS, "results": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = make_bundle(trained(options.model, Path(folder) / "run"), Path(folder) / "bundle")
+        bodies = pictures(50)
+        for _ in range(options.repeats):
+            add(content["results"], measure(bundle, bodies, options))
+            report.save(options.out, content)
+    report.save(options.out, content | {"complete": True})
+    print_results(content)
+    print(f"written to {options.out}")
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = report.parser(__doc__, "serve_load")
+    parser.add_argument("--repeats", type=report.positive, default=3, help="servers, one after the other")
+    parser.add_argument("--model", default="feather-fast", help="a recipe")
+    parser.add_argument("--clients", type=report.positive, default=32, help="at once")
+    parser.add_argument("--requests", type=report.positive, default=10_000, help="of all clients together")
+    parser.add_argument("--single", type=report.positive, default=500, help="of one client alone")
+    return parser.parse_args()
+
+
+def trained(model: str, folder: Path) -> Any:
+    return train(Recipe.load(model, ["training.epochs=1", "data.dataset=digits"]), folder, device="cpu")
+
+
+def pictures(count: int) -> list[bytes]:
+    """Dark digits on white, as the page draws them."""
+    found = []
+    for image in load_dataset("digits").test.images[:count, 0].numpy():
+        page, file = Image.new("RGB", (280, 280), "white"), io.BytesIO()
+        page.paste(Image.fromarray(255 - image).resize((180, 180)), (50, 50))
+        page.save(file, "PNG")
+        found.append(file.getvalue())
+    return found
+
+
+def measure(bundle: Bundle, bodies: list[bytes], options: argparse.Namespace) -> dict[str, float]:
+    """One server from its start to its end: warmed up, one client, all clients, its memory before and after."""
+    command = [sys.executable, "-m", "featherweight", "serve", str(bundle.path), "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        port = int(re.search(r":(\d+)/", server.stdout.readline())[1])
+        requests = [request(body) for body in bodies]
+        asyncio.run(load(port, requests, options.clients, 1000))
+        alone, _ = asyncio.run(load(port, requests, 1, options.single))
+        before = memory(server.pid)
+        started = time.perf_counter()
+        waits, lost = asyncio.run(load(port, requests, options.clients, options.requests))
+        seconds, after = time.perf_counter() - started, memory(server.pid)
+    finally:
+        server.terminate()
+        code = server.wait(timeout=60)
+    percentiles = quantiles(waits, n=100)
+    found = {
+        "pictures_a_second": len(waits) / seconds, "p50_ms": percentiles[49], "p99_ms": percentiles[98],
+        "single_p50_ms": median(alone), "lost": lost, "exit_code": code, "memory_before_mb": before,
+        "memory_after_mb": after, "without_a_server": without_a_server(bundle, bodies),
+    }
+    report.say(", ".join(f"{name} {value:.1f}" for name, value in found.items()))
+    return found
+
+
+def request(body: bytes) -> bytes:
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {len(body)}"
+    return f"{head}\r\n\r\n".encode() + body
+
+
+async def load(port: int, requests: list[bytes], clients: int, count: int) -> tuple[list[float], int]:
+    """Milliseconds of every answered request, and how many were not answered with 200 and a class."""
+    waits: list[float] = []
+    turns = iter(range(count))
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for turn in turns:
+            started = time.perf_counter()
+            writer.write(requests[turn % len(requests)])
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = await reader.readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))
+            if head.startswith(b"HTTP/1.1 200 ") and body.startswith(b'{"heads":{"class":[{"class":'):
+                waits.append(1000 * (time.perf_counter() - started))
+        writer.close()
+
+    await asyncio.gather(*(client() for _ in range(clients)), return_exceptions=True)
+    return waits, count - len(waits)
+
+
+def memory(process: int) -> float:
+    """What a process and those that it started hold in memory, in MB."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1000 + sum(memory(int(child)) for child in children)
+
+
+def without_a_server(bundle: Bundle, bodies: list[bytes]) -> float:
+    """Pictures a second of one thread that answers the same questions one after the other."""
+    answerer = Answerer(bundle, picture_pixels=10**6)
+    for body in bodies:
+        json.loads(answerer.answer(Question(body)))
+    started = time.perf_counter()
+    for _ in range(4):
+        for body in bodies:
+            answerer.answer(Question(body))
+    return 4 * len(bodies) / (time.perf_counter() - started)
+
+
+def add(results: dict[str, Any], found: dict[str, float]) -> None:
+    """Put the values of one more server to those that are there."""
+    for name, value in found.items():
+        values = [*results.get(name, {}).get("all", []), value]
+        results[name] = report.spread(values, 2)
+
+
+def print_results(content: dict[str, Any]) -> None:
+    signs = {"pictures_a_second": ">=", "lost": "="}
+    rows = [
+        [name.replace("_", " "), report.show(found), f"{signs.get(name, '<')} {AIMS[name]:g}" if name in AIMS else "-"]
+        for name, found in content["results"].items()
+    ]
+    settings, machine = content["settings"], content["machine"]
+    title = f"{settings['model']}, {settings['clients']} clients, {settings['requests']:,} requests"
+    report.print_table(f"{title} · {machine['processor']}", ["", "median (lowest .. highest)", "aim"], rows)
+
+
+if __name__ == "__main__":
+    sys.exit(report.run(main))

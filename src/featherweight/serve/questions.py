@@ -1,0 +1,91 @@
+"""A request's body -> a question: a picture file, a form with one, or the numbers of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from featherweight.inference.card import Card
+from featherweight.serve.answers import Question
+from featherweight.serve.documents import PixelsIn
+
+
+async def read_question(request: Request, number: int | None, explain: bool) -> Question:
+    """The question of a request whose body has been read. HTTPException 400 or 422 where there is none in it.
+
+    What is neither JSON nor a form is taken for a picture: many senders do not know the type of their files.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await read_form(request, number, explain)
+    body = await request.body()
+    if not body:
+        raise HTTPException(400, "The body is empty. Send a picture file, a form with one, or JSON with pixels.")
+    return read_pixels(body, number, explain) if kind == "application/json" else Question(body, number, explain)
+
+
+def read_pixels(body: bytes, number: int | None, explain: bool) -> Question:
+    """A question from {"pixels": [...], "number": k}; the number may as well be in the address."""
+    try:
+        given = PixelsIn.model_validate_json(body)
+    except ValidationError as fault:
+        first = fault.errors(include_url=False)[0]
+        raise HTTPException(400 if first["type"] == "json_invalid" else 422, sentence(first)) from fault
+    return Question(given.pixels, number if given.number is None else given.number, explain)
+
+
+async def read_form(request: Request, number: int | None, explain: bool) -> Question:
+    """A question from a form with the file field picture and perhaps number."""
+    parser = MultiPartParser(request.headers, request.stream(), max_files=1, max_fields=1)
+    parser.spool_max_size = 1 << 30     # the body is in memory already: nothing goes to a disk
+    try:
+        form = await parser.parse()
+    except MultiPartException as fault:
+        raise HTTPException(400, "The form cannot be read. Send one file, in the field 'picture'.") from fault
+    try:
+        return Question(await picture_of(form), number_of(form, number), explain)
+    finally:
+        await form.close()
+
+
+async def picture_of(form: FormData) -> bytes:
+    """The file in the field picture."""
+    picture = form.get("picture")
+    if not isinstance(picture, UploadFile):
+        raise HTTPException(422, "The form has no file in its field 'picture'. Put the picture there.")
+    return await picture.read()
+
+
+def number_of(form: FormData, number: int | None) -> int | None:
+    """The field number, or what the address says where there is none."""
+    given = form.get("number")
+    if not isinstance(given, str):
+        return number
+    if given not in tuple("0123456789"):
+        raise HTTPException(422, f"number {given[:20]!r} is not allowed. Give one of 0 to 9.")
+    return int(given)
+
+
+def check_number(card: Card, number: int | None) -> None:
+    """HTTPException 422 where the network needs a number and has none, or has one and needs none."""
+    if card.takes_number and number is None:
+        raise HTTPException(422, "This network adds a number 0 to 9 to the digit. Give one: ?number=4.")
+    if not card.takes_number and number is not None:
+        raise HTTPException(422, f"number {number} given, and this network only reads pictures. Leave it out.")
+
+
+def sentence(error: Mapping[str, Any]) -> str:
+    """A fault that pydantic found, as one sentence that names the place and the value."""
+    if error["type"] == "json_invalid":
+        return "The body is no JSON. Send {\"pixels\": [784 numbers 0 to 255]}."
+    place = " ".join(str(part) for part in error["loc"] if part not in ("query", "body")) or "The body"
+    given = repr(error.get("input"))
+    value = f" {given}" if len(given) <= 40 and error["type"] != "missing" else ""
+    said = str(error["msg"])
+    return f"{place}{value}: {said[0].lower()}{said[1:].removesuffix('.')}. /docs says what is allowed."

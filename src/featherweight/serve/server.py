@@ -1,0 +1,124 @@
+"""The server: a port or a sentence, HTTP with patience that ends, and an end that answers what was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from featherweight.errors import FeatherweightError
+from featherweight.inference.bundle import Bundle
+from featherweight.serve.app import build_app
+from featherweight.serve.desk import Desk
+from featherweight.serve.limits import Limits
+from featherweight.serve.workers import start_workers
+
+TAKEN = "port {port} of {host} is taken. Give another with --port, or --port 0 for one that is free."
+NO_RIGHT = "port {port} needs rights that you do not have. Give one above 1023 with --port."
+NO_HOST = "host {host!r} is not an address of this machine. Give 127.0.0.1 for this machine alone, 0.0.0.0 for all."
+BAD_HTTP = b'{"error":"This is no HTTP request that can be read."}'
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections. FeatherweightError where the host or the port cannot be had."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        made = socket.socket(family, kind, protocol)    # asyncio sends answers at once only where it knows it is TCP
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(address)
+            made.listen(2048)
+        except OSError:
+            made.close()
+            raise
+    except OSError as fault:
+        said = {errno.EADDRINUSE: TAKEN, errno.EACCES: NO_RIGHT}.get(fault.errno or 0, NO_HOST)
+        raise FeatherweightError(said.format(host=host, port=port)) from fault
+    return made
+
+
+def serve(bundle: Bundle, listening: socket.socket, limits: Limits, announce: Callable[[str], None]) -> None:
+    """Answer until SIGTERM or Ctrl-C, and then what has been asked by then. announce is told the address."""
+    with closing(Desk(lambda: start_workers(bundle.path, limits), limits)) as desk:
+        run(build_app(bundle.card, desk, limits), listening, limits, announce)
+
+
+def run(app: ASGIApp, listening: socket.socket, limits: Limits, announce: Callable[[str], None]) -> None:
+    """The app behind uvicorn, which closes the socket at the end."""
+    config = uvicorn.Config(
+        app, http=make_patient(limits.head_seconds), ws="none", lifespan="off", loop="asyncio",
+        log_level="error", access_log=False, server_header=False, timeout_keep_alive=30,
+        timeout_graceful_shutdown=int(limits.stop_seconds),
+    )
+    asyncio.run(Server(config, lambda: announce(address_of(listening))).serve([listening]))
+
+
+def address_of(listening: socket.socket) -> str:
+    """What a person opens."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{host}:{port}/"
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server that says when it is ready, and for which being told to stop is no fault.
+
+    Its own raises the signal again at the end.
+    """
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.announce()     # by now signals are heeded
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def make_patient(seconds: float) -> type[H11Protocol]:
+    """HTTP that closes a connection whose request does not begin, or whose headers do not end, in time."""
+
+    class PatientProtocol(H11Protocol):
+        waiting: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self.waiting = self.loop.call_later(seconds, self.give_up)
+
+        def give_up(self) -> None:
+            """Nobody has asked anything in full on this connection."""
+            if self.cycle is None:
+                self.transport.close()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self.waiting:
+                self.waiting.cancel()
+            super().connection_lost(exc)
+
+        def send_400_response(self, msg: str) -> None:
+            headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+            events: list[Any] = [h11.Response(status_code=400, headers=headers, reason=b"Bad Request")]
+            for event in [*events, h11.Data(data=BAD_HTTP), h11.EndOfMessage()]:
+                self.transport.write(self.conn.send(event) or b"")
+            self.transport.close()
+
+    return PatientProtocol

@@ -1,0 +1,205 @@
+"""The command and its process: start, limits on the wire, the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+HEAD = "POST /predict HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def converse(address, *parts, close=False):
+    """Send the parts, and read until the server closes."""
+    with socket.create_connection(address, timeout=30) as line:
+        for part in parts:
+            line.sendall(part if isinstance(part, bytes) else part.encode())
+        if close:
+            line.shutdown(socket.SHUT_WR)
+        return read_all(line)
+
+
+def read_all(line):
+    found = b""
+    while part := line.recv(65536):
+        found += part
+    return found.decode()
+
+
+def test_the_start_is_one_line(server):
+    assert httpx.get(f"{server.url}health").json() == {"status": "ok"}
+    assert server.url.startswith("http://127.0.0.1:") and server.process.poll() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_being_told_to_stop_is_no_fault(serve, bundle, number):
+    running = serve(bundle)
+    assert httpx.get(running.url).status_code == 200
+    assert running.stop(number) == (0, "", "")
+
+
+def test_what_is_in_flight_is_answered_before_the_end(serve, bundle, drawing):
+    running, body = serve(bundle), drawing(3)
+    with socket.create_connection(running.address, timeout=30) as line:
+        line.sendall(f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body[:10])
+        httpx.get(f"{running.url}health")       # by now the server has taken the first line too
+        running.process.send_signal(signal.SIGTERM)
+        refused = False
+        while not refused:      # it has stopped taking new ones
+            try:
+                socket.create_connection(running.address, timeout=30).close()
+            except ConnectionRefusedError:
+                refused = True
+        line.sendall(body[10:])
+        assert '"heads":{"class":[{"class":"3"' in read_all(line)
+    assert running.process.wait(timeout=30) == 0
+
+
+def test_a_large_body_is_refused_before_it_is_sent(server):
+    answer = converse(server.address, f"{HEAD}Content-Length: 5000001\r\n\r\n", close=True)
+    assert answer.startswith("HTTP/1.1 413 ") and '"error"' in answer and "connection: close" in answer
+
+
+def test_a_large_body_without_a_length_is_refused_on_the_way(server):
+    def send(line):
+        for _ in range(51):
+            line.sendall(b"186a0\r\n" + bytes(100_000) + b"\r\n")
+
+    with socket.create_connection(server.address, timeout=30) as line:
+        line.sendall(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode())
+        send(line)      # and not the end of it
+        assert line.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(serve, bundle):
+    running = serve(bundle, body_seconds=0.3, head_seconds=0.3)
+    answer = converse(running.address, f"{HEAD}Content-Length: 100\r\n\r\nhalf")
+    assert answer.startswith("HTTP/1.1 408 ") and "0.3 seconds" in answer
+    assert converse(running.address, HEAD) == ""        # nor are headers that do not end
+    assert httpx.get(f"{running.url}health").status_code == 200
+
+
+def test_what_is_no_http(server):
+    answer = converse(server.address, "What do you see?\r\n\r\n")
+    assert answer.startswith("HTTP/1.1 400 ") and answer.endswith('"This is no HTTP request that can be read."}')
+
+
+def test_a_full_queue_says_when_to_come_again(serve, bundle, large, drawing):
+    running = serve(bundle, places=1)
+
+    def post(_):
+        return httpx.post(f"{running.url}predict", content=large, timeout=60)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(post, range(8)))
+    assert {answer.status_code for answer in answers} == {200, 503}
+    assert {answer.headers.get("retry-after") for answer in answers if answer.status_code == 503} == {"1"}
+    assert httpx.post(f"{running.url}predict", content=drawing(3)).status_code == 200
+
+
+def test_bodies_together_are_bounded(serve, bundle, large):
+    running = serve(bundle, all_bodies=len(large) - 1)
+    answer = httpx.post(f"{running.url}predict", content=large)
+    assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+    for _ in range(3):      # what was held is given back
+        assert httpx.post(f"{running.url}predict", content=b"x").status_code == 422
+
+
+def test_a_worker_that_dies_is_replaced(serve, bundle, drawing):
+    running = serve(bundle)
+    assert httpx.post(f"{running.url}predict", content=drawing(3)).status_code == 200
+    for worker in workers_of(running):
+        os.kill(worker, signal.SIGKILL)
+    answers = [httpx.post(f"{running.url}predict", content=drawing(3), timeout=30) for _ in range(2)]
+    assert [answer.status_code for answer in answers] in ([503, 200], [200, 200])
+    assert running.stop()[:2] == (0, "")
+
+
+def test_workers_end_with_a_server_that_is_killed(serve, bundle):
+    running = serve(bundle)
+    httpx.get(f"{running.url}health")
+    workers = workers_of(running)
+    assert workers
+    running.process.kill()
+    while any(is_alive(worker) for worker in workers):
+        time.sleep(0.05)
+
+
+def workers_of(running):
+    """The processes that answer, without multiprocessing's own tracker."""
+    started = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+    return [int(one) for one in started if "spawn_main" in Path(f"/proc/{one}/cmdline").read_text()]
+
+
+def is_alive(process):
+    status = Path(f"/proc/{process}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
+def test_an_answer_that_takes_too_long(serve, bundle, large, drawing):
+    running = serve(bundle, answer_seconds=0.01)
+    late = httpx.post(f"{running.url}predict", content=large)
+    assert late.status_code == 504 and late.json()["error"].startswith("No answer within 0.01 seconds")
+    assert running.stop()[0] == 0
+
+
+def test_many_clients_lose_nothing(server, drawing):
+    pictures = [drawing(label) for label in range(10)]
+
+    def read(turn):
+        with httpx.Client() as client:
+            answers = [client.post(f"{server.url}predict", content=pictures[(turn + k) % 10]) for k in range(10)]
+        return [answer.json()["heads"]["class"][0]["class"] for answer in answers]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(read, range(8)))
+    assert answers == [[str((turn + k) % 10) for k in range(10)] for turn in range(8)]
+
+
+def test_a_bundle_is_served_without_torch(bundle):
+    code = f"""
+import sys
+from pathlib import Path
+from featherweight.serve import server, workers
+workers.open_bundle(Path({str(bundle.path)!r}), 10**6)
+print([name for name in sys.modules if name.partition(".")[0] in ("torch", "sklearn", "matplotlib")])
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_run_is_served(reader, drawing):
+    from tests.serve.conftest import start
+
+    running = start(["-m", "featherweight", "serve", str(reader.path), "--port", "0"])
+    answer = httpx.post(f"{running.url}predict?explain=true", content=drawing(5))
+    assert answer.json()["heads"]["class"][0]["class"] == "5"
+    assert running.stop() == (0, "", "")
+
+
+def serve_command(*arguments):
+    command = [sys.executable, "-m", "featherweight", "serve", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1, done
+    return done.stderr
+
+
+def test_a_port_that_is_taken(server, bundle):
+    port = server.address[1]
+    said = serve_command(bundle.path, "--port", port)
+    assert said.startswith(f"featherweight: port {port} of 127.0.0.1 is taken. Give another with --port, or --port 0 ")
+
+
+def test_bad_input_is_one_line(bundle, tmp_path):
+    assert "99999" in serve_command(bundle.path, "--port", 99999)
+    assert "'no.such.host'" in serve_command(bundle.path, "--host", "no.such.host")
+    assert "nowhere" in serve_command(tmp_path / "nowhere")
+    (tmp_path / "card.json").write_text("{}")
+    assert "no card of a bundle" in serve_command(tmp_path)
