@@ -48,7 +48,7 @@ def test_a_bundle_answers_without_torch(environment, digits_run, tmp_path):
     command = [environment / "featherweight", "predict", bundle, tmp_path / "a.png", "--json"]
     done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    (found,) = json.loads(done.stdout)["pictures"] if '"pictures"' in done.stdout else json.loads(done.stdout)
+    (found,) = json.loads(done.stdout)
     ours = Predictor(digits_run).predict(tmp_path / "a.png").answers["class"]
     assert [each["class"] for each in found["class"]] == [name for name, _ in ours]
     assert [each["probability"] for each in found["class"]] == pytest.approx([share for _, share in ours], abs=1e-5)
