@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from featherweight import Run
+from featherweight.runs import Run
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SPREAD = {"median", "min", "max", "all"}
@@ -162,6 +162,17 @@ def test_pictures_hold_each_condition_against_the_plain_accuracy(tmp_path: Path,
     content = run("pictures.py", str(digits_run.path), *arguments, folder=tmp_path)
     assert list(content["results"]) == ["large", "shadow", "thin pen", "ruled"]
     assert all(0 <= found["accuracy"] <= 1 for found in content["results"].values())
+
+
+def test_shipping_measures_every_form_and_the_first_answer(tmp_path: Path, digits_run: Run) -> None:
+    content = run("shipping.py", str(digits_run.path), "--repeats", "1", folder=tmp_path)
+    (found,) = content["results"].values()
+    assert set(found["forms"]) == {"torch", "onnx", "onnx-int8", "c", "c-int8"}
+    assert all(0 < form["heads"]["class"]["accuracy"] <= 1 for form in found["forms"].values())
+    assert found["forms"]["c"]["verdict"]["holds"] and found["forms"]["c-int8"]["ram"] < found["forms"]["c"]["ram"]
+    assert {name: set(one["seconds"]) for name, one in content["first_answer"].items()} == dict.fromkeys(
+        ("bundle", "run"), SPREAD
+    )
 
 
 def test_explore_trains_what_a_line_of_words_says_and_looks_at_no_test_image(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from featherweight.errors import ModelError
 from featherweight.models import CATALOGUE
 from featherweight.shipping.c_files import c_files
 from featherweight.shipping.c_float import write_float
@@ -16,14 +19,17 @@ from featherweight.shipping.calibrate import measure_ranges
 from featherweight.shipping.compiler import WATCHED, Program
 from featherweight.shipping.fold import fold
 from featherweight.shipping.forms import onnx_form
+from featherweight.shipping.graph import Conv, Scale
 from featherweight.shipping.quantise import quantise
 from featherweight.shipping.read_onnx import read_graph
 from featherweight.shipping.trace import trace
 from featherweight.shipping.write_onnx import write_graph
+from featherweight.specification import PictureSpecification
 
 from .conftest import card_of, catalogue_network, lived_in, torch_answer
 
 NEAR = 2e-5
+ODD = ('a "quoted" ??/ name', "back\\slash", "*/ ümlaut")
 
 
 class Wrapped(nn.Module):
@@ -78,9 +84,9 @@ def networks():
         name: lambda build=build: warmed(build()) for name, build in STRANGE.items()}
 
 
-def warmed(module):
+def warmed(module, shape=(1, 28, 28)):
     """Lazy layers given their shapes, then lived in."""
-    module(torch.zeros(2, 1, 28, 28))
+    module(torch.zeros(2, *shape))
     return lived_in(module)
 
 
@@ -109,3 +115,51 @@ def test_onnx_and_c_answer_as_torch_and_int8_nearly(name, images):
             assert np.abs(answers[kind][head] - given).max() < NEAR, kind
         assert np.abs(answers["c-int8"][head] - answers["int8"][head]).max() < 0.05
         assert np.abs(answers["int8"][head] - given).mean() < 0.05
+
+
+def test_colours_other_sizes_and_odd_names_of_classes():
+    module = warmed(Wrapped(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(4), nn.MaxPool2d(4),
+                            nn.Flatten(), nn.LazyLinear(3)), (3, 20, 20))
+    card = replace(card_of(module), heads={"class": ODD}, mean=(0.2, 0.3, 0.4), std=(0.3, 0.2, 0.1),
+                   picture=PictureSpecification("plain", 3, 20, 20))
+    images = np.random.default_rng(1).integers(0, 256, (4, 3, 20, 20), dtype=np.uint8)
+    files = {file: text.encode() for file, text in
+             c_files(card, write_float(fold(read_graph(trace(module, card))))).items()}
+    with Program(files, WATCHED, ["class"]) as program:
+        assert np.abs(program.answer(images)["class"] - torch_answer(module, card, images, None)["class"]).max() < NEAR
+        said = program.run([], images).decode()
+    assert {line.split("\t")[0] for line in said.splitlines()} <= set(ODD)
+    assert b"image[1200]" in files["featherweight_model.h"] and b"channel by channel" in files["featherweight_model.h"]
+
+
+class Powers(nn.Module):
+    """What no C is written for, one at a time."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.conv, self.what = nn.Conv2d(1, 10, 28), what
+
+    def forward(self, x):
+        return self.what(self.conv(x)).flatten(1)
+
+
+@pytest.mark.parametrize(("what", "named"), [
+    (torch.tanh, "'Tanh'"), (lambda x: x * x, "'Mul of two values'"), (lambda x: x[:, :10].flip(1), "Slice"),
+    (lambda x: 1 - x, "'Sub of a constant and a value'"),
+    (lambda x: x.mean(dim=1, keepdim=True).expand(-1, 10, 1, 1), "'ReduceMean over other axes"),
+])
+def test_another_layer_is_named_with_what_is_allowed(what, named):
+    module = Powers(what).eval()
+    model = trace(module, card_of(module))
+    with pytest.raises(ModelError) as fault:
+        read_graph(model)
+    assert named in str(fault.value) and "Conv2d, Linear" in str(fault.value) and "\n" not in str(fault.value)
+
+
+def test_normalisation_is_folded_wherever_that_is_exact():
+    module = catalogue_network("session7-model1")
+    graph = fold(read_graph(trace(module, card_of(module))))
+    assert not any(isinstance(step.layer, Scale) for step in graph.steps)
+    convolutions = [step.layer for step in graph.steps if isinstance(step.layer, Conv)]
+    # what a padded convolution or a pool reads stays behind its ReLU
+    assert [layer.after is not None for layer in convolutions] == [False, False, False, True, True, True, False]

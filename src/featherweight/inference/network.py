@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.errors import FeatherweightError
 from featherweight.inference.card import Card
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ def open_network(source: Run | str | Path) -> Network:
 
     if isinstance(source, str | Path) and is_bundle(source):
         return Bundle.open(source)
-    from featherweight.inference.trained import TrainedNetwork
-
+    try:
+        from featherweight.inference.trained import TrainedNetwork
+    except ModuleNotFoundError as fault:
+        if fault.name != "torch":
+            raise
+        raise FeatherweightError(f"{str(source)!r} is no bundle, and a run needs torch, which is not installed. "
+                                 "Install torch, or give a bundle: featherweight export RUN --to bundle") from fault
     return TrainedNetwork.open(source)

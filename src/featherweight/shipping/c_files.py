@@ -41,7 +41,7 @@ def source(card: Card, body: Body) -> str:
     return f"""/* {NAME}.c: {comment(about(card))}
  *
  * RAM    {body.ram:,} bytes, static, and the stack of two nested calls; no malloc
- * flash  {body.flash:,} bytes of constants, and the code
+ * flash  {body.flash:,} bytes of constants, and about 2 KB of code beside expf and logf
  *
  * C99 and its standard library, of which only expf and logf of math.h are used. Not reentrant: the memory is static.
  * Batch normalisation is folded into the convolutions.
@@ -65,14 +65,14 @@ def header(card: Card, body: Body) -> str:
     """What a program includes."""
     pixels, size = pixels_of(card), card.picture.size
     order = "row by row" if len(card.mean) == 1 else "channel by channel, each row by row"
-    answers = listed([f"{parameter(head)} of {len(labels)} classes" for head, labels in card.heads.items()])
     last = list(card.heads)[-1]
     added = "\n * number: 0..9, added to the digit; -1 is returned for any other." if card.takes_number else ""
-    labels = "\n".join(f" *     {parameter(head)}: {comment(', '.join(labels))}" for head, labels in card.heads.items())
+    labels = "\n".join(f" *     {parameter(head)}[{len(labels)}]: {comment(', '.join(labels))}"
+                       for head, labels in card.heads.items())
     return f"""/* {comment(about(card))}
  *
  * image: {pixels} bytes, {len(card.mean)} x {size}x{size}, {order}; {ground(card)}{added}
- * Writes the probabilities: {answers}; returns the most probable one of {parameter(last)}.
+ * Writes the probabilities of {listed(list(card.heads))}; returns the most probable {last}.
 {labels}
  */
 #ifndef FEATHERWEIGHT_MODEL_H
@@ -146,7 +146,8 @@ def prototype(card: Card) -> str:
 def about(card: Card) -> str:
     """What the network is, on one line."""
     accuracy = listed([f"{percent(value)} {head}" for head, value in card.accuracy.items()])
-    return f"{card.recipe} ({card.model}), {card.parameters:,} parameters, trained on {card.dataset}; test: {accuracy}"
+    name = card.recipe if card.recipe == card.model else f"{card.recipe} ({card.model})"
+    return f"{name}, {card.parameters:,} parameters, trained on {card.dataset}; test: {accuracy}"
 
 
 def ground(card: Card) -> str:

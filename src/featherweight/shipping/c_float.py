@@ -55,6 +55,8 @@ def write_step(body: Body, step: Step, graph: Graph, plan: Plan, index: int) -> 
     layer, before, after = step.layer, shape_in(step, graph.shapes), graph.shapes[step.output]
     places = [place(name, graph, plan) for name in (*step.inputs, step.output)]
     said = f"{in_words(layer)}: {size_in_words(after)}"
+    if isinstance(layer, Conv | Scale):
+        body.title(said)
     if isinstance(layer, Conv):
         body.call("convolve", write_conv(body, layer, before, after, index), *places, comment=said)
     elif isinstance(layer, Pool):

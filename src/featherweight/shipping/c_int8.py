@@ -72,6 +72,8 @@ def write_step(writer: Writer, step: Step, index: int) -> None:
     before, after = shape_in(step, shapes), shapes[step.output]
     said = f"{in_words(layer)}: {size_in_words(after)}"
     source, target, count = writer.place(step.inputs[0]), writer.place(step.output), prod(after)
+    if isinstance(layer, Conv | Scale | Relu):
+        body.title(said)
     if isinstance(layer, Conv):
         body.parts.add("to_byte")
         address = write_conv(writer, step, layer, before, after, index)

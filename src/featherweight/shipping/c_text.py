@@ -29,6 +29,10 @@ class Body:
     flash: int = 0      # bytes of constants
     ram: int = 0        # bytes of static memory
 
+    def title(self, text: str) -> None:
+        """A comment between the constants."""
+        self.constants.append(f"\n/* {text} */")
+
     def array(self, name: str, values: NDArray[Any]) -> str:
         """Declare a constant array; gives its name."""
         self.constants.append(constant_array(name, values))
@@ -50,7 +54,8 @@ class Body:
 
     def library(self) -> str:
         """The functions that are called, with their types, in the templates' order."""
-        known = sections("shared.c") | sections(self.template)
+        shared = sections("shared.c")
+        known = {"types": shared.pop("types")} | sections(self.template) | shared
         return self.settings + "\n".join(text for name, text in known.items() if name in self.parts | {"types"})
 
 

@@ -12,9 +12,9 @@ from featherweight.words import percent
 
 def card_page(card: Card, test: Mapping[str, Mapping[str, Any]], size: int) -> str:
     """card.md. test: head -> correct and count of the run's result; size: bytes of model.onnx."""
-    return f"""# {card.recipe}: {card.model} on {card.dataset}
+    return f"""# {card.recipe}
 
-An image classifier with {card.parameters:,} parameters, trained with Featherweight.
+An image classifier with {card.parameters:,} parameters: {card.model}, trained on {card.dataset} with Featherweight.
 It answers without torch: numpy, Pillow and onnxruntime are enough.
 
 | file | what |
@@ -91,7 +91,7 @@ def picture(card: Card) -> str:
     values = ", ".join(f"{key} {value}" for key, value in rules.to_dict().items())
     if rules.kind == "ink":
         words = (f"Handwriting on any ground becomes light ink on black; the ink's longer side is fitted into "
-                 f"{rules.box} pixels and its centre of mass into the centre of {size}x{size}.")
+                 f"{rules.box} pixels\nand its centre of mass into the centre of {size}x{size}.")
     else:
         words = f"It is resized to {size}x{size} and nothing else."
     return f"{words}\n`featherweight predict` does this. Values: {values}."

@@ -19,13 +19,12 @@ from featherweight.inference.network import Numbers, Pixels, Probabilities
 from featherweight.shipping.c_files import c_files
 from featherweight.shipping.c_text import Body
 from featherweight.shipping.compiler import FAST, WATCHED, Program, find_compiler
-from featherweight.shipping.proof import Questions
+from featherweight.shipping.proof import Answer, Questions
 from featherweight.shipping.session import open_model
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-Answer = Callable[[Pixels, Numbers | None], Probabilities]
 TIMED = 100             # images whose times are measured
 WATCHED_IMAGES = 300    # images that the C is asked once more, with sanitizers
 

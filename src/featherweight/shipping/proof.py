@@ -16,6 +16,9 @@ MOST_LOST = 0.001       # the share of test images that int8 may lose: 0.10 poin
 BATCH = 500
 
 
+Answer = Callable[[Pixels, Numbers | None], Probabilities]
+
+
 @dataclass(frozen=True)
 class Questions:
     """Test images with a number for each where one is added, and what is right for each head."""
@@ -25,7 +28,7 @@ class Questions:
     targets: Mapping[str, NDArray[np.int64]]
 
     def ask(
-        self, answer: Callable[[Pixels, Numbers | None], Probabilities], tick: Callable[[int], None] = lambda done: None
+        self, answer: Answer, tick: Callable[[int], None] = lambda done: None
     ) -> Probabilities:
         """Every question, in batches; tick is told how many are answered."""
         parts = []

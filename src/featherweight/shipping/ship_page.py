@@ -35,7 +35,8 @@ def ship_page(document: Mapping[str, Any], card: Card) -> str:
 
 ## Proof
 
-Asked: {document["questions"]}, {document["test_images"]:,} in all. One thread of {document["machine"]["processor"]}.
+Asked: {document["questions"]}, {document["test_images"]:,} in all.
+One thread of {document["machine"]["processor"]}; {versions(document)}.
 
 | form | head | accuracy | correct | other class than torch | largest difference | µs an image |
 | --- | --- | ---: | ---: | ---: | ---: | ---: |
@@ -46,6 +47,11 @@ Asked: {document["questions"]}, {document["test_images"]:,} in all. One thread o
 
 {disagreements(document, card)}
 """
+
+
+def versions(document: Mapping[str, Any]) -> str:
+    """With what the proof was made."""
+    return ", ".join(f"{name} {found}" for name, found in document["machine"]["versions"].items())
 
 
 def rows(cells: Any) -> str:
@@ -68,9 +74,11 @@ def proof_rows(document: Mapping[str, Any]) -> list[list[str]]:
 def facts(document: Mapping[str, Any]) -> str:
     """What else was measured, a line each."""
     lines = []
+    if document["precision"] != "float32":
+        lines.append(f"- torch was asked in float32; the run's own accuracy was measured in {document['precision']}.")
     if "ram" in document:
         lines += [f"- RAM {document['ram']:,} bytes, static; flash {document['flash']:,} bytes of constants, "
-                  "and the code."]
+                  "and about 2 KB of code."]
         lines += [f"- Compiled with `{document['compiler']}`." if document["compiler"] else "- Not compiled."]
     if "sanitizers" in document:
         found = document["sanitizers"]

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ import torch
 from featherweight.data import Dataset, load_dataset
 from featherweight.environment import processor_name
 from featherweight.errors import FeatherweightError, UnknownName
-from featherweight.files import is_one_of, names_in, write_atomically
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.runs import Run
 from featherweight.shipping.bundle import bundle_files
@@ -26,6 +26,7 @@ from featherweight.shipping.c_float import write_float
 from featherweight.shipping.c_int8 import write_int8
 from featherweight.shipping.calibrate import Calibration, measure_ranges
 from featherweight.shipping.fold import fold
+from featherweight.shipping.folder import check_folder, write_folder
 from featherweight.shipping.forms import Form, c_form, microseconds, onnx_form, watch
 from featherweight.shipping.proof import Questions, compare, score
 from featherweight.shipping.quantise import quantise
@@ -37,8 +38,7 @@ from featherweight.shipping.write_onnx import write_graph
 from featherweight.tasks import build_task
 
 FORMATS = ("onnx", "onnx-int8", "c", "bundle")
-OURS = ("model.onnx", "layers.onnx", "card.json", "card.md", "featherweight_model.c", "featherweight_model.h", "main.c",
-        "Makefile", "demo", "ship.md", "ship.json")
+NAMED = ("featherweight", "torch", "onnx", "onnxruntime")    # what the proof was made with
 CALIBRATED, SEED = 1000, 0      # training images that the 8-bit grids are measured on
 Say = Callable[[str], None]
 
@@ -79,18 +79,6 @@ def check_format(to: str, int8: bool) -> None:
         raise UnknownName("format", to, FORMATS)
     if int8 and to != "c":
         raise FeatherweightError(f"--int8 goes with --to c, not with --to {to}. For ONNX give --to onnx-int8.")
-
-
-def check_folder(out: Path, *, force: bool) -> None:
-    """FeatherweightError, before any work, for a folder that is in use. Only files of an export are ever replaced."""
-    if out.exists() and not out.is_dir():
-        raise FeatherweightError(f"{str(out)!r} is a file. Give a folder with --out.")
-    found = names_in(out)
-    if strangers := [name for name in found if not is_one_of(name, OURS)]:
-        raise FeatherweightError(f"folder {str(out)!r} holds {strangers[0]!r}, which is no part of an export. "
-                                 "Give another --out.")
-    if found and not force:
-        raise FeatherweightError(f"{str(out)!r} holds an export: --force replaces it, --out takes another folder.")
 
 
 def questions_of(network: TrainedNetwork, dataset: Dataset) -> Questions:
@@ -166,20 +154,10 @@ def describe_export(
     drawn = f"{min(CALIBRATED, network.run.result['train_images']):,} training images, drawn with seed {SEED}"
     return {
         "format": to, "form": form.name, "recipe": card.recipe, "model": card.model, "parameters": card.parameters,
-        "dataset": card.dataset, "test_images": len(questions.images),
+        "dataset": card.dataset, "precision": network.run.result["precision"], "test_images": len(questions.images),
         "questions": "each test image once" + (", with the numbers 0..9 in turn" if card.takes_number else ""),
         "verdict": judge(forms, measured),
         "files": {name: len(content) for name, content in form.files.items()},
         **form.facts, **({} if form.exact else {"calibration": drawn}), "measured": dict(measured),
-        "machine": {"processor": processor_name(), "threads": 1},
+        "machine": {"processor": processor_name(), "threads": 1, "versions": {name: version(name) for name in NAMED}},
     }
-
-
-def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
-    """Replace what an earlier export left, the card last: with it a folder is a bundle."""
-    out.mkdir(parents=True, exist_ok=True)
-    for name in names_in(out):
-        if is_one_of(name, OURS) and (name not in files or name == "card.json"):
-            (out / name).unlink()
-    for name in sorted(files, key=lambda name: name == "card.json"):
-        write_atomically(out / name, files[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import warnings
@@ -27,7 +28,9 @@ class PixelsToProbabilities(nn.Module):
 
     def __init__(self, module: nn.Module, card: Card) -> None:
         super().__init__()
-        self.module = module
+        # a copy: training may have left the weights channels last, which the exporter would compute shapes for
+        twin = copy.deepcopy(module)
+        self.module: nn.Module = twin.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.mean, self.std = nn.Buffer(torch.tensor(card.mean)), nn.Buffer(torch.tensor(card.std))
         self.counts = [len(labels) for labels in card.heads.values()]
 

@@ -56,10 +56,12 @@ def kept(form: Form, measured: Measured) -> str:
 def in_points(form: Form, share: float, measured: Measured) -> str:
     """What int8 costs."""
     heads = measured[form.name]["heads"]
-    change = f"loses {100 * share:.2f} points" if share > 0 else f"loses nothing ({-100 * share:+.2f} points)"
+    change = f"{'loses' if share > 0 else 'gains'} {100 * abs(share):.2f} points" if share else "loses nothing"
     allowed = "within" if share <= MOST_LOST else "more than"
+    differ = differing(heads)
+    answers = "1 answer differs" if differ == 1 else f"{differ:,} answers differ"
     return (f"{form.name} {change} against torch on {count_of(heads):,} test images, {allowed} the "
-            f"{100 * MOST_LOST:.2f} that are allowed; its class is another one {differing(heads):,} times.")
+            f"{100 * MOST_LOST:.2f} that are allowed; {answers}.")
 
 
 def count_of(heads: Mapping[str, Mapping[str, Any]]) -> int:

@@ -1,0 +1,34 @@
+"""The folder of an export: checked before any work, written after all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from featherweight.errors import FeatherweightError
+from featherweight.files import is_one_of, names_in, write_atomically
+
+OURS = ("model.onnx", "layers.onnx", "card.json", "card.md", "featherweight_model.c", "featherweight_model.h", "main.c",
+        "Makefile", "demo", "ship.md", "ship.json")
+
+
+def check_folder(out: Path, *, force: bool) -> None:
+    """FeatherweightError, before any work, for a folder that is in use. Only files of an export are ever replaced."""
+    if out.exists() and not out.is_dir():
+        raise FeatherweightError(f"{str(out)!r} is a file. Give a folder with --out.")
+    found = names_in(out)
+    if strangers := [name for name in found if not is_one_of(name, OURS)]:
+        raise FeatherweightError(f"folder {str(out)!r} holds {strangers[0]!r}, which is no part of an export. "
+                                 "Give another --out.")
+    if found and not force:
+        raise FeatherweightError(f"{str(out)!r} holds an export: --force replaces it, --out takes another folder.")
+
+
+def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    """Replace what an earlier export left, the card last: with it a folder is a bundle."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in names_in(out):
+        if is_one_of(name, OURS) and (name not in files or name == "card.json"):
+            (out / name).unlink()
+    for name in sorted(files, key=lambda name: name == "card.json"):
+        write_atomically(out / name, files[name])
