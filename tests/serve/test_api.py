@@ -13,10 +13,10 @@ from tests.serve.conftest import as_png
 
 from featherweight.inference import Predictor
 from featherweight.inference.bundle import Bundle
-from featherweight.serve import Limits
 from featherweight.serve.app import BROKEN
 from featherweight.serve.documents import Answer
 from featherweight.serve.guards import HEADERS
+from featherweight.serve.limits import Limits
 
 
 def best(answer, head="class"):

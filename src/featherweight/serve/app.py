@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
@@ -48,7 +50,7 @@ def build_app(card: Card, desk: Desk, limits: Limits) -> ASGIApp:
     about = f"{card.model}: {card.parameters:,} parameters, trained on {card.dataset}."
     app = FastAPI(
         title="Featherweight", version=__version__, description=about, docs_url=None, redoc_url=None,
-        redirect_slashes=False,
+        redirect_slashes=False, lifespan=open_desk,
     )
     app.state.card, app.state.desk = card, desk
     app.include_router(router)
@@ -59,6 +61,16 @@ def build_app(card: Card, desk: Desk, limits: Limits) -> ASGIApp:
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Exception, on_bug)
     return Guarded(app, limits)
+
+
+@asynccontextmanager
+async def open_desk(app: FastAPI) -> AsyncIterator[None]:
+    """The workers start and end with the server."""
+    await app.state.desk.start()
+    try:
+        yield
+    finally:
+        await app.state.desk.end()
 
 
 @router.post(

@@ -20,5 +20,5 @@ class Limits:
     answer_seconds: float = 10          # waiting and computing: 504
     stop_seconds: float = 12            # for what is in flight when the server is told to stop
     places: int = 64                    # requests that wait or are computed: 503
-    workers: int = min(8, os.cpu_count() or 1)      # processes that compute
+    workers: int = min(8, os.cpu_count() or 1)      # processes that answer
     hosts: tuple[str, ...] = LOOPBACK   # that a request may name as its host, the port apart: 403; empty: any
