@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-HANDWRITING = ("mnist", "kmnist", "digits")     # data sets of light ink on black, fitted and centred as MNIST's is
+HANDWRITING = ("mnist", "kmnist")       # data sets of light ink on black, fitted and centred as MNIST's is
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,9 @@ class PictureSpecification:
     channels: int = 1
     size: int = 28
     box: int = 20
+    thinnest: float = 2.2       # strokes are thickened to this ...
+    thickest: float = 3.0       # ... and thinned to this
+    grain: int = 0              # pixels a side of the images that the data set was enlarged from, if it was
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -34,6 +37,8 @@ class PictureSpecification:
 
 def specification_of(dataset: str, channels: int, size: int) -> PictureSpecification:
     """What pictures go through for a network trained on this data set."""
+    if dataset == "digits" and channels == 1:       # 8x8, filled by the digit, enlarged
+        return PictureSpecification("ink", 1, size, size, thinnest=size / 7, thickest=size / 4, grain=8)
     if dataset in HANDWRITING and channels == 1:
-        return PictureSpecification("ink", 1, size, box=round(size * 20 / 28))
+        return PictureSpecification("ink", 1, size, round(size * 20 / 28), 2.2 * size / 28, 3.0 * size / 28)
     return PictureSpecification("plain", channels, size, box=size)

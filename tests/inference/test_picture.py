@@ -9,118 +9,190 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from featherweight.errors import PictureError
-from featherweight.inference.picture import (
-    centre_by_mass,
-    ink_box,
-    light_on_dark,
-    prepare_ink,
-    prepare_plain,
-    read_picture,
-)
+from featherweight.inference.picture import centre, cut_out, fit, prepare, prepare_many, resize_plain
+from featherweight.inference.strokes import stroke_width
+from featherweight.specification import PictureSpecification, specification_of
+
+INK = PictureSpecification()
+SEVEN = [(60, 40), (140, 40), (95, 165)]
 
 
-def drawing(size=(200, 300), at=(40, 60, 70, 160), ground=255, ink=0):
-    """A page with one filled box of ink on it."""
-    picture = Image.new("L", size, ground)
-    ImageDraw.Draw(picture).rectangle(at, fill=ink)
+def drawing(points=SEVEN, width=14, size=(200, 200), ground=255, ink=0, mode="L"):
+    """A page with one line of ink."""
+    picture = Image.new(mode, size, ground)
+    ImageDraw.Draw(picture).line(points, fill=ink, width=width, joint="curve")
     return picture
 
 
-def test_dark_ink_on_white_becomes_light_on_black_centred_in_a_box_of_twenty():
-    pixels = prepare_ink(drawing(), 28)
-    rows, columns = np.nonzero(pixels > 128)
-    assert pixels.shape == (28, 28) and pixels.dtype == np.uint8
-    assert rows.max() - rows.min() + 1 == 20            # the longer side fills the box
-    assert 5 <= columns.max() - columns.min() + 1 <= 7  # the shape is kept: 31 x 101
-    mass = pixels.sum()
-    assert (pixels.sum(1) * (np.arange(28) + 0.5)).sum() / mass == pytest.approx(14, abs=0.6)
-    assert (pixels.sum(0) * (np.arange(28) + 0.5)).sum() / mass == pytest.approx(14, abs=0.6)
+def pixels(picture, specification=INK):
+    return prepare(picture, specification).pixels[0]
 
 
-@given(st.integers(0, 90), st.integers(0, 150), st.sampled_from([(255, 0), (0, 255), (200, 60), (30, 180)]))
-def test_place_and_colours_do_not_matter(left, top, colours):
-    ground, ink = colours
-    moved = drawing(at=(left + 5, top + 5, left + 35, top + 105), ground=ground, ink=ink)
-    assert np.array_equal(prepare_ink(moved, 28), prepare_ink(drawing(at=(45, 60, 75, 160)), 28))
+def likeness(one, other):
+    """The cosine between two images, 1 where they are the same but for a pixel's shift, which centring rounds to."""
+    shifts = [np.roll(other.astype(float), (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    norm = np.linalg.norm(one.astype(float)) * np.linalg.norm(other.astype(float))
+    return max(float((one * shifted).sum() / norm) for shifted in shifts)
 
 
-def test_an_image_of_the_networks_own_size_is_taken_as_it_is():
-    own = np.zeros((28, 28), np.uint8)
-    own[5:20, 10:14] = 200
-    assert np.array_equal(prepare_ink(Image.fromarray(own), 28), own)
-    assert np.array_equal(prepare_ink(Image.fromarray(255 - own), 28), own)     # and dark on light is turned
+def box(image, threshold=0):
+    rows, columns = np.nonzero(image > threshold)
+    return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+
+
+def test_ink_becomes_light_on_black_its_longer_side_twenty_and_its_shape_kept():
+    image = pixels(drawing())
+    assert image.shape == (28, 28) and image.dtype == np.uint8 and image.max() == 255
+    height, width = box(image)
+    assert height == 20 and width == pytest.approx(20 * 90 / 135, abs=2)
+
+
+def test_the_centre_of_mass_lies_where_mnist_has_it():
+    """In all of MNIST it lies in [14, 15) from the edges, as the centring was done in whole pixels."""
+    image = pixels(drawing()).astype(float)
+    row = (image.sum(1) * (np.arange(28) + 0.5)).sum() / image.sum()
+    column = (image.sum(0) * (np.arange(28) + 0.5)).sum() / image.sum()
+    assert 13.9 < row < 15.1 and 13.9 < column < 15.1
+
+
+@given(
+    left=st.integers(-50, 50), top=st.integers(-30, 25),
+    colours=st.sampled_from([(255, 0), (0, 255), (200, 60), (30, 180), (120, 165)]),
+)
+def test_place_and_tones_do_not_matter(left, top, colours):
+    points = [(x + left, y + top) for x, y in SEVEN]
+    assert likeness(pixels(drawing(points, ground=colours[0], ink=colours[1])), pixels(drawing())) > 0.98
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 3), st.tuples(*[st.integers(0, 255)] * 3))
+def test_any_two_colours_that_differ_are_ink_and_ground(ground, ink):
+    if max(abs(a - b) for a, b in zip(ground, ink, strict=True)) < 40:
+        return
+    assert likeness(pixels(drawing(ground=ground, ink=ink, mode="RGB")), pixels(drawing())) > 0.97
+
+
+@pytest.mark.parametrize("scale", [0.2, 0.5, 2, 6])
+def test_size_does_not_matter(scale):
+    small = drawing([(x * scale, y * scale) for x, y in SEVEN], max(2, round(14 * scale)), (int(200 * scale),) * 2)
+    assert likeness(pixels(small), pixels(drawing())) > (0.9 if scale < 0.5 else 0.96)
+
+
+def test_a_small_mark_on_a_large_page_is_looked_at_from_nearer():
+    page = Image.new("L", (1500, 1200), 240)
+    page.paste(drawing(ground=240), (1250, 60))
+    assert likeness(pixels(page), pixels(drawing())) > 0.97
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 8, 20, 34])
+def test_thin_and_fat_strokes_come_near_those_of_mnist(width):
+    image = pixels(drawing(width=width, points=[(40, 40), (160, 40), (95, 165)]))
+    drawn = stroke_width(fit(np.pad(image.astype(np.float32) / 255, 1), 180) > 0.5) / 6
+    assert INK.thinnest - 0.5 < drawn < INK.thickest + 0.7
+
+
+def test_a_tight_crop_without_a_margin_keeps_its_polarity():
+    for ground, ink in ((255, 0), (0, 255)):
+        cropped = drawing(width=30, ground=ground, ink=ink).crop((52, 28, 150, 168))
+        assert likeness(pixels(cropped), pixels(drawing(width=30))) > 0.97
+
+
+def test_a_one_that_fills_its_picture_is_ink_all_the_same():
+    one = drawing([(20, 12), (20, 188)], 24, (200, 200)).crop((6, 4, 34, 196))
+    assert likeness(pixels(one), pixels(drawing([(100, 12), (100, 188)], 24))) > 0.9
+
+
+def under_a_lamp(picture, shadow):
+    """A page photographed: light falls off to one side, a shadow's edge crosses it, the sensor is noisy."""
+    grey = np.asarray(picture, float)
+    y, x = np.mgrid[0 : grey.shape[0], 0 : grey.shape[1]] / grey.shape[0]
+    light = (1 - 0.4 * x) * np.where(x + y > 1.1, shadow, 1.0)
+    noise = np.random.default_rng(0).normal(0, 3, grey.shape)
+    return Image.fromarray((grey * light + noise).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("shadow", [1.0, 0.75, 0.55])
+def test_uneven_light_and_a_shadow_are_no_ink(shadow):
+    paper = drawing(ground=225, ink=40)
+    assert likeness(pixels(under_a_lamp(paper, shadow)), pixels(paper)) > 0.93
+
+
+def test_chalk_on_a_board_in_uneven_light_is_ink():
+    board = drawing(ground=60, ink=210)
+    assert likeness(pixels(under_a_lamp(board, 0.8)), pixels(board)) > 0.93
+
+
+def test_specks_and_what_reaches_in_from_the_border_are_left_out():
+    page = drawing()
+    pen = ImageDraw.Draw(page)
+    pen.rectangle((0, 0, 12, 199), fill=0)      # the edge of a table
+    pen.point([(180, 180), (30, 150), (170, 100)], fill=0)
+    assert likeness(pixels(page), pixels(drawing())) > 0.97
 
 
 @pytest.mark.parametrize("ground", [0, 128, 255])
 def test_a_blank_picture_is_refused(ground):
     with pytest.raises(PictureError, match="blank"):
-        prepare_ink(Image.new("L", (100, 80), ground), 28)
+        prepare(Image.new("L", (100, 80), ground), INK)
+    faint = drawing(ground=ground, ink=min(255, ground + 9) if ground < 255 else 246)
+    with pytest.raises(PictureError, match="blank"):
+        prepare(faint, INK)
 
 
-def test_polarity_comes_from_the_border():
-    page = np.full((10, 10), 240, np.uint8)
-    page[3:7, 3:7] = 10
-    assert light_on_dark(page)[0, 0] == 15
-    assert light_on_dark(255 - page)[0, 0] == 15
+def own(longer=20, fill=200):
+    """An image as MNIST has it."""
+    image = np.zeros((28, 28), np.uint8)
+    image[4 : 4 + longer, 11:16] = fill
+    return image
 
 
-def test_ink_box_is_exact():
-    page = np.zeros((30, 40), np.uint8)
-    page[4:9, 11:20] = 255
-    assert ink_box(page) == (4, 9, 11, 20)
+def test_an_image_as_the_data_set_has_it_is_taken_as_it_is():
+    assert np.array_equal(pixels(Image.fromarray(own())), own())
+    assert np.array_equal(pixels(Image.fromarray(255 - own())), own())      # dark on light is turned
+
+
+def test_an_image_of_that_size_with_another_box_is_fitted():
+    assert box(pixels(Image.fromarray(own(12))))[0] == 20
+
+
+def test_several_digits_are_found_from_left_to_right():
+    page = Image.new("L", (500, 200), 255)
+    for place, width in enumerate((12, 16, 20)):
+        page.paste(drawing(width=width).crop((50, 20, 160, 180)), (10 + 150 * place, 20))
+    found = prepare_many(page, INK)
+    assert len(found) == 3
+    for one in found:
+        assert likeness(one.pixels[0], pixels(drawing())) > 0.9
+    assert prepare(page, INK).digits == 3       # and one who asks for one is told
+    assert prepare(drawing(), INK).digits == 1
+
+
+def test_a_stroke_above_another_is_the_same_digit():
+    five = drawing([(70, 60), (65, 100), (120, 110), (110, 160), (60, 155)])
+    ImageDraw.Draw(five).line([(75, 40), (140, 40)], fill=0, width=12)      # the bar does not touch
+    assert len(prepare_many(five, INK)) == 1
 
 
 @given(st.integers(1, 28), st.integers(1, 28), st.integers(0, 2**32 - 1))
 def test_centring_loses_no_ink(height, width, seed):
-    ink = np.random.default_rng(seed).integers(1, 255, (height, width)).astype(np.uint8)
-    assert centre_by_mass(ink, 28).sum() == ink.sum()
+    ink = np.random.default_rng(seed).integers(1, 255, (height, width)).astype(np.float32) / 255
+    assert centre(ink, 28).sum() == (ink * 255).round().sum()
 
 
-def test_transparency_lies_on_white(tmp_path):
-    picture = Image.new("RGBA", (50, 50), (0, 0, 0, 0))
-    ImageDraw.Draw(picture).rectangle((10, 10, 20, 40), fill=(0, 0, 0, 255))
-    picture.save(tmp_path / "clear.png")
-    pixels = np.asarray(read_picture(tmp_path / "clear.png").convert("L"))
-    assert pixels[0, 0] == 255 and pixels[20, 15] == 0
-
-
-def test_exif_rotation_is_followed(tmp_path):
-    picture = drawing(size=(60, 100), at=(5, 5, 15, 15))
-    exif = picture.getexif()
-    exif[0x0112] = 6                                        # turn by 90 degrees to see it upright
-    picture.save(tmp_path / "turned.png", exif=exif)
-    assert read_picture(tmp_path / "turned.png").size == (100, 60)
-
-
-def test_sixteen_bit_palette_and_cmyk_are_read(tmp_path):
-    deep = Image.fromarray(np.full((8, 8), 40_000, np.uint16))
-    deep.save(tmp_path / "deep.png")
-    assert np.asarray(read_picture(tmp_path / "deep.png"))[0, 0] == 40_000 >> 8
-    drawing().convert("P").save(tmp_path / "palette.png")
-    drawing().convert("CMYK").save(tmp_path / "print.tif")
-    for name in ("palette.png", "print.tif"):
-        assert prepare_ink(read_picture(tmp_path / name), 28).max() > 200
+def test_cutting_out_keeps_a_pixel_around():
+    ink = np.zeros((30, 40), np.float32)
+    ink[4:9, 11:20] = 1
+    cut = cut_out(ink, ink > 0.5)
+    assert cut.sum() == 45 and not cut[0].any() and not cut[:, -1].any()
 
 
 def test_a_plain_picture_is_resized_and_nothing_else():
-    picture = Image.new("RGB", (10, 20), (10, 20, 30))
-    pixels = prepare_plain(picture, 3, 28)
-    assert pixels.shape == (3, 28, 28)
-    assert [channel[0, 0] for channel in pixels] == [10, 20, 30]
+    image = resize_plain(Image.new("RGB", (10, 20), (10, 20, 30)), 3, 28)
+    assert image.shape == (3, 28, 28)
+    assert [channel[0, 0] for channel in image] == [10, 20, 30]
 
 
-def test_faults_are_one_line_that_names_the_file(tmp_path):
-    (tmp_path / "text.png").write_text("not a picture")
-    drawing().save(tmp_path / "whole.png")
-    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:90])
-    for name, words in (("gone.png", "does not exist"), (".", "folder"), ("text.png", "cannot"), ("cut.png", "cannot")):
-        with pytest.raises(PictureError, match=words) as fault:
-            read_picture(tmp_path / name)
-        assert str(tmp_path) in str(fault.value) and "\n" not in str(fault.value)
-
-
-def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
-    drawing().save(tmp_path / "bomb.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(PictureError, match="Shrink"):
-        read_picture(tmp_path / "bomb.png")
+def test_the_specification_says_what_a_data_set_needs_and_survives_json():
+    assert specification_of("mnist", 1, 28) == INK
+    assert specification_of("fashion-mnist", 1, 28).kind == specification_of("folder:x", 3, 32).kind == "plain"
+    known = INK.to_dict()
+    assert PictureSpecification.from_dict(known | {"of a later version": 1}) == INK

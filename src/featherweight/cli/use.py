@@ -12,7 +12,7 @@ import typer
 
 from featherweight.cli.data import DataDir
 from featherweight.cli.look import Json
-from featherweight.cli.output import fail, show, show_json, table
+from featherweight.cli.output import check_output, fail, show, show_json, table
 from featherweight.cli.training import Device
 from featherweight.statistics import summarize_values
 from featherweight.words import duration, percent
@@ -43,44 +43,49 @@ def evaluate(
 
 
 def predict(
-    run: RunPath,
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Picture files.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or a bundle.")],
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Picture files, folders or globs.")],
     number: Annotated[
         int | None, typer.Option("--number", metavar="K", help="The number 0..9 to add (digit-sum).")
     ] = None,
+    many: Annotated[bool, typer.Option("--many", help="Answer each digit of a picture, from left to right.")] = False,
+    strip: Annotated[
+        Path | None, typer.Option("--show", metavar="STRIP.png", help="Draw what the network saw of each picture.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace STRIP.png.")] = False,
     as_json: Json = False,
 ) -> None:
     """Say what pictures show: the three most probable classes of each."""
-    from featherweight.errors import PictureError
-    from featherweight.inference import Predictor
+    from featherweight.cli.pictures import answer_all, expand, save_strip
 
-    predictor = Predictor(run)
-    predictor.card.check_number(number)
-    answered, faults = [], 0
-    for picture in pictures:
-        try:
-            answered.append(predictor.predict(picture, number=number))
-        except PictureError as fault:       # the others are still answered
-            fail(str(fault))
-            faults += 1
+    if strip:
+        check_output(strip, (".png",), "--show", force=force)
+    files, faults = expand(pictures)
+    for fault in faults:
+        fail(fault)
+    answered, more = answer_all(run, files, number, many=many, keep=strip is not None)
+    if strip and answered:
+        save_strip(answered, strip)
     if as_json:
         show_json([prediction.to_dict() for prediction in answered])
     elif answered:
         show_predictions(answered)
-    if faults:
+    if faults or more:
         raise typer.Exit(2)
 
 
 def show_predictions(predictions: Sequence[Prediction]) -> None:
     """A row for each picture and head."""
-    several = len(predictions[0].answers) > 1
+    several, digits = len(predictions[0].answers) > 1, any(prediction.digit for prediction in predictions)
     rows = [
-        [prediction.picture, *([head] if several else []), *(f"{name}  {share:.1%}" for name, share in ranked)]
+        [prediction.picture, *([str(prediction.digit)] if digits else []), *([head] if several else []),
+         *(f"{name}  {share:.1%}" for name, share in ranked)]
         for prediction in predictions
         for head, ranked in prediction.answers.items()
     ]
-    places = ("answer", "second", "third")[: len(rows[0]) - 1 - several]
-    show(table("picture", *(["head"] if several else []), *places, rows=rows))
+    titles = ["picture", *(["digit"] if digits else []), *(["head"] if several else [])]
+    places = ("answer", "second", "third")[: len(rows[0]) - len(titles)]
+    show(table(*titles, *places, rows=rows))
 
 
 def compare(

@@ -1,21 +1,35 @@
-"""Any picture that a person has -> the image that the network was trained on. Pillow and numpy only."""
+"""Any picture that a person has -> the image that the network was trained on. numpy and Pillow only.
+
+The story of handwriting: ink is told from paper (ink.py), freed of dirt and cut out, drawn finer, its strokes brought
+near those of MNIST (strokes.py), fitted into a box keeping its shape, and centred by its mass.
+"""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from featherweight.errors import PictureError
+from featherweight.inference.ink import Floats, border, find_ink
+from featherweight.inference.reading import read_picture
+from featherweight.inference.strokes import Mask, Pieces, label_pieces, stroke_width, thicken, thin
 from featherweight.specification import PictureSpecification
 
+__all__ = ["Prepared", "prepare", "prepare_many", "read_picture"]
+
 Grey = NDArray[np.uint8]
-INK = 0.25                      # of the brightest pixel: what counts as ink when its box is sought
-LEAST_CONTRAST = 32             # grey levels between ground and ink, below which a picture is blank
+INK = 0.5                       # what counts as ink
+WORKING = 300                   # pixels of the longer side in which ink is sought
+NEAR = 80                       # pixels: ink that is smaller there is looked at again from nearer
+FINE = 6                        # pixels of finely drawn ink for one of the finished image
+INSIDE = 0.25                   # of the largest piece's area: what is as large and touches no border is the drawing
+OVERLAP = 0.5                   # of the narrower one's columns: pieces that share more are one digit
+WIDE = 1.5                      # times its height: wider ink in several groups is several digits
+MOST_PIECES = 60                # of one picture, so many digits in pieces; more is grain
+DIRT = 0.04                     # of the largest piece's area: smaller pieces are no ink
 
 
 @dataclass(frozen=True)
@@ -23,120 +37,170 @@ class Prepared:
     """A picture on its way to the network: as it came, the ink that was found in it, and the pixels that go in."""
 
     original: Image.Image
-    ink: Grey               # (H, W), light on black, before it is fitted and centred
+    ink: Grey               # (H, W), light on black, cut out, before it is fitted and centred
     pixels: Grey            # (C, size, size)
+    digits: int = 1         # how many drawings stand side by side; more than one where the ink is wide, too
 
 
 def prepare(picture: Image.Image, specification: PictureSpecification) -> Prepared:
     """What the network sees of a picture that read_picture gave. PictureError for a blank one."""
-    size, channels = specification.size, specification.channels
     if specification.kind == "plain":
-        return Prepared(picture, np.asarray(picture.convert("L")), prepare_plain(picture, channels, size))
-    pixels = prepare_ink(picture, size, specification.box)
-    return Prepared(picture, light_on_dark(np.asarray(picture.convert("L"))), pixels[None])
+        pixels = resize_plain(picture, specification.channels, specification.size)
+        return Prepared(picture, np.asarray(picture.convert("L")), pixels)
+    if (own := as_trained(picture, specification)) is not None:
+        return Prepared(picture, own, own[None])
+    ink, pieces = look_closely(picture)
+    ink = cut_out(ink, pieces > 0)
+    digits = len(side_by_side(pieces)) if ink.shape[1] > WIDE * ink.shape[0] else 1
+    return Prepared(picture, as_grey(ink), draw(ink, specification)[None], digits)
 
 
-def read_picture(path: str | Path) -> Image.Image:
-    """Open a picture, turned as its EXIF data say, transparency laid on white, as 8-bit grey or RGB.
-
-    Raises PictureError, one line, for a file that is missing, no picture, damaged or far too large.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                picture = ImageOps.exif_transpose(file)
-                picture.load()
-    except FileNotFoundError as fault:
-        raise PictureError(f"picture {str(path)!r} does not exist.") from fault
-    except IsADirectoryError as fault:
-        raise PictureError(f"picture {str(path)!r} is a folder. Name the files in it.") from fault
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as fault:
-        raise PictureError(
-            f"picture {str(path)!r} has more than {Image.MAX_IMAGE_PIXELS:,} pixels. Shrink it."
-        ) from fault
-    except Exception as fault:  # Pillow's readers raise OSError, SyntaxError, struct.error and more
-        reason = (str(fault) or type(fault).__name__).splitlines()[0]
-        raise PictureError(f"picture {str(path)!r} cannot be read: {reason}") from fault
-    return flatten(picture)
+def prepare_many(picture: Image.Image, specification: PictureSpecification) -> list[Prepared]:
+    """What the network sees of each digit in a picture, from left to right: pieces above each other are one digit."""
+    if specification.kind == "plain":
+        return [prepare(picture, specification)]
+    ink, pieces = look_closely(picture)
+    found = []
+    for group in side_by_side(pieces):
+        one = cut_out(ink, np.isin(pieces, group))
+        found.append(Prepared(picture, as_grey(one), draw(one, specification)[None]))
+    return found
 
 
-def flatten(picture: Image.Image) -> Image.Image:
-    """Any mode -> "L" or "RGB"; 16 bits are cut to 8, transparency lies on white as it does on a page."""
-    if picture.mode.startswith("I"):
-        return Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("L" if picture.mode in ("1", "L", "LA", "F") else "RGB")
+def side_by_side(pieces: Pieces) -> list[list[int]]:
+    """The pieces in groups whose columns overlap by more than half of the narrower one's, from left to right."""
+    spans = []
+    for piece in np.unique(pieces[pieces > 0]).tolist():
+        columns = np.flatnonzero((pieces == piece).any(axis=0)).tolist()
+        spans.append((columns[0], columns[-1], piece))
+    groups: list[tuple[list[int], int, int]] = []
+    for left, right, piece in sorted(spans):
+        if groups:
+            members, first, last = groups[-1]
+            if min(last, right) - left + 1 > OVERLAP * (min(last - first, right - left) + 1):
+                groups[-1] = ([*members, piece], first, max(last, right))
+                continue
+        groups.append(([piece], left, right))
+    return [members for members, _, _ in groups]
 
 
-def prepare_ink(picture: Image.Image, size: int, box: int = 20) -> Grey:
-    """Handwriting on any ground -> (size, size), light ink on black, fitted and centred as MNIST is.
+def look_closely(picture: Image.Image) -> tuple[Floats, Pieces]:
+    """The ink of a picture and its pieces, looked at again from nearer where it holds only a small mark."""
+    while True:
+        working = picture
+        if max(picture.size) > WORKING:
+            working = picture.copy()
+            working.thumbnail((WORKING, WORKING), Image.Resampling.BICUBIC)
+        ink = find_ink(working)
+        if ink is None or not (ink > INK).any():
+            raise PictureError("the picture is blank: no ink stands out from its ground.")
+        pieces = main_pieces(ink > INK)
+        if (specks := len(np.unique(pieces)) - 1) > MOST_PIECES:
+            raise PictureError(f"the picture shows no drawing: {specks} specks and no stroke.")
+        top, bottom, left, right = box_of(pieces > 0)
+        scale, longer = picture.width / working.width, max(bottom - top, right - left)
+        if longer >= NEAR or scale <= 1:
+            return ink, pieces
+        room = longer / 2
+        picture = picture.crop((
+            max(0, round((left - room) * scale)), max(0, round((top - room) * scale)),
+            min(picture.width, round((right + room) * scale)), min(picture.height, round((bottom + room) * scale)),
+        ))
 
-    A picture that already has this size and a dark border is taken as it is. Raises PictureError
-    for a blank one. Source of the fit: LeCun, Cortes and Burges, the MNIST page.
-    """
-    grey = light_on_dark(np.asarray(picture.convert("L")))
-    if grey.shape == (size, size):
-        return grey
-    ink = stretch(grey)
-    if ink is None:
-        raise PictureError("the picture is blank: no ink stands out from its ground.")
-    top, bottom, left, right = ink_box(ink)
-    return centre_by_mass(fit(ink[top:bottom, left:right], box), size)
+
+def main_pieces(mask: Mask) -> Pieces:
+    """The pieces of a mask without dirt, far smaller than the largest, and without what reaches in from the border."""
+    labels = label_pieces(mask)
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    inside = areas.copy()
+    inside[np.unique(border(labels))] = 0
+    kept = inside if inside.max() > INSIDE * areas.max() else areas
+    return np.where((kept > DIRT * kept.max())[labels], labels, 0)
 
 
-def prepare_plain(picture: Image.Image, channels: int, size: int) -> Grey:
+def box_of(mask: Mask) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) around a mask, exclusive at bottom and right."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def cut_out(ink: Floats, mask: Mask) -> Floats:
+    """The ink of some pieces, soft edges included, with a pixel around."""
+    kept = thicken(mask, 1)[1:-1, 1:-1]
+    top, bottom, left, right = box_of(kept)
+    return np.pad(np.where(kept, ink, 0)[top:bottom, left:right], 1).astype(np.float32)
+
+
+def draw(ink: Floats, specification: PictureSpecification) -> Grey:
+    """Ink -> (size, size): finely drawn, strokes near those of MNIST, fitted into the box, centred by mass."""
+    fine = specification.box * FINE
+    mask = cropped(with_stroke(cropped(fit(ink, fine) > INK), specification))
+    fitted = fit(mask.astype(np.float32), specification.box)
+    if specification.grain:
+        coarse = specification.grain / specification.size
+        fitted = fit(fit(fitted, round(max(fitted.shape) * coarse)), specification.box)
+    return centre(fitted, specification.size)
+
+
+def cropped(mask: Mask) -> Mask:
+    """A mask without empty rows and columns around."""
+    top, bottom, left, right = box_of(mask)
+    return mask[top:bottom, left:right]
+
+
+def with_stroke(mask: Mask, specification: PictureSpecification) -> Mask:
+    """Strokes thinned or thickened to the range of widths that the network was trained on."""
+    width, longer, box = stroke_width(mask), max(mask.shape), specification.box
+    low, high = (limit * longer / box for limit in (specification.thinnest, specification.thickest))
+    if width < low:     # the longer side grows with the stroke
+        return thicken(mask, round((low - width) / 2 / (1 - specification.thinnest / box)))
+    if width > high:
+        return thin(mask, round((width - high) / 2 / (1 - specification.thickest / box)))
+    return mask
+
+
+def fit(ink: Floats, longer: int) -> Floats:
+    """Scale so that the longer side is so many pixels, keeping the shape."""
+    height, width = ink.shape
+    scale = longer / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    way = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(ink).resize(size, way))
+
+
+def centre(ink: Floats, size: int) -> Grey:
+    """Lay ink on a black square, its centre of mass in the pixel right below the middle, as MNIST's is."""
+    height, width = ink.shape
+    ink = ink.clip(0, 1)
+    row = (ink.sum(axis=1) * (np.arange(height) + 0.5)).sum() / ink.sum()
+    column = (ink.sum(axis=0) * (np.arange(width) + 0.5)).sum() / ink.sum()
+    top = int(np.clip(size // 2 - np.floor(row), 0, size - height))
+    left = int(np.clip(size // 2 - np.floor(column), 0, size - width))
+    square = np.zeros((size, size), np.uint8)
+    square[top : top + height, left : left + width] = as_grey(ink)
+    return square
+
+
+def as_grey(ink: Floats) -> Grey:
+    """[0, 1] -> 0 to 255."""
+    return (ink.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def as_trained(picture: Image.Image, specification: PictureSpecification) -> Grey | None:
+    """The picture itself where it is already as the data set has it: its size, on black, and filling the box."""
+    if picture.size != (specification.size, specification.size):
+        return None
+    grey = np.asarray(picture.convert("L"))
+    own = grey if np.median(border(grey)) < 128 else 255 - grey
+    if not own.any():
+        return None
+    top, bottom, left, right = box_of(own > 0)
+    return own if max(bottom - top, right - left) == specification.box else None
+
+
+def resize_plain(picture: Image.Image, channels: int, size: int) -> Grey:
     """A picture as a folder data set reads it: (channels, size, size), resized and nothing else."""
     resized = picture.convert("L" if channels == 1 else "RGB").resize((size, size), Image.Resampling.BICUBIC)
     pixels = np.asarray(resized)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-
-
-def light_on_dark(grey: Grey) -> Grey:
-    """Invert where the border, which is ground and not ink, is the lighter half of the range."""
-    middle = (int(grey.min()) + int(grey.max())) / 2
-    return 255 - grey if np.median(border(grey)) > middle else grey
-
-
-def border(grey: Grey) -> Grey:
-    """The outermost pixels, (2 H + 2 W,)."""
-    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-
-
-def stretch(grey: Grey) -> Grey | None:
-    """The ground to 0 and the brightest ink to 255; None for a blank picture."""
-    ground, brightest = float(np.median(border(grey))), float(grey.max())
-    if brightest - ground < LEAST_CONTRAST:
-        return None
-    return ((grey - ground) / (brightest - ground) * 255).clip(0, 255).astype(np.uint8)
-
-
-def ink_box(ink: Grey) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) around all pixels that stand out from black."""
-    marks = ink > INK * 255
-    rows, columns = np.flatnonzero(marks.any(axis=1)), np.flatnonzero(marks.any(axis=0))
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-
-
-def fit(ink: Grey, box: int) -> Grey:
-    """Scale so that the longer side is box pixels, keeping the shape."""
-    picture = Image.fromarray(ink)
-    scale = box / max(picture.size)
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
-
-
-def centre_by_mass(ink: Grey, size: int) -> Grey:
-    """Lay ink on a black square so that its centre of mass is the square's centre, as far as it fits."""
-    height, width = ink.shape
-    mass = ink.sum(dtype=np.float64)
-    row = (ink.sum(axis=1) * (np.arange(height) + 0.5)).sum() / mass
-    column = (ink.sum(axis=0) * (np.arange(width) + 0.5)).sum() / mass
-    top = int(np.clip(round(size / 2 - row), 0, size - height))
-    left = int(np.clip(round(size / 2 - column), 0, size - width))
-    square = np.zeros((size, size), np.uint8)
-    square[top : top + height, left : left + width] = ink
-    return square

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from featherweight.errors import PictureError
 from featherweight.inference.network import open_network
-from featherweight.inference.picture import prepare, read_picture
+from featherweight.inference.picture import Prepared, prepare, prepare_many
+from featherweight.inference.reading import read_picture
 
 if TYPE_CHECKING:
     from featherweight.runs import Run
@@ -21,17 +22,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answers of one picture: for each head (class, probability), most probable first."""
+    """The answers of one picture: for each head (class, probability), most probable first.
+
+    digit counts from 1 where several digits of one picture are answered; seen is what went into the network.
+    """
 
     picture: str
     answers: dict[str, list[tuple[str, float]]]
+    digit: int | None = None
+    seen: Prepared | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         heads = {
             head: [{"class": name, "probability": probability} for name, probability in ranked]
             for head, ranked in self.answers.items()
         }
-        return {"picture": self.picture, **heads}
+        return {"picture": self.picture, **({"digit": self.digit} if self.digit else {}), **heads}
 
     def _repr_html_(self) -> str:
         cells = [
@@ -52,16 +58,39 @@ class Predictor:
     def predict(self, picture: str | Path, *, number: int | None = None, top: int = 3) -> Prediction:
         """The top classes of one picture file; PictureError where it cannot be read or is blank."""
         self.card.check_number(number)
+        return self.answer([(str(picture), None, self.look(picture))], number, top)[0]
+
+    def predict_many(self, picture: str | Path, *, number: int | None = None, top: int = 3) -> list[Prediction]:
+        """The same for each digit in one picture, from left to right."""
+        self.card.check_number(number)
+        found = self.look_many(picture)
+        return self.answer([(str(picture), place, one) for place, one in enumerate(found, 1)], number, top)
+
+    def look(self, picture: str | Path) -> Prepared:
+        """What the network sees of a picture; PictureError names the file."""
+        return self.look_many(picture, single=True)[0]
+
+    def look_many(self, picture: str | Path, *, single: bool = False) -> list[Prepared]:
+        """What it sees of each digit in a picture, or of all its ink as one."""
+        opened = read_picture(picture)
         try:
-            prepared = prepare(read_picture(picture), self.card.picture)
+            if single:
+                return [prepare(opened, self.card.picture)]
+            return prepare_many(opened, self.card.picture)
         except PictureError as fault:
-            name = f"picture {str(picture)!r}"
-            raise fault if name in str(fault) else PictureError(f"{name}: {fault}") from fault
-        numbers = None if number is None else np.array([number])
-        answers = self.network.answer(prepared.pixels[None], numbers)
-        return Prediction(str(picture), {
-            head: rank(probabilities[0], self.card.heads[head], top) for head, probabilities in answers.items()
-        })
+            raise PictureError(f"picture {str(picture)!r}: {fault}") from fault
+
+    def answer(
+        self, seen: Sequence[tuple[str, int | None, Prepared]], number: int | None, top: int
+    ) -> list[Prediction]:
+        """Predictions for what was seen of pictures, all in one batch."""
+        images = np.stack([one.pixels for _, _, one in seen])       # (N, C, size, size)
+        numbers = None if number is None else np.full(len(seen), number, np.int64)
+        probabilities = self.network.answer(images, numbers)
+        return [
+            Prediction(name, {h: rank(p[i], self.card.heads[h], top) for h, p in probabilities.items()}, digit, one)
+            for i, (name, digit, one) in enumerate(seen)
+        ]
 
 
 def rank(probabilities: NDArray[np.float32], labels: Sequence[str], top: int) -> list[tuple[str, float]]:

@@ -1,0 +1,107 @@
+"""Many pictures for predict: finding them, answering them in batches with a progress bar, drawing what was seen."""
+
+from __future__ import annotations
+
+import glob
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featherweight.cli.output import console, fail, note, save_png
+
+if TYPE_CHECKING:
+    from featherweight.inference import Prediction, Predictor
+    from featherweight.inference.picture import Prepared
+
+BATCH = 64              # pictures that the network answers at once
+MANY = 20               # pictures from which on there is a progress bar and a summary
+LONGEST_STRIP = 100     # rows
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+
+
+def expand(arguments: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Files, folders and globs -> picture files in their order, and a line for each that gives none."""
+    files: list[Path] = []
+    faults = []
+    for argument in arguments:
+        if argument.is_dir():
+            found = sorted(file for file in argument.iterdir() if file.suffix.lower() in ENDINGS)
+            if not found:
+                faults.append(f"folder {str(argument)!r} holds no picture ({' '.join(ENDINGS)}). Name files.")
+        elif not argument.exists() and glob.has_magic(str(argument)):
+            found = sorted(Path(name) for name in glob.glob(str(argument)))      # noqa: PTH207  the pattern may be absolute
+            if not found:
+                faults.append(f"no file fits {str(argument)!r}. Check the pattern.")
+        else:
+            found = [argument]
+        files += found
+    return files, faults
+
+
+def answer_all(
+    run: Path, files: Sequence[Path], number: int | None, *, many: bool, keep: bool
+) -> tuple[list[Prediction], int]:
+    """The predictions for all files that can be read, and how many cannot; those are named as they come."""
+    from featherweight.inference import Predictor
+
+    predictor = Predictor(run)
+    predictor.card.check_number(number)
+    begun, faults = time.perf_counter(), 0
+    answered: list[Prediction] = []
+    waiting: list[tuple[str, int | None, Prepared]] = []
+    for file in with_progress(files):
+        seen = look(predictor, file, many=many)
+        faults += not seen
+        waiting += seen
+        if len(waiting) >= BATCH or file is files[-1]:
+            answered += predictor.answer(waiting, number, top=3) if waiting else []
+            waiting = []
+            if not keep:
+                answered = [forget(prediction) for prediction in answered]
+    if len(files) >= MANY:
+        seconds = time.perf_counter() - begun
+        unread = f", {faults} not readable" if faults else ""
+        note(f"{len(files)} pictures{unread}: {len(files) / seconds:.0f} a second")
+    return answered, faults
+
+
+def look(predictor: Predictor, file: Path, *, many: bool) -> list[tuple[str, int | None, Prepared]]:
+    """What the network will see of one file; a line on standard error and nothing where it cannot be read."""
+    from featherweight.errors import PictureError
+
+    try:
+        seen = predictor.look_many(file, single=not many)
+    except PictureError as fault:       # the others are still answered
+        fail(str(fault))
+        return []
+    if not many and seen[0].digits > 1:
+        note(f"{file} seems to show {seen[0].digits} digits: --many answers each of them")
+    return [(str(file), place if many else None, one) for place, one in enumerate(seen, 1)]
+
+
+def forget(prediction: Prediction) -> Prediction:
+    """Without the pictures, which would fill the memory."""
+    from dataclasses import replace
+
+    return replace(prediction, seen=None)
+
+
+def with_progress(files: Sequence[Path]) -> Iterator[Path]:
+    """The files, under a progress bar where they are many and somebody watches."""
+    if len(files) < MANY or not sys.stderr.isatty():
+        yield from files
+        return
+    from rich.progress import track
+
+    yield from track(files, "reading", console=console(stderr=True), transient=True)
+
+
+def save_strip(predictions: Sequence[Prediction], file: Path) -> None:
+    """Draw what was seen of the first hundred."""
+    from featherweight.inference.strip import draw_strip
+
+    save_png(draw_strip(predictions[:LONGEST_STRIP]), file)
+    left_out = len(predictions) - LONGEST_STRIP
+    note(f"{file} shows what the network saw" + (f" of the first {LONGEST_STRIP} pictures" if left_out > 0 else ""))

@@ -1,0 +1,109 @@
+"""A file or a stream -> a picture that can be worked with, or one line that says why not. Pillow only."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from featherweight.errors import PictureError
+
+LARGEST = 1600                  # pixels of the longer side: what is larger is shrunk while it is read
+MOST_BYTES = 150_000_000        # of a decoded picture; JPEG shrinks as it is decoded
+BYTES = {"1": 1, "L": 1, "I;16": 3, "RGB": 4, "CMYK": 4}            # a pixel; others with a copy while they shrink: 8
+SMALLEST, MOST_UNEVEN = 4, 50   # pixels of the shorter side; how many times longer the longer one may be
+
+
+def read_picture(source: str | Path | IO[bytes]) -> Image.Image:
+    """Open a picture, turned as its EXIF data say, transparency laid on its ground, as 8-bit "L" or "RGB".
+
+    Of an animation the first frame; what is larger than 1600 pixels is shrunk. Raises PictureError, one line, for what
+    is missing, no picture, damaged, tiny or far too large.
+    """
+    name = "the picture" if hasattr(source, "read") else f"picture {str(source)!r}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(source) as file:
+                check_size(file)
+                return flatten(ImageOps.exif_transpose(shrink(file)))
+    except FileNotFoundError as fault:
+        raise PictureError(f"{name} does not exist. Check the path.") from fault
+    except IsADirectoryError as fault:
+        raise PictureError(f"{name} is a folder. Name the files in it.") from fault
+    except Exception as fault:  # Pillow's readers raise OSError, SyntaxError, struct.error and more
+        raise PictureError(f"{name} {reason_of(fault)}") from fault
+
+
+def check_size(file: Image.Image) -> None:
+    """ValueError for a picture that is too small, too long or too large to be worked with, before it is decoded."""
+    short, long = sorted(file.size)
+    size = f"{file.width:,} x {file.height:,} pixels"
+    if short < SMALLEST:
+        raise _Unfit(f"has {size}; at least {SMALLEST} x {SMALLEST} are needed. Give a larger one.")
+    if long > MOST_UNEVEN * short:
+        raise _Unfit(f"has {size}; one side is more than {MOST_UNEVEN} times the other. Cut it out.")
+    file.draft("RGB", (LARGEST, LARGEST))       # JPEG decodes at an eighth, a quarter or a half; others pass it over
+    most = MOST_BYTES // BYTES.get(file.mode, 8)
+    if file.width * file.height > most:
+        raise _Unfit(f"has {size}; at most {most:,} in all are read. Shrink it.")
+
+
+def shrink(file: Image.Image) -> Image.Image:
+    """Decode a picture and make a large one small, as each further step takes as much memory again."""
+    exif = file.getexif()
+    picture = eight_bits(file) if file.mode.startswith(("I", "F")) else file
+    factor = max(file.size) // LARGEST
+    if factor >= 2:
+        reducible = {"1": "L", "P": "RGBA", "PA": "RGBA"}.get(picture.mode)
+        picture = (picture.convert(reducible) if reducible else picture).reduce(factor)
+    picture.getexif().update(exif)
+    return picture
+
+
+def eight_bits(picture: Image.Image) -> Image.Image:
+    """Pixels of 16 bits, of 32, or with a point, in [0, 1], [0, 255] or [0, 65535] -> "L"."""
+    deep = np.asarray(picture)
+    highest = float(deep.max())
+    top = 65535 if highest > 255 else 255 if highest > 1 else 1
+    if top == 65535 and deep.dtype == np.uint16:
+        return Image.fromarray((deep >> 8).astype(np.uint8))
+    return Image.fromarray((deep.astype(np.float32) * np.float32(255 / top)).clip(0, 255).astype(np.uint8))
+
+
+def flatten(picture: Image.Image) -> Image.Image:
+    """Any mode -> "L" or "RGB"; transparency lies on white, or on black under light ink."""
+    if picture.has_transparency_data:
+        picture = on_its_ground(picture.convert("RGBA"))
+    if picture.mode in ("1", "L", "LA"):
+        return picture.convert("L")
+    picture = picture.convert("RGB")
+    red, green, blue = picture.split()
+    return red if red.tobytes() == green.tobytes() == blue.tobytes() else picture      # grey is a third of the work
+
+
+def on_its_ground(picture: Image.Image) -> Image.Image:
+    """Transparency laid on white; on black where what is drawn is so light that white would swallow it."""
+    pixels = np.asarray(picture)
+    opaque = pixels[pixels[..., 3] > 127]
+    light = len(opaque) > 0 and opaque[:, :3].mean() > 160
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "black" if light else "white"), picture)
+
+
+class _Unfit(Exception):
+    """A picture that is whole, but not one to work with."""
+
+
+def reason_of(fault: Exception) -> str:
+    """What Pillow says, in one line and without the path, which UnidentifiedImageError repeats."""
+    if isinstance(fault, _Unfit):
+        return str(fault)
+    if isinstance(fault, UnidentifiedImageError):
+        return "cannot be read: it is of no known picture format. Give a PNG or JPEG file."
+    if isinstance(fault, Image.DecompressionBombError):
+        return "has far more pixels than can be read. Shrink it."
+    reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault) or type(fault).__name__
+    return f"cannot be read: {reason.splitlines()[0].rstrip('.')}. Give another file."

@@ -1,0 +1,79 @@
+"""What a network saw of pictures, as one picture: original, ink, pixels, probabilities. Pillow only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from featherweight.inference.predictor import Prediction
+
+CELL, GAP, LABEL, BAR = 140, 12, 24, 200            # pixels
+PAPER, LINE, TEXT, FAINT, ACCENT = "#ffffff", "#d5d9e0", "#1b1f27", "#667085", "#1d5fd0"
+COLUMNS = ("picture", "ink", "what the network saw")
+
+
+def draw_strip(predictions: Sequence[Prediction]) -> Image.Image:
+    """A row for each prediction that carries what was seen: three pictures, and a bar for each of the top classes."""
+    rows = [prediction for prediction in predictions if prediction.seen]
+    heads = len(rows[0].answers) if rows else 1
+    width = GAP + 3 * (CELL + GAP) + heads * (BAR + GAP)
+    strip = Image.new("RGB", (width, GAP + LABEL + len(rows) * (CELL + LABEL + GAP)), PAPER)
+    pen = ImageDraw.Draw(strip)
+    for column, title in enumerate(COLUMNS):
+        pen.text((GAP + column * (CELL + GAP), GAP), title, FAINT, font(12))
+    for place, head in enumerate(rows[0].answers if rows else ()):
+        pen.text((GAP + 3 * (CELL + GAP) + place * (BAR + GAP), GAP), head, FAINT, font(12))
+    for index, prediction in enumerate(rows):
+        draw_row(strip, prediction, GAP + LABEL + index * (CELL + LABEL + GAP))
+    return strip
+
+
+def draw_row(strip: Image.Image, prediction: Prediction, top: int) -> None:
+    """One prediction, from this height on."""
+    pen, seen = ImageDraw.Draw(strip), prediction.seen
+    assert seen is not None
+    name = prediction.picture + (f", digit {prediction.digit}" if prediction.digit else "")
+    pen.text((GAP, top), shorten(name, strip.width - 2 * GAP), TEXT, font(13))
+    pixels = seen.pixels[0] if len(seen.pixels) == 1 else seen.pixels.transpose(1, 2, 0)
+    pictures = seen.original, Image.fromarray(seen.ink), Image.fromarray(np.ascontiguousarray(pixels))
+    for column, picture in enumerate(pictures):
+        left = GAP + column * (CELL + GAP)
+        shown = in_cell(picture, sharp=column == 2)
+        strip.paste(shown, (left + (CELL - shown.width) // 2, top + LABEL + (CELL - shown.height) // 2))
+        pen.rectangle((left, top + LABEL, left + CELL - 1, top + LABEL + CELL - 1), outline=LINE)
+    for place, ranked in enumerate(prediction.answers.values()):
+        draw_bars(pen, ranked, GAP + 3 * (CELL + GAP) + place * (BAR + GAP), top + LABEL)
+
+
+def draw_bars(pen: ImageDraw.ImageDraw, ranked: Sequence[tuple[str, float]], left: int, top: int) -> None:
+    """Classes with their probabilities, most probable first."""
+    for index, (label, probability) in enumerate(ranked):
+        y = top + index * 46
+        pen.text((left, y), shorten(label, 120), TEXT, font(15))
+        pen.text((left + BAR, y), f"{probability:.1%}", TEXT, font(13), anchor="ra")
+        pen.rectangle((left, y + 22, left + BAR - 1, y + 31), fill=LINE)
+        if (length := round(probability * BAR)) > 0:
+            pen.rectangle((left, y + 22, left + length - 1, y + 31), fill=ACCENT if index == 0 else FAINT)
+
+
+def in_cell(picture: Image.Image, *, sharp: bool) -> Image.Image:
+    """A picture at the size of a cell, keeping its shape; sharp shows single pixels."""
+    scale = CELL / max(picture.size)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return picture.convert("RGB").resize(size, Image.Resampling.NEAREST if sharp else Image.Resampling.BICUBIC)
+
+
+def shorten(text: str, width: int) -> str:
+    """The end of a text where all of it does not fit in so many pixels."""
+    if font(13).getlength(text) <= width:
+        return text
+    while font(13).getlength("..." + text) > width:
+        text = text[1:]
+    return "..." + text
+
+
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own."""
+    return ImageFont.load_default(size)
