@@ -3,7 +3,7 @@
 The server is the command itself in a process of its own, on a bundle of a recipe trained for one epoch on the bundled
 digits: weights do not change what a forward pass costs. The clients are one process of plain sockets that are kept
 open, and share the machine's cores with the server. Pictures are the bundled digits as the page sends them, PNGs of
-280 x 280. The peer is one thread that reads the same pictures one after the other, without any server.
+140 x 140. The peer is one thread that reads the same pictures one after the other, without any server.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def pictures(count: int) -> list[bytes]:
     """Dark digits on white, as the page draws them."""
     found = []
     for image in load_dataset("digits").test.images[:count, 0].numpy():
-        page, file = Image.new("RGB", (280, 280), "white"), io.BytesIO()
-        page.paste(Image.fromarray(255 - image).resize((180, 180)), (50, 50))
+        page, file = Image.new("RGBA", (140, 140), "white"), io.BytesIO()
+        page.paste(Image.fromarray(255 - image).resize((90, 90)), (25, 25))
         page.save(file, "PNG")
         found.append(file.getvalue())
     return found
@@ -136,7 +136,7 @@ def memory(process: int) -> float:
 
 def without_a_server(bundle: Bundle, bodies: list[bytes]) -> float:
     """Pictures a second of one thread that answers the same questions one after the other."""
-    answerer = Answerer(bundle, picture_pixels=10**6)
+    answerer = Answerer(bundle)
     for body in bodies:
         json.loads(answerer.answer(Question(body)))
     started = time.perf_counter()

@@ -79,7 +79,7 @@ class Here:
     """A worker in this process."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self.answerer = Answerer(bundle, picture_pixels=10**7)
+        self.answerer = Answerer(bundle)
 
     async def start(self) -> None: ...
 

@@ -58,6 +58,8 @@ def test_what_is_in_flight_is_answered_before_the_end(serve, bundle, drawing):
                 socket.create_connection(running.address, timeout=30).close()
             except ConnectionRefusedError:
                 refused = True
+            except ConnectionResetError:    # taken by the system, and not by the server any more
+                pass
         line.sendall(body[10:])
         assert '"heads":{"class":[{"class":"3"' in read_all(line)
     assert running.process.wait(timeout=30) == 0
@@ -170,7 +172,7 @@ def test_a_bundle_is_served_without_torch(bundle):
 import sys
 from featherweight.inference.bundle import Bundle
 from featherweight.serve import server, worker
-worker.Answerer(Bundle.open({str(bundle.path)!r}), 10**6)
+worker.Answerer(Bundle.open({str(bundle.path)!r}))
 print([name for name in sys.modules if name.partition(".")[0] in ("torch", "sklearn", "matplotlib")])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

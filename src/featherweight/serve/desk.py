@@ -39,8 +39,8 @@ class Worker(Protocol):
 class ProcessWorker:
     """A worker in a process of its own, since preparing a picture is mostly Python's own work: one for each core."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
-        self.arguments = ["-m", "featherweight.serve.worker", str(folder), str(limits.picture_pixels)]
+    def __init__(self, folder: Path) -> None:
+        self.arguments = ["-m", "featherweight.serve.worker", str(folder)]
         self.process: Process | None = None
 
     async def start(self) -> None:

@@ -14,7 +14,6 @@ class Limits:
 
     body_bytes: int = 5_000_000         # of one request: 413
     all_bodies: int = 64_000_000        # bytes, of all requests that are being read or answered: 503
-    picture_pixels: int = 25_000_000    # of a picture once it is unpacked: 422
     head_seconds: float = 10            # for a request's headers to arrive: the connection is closed
     body_seconds: float = 10            # for its body: 408
     answer_seconds: float = 10          # waiting and computing: 504

@@ -47,7 +47,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(bundle: Bundle, listening: socket.socket, limits: Limits, announce: Callable[[str], None]) -> None:
     """Answer until SIGTERM or Ctrl-C, and then what has been asked by then. announce is told the address."""
-    desk = Desk([ProcessWorker(bundle.path, limits) for _ in range(limits.workers)], limits)
+    desk = Desk([ProcessWorker(bundle.path) for _ in range(limits.workers)], limits)
     app = build_app(bundle.card, desk, limits)
     config = uvicorn.Config(
         app, http=make_patient(limits.head_seconds), ws="none", lifespan="on", loop="asyncio",

@@ -10,6 +10,7 @@ import json
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 from featherweight.errors import PictureError
 from featherweight.inference.bundle import Bundle
@@ -17,10 +18,10 @@ from featherweight.serve.answers import Answerer, Question
 
 
 def main() -> None:
-    """python -m featherweight.serve.worker BUNDLE MOST_PIXELS"""
+    """python -m featherweight.serve.worker BUNDLE"""
     questions, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr     # whatever prints must not speak between the answers
-    answerer = Answerer(Bundle.open(Path(sys.argv[1])), int(sys.argv[2]))
+    answerer = Answerer(Bundle.open(Path(sys.argv[1])))
     while line := questions.readline():
         head = json.loads(line)
         status, body = answer(answerer, unpack(head, questions.read(head["bytes"])))
@@ -43,14 +44,15 @@ def pack(question: Question) -> bytes:
     """A question as a message."""
     given = question.picture
     body = given if isinstance(given, bytes) else array.array("d", given).tobytes()
-    head = {"bytes": len(body), "numbers": body is not given, "number": question.number, "explain": question.explain}
+    head = {"bytes": len(body), "numbers": body is not given, "number": question.number}
+    head |= {"explain": question.explain, "many": question.many}
     return json.dumps(head).encode() + b"\n" + body
 
 
-def unpack(head: dict[str, int], body: bytes) -> Question:
+def unpack(head: dict[str, Any], body: bytes) -> Question:
     """The question that pack was given."""
     picture = list(array.array("d", body)) if head["numbers"] else body
-    return Question(picture, head["number"], bool(head["explain"]))
+    return Question(picture, head["number"], head["explain"], head["many"])
 
 
 if __name__ == "__main__":
