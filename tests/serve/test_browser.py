@@ -126,7 +126,7 @@ def test_the_answer_follows_the_stroke(visit, server):
     page.mouse.move(box["x"] + 200, box["y"] + 80)
     page.mouse.down()
     page.mouse.move(box["x"] + 200, box["y"] + 250, steps=5)
-    page.wait_for_function("document.querySelector('#share').textContent !== ''")      # and the pen is still down
+    page.wait_for_function("() => document.querySelector('#share').textContent !== ''")      # and the pen is still down
     page.mouse.up()
 
 
@@ -280,6 +280,6 @@ def test_the_page_follows_the_theme_at_once(visit, server):
     wait_for(page, READ, "3")
     light = [colours(page, canvas) for canvas in ("#sheet", ".maps canvas")]
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("getComputedStyle(document.body).backgroundColor === 'rgb(18, 19, 22)'")
+    page.wait_for_function("() => getComputedStyle(document.body).backgroundColor === 'rgb(18, 19, 22)'")
     dark = [colours(page, canvas) for canvas in ("#sheet", ".maps canvas")]
     assert light[0] != dark[0] and light[1] != dark[1]
