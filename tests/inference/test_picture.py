@@ -166,6 +166,12 @@ def test_several_digits_are_found_from_left_to_right():
     assert prepare(drawing(), INK).digits == 1
 
 
+def test_a_speck_far_off_is_no_stroke():
+    page = drawing([(x / 2 + 20, y / 2) for x, y in SEVEN], 8)
+    ImageDraw.Draw(page).ellipse((170, 170, 180, 180), fill=0)
+    assert likeness(pixels(page), pixels(drawing())) > 0.9
+
+
 def test_a_stroke_above_another_is_the_same_digit():
     five = drawing([(70, 60), (65, 100), (120, 110), (110, 160), (60, 155)])
     ImageDraw.Draw(five).line([(75, 40), (140, 40)], fill=0, width=12)      # the bar does not touch

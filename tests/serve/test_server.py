@@ -200,6 +200,14 @@ def test_a_port_that_is_taken(server, bundle):
     assert said.startswith(f"featherweight: port {port} of 127.0.0.1 is taken. Give another with --port, or --port 0 ")
 
 
+def test_a_missing_package_is_one_line(bundle):
+    code = "import sys; sys.modules['uvicorn'] = None; from featherweight.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "serve", str(bundle.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = "featherweight: uvicorn is not installed. Install it with: pip install 'featherweight[serve]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
 def test_bad_input_is_one_line(bundle, tmp_path):
     assert "99999" in serve_command(bundle.path, "--port", 99999)
     assert "'no.such.host'" in serve_command(bundle.path, "--host", "no.such.host")

@@ -50,8 +50,9 @@ def prepare(picture: Image.Image, specification: PictureSpecification) -> Prepar
     if (own := as_trained(picture, specification)) is not None:
         return Prepared(picture, own, own[None])
     ink, pieces = look_closely(picture)
-    ink = cut_out(ink, pieces > 0)
-    digits = len(side_by_side(pieces)) if ink.shape[1] > WIDE * ink.shape[0] else 1
+    top, bottom, left, right = box_of(pieces > 0)
+    digits = len(side_by_side(pieces)) if right - left > WIDE * (bottom - top) else 1
+    ink = cut_out(ink, pieces > 0 if digits > 1 else around_the_largest(pieces))
     return Prepared(picture, as_grey(ink), draw(ink, specification)[None], digits)
 
 
@@ -82,6 +83,14 @@ def side_by_side(pieces: Pieces) -> list[list[int]]:
                 continue
         groups.append(([piece], left, right))
     return [members for members, _, _ in groups]
+
+
+def around_the_largest(pieces: Pieces) -> Mask:
+    """The largest piece and those that are nearer to it than half its longer side: the strokes of one digit."""
+    top, bottom, left, right = box_of(pieces == np.bincount(pieces[pieces > 0]).argmax())
+    reach = max(bottom - top, right - left) // 2
+    near = pieces[max(0, top - reach) : bottom + reach, max(0, left - reach) : right + reach]
+    return (pieces > 0) & np.isin(pieces, near)
 
 
 def look_closely(picture: Image.Image) -> tuple[Floats, Pieces]:
