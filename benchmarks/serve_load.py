@@ -40,12 +40,14 @@ PACKAGES = ("fastapi", "starlette", "uvicorn", "h11", "onnxruntime", "pillow", "
 def main() -> int:
     options = parse()
     settings = {name: getattr(options, name) for name in ("model", "clients", "requests", "single", "repeats")}
-    content = report.begin("serve_load", settings, *PACKAGES) | {"aims": AIMS, "results": {}}
+    content = report.begin("serve_load", settings, *PACKAGES) | {"aims": AIMS, "results": {}, "ratios": {}}
     with tempfile.TemporaryDirectory() as folder:
         bundle = make_bundle(trained(options.model, Path(folder) / "run"), Path(folder) / "bundle")
         bodies = pictures(50)
         for _ in range(options.repeats):
             add(content["results"], measure(bundle, bodies, options))
+            served, alone = (content["results"][name]["all"] for name in ("pictures_a_second", "without_a_server"))
+            content["ratios"]["served / without a server"] = report.spread(report.ratios(alone, served), 3)
             report.save(options.out, content)
     report.save(options.out, content | {"complete": True})
     print_results(content)
