@@ -86,6 +86,14 @@ def test_a_body_that_does_not_come_is_not_waited_for(serve, bundle):
     answer = converse(running.address, f"{HEAD}Content-Length: 100\r\n\r\nhalf")
     assert answer.startswith("HTTP/1.1 408 ") and "0.3 seconds" in answer
     assert converse(running.address, HEAD) == ""        # nor are headers that do not end
+    with socket.create_connection(running.address, timeout=30) as line:
+        for _ in range(2):
+            line.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            found = b""
+            while not found.endswith(b'{"status":"ok"}'):
+                found += line.recv(65536)
+        line.sendall(HEAD.encode())
+        assert read_all(line) == ""     # nor those of a later request
     assert httpx.get(f"{running.url}health").status_code == 200
 
 

@@ -96,17 +96,23 @@ def make_patient(seconds: float) -> type[H11Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self.waiting = self.loop.call_later(seconds, self.give_up)
+            self.be_patient(True)
 
-        def give_up(self) -> None:
-            """Nobody has asked anything in full on this connection."""
-            if self.cycle is None:
-                self.transport.close()
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self.be_patient(self.cycle is None or self.cycle.response_complete)     # headers that have not ended
 
         def connection_lost(self, exc: Exception | None) -> None:
-            if self.waiting:
-                self.waiting.cancel()
+            self.be_patient(False)
             super().connection_lost(exc)
+
+        def be_patient(self, wait: bool) -> None:
+            """Close the connection some time from the first part of a request, or not after all."""
+            if wait and self.waiting is None:
+                self.waiting = self.loop.call_later(seconds, self.transport.close)
+            elif not wait and self.waiting is not None:
+                self.waiting.cancel()
+                self.waiting = None
 
         def send_400_response(self, msg: str) -> None:
             headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
