@@ -45,9 +45,11 @@ def main() -> int:
     for name in options.only or CONDITIONS:
         results[name] = measure(network, CONDITIONS[name], digits, labels, options.keep and options.keep / name)
         report.say(f"{name:12} {results[name]['accuracy']:.2%}  {results[name]['milliseconds']:.1f} ms a picture")
-    accuracies = [result["accuracy"] for result in results.values()]
-    report.say(f"mean {np.mean(accuracies):.2%}, plain {plain:.2%}")
-    report.save(options.out, content | {"results": results, "mean": float(np.mean(accuracies)), "complete": True})
+        report.save(options.out, content | {"results": results})
+    mean = float(np.mean([result["accuracy"] for result in results.values()]))
+    report.say(f"mean {mean:.2%}, plain {plain:.2%}")
+    ratios = {f"{name} / plain": result["accuracy"] / plain for name, result in results.items()}
+    report.save(options.out, content | {"results": results, "ratios": ratios, "mean": mean, "complete": True})
     return 0
 
 

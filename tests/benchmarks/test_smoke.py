@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import torch
 
+from featherweight import Run
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SPREAD = {"median", "min", "max", "all"}
 PEERS = ["usual", "featherweight-auto", "featherweight-float32"]
@@ -153,6 +155,13 @@ def test_time_to_accuracy_measures_both(tmp_path: Path) -> None:
     assert set(ours["seconds"]) == SPREAD and 0 < ours["mean_accuracy"] <= 1
     assert usual["epochs"] == 1 and usual["curve"] == [usual["accuracy"]] and usual["seconds"] > 0
     assert set(content["ratios"]["usual / feather-fast"]) == SPREAD
+
+
+def test_pictures_hold_each_condition_against_the_plain_accuracy(tmp_path: Path, digits_run: Run) -> None:
+    arguments = ["--images", "3", "--only", "large", "shadow", "thin pen", "ruled"]
+    content = run("pictures.py", str(digits_run.path), *arguments, folder=tmp_path)
+    assert list(content["results"]) == ["large", "shadow", "thin pen", "ruled"]
+    assert all(0 <= found["accuracy"] <= 1 for found in content["results"].values())
 
 
 def test_explore_trains_what_a_line_of_words_says_and_looks_at_no_test_image(tmp_path: Path) -> None:

@@ -87,10 +87,13 @@ def side_by_side(pieces: Pieces) -> list[list[int]]:
 
 def around_the_largest(pieces: Pieces) -> Mask:
     """The largest piece and those that are nearer to it than half its longer side: the strokes of one digit."""
-    top, bottom, left, right = box_of(pieces == np.bincount(pieces[pieces > 0]).argmax())
+    areas = np.bincount(pieces.ravel())
+    areas[0] = 0
+    top, bottom, left, right = box_of(pieces == areas.argmax())
     reach = max(bottom - top, right - left) // 2
-    near = pieces[max(0, top - reach) : bottom + reach, max(0, left - reach) : right + reach]
-    return (pieces > 0) & np.isin(pieces, near)
+    around = pieces[max(0, top - reach) : bottom + reach, max(0, left - reach) : right + reach]
+    near = np.bincount(around.ravel(), minlength=len(areas)) > 0
+    return (near & (areas > 0))[pieces]
 
 
 def look_closely(picture: Image.Image) -> tuple[Floats, Pieces]:
@@ -104,7 +107,7 @@ def look_closely(picture: Image.Image) -> tuple[Floats, Pieces]:
         if ink is None or not (ink > INK).any():
             raise PictureError("the picture is blank: no ink stands out from its ground.")
         pieces = main_pieces(ink > INK)
-        if (specks := len(np.unique(pieces)) - 1) > MOST_PIECES:
+        if (specks := len(np.flatnonzero(np.bincount(pieces.ravel()))) - 1) > MOST_PIECES:
             raise PictureError(f"the picture shows no drawing: {specks} specks and no stroke.")
         top, bottom, left, right = box_of(pieces > 0)
         scale, longer = picture.width / working.width, max(bottom - top, right - left)
@@ -123,7 +126,7 @@ def main_pieces(mask: Mask) -> Pieces:
     areas = np.bincount(labels.ravel())
     areas[0] = 0
     inside = areas.copy()
-    inside[np.unique(border(labels))] = 0
+    inside[border(labels)] = 0
     kept = inside if inside.max() > INSIDE * areas.max() else areas
     return np.where((kept > DIRT * kept.max())[labels], labels, 0)
 
