@@ -3,7 +3,8 @@
 The server is the command itself in a process of its own, on a bundle of a recipe trained for one epoch on the bundled
 digits: weights do not change what a forward pass costs. The clients are one process of plain sockets that are kept
 open, and share the machine's cores with the server. Pictures are the bundled digits as the page sends them, PNGs of
-280 x 280. The peer is one thread that reads the same pictures one after the other, without any server.
+140 x 140. The peer is one thread that reads the same pictures one after the other, without any server. Processor time a
+picture says what the machine could do with nothing else to do.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -38,12 +40,14 @@ PACKAGES = ("fastapi", "starlette", "uvicorn", "h11", "onnxruntime", "pillow", "
 def main() -> int:
     options = parse()
     settings = {name: getattr(options, name) for name in ("model", "clients", "requests", "single", "repeats")}
-    content = report.begin("serve_load", settings, *PACKAGES) | {"aims": AIMS, "results": {}}
+    content = report.begin("serve_load", settings, *PACKAGES) | {"aims": AIMS, "results": {}, "ratios": {}}
     with tempfile.TemporaryDirectory() as folder:
         bundle = make_bundle(trained(options.model, Path(folder) / "run"), Path(folder) / "bundle")
         bodies = pictures(50)
         for _ in range(options.repeats):
             add(content["results"], measure(bundle, bodies, options))
+            served, alone = (content["results"][name]["all"] for name in ("pictures_a_second", "without_a_server"))
+            content["ratios"]["served / without a server"] = report.spread(report.ratios(alone, served), 3)
             report.save(options.out, content)
     report.save(options.out, content | {"complete": True})
     print_results(content)
@@ -69,8 +73,8 @@ def pictures(count: int) -> list[bytes]:
     """Dark digits on white, as the page draws them."""
     found = []
     for image in load_dataset("digits").test.images[:count, 0].numpy():
-        page, file = Image.new("RGB", (280, 280), "white"), io.BytesIO()
-        page.paste(Image.fromarray(255 - image).resize((180, 180)), (50, 50))
+        page, file = Image.new("RGBA", (140, 140), "white"), io.BytesIO()
+        page.paste(Image.fromarray(255 - image).resize((90, 90)), (25, 25))
         page.save(file, "PNG")
         found.append(file.getvalue())
     return found
@@ -85,10 +89,11 @@ def measure(bundle: Bundle, bodies: list[bytes], options: argparse.Namespace) ->
         requests = [request(body) for body in bodies]
         asyncio.run(load(port, requests, options.clients, 1000))
         alone, _ = asyncio.run(load(port, requests, 1, options.single))
-        before = memory(server.pid)
-        started = time.perf_counter()
+        before, used = memory(server.pid), processor_ms(server.pid)
+        started, mine = time.perf_counter(), time.process_time()
         waits, lost = asyncio.run(load(port, requests, options.clients, options.requests))
         seconds, after = time.perf_counter() - started, memory(server.pid)
+        used, mine = processor_ms(server.pid) - used, 1000 * (time.process_time() - mine)
     finally:
         server.terminate()
         code = server.wait(timeout=60)
@@ -97,6 +102,7 @@ def measure(bundle: Bundle, bodies: list[bytes], options: argparse.Namespace) ->
         "pictures_a_second": len(waits) / seconds, "p50_ms": percentiles[49], "p99_ms": percentiles[98],
         "single_p50_ms": median(alone), "lost": lost, "exit_code": code, "memory_before_mb": before,
         "memory_after_mb": after, "without_a_server": without_a_server(bundle, bodies),
+        "server_processor_ms": used / options.requests, "client_processor_ms": mine / options.requests,
     }
     report.say(", ".join(f"{name} {value:.1f}" for name, value in found.items()))
     return found
@@ -129,14 +135,25 @@ async def load(port: int, requests: list[bytes], clients: int, count: int) -> tu
 
 def memory(process: int) -> float:
     """What a process and those that it started hold in memory, in MB."""
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     status = Path(f"/proc/{process}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1000 + sum(memory(int(child)) for child in children)
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1000 + sum(map(memory, children(process)))
+
+
+def processor_ms(process: int) -> float:
+    """Time that a process and those that it started had a core, whatever else the machine was doing."""
+    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    mine = 1000 * (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return mine + sum(map(processor_ms, children(process)))
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process started."""
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def without_a_server(bundle: Bundle, bodies: list[bytes]) -> float:
     """Pictures a second of one thread that answers the same questions one after the other."""
-    answerer = Answerer(bundle, picture_pixels=10**6)
+    answerer = Answerer(bundle)
     for body in bodies:
         json.loads(answerer.answer(Question(body)))
     started = time.perf_counter()

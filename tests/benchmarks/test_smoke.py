@@ -215,3 +215,12 @@ def test_per_image_transforms_do_what_their_batched_kin_do(monkeypatch: pytest.M
     normalised = per_image.Normalize([0.5], [0.25])(pixels)
     assert normalised.min().item() == -2
     assert normalised.max().item() == 2
+
+
+def test_serve_load_loses_nothing(tmp_path: Path) -> None:
+    content = run("serve_load.py", "--repeats", "1", "--requests", "150", "--single", "5", folder=tmp_path)
+    results = content["results"]
+    assert all(set(found) == SPREAD for found in results.values())
+    assert {"pictures_a_second", "p50_ms", "p99_ms", "single_p50_ms", "memory_after_mb"} <= set(results)
+    assert results["lost"]["max"] == results["exit_code"]["max"] == 0
+    assert content["ratios"]["served / without a server"]["median"] > 0

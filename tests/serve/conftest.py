@@ -10,8 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +21,18 @@ from PIL import Image
 import featherweight
 from featherweight.data import load_dataset
 from featherweight.inference.bundle import Bundle
+from featherweight.serve.answers import Answerer, Question
 from featherweight.serve.app import build_app
 from featherweight.serve.desk import Desk
 from featherweight.serve.limits import Limits
-from featherweight.serve.workers import open_bundle
 from featherweight.shipping import make_bundle
 
 USUAL = Limits()
 SERVE_WITH = """
 import sys
 from featherweight.inference.bundle import Bundle
-from featherweight.serve import Limits, listen, serve
+from featherweight.serve.limits import Limits
+from featherweight.serve.server import listen, serve
 limits = Limits(**{"workers": 1} | eval(sys.argv[2]))
 serve(Bundle.open(sys.argv[1]), listen("127.0.0.1", 0), limits, lambda url: print(url, flush=True))
 """
@@ -74,6 +73,22 @@ def bundle(tmp_path_factory, reader) -> Bundle:
 @pytest.fixture(scope="session")
 def sum_bundle(tmp_path_factory, sum_run) -> Bundle:
     return make_bundle(sum_run, tmp_path_factory.mktemp("bundles") / "sum")
+
+
+class Here:
+    """A worker in this process."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.answerer = Answerer(bundle)
+
+    async def start(self) -> None: ...
+
+    async def ask(self, question: Question) -> bytes:
+        return self.answerer.answer(question)
+
+    def kill(self) -> None: ...
+
+    async def end(self) -> None: ...
 
 
 def start(arguments: list[str]) -> Running:
@@ -126,10 +141,10 @@ def ask(bundle):
 
     def ask_app(method: str, path: str, of: Bundle = bundle, limits: Limits = USUAL, **given) -> httpx.Response:
         async def go() -> httpx.Response:
-            with closing(Desk(lambda: ThreadPoolExecutor(1, "", open_bundle, (of.path, 10**7)), limits)) as desk:
-                transport = httpx.ASGITransport(build_app(of.card, desk, limits), raise_app_exceptions=False)
-                async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                    return await client.request(method, path, **given)
+            app = build_app(of.card, Desk([Here(of)], limits), limits)
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                return await client.request(method, path, **given)
 
         return asyncio.run(go())
 

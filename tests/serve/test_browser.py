@@ -126,7 +126,7 @@ def test_the_answer_follows_the_stroke(visit, server):
     page.mouse.move(box["x"] + 200, box["y"] + 80)
     page.mouse.down()
     page.mouse.move(box["x"] + 200, box["y"] + 250, steps=5)
-    page.wait_for_function("document.querySelector('#share').textContent !== ''")      # and the pen is still down
+    page.wait_for_function("() => document.querySelector('#share').textContent !== ''")      # and the pen is still down
     page.mouse.up()
 
 
@@ -218,7 +218,7 @@ def test_a_large_photograph_is_made_smaller_before_it_is_sent(visit, server, lar
 def test_a_text_file_is_refused_in_words(visit, server, text_file):
     page = visit(server)
     page.set_input_files("#file", str(text_file))
-    wait_for(page, "#fault", "This is no picture")
+    wait_for(page, "#fault", "no known picture")
     assert page.locator("#fault").is_visible() and page.locator("#invite").inner_text().startswith("notes.txt")
     draw(page, three())
     wait_for(page, READ, "3")
@@ -266,7 +266,7 @@ def test_nothing_is_wrong_with_it(visit, server, sum_server, text_file, state, s
         page.wait_for_selector(".layer")
     if state == "refused":
         page.set_input_files("#file", str(text_file))
-        wait_for(page, "#fault", "no picture")
+        wait_for(page, "#fault", "no known picture")
     page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     page.evaluate(AXE.read_text())      # a script tag would be refused by the page's policy
@@ -280,6 +280,6 @@ def test_the_page_follows_the_theme_at_once(visit, server):
     wait_for(page, READ, "3")
     light = [colours(page, canvas) for canvas in ("#sheet", ".maps canvas")]
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("getComputedStyle(document.body).backgroundColor === 'rgb(18, 19, 22)'")
+    page.wait_for_function("() => getComputedStyle(document.body).backgroundColor === 'rgb(18, 19, 22)'")
     dark = [colours(page, canvas) for canvas in ("#sheet", ".maps canvas")]
     assert light[0] != dark[0] and light[1] != dark[1]

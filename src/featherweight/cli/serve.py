@@ -33,8 +33,9 @@ def serve(
             raise MissingExtra(package, "serve")
     from dataclasses import replace
 
-    from featherweight.serve import Limits, listen
-    from featherweight.serve import serve as answer
+    from featherweight.serve.limits import Limits
+    from featherweight.serve.server import listen
+    from featherweight.serve.server import serve as answer
 
     limits = Limits() if host in ("127.0.0.1", "localhost", "::1") else replace(Limits(), hosts=())
     with listen(host, port) as listening, as_bundle(network) as bundle:

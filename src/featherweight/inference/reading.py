@@ -77,7 +77,9 @@ def eight_bits(picture: Image.Image) -> Image.Image:
 def flatten(picture: Image.Image) -> Image.Image:
     """Any mode -> "L" or "RGB"; transparency lies on white, or on black under light ink."""
     if picture.has_transparency_data:
-        picture = on_its_ground(picture.convert("RGBA"))
+        picture = picture.convert("RGBA")
+        if picture.getchannel("A").getextrema() != (255, 255):      # a browser's canvas has the channel for nothing
+            picture = on_its_ground(picture)
     if picture.mode in ("1", "L", "LA"):
         return picture.convert("L")
     picture = picture.convert("RGB")

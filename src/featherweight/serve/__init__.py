@@ -1,8 +1,5 @@
-"""A page to draw on and an API for one shipped network: FastAPI and onnxruntime, without torch."""
+"""A page to draw on and an API for one shipped network: FastAPI and onnxruntime, without torch.
 
-from __future__ import annotations
-
-from featherweight.serve.limits import Limits
-from featherweight.serve.server import listen, serve
-
-__all__ = ["Limits", "listen", "serve"]
+request -> guards.py (host, size, time) -> app.py (routes) -> questions.py (what is asked)
+        -> desk.py (queue) -> worker.py (a process) -> answers.py (picture to JSON) -> explain.py
+"""

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
 from featherweight.errors import PictureError
 from featherweight.inference.bundle import Bundle
 from featherweight.inference.network import Pixels
-from featherweight.inference.picture import prepare, read_picture
+from featherweight.inference.picture import prepare, prepare_many, read_picture
 from featherweight.inference.predictor import rank
-from featherweight.serve.documents import Answer, Ranked, Seen
+from featherweight.serve.documents import Answer, Answers, Ranked, Seen
 from featherweight.serve.explain import LayerReader, where_it_looked
 
 
@@ -24,56 +24,53 @@ class Question:
     picture: bytes | list[float]
     number: int | None = None
     explain: bool = False
+    many: bool = False
 
 
 class Answerer:
     """The network of a bundle behind one function."""
 
-    def __init__(self, bundle: Bundle, picture_pixels: int) -> None:
-        self.bundle, self.card, self.picture_pixels = bundle, bundle.card, picture_pixels
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle, self.card = bundle, bundle.card
         self.layers = LayerReader(bundle.path, list(bundle.card.heads))
         self.blank = ground_of(bundle)
 
     def answer(self, question: Question) -> bytes:
         """The answer as JSON; PictureError for a picture that cannot be read or is blank."""
+        found = [self.answer_image(image, digits, question) for image, digits in self.images_of(question)]
+        return (Answers(answers=found) if question.many else found[0]).model_dump_json(exclude_none=True).encode()
+
+    def answer_image(self, image: Pixels, digits: int, question: Question) -> Answer:
+        """What one image (1, C, H, W) shows."""
         numbers = None if question.number is None else np.array([question.number], np.int64)
-        image, looked, layers = self.image_of(question), None, None
+        looked, layers = None, None
         if question.explain:
             heads, layers = self.layers.read(image, numbers)
             looked = where_it_looked(self.bundle, image, numbers, heads, self.blank)
         else:
             heads = self.bundle.answer(image, numbers)
         ranked = {head: self.ranked(head, probabilities[0]) for head, probabilities in heads.items()}
-        answer = Answer(heads=ranked, number=question.number, seen=seen(image), looked=looked, layers=layers)
-        return answer.model_dump_json(exclude_none=True).encode()
+        return Answer(
+            heads=ranked, number=question.number, digits=digits, seen=seen(image), looked=looked, layers=layers
+        )
 
-    def ranked(self, head: str, probabilities: np.ndarray) -> list[Ranked]:
+    def ranked(self, head: str, probabilities: NDArray[np.float32]) -> list[Ranked]:
         """All classes of a head, most probable first."""
         pairs = rank(probabilities, self.card.heads[head], top=len(probabilities))
         return [Ranked(name=name, probability=probability) for name, probability in pairs]
 
-    def image_of(self, question: Question) -> Pixels:
-        """(1, C, H, W), what goes into the network."""
+    def images_of(self, question: Question) -> list[tuple[Pixels, int]]:
+        """What goes into the network, (1, C, H, W) each, and how many digits stand side by side in it."""
         if isinstance(question.picture, bytes):
-            picture = read_picture_bytes(question.picture, self.picture_pixels)
-            return prepare(picture, self.card.picture).pixels[None]
+            picture = read_picture(BytesIO(question.picture))
+            way = self.card.picture
+            prepared = prepare_many(picture, way) if question.many else [prepare(picture, way)]
+            return [(one.pixels[None], one.digits) for one in prepared]
         size, channels = self.card.picture.size, self.card.picture.channels
         if len(question.picture) != channels * size * size:
             count = f"{channels * size * size} numbers are needed, {channels} x {size} x {size}"
             raise PictureError(f"pixels has {len(question.picture)} numbers, and {count}, 0 to 255, row by row.")
-        return np.array(question.picture).round().astype(np.uint8).reshape(1, channels, size, size)
-
-
-def read_picture_bytes(content: bytes, most_pixels: int) -> Image.Image:
-    """A picture from what a request carried; PictureError where it is none or unpacks to too much."""
-    try:
-        with Image.open(BytesIO(content)) as file:      # reads the head of the file only
-            width, height = file.size
-        if width * height <= most_pixels:
-            return read_picture(BytesIO(content))
-    except Exception as fault:      # PictureError names a file, and Pillow's readers raise what they like
-        raise PictureError("This is no picture that can be read. Send a PNG, JPEG, WebP, GIF or BMP file.") from fault
-    raise PictureError(f"The picture has {width} x {height} pixels, and {most_pixels:,} are allowed. Shrink it.")
+        return [(np.array(question.picture).round().astype(np.uint8).reshape(1, channels, size, size), 1)]
 
 
 def seen(image: Pixels) -> Seen:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
@@ -14,8 +16,9 @@ from starlette.types import ASGIApp
 from featherweight import __version__
 from featherweight.errors import FeatherweightError
 from featherweight.inference.card import Card
+from featherweight.serve.answers import Question
 from featherweight.serve.desk import Desk
-from featherweight.serve.documents import Answer, Fault, Health, PixelsIn
+from featherweight.serve.documents import Answer, Answers, Fault, Health, PixelsIn
 from featherweight.serve.guards import Guarded, refuse
 from featherweight.serve.limits import Limits
 from featherweight.serve.pages import load_pages
@@ -38,7 +41,7 @@ BODIES = {
     }},
     "application/json": {"schema": PixelsIn.model_json_schema()},
 }
-RESPONSES: dict[int | str, dict[str, Any]] = {200: {"model": Answer, "description": "What the picture shows."}}
+RESPONSES: dict[int | str, dict[str, Any]] = {200: {"model": Answer | Answers, "description": "What it shows."}}
 RESPONSES |= {status: {"model": Fault, "description": why} for status, why in FAULTS.items()}
 router = APIRouter()
 
@@ -48,7 +51,7 @@ def build_app(card: Card, desk: Desk, limits: Limits) -> ASGIApp:
     about = f"{card.model}: {card.parameters:,} parameters, trained on {card.dataset}."
     app = FastAPI(
         title="Featherweight", version=__version__, description=about, docs_url=None, redoc_url=None,
-        redirect_slashes=False,
+        redirect_slashes=False, lifespan=open_desk,
     )
     app.state.card, app.state.desk = card, desk
     app.include_router(router)
@@ -61,6 +64,16 @@ def build_app(card: Card, desk: Desk, limits: Limits) -> ASGIApp:
     return Guarded(app, limits)
 
 
+@asynccontextmanager
+async def open_desk(app: FastAPI) -> AsyncIterator[None]:
+    """The workers start and end with the server."""
+    await app.state.desk.start()
+    try:
+        yield
+    finally:
+        await app.state.desk.end()
+
+
 @router.post(
     "/predict", response_model=None, openapi_extra={"requestBody": {"required": True, "content": BODIES}},
     responses=RESPONSES,
@@ -68,10 +81,11 @@ def build_app(card: Card, desk: Desk, limits: Limits) -> ASGIApp:
 async def predict(
     request: Request,
     explain: Annotated[bool, Query(description="Say where the network looked and what its layers made of it.")] = False,
+    many: Annotated[bool, Query(description="Answer each digit of the picture alone, from left to right.")] = False,
     number: Annotated[int | None, Query(ge=0, le=9, description="To add, where the network takes one.")] = None,
 ) -> Response:
     """Say what a picture shows: any picture file, or the numbers of an image as the network sees it."""
-    question = await read_question(request, number, explain)
+    question = await read_question(request, Question(b"", number, explain, many))
     check_number(request.app.state.card, question.number)
     return Response(await request.app.state.desk.ask(question), media_type="application/json")
 
@@ -100,7 +114,8 @@ async def on_http(request: Request, fault: Exception) -> Response:
 
 async def on_fault(_: Request, fault: Exception) -> Response:
     """A picture or a number that the network cannot take."""
-    return refuse(422, str(fault))
+    text = str(fault)
+    return refuse(422, text[0].upper() + text[1:])
 
 
 async def on_invalid(_: Request, fault: Exception) -> Response:

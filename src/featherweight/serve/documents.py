@@ -61,9 +61,16 @@ class Answer(Document):
 
     heads: dict[str, list[Ranked]]
     number: int | None = None
+    digits: int = Field(1, description="How many stand side by side in the picture; many=true answers each alone.")
     seen: Seen
     looked: dict[str, Looked] | None = None
     layers: list[Maps] | None = None
+
+
+class Answers(Document):
+    """With many=true: an answer for each digit in the picture, from left to right."""
+
+    answers: list[Answer]
 
 
 class Health(Document):

@@ -35,12 +35,13 @@ class Guarded:
     """The app behind its guards. An exception that reaches here is logged by the server and answered with 500."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
-        self.app = HostGuard(BodyGuard(app, limits), limits.hosts)
+        self.app, self.guarded = app, HostGuard(BodyGuard(app, limits), limits.hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":     # lifespan; web sockets are refused by the server
-            return
-        await self.app(scope, receive, with_headers(send))
+        if scope["type"] == "http":
+            await self.guarded(scope, receive, with_headers(send))
+        else:       # the server's start and end; it does not take web sockets
+            await self.app(scope, receive, send)
 
 
 def with_headers(send: Send) -> Send:

@@ -14,11 +14,10 @@ class Limits:
 
     body_bytes: int = 5_000_000         # of one request: 413
     all_bodies: int = 64_000_000        # bytes, of all requests that are being read or answered: 503
-    picture_pixels: int = 25_000_000    # of a picture once it is unpacked: 422
     head_seconds: float = 10            # for a request's headers to arrive: the connection is closed
     body_seconds: float = 10            # for its body: 408
     answer_seconds: float = 10          # waiting and computing: 504
     stop_seconds: float = 12            # for what is in flight when the server is told to stop
     places: int = 64                    # requests that wait or are computed: 503
-    workers: int = min(8, os.cpu_count() or 1)      # processes that compute
+    workers: int = min(8, os.cpu_count() or 1)      # processes that answer
     hosts: tuple[str, ...] = LOOPBACK   # that a request may name as its host, the port apart: 403; empty: any

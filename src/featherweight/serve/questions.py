@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,32 +17,32 @@ from featherweight.serve.answers import Question
 from featherweight.serve.documents import PixelsIn
 
 
-async def read_question(request: Request, number: int | None, explain: bool) -> Question:
-    """The question of a request whose body has been read. HTTPException 400 or 422 where there is none in it.
+async def read_question(request: Request, asked: Question) -> Question:
+    """The question that the address asks about a body that has been read. HTTPException 400 or 422 where it has none.
 
     What is neither JSON nor a form is taken for a picture: many senders do not know the type of their files.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return await read_form(request, number, explain)
+        return await read_form(request, asked)
     body = await request.body()
     if not body:
         raise HTTPException(400, "The body is empty. Send a picture file, a form with one, or JSON with pixels.")
-    return read_pixels(body, number, explain) if kind == "application/json" else Question(body, number, explain)
+    return read_pixels(body, asked) if kind == "application/json" else replace(asked, picture=body)
 
 
-def read_pixels(body: bytes, number: int | None, explain: bool) -> Question:
-    """A question from {"pixels": [...], "number": k}; the number may as well be in the address."""
+def read_pixels(body: bytes, asked: Question) -> Question:
+    """A question about {"pixels": [...], "number": k}; the number may as well be in the address."""
     try:
         given = PixelsIn.model_validate_json(body)
     except ValidationError as fault:
         first = fault.errors(include_url=False)[0]
         raise HTTPException(400 if first["type"] == "json_invalid" else 422, sentence(first)) from fault
-    return Question(given.pixels, number if given.number is None else given.number, explain)
+    return replace(asked, picture=given.pixels, number=asked.number if given.number is None else given.number)
 
 
-async def read_form(request: Request, number: int | None, explain: bool) -> Question:
-    """A question from a form with the file field picture and perhaps number."""
+async def read_form(request: Request, asked: Question) -> Question:
+    """A question about a form with the file field picture and perhaps number."""
     parser = MultiPartParser(request.headers, request.stream(), max_files=1, max_fields=1)
     parser.spool_max_size = 1 << 30     # the body is in memory already: nothing goes to a disk
     try:
@@ -49,7 +50,7 @@ async def read_form(request: Request, number: int | None, explain: bool) -> Ques
     except MultiPartException as fault:
         raise HTTPException(400, "The form cannot be read. Send one file, in the field 'picture'.") from fault
     try:
-        return Question(await picture_of(form), number_of(form, number), explain)
+        return replace(asked, picture=await picture_of(form), number=number_of(form, asked.number))
     finally:
         await form.close()
 

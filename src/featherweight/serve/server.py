@@ -7,20 +7,18 @@ import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from featherweight.errors import FeatherweightError
 from featherweight.inference.bundle import Bundle
 from featherweight.serve.app import build_app
-from featherweight.serve.desk import Desk
+from featherweight.serve.desk import Desk, ProcessWorker
 from featherweight.serve.limits import Limits
-from featherweight.serve.workers import start_workers
 
 TAKEN = "port {port} of {host} is taken. Give another with --port, or --port 0 for one that is free."
 NO_RIGHT = "port {port} needs rights that you do not have. Give one above 1023 with --port."
@@ -49,14 +47,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(bundle: Bundle, listening: socket.socket, limits: Limits, announce: Callable[[str], None]) -> None:
     """Answer until SIGTERM or Ctrl-C, and then what has been asked by then. announce is told the address."""
-    with closing(Desk(lambda: start_workers(bundle.path, limits), limits)) as desk:
-        run(build_app(bundle.card, desk, limits), listening, limits, announce)
-
-
-def run(app: ASGIApp, listening: socket.socket, limits: Limits, announce: Callable[[str], None]) -> None:
-    """The app behind uvicorn, which closes the socket at the end."""
+    desk = Desk([ProcessWorker(bundle.path) for _ in range(limits.workers)], limits)
+    app = build_app(bundle.card, desk, limits)
     config = uvicorn.Config(
-        app, http=make_patient(limits.head_seconds), ws="none", lifespan="off", loop="asyncio",
+        app, http=make_patient(limits.head_seconds), ws="none", lifespan="on", loop="asyncio",
         log_level="error", access_log=False, server_header=False, timeout_keep_alive=30,
         timeout_graceful_shutdown=int(limits.stop_seconds),
     )
@@ -102,17 +96,23 @@ def make_patient(seconds: float) -> type[H11Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self.waiting = self.loop.call_later(seconds, self.give_up)
+            self.be_patient(True)
 
-        def give_up(self) -> None:
-            """Nobody has asked anything in full on this connection."""
-            if self.cycle is None:
-                self.transport.close()
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self.be_patient(self.cycle is None or self.cycle.response_complete)     # headers that have not ended
 
         def connection_lost(self, exc: Exception | None) -> None:
-            if self.waiting:
-                self.waiting.cancel()
+            self.be_patient(False)
             super().connection_lost(exc)
+
+        def be_patient(self, wait: bool) -> None:
+            """Close the connection some time from the first part of a request, or not after all."""
+            if wait and self.waiting is None:
+                self.waiting = self.loop.call_later(seconds, self.transport.close)
+            elif not wait and self.waiting is not None:
+                self.waiting.cancel()
+                self.waiting = None
 
         def send_400_response(self, msg: str) -> None:
             headers = [(b"content-type", b"application/json"), (b"connection", b"close")]

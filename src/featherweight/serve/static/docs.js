@@ -20,6 +20,7 @@ function examples(card) {
 // What a value may be, in a few words.
 function kind(schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
+  if (schema.oneOf) return schema.oneOf.map(kind).join(" or ");
   if (schema.anyOf) return schema.anyOf.map(kind).filter((name) => name !== "null").join(" or ");
   if (schema.type === "array") return `list of ${kind(schema.items)}`;
   if (schema.type === "object" && schema.additionalProperties) return `name: ${kind(schema.additionalProperties)}`;

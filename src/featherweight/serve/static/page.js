@@ -38,13 +38,18 @@ function invite() {
 function answered(answer) {
   latest = answer;
   showAnswer(answer);
+  if (answer.digits > 1) hint(`There seem to be ${answer.digits} side by side. This page reads them as one.`);
   clearTimeout(speaking);
   speaking = setTimeout(() => { $("spoken").textContent = inWords(answer); }, QUIET);
 }
 
+function hint(text) {
+  $("fault").hidden = !text;
+  $("fault").textContent = text;
+}
+
 function fail(fault) {
-  $("fault").hidden = !fault;
-  $("fault").textContent = fault?.message ?? "";
+  hint(fault?.message ?? "");
   $("frame").classList.toggle("wrong", Boolean(fault));
   if (fault) {
     latest = null;
