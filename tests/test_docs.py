@@ -16,7 +16,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
 
 def test_there_are_pages():
-    assert [page.name for page in PAGES] == ["backpropagation.md", "experiments.md", "shipping-export.md"]
+    assert [page.name for page in PAGES] == ["backpropagation.md", "experiments.md", "shipping.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -82,10 +82,8 @@ class Desk:
 
     def __init__(self, workers: Sequence[Worker], limits: Limits) -> None:
         self.workers, self.places, self.seconds = workers, limits.places, limits.answer_seconds
-        self.free: asyncio.Queue[Worker] = asyncio.Queue()
-        self.taken = 0
-        for worker in workers:
-            self.free.put_nowait(worker)
+        self.free, self.taken = list(workers), 0
+        self.turns = asyncio.Semaphore(len(workers))    # first come, first served; a Queue lets newcomers pass
 
     async def ask(self, question: Question) -> bytes:
         """The answer. HTTPException 503 where no place is free or a worker is lost, 504 where it takes too long."""
@@ -104,14 +102,15 @@ class Desk:
 
     async def ask_next(self, question: Question) -> bytes:
         """The answer of the next worker; one that is stopped in the middle or lost is started anew by whoever comes."""
-        worker = await self.free.get()
-        try:
-            return await worker.ask(question)
-        except (asyncio.CancelledError, EOFError, OSError):
-            worker.kill()
-            raise
-        finally:
-            self.free.put_nowait(worker)
+        async with self.turns:
+            worker = self.free.pop()
+            try:
+                return await worker.ask(question)
+            except (asyncio.CancelledError, EOFError, OSError):
+                worker.kill()
+                raise
+            finally:
+                self.free.append(worker)
 
     async def start(self) -> None:
         """Start all workers, without waiting until they are ready."""
