@@ -34,12 +34,12 @@ def main() -> int:
     options = parse()
     network = open_network(options.run)
     split = getattr(load_dataset(network.card.dataset, data_dir=options.data_dir), options.split)
-    chosen = np.random.default_rng(0).permutation(len(split))[: options.images]
+    chosen = np.random.default_rng(0).permutation(len(split))[options.skip :][: options.images]
     digits, labels = split.images[chosen, 0].numpy(), split.labels[chosen].numpy()
     head = next(iter(network.card.heads))
     numbers = np.zeros(len(digits), np.int64) if network.card.takes_number else None
     plain = float((network.answer(digits[:, None], numbers)[head].argmax(1) == labels).mean())
-    settings = {"run": network.card.recipe, "images": options.images, "split": options.split}
+    settings = {"run": network.card.recipe, "images": options.images, "split": options.split, "skip": options.skip}
     content = report.begin("pictures", settings) | {"plain": plain}
     results: dict[str, Any] = {}
     for name in options.only or CONDITIONS:
@@ -58,6 +58,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("run", help="a run folder or a bundle")
     parser.add_argument("--images", type=report.positive, default=500, help="images for each condition")
     parser.add_argument("--split", choices=("test", "train"), default="test", help="train is for choosing settings")
+    parser.add_argument("--skip", type=int, default=0, help="images that were looked at while settings were chosen")
     parser.add_argument("--only", nargs="+", choices=list(CONDITIONS), metavar="CONDITION")
     parser.add_argument("--data-dir", help="where mnist/*.gz lies")
     parser.add_argument("--keep", type=Path, help="a folder for the pictures that are answered wrongly")

@@ -90,6 +90,25 @@ def test_thin_and_fat_strokes_come_near_those_of_mnist(width):
     assert INK.thinnest - 0.5 < drawn < INK.thickest + 0.7
 
 
+points = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), min_size=2, max_size=6)
+
+
+@given(points, st.integers(1, 60), st.tuples(st.integers(4, 400), st.integers(4, 400)), st.booleans())
+def test_any_line_on_any_page_is_drawn_or_refused(points, width, size, photographed):
+    page = drawing(points, width, size)
+    try:
+        image = pixels(under_a_lamp(page, 0.7) if photographed else page)
+    except PictureError:
+        return
+    assert image.shape == (28, 28) and image.max() > 128
+
+
+@pytest.mark.parametrize("size", [300, 700, 2000])
+def test_a_hairline_on_a_large_page_does_not_vanish(size):
+    page = drawing([(x * size / 200, y * size / 200) for x, y in SEVEN], max(1, size // 400), (size, size))
+    assert likeness(pixels(page), pixels(drawing(width=4))) > 0.9
+
+
 def test_a_tight_crop_without_a_margin_keeps_its_polarity():
     for ground, ink in ((255, 0), (0, 255)):
         cropped = drawing(width=30, ground=ground, ink=ink).crop((52, 28, 150, 168))

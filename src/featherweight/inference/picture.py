@@ -146,8 +146,10 @@ def cut_out(ink: Floats, mask: Mask) -> Floats:
 
 def draw(ink: Floats, specification: PictureSpecification) -> Grey:
     """Ink -> (size, size): finely drawn, strokes near those of MNIST, fitted into the box, centred by mass."""
-    fine = specification.box * FINE
-    mask = cropped(with_stroke(cropped(fit(ink, fine) > INK), specification))
+    fine, longer = specification.box * FINE, max(ink.shape)
+    hairline = stroke_width(ink > INK) * fine < 2 * longer      # would vanish where it is made smaller
+    mask = (ink if hairline and longer > fine else fit(ink, fine)) > INK
+    mask = cropped(with_stroke(cropped(mask), specification))
     fitted = fit(mask.astype(np.float32), specification.box)
     if specification.grain:
         coarse = specification.grain / specification.size
