@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
 from featherweight.errors import PictureError
@@ -101,6 +104,15 @@ def test_any_line_on_any_page_is_drawn_or_refused(points, width, size, photograp
     except PictureError:
         return
     assert image.shape == (28, 28) and image.max() > 128
+
+
+@given(arrays(np.uint8, st.tuples(st.integers(4, 30), st.integers(4, 30), st.just(3))), st.integers(1, 30))
+def test_any_pixels_are_drawn_or_refused(image, times):
+    picture = Image.fromarray(image).resize((image.shape[1] * times, image.shape[0] * times))
+    for read in (prepare, prepare_many):
+        with contextlib.suppress(PictureError):
+            seen = read(picture, INK)
+            assert all(one.pixels.shape == (1, 28, 28) for one in (seen if read is prepare_many else [seen]))
 
 
 @pytest.mark.parametrize("size", [300, 700, 2000])

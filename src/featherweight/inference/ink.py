@@ -71,7 +71,7 @@ def split(grey: Floats) -> float:
 def ink_is_dark(grey: Floats) -> bool:
     """Whether what stands out most from the median of its surroundings is darker than they are."""
     step = max(1, -(-max(grey.shape) // (COARSE // 2)))
-    coarse = grey[step // 2 :: step, step // 2 :: step]
+    coarse = grey[min(step, grey.shape[0]) // 2 :: step, min(step, grey.shape[1]) // 2 :: step]
     window = max(1, round(STROKES[0] * max(coarse.shape))) | 1
     padded = np.pad(coarse, window // 2, mode="symmetric")
     around = np.lib.stride_tricks.sliding_window_view(padded, (window, window))

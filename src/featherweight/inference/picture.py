@@ -148,8 +148,8 @@ def draw(ink: Floats, specification: PictureSpecification) -> Grey:
     """Ink -> (size, size): finely drawn, strokes near those of MNIST, fitted into the box, centred by mass."""
     fine, longer = specification.box * FINE, max(ink.shape)
     hairline = stroke_width(ink > INK) * fine < 2 * longer      # would vanish where it is made smaller
-    mask = (ink if hairline and longer > fine else fit(ink, fine)) > INK
-    mask = cropped(with_stroke(cropped(mask), specification))
+    drawn = ink if hairline and longer > fine else fit(ink, fine)
+    mask = cropped(with_stroke(cropped(drawn > INK * min(1.0, float(drawn.max()))), specification))
     fitted = fit(mask.astype(np.float32), specification.box)
     if specification.grain:
         coarse = specification.grain / specification.size
@@ -170,7 +170,8 @@ def with_stroke(mask: Mask, specification: PictureSpecification) -> Mask:
     if width < low:     # the longer side grows with the stroke
         return thicken(mask, round((low - width) / 2 / (1 - specification.thinnest / box)))
     if width > high:
-        return thin(mask, round((width - high) / 2 / (1 - specification.thickest / box)))
+        thinned = thin(mask, round((width - high) / 2 / (1 - specification.thickest / box)))
+        return thinned if thinned.any() else mask
     return mask
 
 
