@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BATCH = 64              # pictures that the network answers at once
 MANY = 20               # pictures from which on there is a progress bar and a summary
 LONGEST_STRIP = 100     # rows
+SHOWN = 300             # pixels of the longer side of a picture that waits to be drawn
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
@@ -56,10 +57,9 @@ def answer_all(
         faults += not seen
         waiting += seen
         if len(waiting) >= BATCH or file is files[-1]:
-            answered += predictor.answer(waiting, number, top=3) if waiting else []
+            predictions = predictor.answer(waiting, number, top=3) if waiting else []
+            answered += predictions if keep and len(answered) < LONGEST_STRIP else map(forget, predictions)
             waiting = []
-            if not keep:
-                answered = [forget(prediction) for prediction in answered]
     if len(files) >= MANY:
         seconds = time.perf_counter() - begun
         unread = f", {faults} not readable" if faults else ""
@@ -78,6 +78,7 @@ def look(predictor: Predictor, file: Path, *, many: bool) -> list[tuple[str, int
         return []
     if not many and seen[0].digits > 1:
         note(f"{file} seems to show {seen[0].digits} digits: --many answers each of them")
+    seen[0].original.thumbnail((SHOWN, SHOWN))      # the one picture of all its digits: a batch of photos is large
     return [(str(file), place if many else None, one) for place, one in enumerate(seen, 1)]
 
 

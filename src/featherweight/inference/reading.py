@@ -39,7 +39,7 @@ def read_picture(source: str | Path | IO[bytes]) -> Image.Image:
 
 
 def check_size(file: Image.Image) -> None:
-    """ValueError for a picture that is too small, too long or too large to be worked with, before it is decoded."""
+    """_Unfit for a picture that is too small, too long or too large to be worked with, before it is decoded."""
     short, long = sorted(file.size)
     size = f"{file.width:,} x {file.height:,} pixels"
     if short < SMALLEST:
