@@ -65,7 +65,8 @@ def earlier(file: Path, recipe: Recipe) -> list[dict[str, Any]]:
     if not file.exists():
         return []
     content = json.loads(file.read_text())
-    if content["recipe"] != what_counts(recipe):
+    before = Recipe.from_dict(content["recipe"])    # with defaults for keys that are newer than the result
+    if what_counts(before) != what_counts(recipe):
         report.say(f"{file} is of another recipe by this name. Train all its seeds anew: leave out --first.")
         sys.exit(2)
     return content["seeds"]

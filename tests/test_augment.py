@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sized
+from dataclasses import replace
 
 import pytest
 import torch
@@ -282,3 +283,27 @@ def test_a_bend_moves_parts_of_an_image_apart() -> None:
     left, right = Augmentation(elastic=3)(two, generator())[::2].split(14, dim=3)
     apart = (centres(F.pad(right, (14, 0))) - centres(F.pad(left, (0, 14))))[:, 0]
     assert 0.5 < apart.std() < 3 and apart.mean() == pytest.approx(14, abs=0.5)
+
+
+# ---- fade ----
+
+
+@given(seeds, st.floats(0, 0.999), st.floats(0.001, 1))
+def test_what_fades_is_whole_until_its_part_begins_and_then_shrinks_evenly(seed: int, done: float, fade: float) -> None:
+    fading, images = replace(EVERYTHING, fade=fade), torch.rand(4, 1, 28, 28, generator=generator(seed))
+    left = min(1.0, (1 - done) / fade)
+    shrunk = Augmentation(rotation=15 * left, shift=0.1 * left, scale=0.1 * left, shear=10 * left, crop=22,
+                          crop_probability=0.5 * left, elastic=1.5 * left, erasing=0.5 * left)
+    draws = fading.draw(4, generator(seed))
+    assert fading.after(done).numbers == fading.numbers     # so that later draws stay what they are
+    assert torch.allclose(fading.after(done).apply(images, draws), shrunk.apply(images, draws), atol=1e-4)
+
+
+def test_what_does_not_fade_is_the_same_all_through_a_training() -> None:
+    assert all(EVERYTHING.after(done) is EVERYTHING for done in (0, 0.5, 0.999))
+
+
+def test_at_the_end_of_a_fade_next_to_nothing_is_left() -> None:
+    images = torch.stack([blob(5, 3)] * 8)
+    last = replace(EVERYTHING, crop_probability=0, fade=0.5).after(1 - 1e-4)
+    assert torch.allclose(last(images, generator()), images, atol=1e-2)

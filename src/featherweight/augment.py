@@ -7,7 +7,7 @@ it, so that an image is resampled once however many changes are asked for.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,18 @@ class Augmentation:
     crop_probability: float = 0.0
     elastic: float = 0.0            # pixels that the points of a coarse grid move, each its own way
     erasing: float = 0.0            # probability of blanking a rectangle
+    fade: float = 0.0               # last part of a training, in which all of these go down to 0
+
+    def after(self, done: float) -> Augmentation:
+        """What is left of it when this part of a training is done, from 0 to below 1."""
+        if done <= 1 - self.fade:
+            return self
+        left = (1 - done) / self.fade
+        return replace(
+            self, rotation=self.rotation * left, shift=self.shift * left, scale=self.scale * left,
+            shear=self.shear * left, crop_probability=self.crop_probability * left, elastic=self.elastic * left,
+            erasing=self.erasing * left,
+        )
 
     @property
     def moves(self) -> bool:

@@ -77,6 +77,7 @@ class Augmentation(Section):
     crop_probability: Fraction = 0.0                        # of cropping one image
     elastic: float = Field(0.0, ge=0, le=10)                # pixels that each point of a 5x5 grid moves, at most
     erasing: Fraction = 0.0                                 # probability of blanking a rectangle
+    fade: Fraction = 0.0                                    # last part of the training, in which all these go down to 0
 
 
 class Optimizer(Section):

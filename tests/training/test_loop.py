@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from featherweight.augment import Augmentation
 from featherweight.errors import TrainingDiverged
 from featherweight.tasks import build_task
 from featherweight.training.loop import Images, Plan, answer, epoch_order, measure, total_loss, train
@@ -74,6 +75,23 @@ def test_a_last_batch_of_one_image_is_left_out(count, steps):
     state = state_of(small_network())
     list(train(state, blobs(count), CLASSES, plan, on_step=lambda state, total: seen.append(total)))
     assert plan.steps(count) == steps and seen == [steps] * steps
+
+
+def test_an_augmentation_that_fades_leaves_the_last_images_as_they_are():
+    """A rectangle of each is blanked until the fade begins, and of next to none at its end."""
+    data, seen = blobs(64), []
+    data = Images(torch.full_like(data.images, 255), data.labels, torch.zeros(1), torch.ones(1))
+
+    class Watching(nn.Linear):
+        def forward(self, x):
+            if self.training:
+                seen.append(int((x < 1).any(dim=1).sum()))
+            return super().forward(x)
+
+    plan = Plan(10, 16, seed=1, augmentation=Augmentation(erasing=1.0, fade=0.5))
+    list(train(state_of(nn.Sequential(nn.Flatten(), Watching(64, 4))), data, CLASSES, plan))
+    blanked = torch.tensor(seen).view(10, 4).sum(dim=1).tolist()        # an epoch
+    assert min(blanked[:5]) > 55 and blanked[5] > blanked[7] > blanked[9] and blanked[9] < 16
 
 
 def test_the_curve_is_measured_after_each_epoch_on_what_it_is_given():

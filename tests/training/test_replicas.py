@@ -17,7 +17,7 @@ from featherweight.training.loop import train
 from featherweight.training.replicas import clip_each, train_replicas
 
 SEEDS = (3, 1, 8)
-CHANGES = {"rotation": 7.0, "shift": 0.05, "elastic": 1.0, "erasing": 0.2}
+CHANGES = {"rotation": 7.0, "shift": 0.05, "elastic": 1.0, "erasing": 0.2, "fade": 0.7}
 PLAIN = {"augmentation": CHANGES, "training": {"epochs": 2, "batch_size": 100}, "optimizer": {"lr": 0.01}}
 VARIANTS = {
     "plain": PLAIN,

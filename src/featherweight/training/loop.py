@@ -15,7 +15,7 @@ from featherweight.augment import Augmentation, normalise
 from featherweight.errors import TrainingDiverged
 from featherweight.evaluation import Score, score, score_all
 from featherweight.tasks import Question, Task, as_heads, loss_of
-from featherweight.training.state import TrainingState
+from featherweight.training.state import Position, TrainingState
 from featherweight.training.step import autocast, evaluating, make_step
 
 
@@ -61,6 +61,10 @@ class Plan:
         full, rest = divmod(count, self.batch_size)
         return full + (rest > 1)
 
+    def augmentation_at(self, position: Position, steps: int) -> Augmentation:
+        """What is left of the augmentation where a training of so many steps an epoch stands."""
+        return self.augmentation.after((position.epoch * steps + position.step) / (self.epochs * steps))
+
 
 OnStep = Callable[[TrainingState, int], None]
 
@@ -95,7 +99,7 @@ def train(
             started = time.perf_counter()
             picked = order[position.step * plan.batch_size :][: plan.batch_size]
             labels = data.labels[picked]
-            images = prepare(data, picked, plan.augmentation, state.generator)
+            images = prepare(data, picked, plan.augmentation_at(position, steps), state.generator)
             question = task.ask(labels, state.generator)
             lr = state.optimizer.param_groups[0]["lr"]
             loss, outputs = step((images, *question.inputs), question.targets)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from featherweight.augment import normalise
+from featherweight.augment import Augmentation, normalise
 from featherweight.errors import TrainingDiverged
 from featherweight.tasks import Question, Task
 from featherweight.training.loop import Images, OnStep, Plan, Record, epoch_order, measure
@@ -51,7 +51,7 @@ def train_replicas(
         while position.step < steps:
             started = time.perf_counter()
             picked = [order[position.step * plan.batch_size :][: plan.batch_size] for order in orders]
-            images, question = prepare(states, data, picked, task, plan)
+            images, question = prepare(states, data, picked, task, plan.augmentation_at(position, steps))
             lr = stacked.optimizer.param_groups[0]["lr"]
             losses, outputs = take_step(stacked, plan, (images, *question.inputs), question.targets)
             stacked.schedule.after_step()
@@ -79,10 +79,10 @@ def train_replicas(
 
 
 def prepare(
-    states: Sequence[TrainingState], data: Sequence[Images], picked: Sequence[Tensor], task: Task, plan: Plan
+    states: Sequence[TrainingState], data: Sequence[Images], picked: Sequence[Tensor], task: Task, changes: Augmentation
 ) -> tuple[Tensor, Question]:
     """The networks' inputs (R, N, C, H, W) and targets (R, N): each replica's own, changed and normalised as one."""
-    replicas, size, changes = len(states), len(picked[0]), plan.augmentation
+    replicas, size = len(states), len(picked[0])
     images = torch.cat([one.images[index] for one, index in zip(data, picked, strict=True)]).float().div_(255)
     labels = [one.labels[index] for one, index in zip(data, picked, strict=True)]
     numbers, questions = [], []
