@@ -79,6 +79,8 @@ def test_headers_and_readme_say_what_the_results_say(file: Path) -> None:
 
 @pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
 def test_results_are_of_the_recipe_as_it_is(file: Path) -> None:
-    now = Recipe.load(file.stem).model_dump(mode="json", exclude={"goal"})
-    del now["training"]["seed"]
-    assert json.loads(file.read_text())["recipe"] == now
+    """A key that is newer than a result had its default."""
+    measured = Recipe.from_dict(json.loads(file.read_text())["recipe"])
+    now, before = (recipe.model_dump(exclude={"goal": True, "training": {"seed"}})
+                   for recipe in (Recipe.load(file.stem), measured))
+    assert before == now
