@@ -11,8 +11,8 @@ depthwise separable (3x3 depthwise, 1x1 to N), kN a 1x1, tN a padded 3x3 with st
 each is followed by batch normalisation and ReLU. eN is sN with these two also between its halves, nN is a 1x1 to N that
 reads each channel from another of the nine neighbours. xNtR applies one padded separable block of N channels R times,
 each time added to its input; wNtR the same without padding and adding. p is max pooling by 2, zN cuts N
-pixels off each side, g is the average over all places, h a 1x1 to 10 classes. --set model.arguments.dropout=0.05 puts
-dropout after every ReLU.
+pixels off each side, g is the average over all places, q is the root mean square over all places, h a 1x1 to 10
+classes. --set model.arguments.dropout=0.05 puts dropout after every ReLU.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from torch import Tensor, nn
 import report
 from featherweight.errors import FeatherweightError
 from featherweight.experiment import build_training, load_data
+from featherweight.models.layers import RootMeanSquare
 from featherweight.recipe import Recipe, apply_setting
 from featherweight.training.loop import measure, train
 
@@ -80,6 +81,8 @@ def stage(word: str, channels: int) -> tuple[list[nn.Module], int]:
             return [nn.ZeroPad2d(-n)], channels
         case "g":
             return [nn.AdaptiveAvgPool2d(1)], channels
+        case "q":
+            return [RootMeanSquare()], channels
         case "h":
             return [nn.Conv2d(channels, 10, 1)], 10
     raise FeatherweightError(f"{word!r} is no stage of a network. See: python benchmarks/explore.py --help")

@@ -76,6 +76,7 @@ def test_a_linear_end_is_exact_and_another_is_not(name):
     assert class_map(build_model(name).eval(), inputs_of(build_model(name)), target=0).exact
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 26 * 26, 8), nn.ReLU(), nn.Linear(8, 3))
     assert not class_map(model, [torch.rand(1, 1, 28, 28)], target=0).exact
+    assert not class_map(build_model("feather-1k").eval(), inputs_of(build_model("session6")), target=0).exact  # a root
 
 
 def test_a_network_without_places_is_one_line():

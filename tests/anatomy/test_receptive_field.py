@@ -10,6 +10,7 @@ from torch import nn
 from featherweight.anatomy import gradient_support, receptive_field, summarize, verify
 from featherweight.errors import ModelError
 from featherweight.models import CATALOGUE, input_shapes
+from featherweight.models.layers import RootMeanSquare
 
 
 class Through(nn.Module):
@@ -165,6 +166,7 @@ LAYERS = {
     "crop": lambda: nn.ZeroPad2d(-2),
     "adaptive": lambda: nn.AdaptiveMaxPool2d(2),
     "global": lambda: nn.AdaptiveAvgPool2d(1),
+    "root mean square": RootMeanSquare,
     "flatten": nn.Flatten,
     "norm": lambda: nn.GroupNorm(2, 4),
     "softmax": nn.Softmax2d,

@@ -12,6 +12,7 @@ from torch import nn
 
 from featherweight.errors import ModelError
 from featherweight.models import CATALOGUE
+from featherweight.models.layers import RootMeanSquare
 from featherweight.shipping.c_files import c_files
 from featherweight.shipping.c_float import write_float
 from featherweight.shipping.c_int8 import write_int8
@@ -20,6 +21,7 @@ from featherweight.shipping.compiler import WATCHED, Program
 from featherweight.shipping.fold import fold
 from featherweight.shipping.forms import onnx_form
 from featherweight.shipping.graph import Conv, Scale
+from featherweight.shipping.graph import RootMeanSquare as Root
 from featherweight.shipping.quantise import quantise
 from featherweight.shipping.read_onnx import read_graph
 from featherweight.shipping.trace import trace
@@ -69,6 +71,11 @@ STRANGE = {
     "a pool that rounds up, windows that overlap, a mean at the end": lambda: Wrapped(
         nn.Conv2d(1, 5, 3), nn.ReLU(), nn.MaxPool2d(3, stride=2, ceil_mode=True), nn.Conv2d(5, 10, 3),
         nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    "a root of a mean square, normalised and flattened": lambda: Wrapped(
+        nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.MaxPool2d(2), RootMeanSquare(), nn.BatchNorm2d(6), nn.Flatten(),
+        nn.Linear(6, 10)),
+    "a root of a mean square at the end": lambda: Wrapped(
+        nn.Conv2d(1, 10, 5, stride=2), nn.BatchNorm2d(10), RootMeanSquare(), nn.Flatten()),
     "normalisation, then flattened": lambda: Wrapped(
         nn.Conv2d(1, 3, 4, stride=4), nn.ReLU(), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 49, 10)),
     "no convolution at all": lambda: Wrapped(
@@ -145,6 +152,7 @@ class Powers(nn.Module):
 
 @pytest.mark.parametrize(("what", "named"), [
     (torch.tanh, "'Tanh'"), (lambda x: x * x, "'Mul of two values'"), (lambda x: x[:, :10].flip(1), "Slice"),
+    (lambda x: (x**3).mean(dim=(2, 3)).sqrt(), "'Pow'"), (lambda x: (x * x).mean(dim=(1, 3)).sqrt(), "'Mul of two"),
     (lambda x: 1 - x, "'Sub of a constant and a value'"),
     (lambda x: x.mean(dim=1, keepdim=True).expand(-1, 10, 1, 1), "'ReduceMean over other axes"),
 ])
@@ -154,6 +162,36 @@ def test_another_layer_is_named_with_what_is_allowed(what, named):
     with pytest.raises(ModelError) as fault:
         read_graph(model)
     assert named in str(fault.value) and "Conv2d, Linear" in str(fault.value) and "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize(("written", "added"), [
+    (RootMeanSquare(), 1e-6), (lambda x: (x * x).mean(dim=(-1, -2)).sqrt(), 0.0),
+    (lambda x: torch.sqrt(F.adaptive_avg_pool2d(x.square(), 1) + 0.5), 0.5),
+])
+def test_a_root_of_a_mean_square_is_one_layer_however_it_is_written(written, added):
+    module = Powers(written).eval()
+    layers = [step.layer for step in read_graph(trace(module, card_of(module))).steps]
+    assert [layer.added for layer in layers if isinstance(layer, Root)] == [pytest.approx(added)]
+    assert [type(layer).__name__ for layer in layers[-3:]] == ["Conv", "RootMeanSquare", "Softmax"]
+
+
+def test_a_square_that_is_read_twice_is_no_root_and_named():
+    def twice(x):
+        squares = x * x
+        return squares.mean(dim=(2, 3), keepdim=True).sqrt() + squares
+
+    module = Powers(twice).eval()
+    with pytest.raises(ModelError, match="'Mul of two values'"):
+        read_graph(trace(module, card_of(module)))
+
+
+def test_the_c_says_which_functions_of_the_library_it_uses():
+    for name, functions in (("feather-1k", "expf, logf and sqrtf"), ("feather-2k", "expf and logf")):
+        module = catalogue_network(name)
+        card = card_of(module)
+        text = c_files(card, write_float(fold(read_graph(trace(module, card)))))["featherweight_model.c"]
+        assert f"of which only {functions} of math.h are used" in text
+        assert ("sqrtf(" in text) == ("sqrtf" in functions)
 
 
 def test_normalisation_is_folded_wherever_that_is_exact():

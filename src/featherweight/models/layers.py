@@ -1,8 +1,9 @@
-"""The block that all feather networks share."""
+"""What feather networks are built from: the block that all share, and a pooling."""
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 def separable(in_channels: int, out_channels: int, dropout: float = 0.0) -> list[nn.Module]:
@@ -18,3 +19,19 @@ def separable(in_channels: int, out_channels: int, dropout: float = 0.0) -> list
         nn.ReLU(),
     ]
     return [*layers, nn.Dropout(dropout)] if dropout else layers
+
+
+class RootMeanSquare(nn.Module):
+    """(N, C, H, W) -> (N, C, 1, 1): the root of the mean square over all places.
+
+    Mean pooling asks how much there is on average; this weighs strong answers more. Where a channel is dark everywhere
+    the root alone has a gradient of NaN; what is added under it keeps it finite. Source: Boureau et al. (2010), "A
+    theoretical analysis of feature pooling"; Gulcehre et al. (2014), "Learned-norm pooling".
+    """
+
+    ADDED = 1e-6
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))    # squares of bf16 would keep two digits
+        mean = (wide**2).mean(dim=(2, 3), keepdim=True)             # (N, C, 1, 1)
+        return (mean + self.ADDED).sqrt().to(x.dtype)

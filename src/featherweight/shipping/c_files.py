@@ -38,13 +38,14 @@ def source(card: Card, body: Body) -> str:
     last = list(card.heads)[-1]
     memory = "".join(f"{line}\n" for line in body.memory)
     constants = "\n".join(body.constants)
+    functions = listed(["expf", "logf", *(["sqrtf"] if "root_mean_square" in body.parts else [])])
     return f"""/* {NAME}.c: {comment(about(card))}
  *
  * RAM    {body.ram:,} bytes, static, and the stack of two nested calls; no malloc
- * flash  {body.flash:,} bytes of constants, and about 2 KB of code beside expf and logf
+ * flash  {body.flash:,} bytes of constants, and about 2 KB of code beside {functions}
  *
- * C99 and its standard library, of which only expf and logf of math.h are used. Not reentrant: the memory is static.
- * Batch normalisation is folded into the convolutions.
+ * C99 and its standard library, of which only {functions} of math.h are used.
+ * Not reentrant: the memory is static. Batch normalisation is folded into the convolutions.
  */
 #include "{NAME}.h"
 

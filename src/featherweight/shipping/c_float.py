@@ -16,6 +16,7 @@ from featherweight.shipping.graph import (
     Pad,
     Pool,
     Relu,
+    RootMeanSquare,
     Scale,
     Shape,
     Softmax,
@@ -61,6 +62,9 @@ def write_step(body: Body, step: Step, graph: Graph, plan: Plan, index: int) -> 
         body.call("convolve", write_conv(body, layer, before, after, index), *places, comment=said)
     elif isinstance(layer, Pool):
         body.call("pool", body.record("Pool", f"pool_{index}", pool_fields(layer, before, after)), *places,
+                  comment=said)
+    elif isinstance(layer, RootMeanSquare):
+        body.call("root_mean_square", places[0], before[0], before[1] * before[2], number(layer.added), places[1],
                   comment=said)
     elif isinstance(layer, Scale):
         factors = body.array(f"factor_{index}", layer.factor), body.array(f"summand_{index}", layer.summand)

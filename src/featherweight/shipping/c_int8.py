@@ -15,6 +15,7 @@ from featherweight.shipping.graph import (
     Pad,
     Pool,
     Relu,
+    RootMeanSquare,
     Scale,
     Shape,
     Softmax,
@@ -82,6 +83,8 @@ def write_step(writer: Writer, step: Step, index: int) -> None:
         body.parts.add("to_byte")
         address = write_pool(writer, step, layer, before, after, index)
         body.call("pool", address, source, *writer.targets(step.output), comment=said)
+    elif isinstance(layer, RootMeanSquare):
+        write_root(writer, step, layer, before, said)
     elif isinstance(layer, Scale | Relu):
         write_scale(writer, step, before, index, said)
     elif isinstance(layer, Pad):
@@ -131,6 +134,15 @@ def write_pool(writer: Writer, step: Step, layer: Pool, before: Shape, after: Sh
     given, made = writer.grids[step.inputs[0]], writer.grids.get(step.output, UNIT)
     fields = *pool_fields(layer, before, after), given.zero, made.zero, number(given.scale / made.scale)
     return writer.body.record("Pool", f"pool_{index}", fields)
+
+
+def write_root(writer: Writer, step: Step, layer: RootMeanSquare, before: Shape, said: str) -> None:
+    """The root of a mean square; what is added under it is in squares of the output's steps."""
+    given, made = writer.grids[step.inputs[0]], writer.grids.get(step.output, UNIT)
+    writer.body.parts.add("to_byte")
+    writer.body.call("root_mean_square", writer.place(step.inputs[0]), before[0], before[1] * before[2], given.zero,
+                     made.zero, number(given.scale / made.scale), number(layer.added / made.scale**2),
+                     *writer.targets(step.output), comment=said)
 
 
 def write_scale(writer: Writer, step: Step, before: Shape, index: int, said: str) -> None:

@@ -47,6 +47,13 @@ class Pool:
     rounds_up: bool = False     # whether a window may begin inside the image and end outside
 
 
+@dataclass(frozen=True)
+class RootMeanSquare:
+    """out = sqrt(mean of in ** 2 over all places + added): one value for each channel."""
+
+    added: float = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class Scale:
     """out = factor * in + summand for each channel, (C,) both: normalisation, and batch normalisation."""
@@ -97,7 +104,7 @@ class ToFloat:
     """Back again."""
 
 
-Layer = Conv | Pool | Scale | Pad | Relu | OneHot | Concat | Softmax | ToBytes | ToFloat
+Layer = Conv | Pool | RootMeanSquare | Scale | Pad | Relu | OneHot | Concat | Softmax | ToBytes | ToFloat
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,7 @@ def in_words(layer: Layer) -> str:
     if isinstance(layer, Pad):
         return "crop" if min(layer.pads) < 0 else "pad"
     return {Scale: "normalise", Relu: "ReLU", OneHot: "one-hot", Concat: "concatenate", ToBytes: "to bytes",
-            ToFloat: "to float"}[type(layer)]
+            ToFloat: "to float", RootMeanSquare: "root mean square"}[type(layer)]
 
 
 def conv_in_words(conv: Conv) -> str:

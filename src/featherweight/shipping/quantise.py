@@ -19,13 +19,14 @@ from featherweight.shipping.graph import (
     Pad,
     Pool,
     Relu,
+    RootMeanSquare,
     Scale,
     Step,
     ToBytes,
     ToFloat,
 )
 
-ON_BYTES = (Conv, Pool, Pad, Scale, Relu)   # layers that compute on bytes
+ON_BYTES = (Conv, Pool, RootMeanSquare, Pad, Scale, Relu)   # layers that compute on bytes
 BIAS_BITS = 24      # a bias has at most so many bits in units of its channel's sums
 
 
@@ -86,7 +87,8 @@ def with_crossings(graph: Graph) -> tuple[Graph, set[str]]:
                 steps.append(Step(ToBytes(), (source,), source + BYTES))
             source += BYTES
         stays = all(isinstance(reader.layer, ON_BYTES) for reader in graph.readers(step.output))
-        gives_float = isinstance(step.layer, Conv) or (isinstance(step.layer, Pool) and step.layer.kind == "mean")
+        is_mean = isinstance(step.layer, Pool) and step.layer.kind == "mean"
+        gives_float = is_mean or isinstance(step.layer, Conv | RootMeanSquare)
         if stays or gives_float:
             steps.append(replace(step, inputs=(source,)))
             on_bytes |= {step.output} if stays else set()

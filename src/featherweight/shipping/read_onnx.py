@@ -24,12 +24,13 @@ from featherweight.shipping.graph import (
     Softmax,
     Step,
 )
+from featherweight.shipping.roots import find_roots
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
-SUPPORTED = ("Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), ZeroPad2d, flatten, "
-             "concatenation, softmax, log_softmax, Dropout")
+SUPPORTED = ("Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), RootMeanSquare, ZeroPad2d, "
+             "flatten, concatenation, softmax, log_softmax, Dropout")
 SAME_VALUES = ("Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")    # C sees one row of numbers
 Weights = Mapping[str, NDArray[Any]]
 
@@ -42,13 +43,17 @@ def read_graph(model: ModelProto) -> Graph:
     weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     weights |= {node.output[0]: constant(node) for node in model.graph.node if node.op_type == "Constant"}
     shapes = {value.name: shape_of(value) for value in (*inferred.input, *inferred.value_info, *inferred.output)}
+    roots = find_roots(model.graph, weights)
+    inside = {name for root in roots.values() for name in root.inside}
     steps: list[Step] = []
     alias: dict[str, str] = {}
     for node in model.graph.node:
         computed = tuple(alias.get(name, name) for name in node.input if name and name not in weights)
         if node.op_type in SAME_VALUES and len(computed) == 1:
             alias[node.output[0]] = computed[0]
-        elif node.op_type != "Constant":
+        elif root := roots.get(node.output[0]):
+            steps.append(Step(root.layer, (alias.get(root.source, root.source),), node.output[0]))
+        elif node.op_type != "Constant" and node.output[0] not in inside:
             steps.append(Step(read_layer(Reading(node, weights, shapes)), computed, node.output[0]))
     known = {name: shape for name, shape in shapes.items() if shape}
     return Graph(tuple(steps), known, tuple(output.name for output in model.graph.output))

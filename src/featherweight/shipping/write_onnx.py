@@ -17,6 +17,7 @@ from featherweight.shipping.graph import (
     Pad,
     Pool,
     Relu,
+    RootMeanSquare,
     Scale,
     Shape,
     Softmax,
@@ -138,6 +139,11 @@ def write_layer(writer: Writer, step: Step, source: str) -> None:
                                     "ceil_mode": int(layer.rounds_up)}
         settings |= {"count_include_pad": int(layer.counts_outside)} if layer.kind == "mean" else {}
         writer.node("MaxPool" if layer.kind == "max" else "AveragePool", (source,), name, **settings)
+    elif isinstance(layer, RootMeanSquare):
+        writer.node("Mul", (source, source), f"{name}_squares")
+        writer.node("GlobalAveragePool", (f"{name}_squares",), f"{name}_mean")
+        writer.node("Add", (f"{name}_mean", writer.constant(f"{name}_added", layer.added)), f"{name}_sum")
+        writer.node("Sqrt", (f"{name}_sum",), name)
     elif isinstance(layer, Scale):
         write_scale(writer, layer.factor, layer.summand, source, name)
     elif isinstance(layer, Pad):

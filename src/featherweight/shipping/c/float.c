@@ -81,6 +81,17 @@ static void pool(const Pool *layer, const float *in, float *out)
         }
     }
 }
+/* ---- root_mean_square ---- */
+/* Of all places of each channel. */
+static void root_mean_square(const float *in, int channels, int plane, float added, float *out)
+{
+    for (int c = 0; c < channels; c++) {
+        float sum = 0.0f;
+        for (int i = 0; i < plane; i++, in++)
+            sum += *in * *in;
+        out[c] = sqrtf(sum / (float)plane + added);
+    }
+}
 /* ---- pixels ---- */
 /* 0..255 -> float, normalised for each channel. */
 static void pixels(const uint8_t *in, int channels, int plane, const float *factor, const float *summand, float *out)

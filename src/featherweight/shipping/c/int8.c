@@ -99,6 +99,24 @@ static void pool(const Pool *layer, const uint8_t *in, uint8_t *out, float *valu
         }
     }
 }
+/* ---- root_mean_square ---- */
+/* Of all places of each channel. The sum is a float, because the squares of a large map would not fit an integer. */
+static void root_mean_square(const uint8_t *in, int channels, int plane, int in_zero, int out_zero, float step,
+                             float added, uint8_t *out, float *values)
+{
+    for (int c = 0; c < channels; c++) {
+        float sum = 0.0f;
+        for (int i = 0; i < plane; i++) {
+            const int value = *in++ - in_zero;
+            sum += (float)(value * value);
+        }
+        const float root = sqrtf(sum / (float)plane * step * step + added);
+        if (values)
+            values[c] = root;
+        else
+            out[c] = to_byte(root, out_zero);
+    }
+}
 /* ---- scale ---- */
 /* A factor and a summand for each channel, in steps of the output; least is 0 for a ReLU. */
 static void scale(const uint8_t *in, int channels, int plane, int in_zero, const float *factor, const float *summand,
