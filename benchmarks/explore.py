@@ -12,7 +12,8 @@ each is followed by batch normalisation and ReLU. eN is sN with these two also b
 reads each channel from another of the nine neighbours. xNtR applies one padded separable block of N channels R times,
 each time added to its input; wNtR the same without padding and adding. p is max pooling by 2, zN cuts N
 pixels off each side, g is the average over all places, q is the root mean square over all places, h a 1x1 to 10
-classes. --set model.arguments.dropout=0.05 puts dropout after every ReLU.
+classes. --set model.arguments.dropout=0.05 puts dropout after every ReLU, model.arguments.gain=false takes the gain from
+every batch normalisation.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from torch import Tensor, nn
 import report
 from featherweight.errors import FeatherweightError
 from featherweight.experiment import build_training, load_data
-from featherweight.models.layers import RootMeanSquare
+from featherweight.models.layers import GainlessNorm, RootMeanSquare
 from featherweight.recipe import Recipe, apply_setting
 from featherweight.training.loop import measure, train
 
@@ -44,10 +45,12 @@ START = [
 class Explored(nn.Sequential):
     """(N, 1, 28, 28) -> (N, 10) logits: the network that a row of words describes."""
 
-    def __init__(self, words: str, dropout: float = 0.0) -> None:
+    def __init__(self, words: str, dropout: float = 0.0, gain: bool = True) -> None:
         channels, layers = 1, []
         for word in words.split():
             made, channels = stage(word, channels)
+            if not gain:
+                made = [GainlessNorm(one.num_features) if isinstance(one, nn.BatchNorm2d) else one for one in made]
             after_relu = [nn.Dropout(dropout)] if dropout and isinstance(made[-1], nn.ReLU) else []
             layers += made + after_relu
         super().__init__(*layers, nn.Flatten())
