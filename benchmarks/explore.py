@@ -12,8 +12,8 @@ each is followed by batch normalisation and ReLU. eN is sN with these two also b
 reads each channel from another of the nine neighbours. xNtR applies one padded separable block of N channels R times,
 each time added to its input; wNtR the same without padding and adding. p is max pooling by 2, zN cuts N
 pixels off each side, g is the average over all places, q is the root mean square over all places, h a 1x1 to 10
-classes. --set model.arguments.dropout=0.05 puts dropout after every ReLU, model.arguments.gain=false takes the gain from
-every batch normalisation.
+classes. --set model.arguments.dropout=0.05 puts dropout after every ReLU, model.arguments.gain=false takes the gain
+from every batch normalisation.
 """
 
 from __future__ import annotations
