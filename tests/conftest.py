@@ -95,6 +95,13 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> featherweight.Run:
 
 
 @pytest.fixture(scope="session")
+def teachers(digits_recipe: Callable[..., Recipe], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two seeds of the tiny network, trained long enough to differ."""
+    recipe = digits_recipe(training={"epochs": 3, "batch_size": 32}, optimizer={"lr": 0.05})
+    return featherweight.train_seeds(recipe, [1, 2], tmp_path_factory.mktemp("runs") / "teacher", device="cpu").path
+
+
+@pytest.fixture(scope="session")
 def sum_run(tmp_path_factory: pytest.TempPathFactory) -> featherweight.Run:
     """digit-sum on the bundled digits, one epoch: good for shapes, not for answers."""
     recipe = featherweight.Recipe.load("digit-sum", ["data.dataset=digits", "training.epochs=1"])

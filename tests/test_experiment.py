@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import featherweight
-from featherweight import examination, experiment
+from featherweight import examination, experiment, networks
 from featherweight.errors import DataError, ModelError, RunError, TrainingDiverged, TrainingInterrupted, UnknownName
 from featherweight.recipe import Recipe
 from featherweight.runs import FILES, Run
@@ -232,7 +232,7 @@ def test_weights_of_another_network_are_refused(undisturbed, tmp_path):
         (tmp_path / name).write_bytes((undisturbed.path / name).read_bytes())
     run.save_tensors("model.safetensors", {"x": torch.zeros(1)}, {})
     with pytest.raises(RunError, match="do not fit") as fault:
-        experiment.load_network(run)
+        networks.load_network(run)
     assert "\n" not in str(fault.value)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import featherweight
-from featherweight import examination, experiment
+from featherweight import examination, networks
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import build_task
@@ -22,7 +22,7 @@ def run(digits_recipe: Callable[..., Recipe], tmp_path: Path) -> Run:
     return featherweight.train(digits_recipe(), tmp_path / "run")
 
 
-@pytest.mark.parametrize("look", [examination.evaluate, experiment.load_network], ids=["evaluate", "load_network"])
+@pytest.mark.parametrize("look", [examination.evaluate, networks.load_network], ids=["evaluate", "load_network"])
 def test_looking_at_a_run_leaves_the_random_state(run: Run, look: Callable[[Run], object]) -> None:
     before = torch.get_rng_state()
     look(run)

@@ -14,7 +14,9 @@ from featherweight.errors import RecipeError, UnknownName
 from featherweight.recipe import Recipe, apply_setting, find_recipe, recipe_names
 
 MINIMAL = {"name": "small", "model": {"name": "session6"}}
-SECTIONS = ("goal", "data", "model", "augmentation", "optimizer", "schedule", "training", "evaluation")
+SECTIONS = (
+    "goal", "data", "model", "augmentation", "distillation", "optimizer", "schedule", "training", "evaluation",
+)
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 fraction = st.floats(0, 1)
@@ -46,6 +48,8 @@ valid_recipes = st.fixed_dictionaries(
         "augmentation": section(rotation=not_negative, shift=fraction, scale=below_one, shear=st.floats(0, 89),
                                 crop=st.integers(0, 28), crop_probability=fraction, erasing=fraction,
                                 fade=fraction),
+        "distillation": section(teacher=text.filter(lambda name: "\0" not in name), weight=fraction,
+                                temperature=positive),
         "optimizer": section(name=st.sampled_from(["sgd", "adam", "adamw"]), lr=positive, momentum=st.floats(0.1, 0.99),
                              nesterov=st.booleans(), weight_decay=not_negative,
                              betas=st.tuples(st.floats(0, 0.999), st.floats(0, 0.999))),
@@ -146,6 +150,8 @@ def test_an_unknown_key_of_any_section_is_a_fault(name: str) -> None:
         ("optimizer", "lr", -0.1, "-0.1 is not greater than 0"),
         ("optimizer", "lr", 0, "0 is not greater than 0"),
         ("optimizer", "momentum", 1.0, "1.0 is not less than 1"),
+        ("distillation", "weight", 1.5, "1.5 is not less than or equal to 1"),
+        ("distillation", "temperature", 0, "0 is not greater than 0"),
         ("augmentation", "shift", 1.5, "1.5 is not less than or equal to 1"),
         ("augmentation", "rotation", -5, "-5 is not greater than or equal to 0"),
         ("training", "batch_size", 1, "1 is not greater than 1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from featherweight.errors import UnknownName
-from featherweight.tasks import TASKS, Classification, DigitSum, as_heads, build_task, loss_of
+from featherweight.tasks import TASKS, Classification, DigitSum, Loss, as_heads, build_task, loss_of
 
 LABELS = torch.arange(30) % 10
 
@@ -109,6 +110,61 @@ def test_loss_sums_over_heads_in_float32() -> None:
 def test_loss_refuses_another_number_of_heads() -> None:
     with pytest.raises(ValueError, match="zip"):
         loss_of(torch.randn(30, 10), (LABELS, LABELS))
+
+
+# ---- with a teacher ----
+
+
+def soft_labels(seed: int, classes: int = 10) -> Tensor:
+    return (3 * torch.randn(30, classes, generator=generator(seed))).softmax(dim=1)
+
+
+@given(st.integers(0, 1000), st.floats(0, 1), st.floats(0.5, 8))
+def test_loss_with_a_teacher_is_the_formula(seed: int, weight: float, temperature: float) -> None:
+    logits, soft = 4 * torch.randn(30, 10, generator=generator(seed)), soft_labels(seed)
+    output, truth = logits.double().numpy(), soft.double().numpy()
+    logs = output / temperature - np.log(np.exp(output / temperature).sum(axis=1, keepdims=True))
+    hard = -(output - np.log(np.exp(output).sum(axis=1, keepdims=True)))[np.arange(30), LABELS].mean()
+    expected = (1 - weight) * hard + weight * temperature**2 * -(truth * logs).sum(axis=1).mean()
+    for outputs in (logits, logits.log_softmax(dim=1)):
+        assert Loss(weight, temperature)(outputs, (LABELS,), (soft,)).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_pupil_that_answers_like_its_teacher_has_nothing_to_learn() -> None:
+    logits = torch.randn(30, 10, requires_grad=True)
+    soft = (logits.detach() / 3).softmax(dim=1)
+    [gradient] = torch.autograd.grad(Loss(1.0, 3.0)(logits, (LABELS,), (soft,)), logits)
+    assert gradient.abs().max() < 1e-7
+
+
+def test_a_head_that_is_wider_than_the_classes_follows_too() -> None:
+    logits = torch.randn(30, 12)
+    padded = torch.nn.functional.pad(soft_labels(0), (0, 2))
+    assert Loss(0.5, 2.0)(logits, (LABELS,), (soft_labels(0),)) == Loss(0.5, 2.0)(logits, (LABELS,), (padded,))
+
+
+def test_without_soft_labels_the_weight_is_of_no_account() -> None:
+    logits = torch.randn(30, 10)
+    assert torch.equal(Loss(0.7, 2.0)(logits, (LABELS,)), F.cross_entropy(logits, LABELS))
+
+
+@given(st.integers(0, 2**32))
+def test_digit_sum_shifts_the_teachers_answer_by_the_number(seed: int) -> None:
+    soft, draws, alone = soft_labels(seed), generator(seed), generator(seed)
+    question = DigitSum().ask(LABELS, draws, soft)
+    plain = DigitSum().ask(LABELS, alone)
+    assert draws.get_state().equal(alone.get_state()) and question.inputs[0].equal(plain.inputs[0])
+    digits, sums = question.soft
+    assert digits.equal(soft) and sums.shape == (30, 19)
+    for image, number in enumerate(question.inputs[0].argmax(dim=1).tolist()):
+        expected = np.zeros(19, dtype=np.float32)
+        expected[number : number + 10] = soft[image].numpy()
+        assert np.array_equal(sums[image].numpy(), expected)
+
+
+def test_classification_passes_the_teachers_answer_on() -> None:
+    [passed] = Classification().ask(LABELS, generator(0), soft_labels(1)).soft
+    assert passed.equal(soft_labels(1)) and Classification().ask(LABELS, generator(0)).soft == ()
 
 
 def test_one_output_is_one_head() -> None:

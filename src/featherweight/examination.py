@@ -13,7 +13,7 @@ from featherweight.augment import normalise
 from featherweight.data import Dataset, load_dataset
 from featherweight.errors import DataError, RunError
 from featherweight.evaluation import Score
-from featherweight.experiment import load_network
+from featherweight.networks import load_network
 from featherweight.runs import Run
 from featherweight.tasks import Question, Task, build_task
 from featherweight.training.loop import Images, answer, measure

@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from featherweight.augment import Augmentation
 from featherweight.data import Dataset, ImageDataset, load_dataset
+from featherweight.distillation import keep_apart, with_teacher
 from featherweight.environment import describe_environment
 from featherweight.errors import DataError, RunError, TrainingInterrupted
 from featherweight.evaluation import confusion_matrix
-from featherweight.models import build_model
+from featherweight.networks import build_network, cuda_devices
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, create_run
 from featherweight.specification import specification_of
-from featherweight.tasks import Task, build_task
+from featherweight.tasks import Loss, Task, build_task
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.fit import check_fit
 from featherweight.training.interruption import stop_signals
@@ -80,7 +81,8 @@ class Training:
     def images(self, split: ImageDataset) -> Images:
         """A split on the training's device."""
         mean, std = (torch.tensor(values, device=self.device) for values in (self.dataset.mean, self.dataset.std))
-        return Images(split.images.to(self.device), split.labels.to(self.device), mean, std)
+        split = split.to(self.device)
+        return Images(split.images, split.labels, mean, std, split.soft)
 
     @property
     def curve(self) -> tuple[str, Images] | None:
@@ -105,7 +107,7 @@ def train(
 
     resume goes on where an interrupted run stopped, to the same final weights, bit for bit on one CPU.
     A finished run is returned as it is. dataset: the recipe's data where it is loaded already, without a
-    validation split. Raises RunError for a folder that exists (unless force), the
+    validation split, perhaps with a teacher's soft labels. Raises RunError for a folder that exists (unless force), the
     faults of recipe, data and model, TrainingDiverged, and TrainingInterrupted after Ctrl-C or SIGTERM.
     """
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
@@ -116,7 +118,8 @@ def train(
         if run.finished:
             return run
     torch_device = pick_device(device)
-    with torch.random.fork_rng(devices=_cuda_devices()):
+    keep_apart(recipe, out)
+    with torch.random.fork_rng(devices=cuda_devices()):
         training = build_training(recipe, dataset or load_data(recipe, data_dir), torch_device)
         if resume:
             run.sweep()
@@ -145,7 +148,7 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
     keep_freed_memory()
     precision = pick_precision(recipe.training.precision, device)
     task = build_task(recipe.task)
-    dataset = dataset.hold_out(recipe.data.validation, recipe.training.seed)
+    dataset = with_teacher(recipe, dataset, device).hold_out(recipe.data.validation, recipe.training.seed)
     if len(dataset.train) < 2:
         raise DataError(f"{len(dataset.train)} training image is left of {dataset.name}. Lower data.validation.")
     torch.manual_seed(recipe.training.seed)
@@ -155,6 +158,7 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
         epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
         precision=precision, gradient_clip=recipe.training.gradient_clip,
         augmentation=Augmentation(**recipe.augmentation.model_dump()),
+        loss=Loss(recipe.distillation.weight, recipe.distillation.temperature),
     )
     optimizer, schedule = build_optimization(recipe, model.parameters(), len(dataset.train), plan)
     average = build_average(model, recipe.training.ema) if recipe.training.ema else None
@@ -170,13 +174,6 @@ def build_optimization(
     optimizer = build_optimizer(parameters, **recipe.optimizer.model_dump())
     total_steps = plan.epochs * plan.steps(images)
     return optimizer, build_schedule(optimizer, total_steps=total_steps, **recipe.schedule.model_dump())
-
-
-def build_network(recipe: Recipe, classes: tuple[str, ...], device: torch.device) -> nn.Module:
-    """The recipe's network for these classes, channels last on the device."""
-    suggested = {"in_channels": recipe.data.channels, "classes": len(classes)}
-    model = build_model(recipe.model.name, recipe.model.arguments, suggested=suggested)
-    return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
@@ -261,18 +258,6 @@ def judge(recipe: Recipe, parameters: int, accuracies: Mapping[str, float]) -> d
     return {**promised, "met": not missed if promised else None, "missed": missed}
 
 
-def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
-    """A finished run's network with its weights, in evaluation mode."""
-    with torch.random.fork_rng(devices=_cuda_devices()):    # the weights that are drawn here are thrown away
-        model = build_network(run.recipe, tuple(run.result["classes"]), device or torch.device("cpu"))
-    try:
-        model.load_state_dict(run.weights())
-    except RuntimeError as fault:
-        reason = " ".join(str(fault).split())
-        raise RunError(f"the weights of {str(run.path)!r} do not fit {run.recipe.model.name!r}: {reason}") from fault
-    return model.eval()
-
-
 def reopen(out: Path, recipe: Recipe) -> Run:
     """The run to resume; RunError where there is none or where its recipe is another one."""
     run = Run.open(out)
@@ -304,7 +289,3 @@ def as_line(record: Record) -> dict[str, Any]:
     if record.curve:
         line["curve"] = {head: score.to_dict() for head, score in record.curve.items()}
     return line
-
-
-def _cuda_devices() -> list[int]:
-    return list(range(torch.cuda.device_count()))

@@ -80,6 +80,19 @@ class Augmentation(Section):
     fade: Fraction = 0.0                                    # last part of the training, in which all these go down to 0
 
 
+class Distillation(Section):
+    """A teacher whose answers are learned beside the labels. Source: Hinton et al. (2015)."""
+
+    teacher: str = Field("", pattern=r"^[^\x00]*$")         # a finished run or a folder of seeds, averaged; "" is none
+    weight: Fraction = 0.7                                  # part of the loss that follows the teacher
+    temperature: Positive = 2.0                             # divides the logits of both: small probabilities count
+
+    @property
+    def teaches(self) -> bool:
+        """Whether there is a teacher that counts."""
+        return self.teacher != "" and self.weight > 0
+
+
 class Optimizer(Section):
     """torch.optim's SGD, Adam or AdamW."""
 
@@ -136,6 +149,7 @@ class Recipe(Section):
     data: Data = Data()
     model: Model
     augmentation: Augmentation = Augmentation()
+    distillation: Distillation = Distillation()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     training: Training = Training()

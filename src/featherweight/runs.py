@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -186,6 +187,20 @@ class Run:
             for head, score in test.items()
         )
         return f"<table>{rows}{heads}</table>"
+
+
+def seeds_in(path: Path) -> list[int]:
+    """The seeds that have a folder seed-N in this one, in ascending order."""
+    found = [re.fullmatch(r"seed-(\d+)", folder.name) for folder in path.glob("seed-*")]
+    return sorted(int(match[1]) for match in found if match)
+
+
+def open_runs(path: str | Path) -> list[Run]:
+    """The run of a run folder, or the runs of all seeds of a folder of them; RunError where it is neither."""
+    seeds = seeds_in(Path(path))
+    if seeds and not (Path(path) / "recipe.toml").exists():
+        return [Run.open(Path(path) / f"seed-{seed}") for seed in seeds]
+    return [Run.open(path)]
 
 
 def create_run(path: str | Path, recipe: Recipe, *, force: bool = False) -> Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -19,8 +19,9 @@ Outputs = Tensor | tuple[Tensor, ...]
 class Question:
     """What is asked about a batch of images: further inputs beside them, and the right answer of each head."""
 
-    inputs: tuple[Tensor, ...]      # beside the images, each (N, ...)
-    targets: tuple[Tensor, ...]     # int64 (N,), one for each head
+    inputs: tuple[Tensor, ...]          # beside the images, each (N, ...)
+    targets: tuple[Tensor, ...]         # int64 (N,), one for each head
+    soft: tuple[Tensor, ...] = ()       # what a teacher answers, (N, classes), one for each head; empty without one
 
 
 class Task(Protocol):
@@ -29,8 +30,11 @@ class Task(Protocol):
     name: str
     heads: tuple[str, ...]
 
-    def ask(self, labels: Tensor, generator: torch.Generator) -> Question:
-        """The question of a training batch; what is random in it comes from the generator."""
+    def ask(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> Question:
+        """The question of a training batch; what is random in it comes from the generator.
+
+        soft: what a teacher takes the images for, (N, classes).
+        """
 
     def ask_all(self, labels: Tensor) -> Iterator[Question]:
         """Every question that an evaluation asks about these images."""
@@ -45,8 +49,8 @@ class Classification:
     name = "classification"
     heads: tuple[str, ...] = ("class",)
 
-    def ask(self, labels: Tensor, generator: torch.Generator) -> Question:
-        return Question((), (labels,))
+    def ask(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> Question:
+        return Question((), (labels,), () if soft is None else (soft,))
 
     def ask_all(self, labels: Tensor) -> Iterator[Question]:
         yield self.ask_each(labels)
@@ -61,9 +65,10 @@ class DigitSum:
     name = "digit-sum"
     heads: tuple[str, ...] = ("digit", "sum")
 
-    def ask(self, labels: Tensor, generator: torch.Generator) -> Question:
+    def ask(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> Question:
         numbers = torch.randint(10, labels.shape, generator=generator, device=labels.device)
-        return self.with_numbers(labels, numbers)
+        question = self.with_numbers(labels, numbers)
+        return question if soft is None else replace(question, soft=(soft, shifted(soft, numbers)))
 
     def ask_all(self, labels: Tensor) -> Iterator[Question]:
         for number in range(10):
@@ -93,10 +98,40 @@ def as_heads(outputs: Outputs) -> tuple[Tensor, ...]:
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
-def loss_of(outputs: Outputs, targets: tuple[Tensor, ...]) -> Tensor:
-    """The sum over heads of the mean cross-entropy, in float32.
+def shifted(soft: Tensor, numbers: Tensor) -> Tensor:
+    """(N, classes) of digits -> (N, classes + 9) of sums: P(sum = d + n) = P(digit = d). numbers: int64 (N,), 0..9."""
+    count, classes = soft.shape
+    places = numbers[:, None] + torch.arange(classes, device=soft.device)       # (N, classes)
+    return soft.new_zeros(count, classes + 9).scatter(1, places, soft)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What training minimises: cross-entropy with the labels, and with a teacher's soft labels where there are some.
 
     Right for logits and for log-probabilities alike: log_softmax leaves log-probabilities as they are.
+    Source: Hinton et al. (2015), Distilling the Knowledge in a Neural Network, section 2.
     """
-    pairs = zip(as_heads(outputs), targets, strict=True)
-    return torch.stack([F.cross_entropy(head.float(), target) for head, target in pairs]).sum()
+
+    weight: float = 0.0             # part of the loss that follows the teacher, 0..1
+    temperature: float = 1.0        # divides the outputs, as it divided the teacher's
+
+    def __call__(self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...] = ()) -> Tensor:
+        """The sum over heads of the mean over images, in float32."""
+        answers = zip(as_heads(outputs), targets, soft or [None] * len(targets), strict=True)
+        return torch.stack([self.of_head(*each, reduction="mean") for each in answers]).sum()
+
+    def of_head(self, output: Tensor, target: Tensor, soft: Tensor | None, reduction: str) -> Tensor:
+        """Of (N, C) outputs, int64 (N,) and (N, C or fewer): (N,), or their mean."""
+        output = output.float()
+        hard = F.cross_entropy(output, target, reduction=reduction)
+        if soft is None:
+            return hard
+        logs = F.log_softmax(output / self.temperature, dim=1)[:, : soft.shape[1]]      # a head may be wider
+        followed = -(soft * logs).sum(dim=1)
+        followed = followed.mean() if reduction == "mean" else followed
+        # gradients of the soft part shrink with 1 / temperature^2, which keeps the parts' weights as they are
+        return (1 - self.weight) * hard + self.weight * self.temperature**2 * followed
+
+
+loss_of = Loss()    # without a teacher

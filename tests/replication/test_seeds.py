@@ -16,11 +16,11 @@ from featherweight import experiment
 from featherweight.errors import RecipeError, RunError, TrainingInterrupted
 from featherweight.experiment import load_data
 from featherweight.files import names_in
-from featherweight.replication import Replicas, open_runs, train_seeds
+from featherweight.replication import Replicas, train_seeds
 from featherweight.replication.job import Job, Unwatched
 from featherweight.replication.seeds import describe
 from featherweight.replication.stacked import can_be_stacked, train_stacked
-from featherweight.runs import Run
+from featherweight.runs import Run, open_runs
 from featherweight.statistics import bootstrap_interval
 from featherweight.training.workers import cores
 

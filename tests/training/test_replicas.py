@@ -99,9 +99,20 @@ def test_a_replica_is_its_seed_trained_alone(digits_recipe, variant):
     assert len({records[-1].train_loss for records in found}) == len(SEEDS)
 
 
-def test_two_heads_and_two_inputs():
+def test_a_replica_learns_from_the_same_teacher(digits_recipe, digits_run):
+    recipe = digits_recipe(**PLAIN, distillation={"teacher": str(digits_run.path)})
+    alone, together = without_dropout(recipe), without_dropout(recipe)
+    expected = [train_alone(training) for training in alone]
+    found = list(zip(*train_replicas(**arguments(together)), strict=True))
+    for records, others in zip(expected, found, strict=True):
+        assert [one.train_loss for one in others] == pytest.approx([one.train_loss for one in records], abs=1e-4)
+    assert_same(alone, together)
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_two_heads_and_two_inputs(digits_run, taught):
     settings = ["data.dataset=digits", "training.epochs=1", "training.precision=float32", "model.arguments.dropout=0.0"]
-    recipe = Recipe.load("digit-sum", settings)
+    recipe = Recipe.load("digit-sum", [*settings, *[f"distillation.teacher={digits_run.path}"] * taught])
     alone, together = without_dropout(recipe), without_dropout(recipe)
     expected = [train_alone(training)[0] for training in alone]
     (found,) = train_replicas(**arguments(together))

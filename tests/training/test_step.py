@@ -9,7 +9,7 @@ from torch import nn
 from featherweight.data import load_dataset
 from featherweight.errors import DeviceError
 from featherweight.models import build_model
-from featherweight.tasks import loss_of
+from featherweight.tasks import Question, loss_of
 from featherweight.training.optimization import build_optimizer
 from featherweight.training.step import autocast, keep_freed_memory, make_step, pick_device, pick_precision
 
@@ -19,10 +19,10 @@ no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has
 
 @pytest.fixture(scope="module")
 def batch():
-    """A batch of 64 real digits: (inputs, targets) as a step takes them."""
+    """A batch of 64 real digits: (images, question) as a step takes them."""
     train = load_dataset("digits").train
     images = train.images[:64].float().div(255).contiguous(memory_format=torch.channels_last)
-    return (images,), (train.labels[:64],)
+    return images, Question((), (train.labels[:64],))
 
 
 def build(name="session7-model2", lr=0.05, *, precision="float32", gradient_clip=0.0):
@@ -101,12 +101,12 @@ class TestStep:
 
     def test_gives_the_loss_and_the_outputs_before_the_weights_moved(self, batch):
         model, step = build("session5", lr=0.01)
-        (images,), targets = batch
+        images, question = batch
         with torch.no_grad():
             wanted = model(images)
-        loss, outputs = step((images,), targets)
+        loss, outputs = step(images, question)
         torch.testing.assert_close(outputs.detach(), wanted)
-        torch.testing.assert_close(loss, loss_of(wanted, targets))
+        torch.testing.assert_close(loss, loss_of(wanted, question.targets))
         assert not loss.requires_grad
 
     def test_moves_each_weight_by_lr_times_its_gradient(self, batch):
@@ -127,7 +127,7 @@ class TestStep:
     def test_several_inputs_and_heads(self):
         _, step = build("digit-sum")
         images, numbers = torch.rand(8, 1, 28, 28), torch.eye(10)[:8]
-        loss, outputs = step((images, numbers), (torch.arange(8), 2 * torch.arange(8)))
+        loss, outputs = step(images, Question((numbers,), (torch.arange(8), 2 * torch.arange(8))))
         assert [tuple(head.shape) for head in outputs] == [(8, 10), (8, 19)]
         torch.testing.assert_close(loss, loss_of(outputs, (torch.arange(8), 2 * torch.arange(8))).detach())
 

@@ -149,8 +149,8 @@ def draw_fields(wanted: Wanted) -> Figure:
 
 def network_of(wanted: Wanted):  # type: ignore[no-untyped-def]  # nn.Module, which is heavy to import
     """The network of a run, or of the catalogue."""
-    from featherweight.experiment import load_network
     from featherweight.models import build_model
+    from featherweight.networks import load_network
     from featherweight.runs import Run
 
     return load_network(Run.open(wanted.subject)) if wanted.is_run else build_model(wanted.subject)

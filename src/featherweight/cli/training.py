@@ -147,9 +147,9 @@ def demo(
     from featherweight.cli.progress import Progress
     from featherweight.cli.use import show_predictions
     from featherweight.data import load_dataset
-    from featherweight.experiment import load_network
     from featherweight.experiment import train as run_training
     from featherweight.inference import Predictor
+    from featherweight.networks import load_network
     from featherweight.recipe import Recipe
 
     name, why = choose_data(data_dir)

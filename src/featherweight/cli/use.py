@@ -93,8 +93,8 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Lay finished runs side by side, and say how far apart recipes are over the seeds that they share."""
-    from featherweight.replication import open_runs
     from featherweight.report.comparison import differences, group_runs
+    from featherweight.runs import open_runs
 
     opened = {folder: open_runs(folder) for folder in runs}
     everything = [run for several in opened.values() for run in several]

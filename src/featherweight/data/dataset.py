@@ -36,21 +36,27 @@ DIGITS_TEST, DIGITS_SEED = 360, 0  # the bundled digits come without a split
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """One split: images uint8 (N, C, H, W) with values 0..255, labels int64 (N,)."""
+    """One split: images uint8 (N, C, H, W) with values 0..255, labels int64 (N,).
+
+    soft: what a teacher takes the images for, probabilities float32 (N, classes).
+    """
 
     images: Tensor
     labels: Tensor
+    soft: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def pick(self, indices: Tensor) -> ImageDataset:
         """A copy of the examples at int64 (n,) indices."""
-        return ImageDataset(self.images[indices], self.labels[indices])
+        soft = None if self.soft is None else self.soft[indices]
+        return ImageDataset(self.images[indices], self.labels[indices], soft)
 
     def to(self, device: torch.device) -> ImageDataset:
         """The same on a device; where it is there already, the same tensors."""
-        return ImageDataset(self.images.to(device), self.labels.to(device))
+        soft = None if self.soft is None else self.soft.to(device)
+        return ImageDataset(self.images.to(device), self.labels.to(device), soft)
 
 
 @dataclass(frozen=True, eq=False)

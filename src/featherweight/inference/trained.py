@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from featherweight.augment import normalise
-from featherweight.experiment import load_network
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities
+from featherweight.networks import load_network
 from featherweight.runs import Run
 from featherweight.specification import PictureSpecification, specification_of
 from featherweight.tasks import DigitSum, as_heads, build_task

@@ -1,7 +1,6 @@
 """One recipe, many seeds: training them side by side, and the folder that holds them."""
 
 from featherweight.replication.folder import Replicas as Replicas
-from featherweight.replication.folder import open_runs as open_runs
 from featherweight.replication.job import SeedsWatcher as SeedsWatcher
 from featherweight.replication.job import Standing as Standing
 from featherweight.replication.seeds import train_seeds as train_seeds

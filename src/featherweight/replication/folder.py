@@ -8,7 +8,6 @@ report.html              the runs side by side
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from featherweight.errors import RunError
 from featherweight.experiment import reopen
 from featherweight.files import is_one_of, names_in
 from featherweight.recipe import Recipe
-from featherweight.runs import Run
+from featherweight.runs import Run, seeds_in
 
 OWN_FILES = ("summary.json", "report.html")
 
@@ -32,8 +31,7 @@ class Replicas:
     @property
     def seeds(self) -> list[int]:
         """The seeds that have a folder, in ascending order."""
-        found = [re.fullmatch(r"seed-(\d+)", folder.name) for folder in self.path.glob("seed-*")]
-        return sorted(int(match[1]) for match in found if match)
+        return seeds_in(self.path)
 
     @property
     def runs(self) -> list[Run]:
@@ -60,14 +58,6 @@ class Replicas:
         """Remove what speaks of all seeds."""
         for name in OWN_FILES:
             (self.path / name).unlink(missing_ok=True)
-
-
-def open_runs(path: str | Path) -> list[Run]:
-    """The run of a run folder, or the runs of all seeds of a folder of them; RunError where it is neither."""
-    replicas = Replicas(Path(path))
-    if replicas.seeds and not (replicas.path / "recipe.toml").exists():
-        return [Run.open(run.path) for run in replicas.runs]
-    return [Run.open(path)]
 
 
 def open_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, resume: bool, force: bool) -> None:

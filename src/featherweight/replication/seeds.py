@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from featherweight.distillation import keep_apart, with_teacher
 from featherweight.errors import RecipeError, TrainingInterrupted
 from featherweight.experiment import build_training, judge, load_data
 from featherweight.files import write_atomically
@@ -49,8 +50,9 @@ def train_seeds(
     seeds = check_seeds(seeds)
     replicas = Replicas(Path(out) if out is not None else Path("runs") / f"{recipe.name}-{len(seeds)}seeds")
     torch_device = pick_device(device)
-    dataset = load_data(recipe, data_dir)
+    keep_apart(recipe, replicas.path)
     with torch.random.fork_rng():   # whatever is wrong with the recipe is found before a folder is touched
+        dataset = with_teacher(recipe, load_data(recipe, data_dir), torch_device, seeds)    # once, not once a seed
         training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device)
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
     begun, finished = replicas.seeds, [seed for seed in seeds if replicas.run(seed).finished]

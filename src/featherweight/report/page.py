@@ -17,11 +17,10 @@ from featherweight.anatomy import Summary, summarize
 from featherweight.examination import Examination, examine
 from featherweight.files import write_atomically
 from featherweight.models import input_shapes
-from featherweight.replication import open_runs
 from featherweight.report import figures
 from featherweight.report.analysis import analyse
 from featherweight.report.comparison import Group, check_same_data, common_heads, differences, folder, group_runs
-from featherweight.runs import Run
+from featherweight.runs import Run, open_runs
 from featherweight.statistics import wilson_interval
 from featherweight.words import duration, percent
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from featherweight.augment import Augmentation, normalise
 from featherweight.errors import TrainingDiverged
 from featherweight.evaluation import Score, score, score_all
-from featherweight.tasks import Question, Task, as_heads, loss_of
+from featherweight.tasks import Loss, Question, Task, as_heads, loss_of
 from featherweight.training.state import Position, TrainingState
 from featherweight.training.step import autocast, evaluating, make_step
 
@@ -25,11 +25,16 @@ class Images:
 
     images: Tensor
     labels: Tensor
-    mean: Tensor        # (C,), of training pixels in [0, 1]
-    std: Tensor         # (C,)
+    mean: Tensor                    # (C,), of training pixels in [0, 1]
+    std: Tensor                     # (C,)
+    soft: Tensor | None = None      # (N, classes), what a teacher takes them for
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def ask(self, task: Task, picked: Tensor, generator: torch.Generator) -> Question:
+        """A task's question about the images at int64 (n,) indices."""
+        return task.ask(self.labels[picked], generator, None if self.soft is None else self.soft[picked])
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Plan:
     precision: str = "float32"
     gradient_clip: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    loss: Loss = loss_of
 
     def steps(self, count: int) -> int:
         """Optimisation steps an epoch for this many images; the last batch may be short, but never one image."""
@@ -89,7 +95,7 @@ def train(
     position, device = state.position, data.images.device
     steps = plan.steps(len(data))
     step = make_step(
-        state.model, state.optimizer, loss_of,
+        state.model, state.optimizer, plan.loss,
         precision=plan.precision, device=device, gradient_clip=plan.gradient_clip,
     )
     while position.epoch < plan.epochs and not should_stop():
@@ -98,11 +104,10 @@ def train(
         while position.step < steps:
             started = time.perf_counter()
             picked = order[position.step * plan.batch_size :][: plan.batch_size]
-            labels = data.labels[picked]
             images = prepare(data, picked, plan.augmentation_at(position, steps), state.generator)
-            question = task.ask(labels, state.generator)
+            question = data.ask(task, picked, state.generator)
             lr = state.optimizer.param_groups[0]["lr"]
-            loss, outputs = step((images, *question.inputs), question.targets)
+            loss, outputs = step(images, question)
             state.schedule.after_step()
             if state.average is not None:
                 state.average.update_parameters(state.model)

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from featherweight.augment import Augmentation, normalise
 from featherweight.errors import TrainingDiverged
-from featherweight.tasks import Question, Task
+from featherweight.tasks import Loss, Question, Task
 from featherweight.training.loop import Images, OnStep, Plan, Record, epoch_order, measure
 from featherweight.training.stack import Build, stack, unstack
 from featherweight.training.state import Position, TrainingState
@@ -53,7 +52,7 @@ def train_replicas(
             picked = [order[position.step * plan.batch_size :][: plan.batch_size] for order in orders]
             images, question = prepare(states, data, picked, task, plan.augmentation_at(position, steps))
             lr = stacked.optimizer.param_groups[0]["lr"]
-            losses, outputs = take_step(stacked, plan, (images, *question.inputs), question.targets)
+            losses, outputs = take_step(stacked, plan, images, question)
             stacked.schedule.after_step()
             if stacked.average is not None:
                 stacked.average.update_parameters(stacked.model)
@@ -81,28 +80,35 @@ def train_replicas(
 def prepare(
     states: Sequence[TrainingState], data: Sequence[Images], picked: Sequence[Tensor], task: Task, changes: Augmentation
 ) -> tuple[Tensor, Question]:
-    """The networks' inputs (R, N, C, H, W) and targets (R, N): each replica's own, changed and normalised as one."""
+    """Images (R, N, C, H, W) and questions (R, N, ...): each replica's own, changed and normalised as one."""
     replicas, size = len(states), len(picked[0])
     images = torch.cat([one.images[index] for one, index in zip(data, picked, strict=True)]).float().div_(255)
-    labels = [one.labels[index] for one, index in zip(data, picked, strict=True)]
     numbers, questions = [], []
-    for state, truth in zip(states, labels, strict=True):       # in the order in which a training alone draws
+    for state, one, index in zip(states, data, picked, strict=True):    # in the order in which a training alone draws
         numbers.append(changes.draw(size, state.generator))
-        questions.append(task.ask(truth, state.generator))
+        questions.append(one.ask(task, index, state.generator))
     images = normalise(changes.apply(images, torch.cat(numbers, dim=1)), data[0].mean, data[0].std)
-    inputs = tuple(torch.stack(parts) for parts in zip(*(question.inputs for question in questions), strict=True))
-    targets = tuple(torch.stack(parts) for parts in zip(*(question.targets for question in questions), strict=True))
-    return images.view(replicas, size, *images.shape[1:]), Question(inputs, targets)
+    together = Question(
+        stack_each(question.inputs for question in questions),
+        stack_each(question.targets for question in questions),
+        stack_each(question.soft for question in questions),
+    )
+    return images.view(replicas, size, *images.shape[1:]), together
+
+
+def stack_each(tensors: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """R tuples of (N, ...) -> one tuple of (R, N, ...)."""
+    return tuple(torch.stack(parts) for parts in zip(*tensors, strict=True))
 
 
 def take_step(
-    stacked: TrainingState, plan: Plan, inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]
+    stacked: TrainingState, plan: Plan, images: Tensor, question: Question
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Move all weights once: (R,) losses and the outputs. No replica's loss depends on another's weights."""
     stacked.optimizer.zero_grad(set_to_none=True)
-    with autocast(plan.precision, inputs[0].device):
-        outputs = stacked.model(*inputs)
-    losses = losses_of(outputs, targets)
+    with autocast(plan.precision, images.device):
+        outputs = stacked.model(images, *question.inputs)
+    losses = losses_of(outputs, question, plan.loss)
     losses.sum().backward()     # type: ignore[no-untyped-call]
     if plan.gradient_clip:
         clip_each(stacked.model.parameters(), plan.gradient_clip)
@@ -110,11 +116,12 @@ def take_step(
     return losses.detach(), outputs
 
 
-def losses_of(outputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> Tensor:
-    """(R,): for each replica the sum over heads of the mean cross-entropy, in float32."""
+def losses_of(outputs: tuple[Tensor, ...], question: Question, loss: Loss) -> Tensor:
+    """(R,): for each replica the sum over heads of the mean over images, in float32."""
     found = []
-    for head, target in zip(outputs, targets, strict=True):
-        each = F.cross_entropy(head.float().flatten(0, 1), target.flatten(), reduction="none")
+    for head, target, soft in zip(outputs, question.targets, question.soft or [None] * len(outputs), strict=True):
+        rows = None if soft is None else soft.flatten(0, 1)                                     # (R N, classes)
+        each = loss.of_head(head.flatten(0, 1), target.flatten(), rows, reduction="none")       # (R N,)
         found.append(each.view(target.shape).mean(dim=1))
     return torch.stack(found).sum(dim=0)
 

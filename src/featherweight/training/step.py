@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.errors import DeviceError
-from featherweight.tasks import Outputs
+from featherweight.tasks import Loss, Outputs, Question
 from featherweight.training.kernels import NarrowKernels
 
 
@@ -61,20 +61,20 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def make_step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    loss_of: Callable[[Outputs, tuple[Tensor, ...]], Tensor],
+    loss_of: Loss,
     *,
     precision: str,
     device: torch.device,
     gradient_clip: float = 0.0,
-) -> Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, Outputs]]:
-    """The function (inputs, targets) -> (loss, outputs) that also moves the weights once."""
+) -> Callable[[Tensor, Question], tuple[Tensor, Outputs]]:
+    """The function (images, question) -> (loss, outputs) that also moves the weights once."""
     narrow: Callable[[], AbstractContextManager[object]] = NarrowKernels if device.type == "cpu" else nullcontext
 
-    def step(inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> tuple[Tensor, Outputs]:
+    def step(images: Tensor, question: Question) -> tuple[Tensor, Outputs]:
         optimizer.zero_grad(set_to_none=True)
         with narrow(), autocast(precision, device):
-            outputs = model(*inputs)
-        loss = loss_of(outputs, targets)
+            outputs = model(images, *question.inputs)
+        loss = loss_of(outputs, question.targets, question.soft)
         loss.backward()  # type: ignore[no-untyped-call]
         if gradient_clip:
             nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)

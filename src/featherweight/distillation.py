@@ -1,0 +1,135 @@
+"""Learning from finished runs: what their networks take each training image for, found once before training begins.
+
+Source: Hinton et al. (2015), Distilling the Knowledge in a Neural Network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from featherweight.augment import Augmentation, normalise
+from featherweight.data import Dataset
+from featherweight.errors import RecipeError, RunError
+from featherweight.networks import load_network
+from featherweight.recipe import Recipe
+from featherweight.runs import Run, open_runs
+from featherweight.tasks import Task, as_heads, build_task
+from featherweight.training.step import autocast, pick_precision
+
+AT_ONCE = 500       # images
+MOVES = 2015        # seed of how each image is moved once: the same for all seeds and for a resume
+LEAVE_OUT = 'or leave it out: --set distillation.teacher=""'
+
+
+def with_teacher(recipe: Recipe, dataset: Dataset, device: torch.device, seeds: Sequence[int] = ()) -> Dataset:
+    """The data with soft labels beside the training images, where the recipe has a teacher and the data has none yet.
+
+    seeds: those that will be trained, by default the recipe's own. Validation images are not held out yet. Raises
+    RunError where the teacher is no finished run, is one of other data, or has seen validation images of a seed.
+    """
+    wanted = recipe.distillation
+    if not wanted.teaches or dataset.train.soft is not None:
+        return dataset
+    runs = open_teacher(wanted.teacher)
+    for run in runs:
+        check_data(run, recipe, dataset)
+        check_validation(run, recipe, seeds or [recipe.training.seed])
+    teachers = [Teacher.of(run, device) for run in runs]
+    with autocast(pick_precision(recipe.training.precision, device), device):
+        soft = soft_labels(
+            teachers, dataset.train.images, Augmentation(**recipe.augmentation.model_dump()), wanted.temperature, device
+        )
+    if not soft.isfinite().all():
+        raise RecipeError(f"distillation.temperature: {wanted.temperature:g} leaves no numbers of what "
+                          f"{wanted.teacher!r} answers. Give one between 1 and 10.")
+    return replace(dataset, train=replace(dataset.train, soft=soft.to(dataset.train.images.device)))
+
+
+def open_teacher(teacher: str) -> list[Run]:
+    """The finished runs that a recipe names; RunError where there is one that is none."""
+    try:
+        runs = open_runs(teacher)
+    except RunError:
+        runs = []
+    if not runs or not all(run.finished for run in runs):
+        missing = next((str(run.path) for run in runs if not run.finished), teacher)
+        raise RunError(f"distillation.teacher: {missing!r} is no finished run, nor a folder of seeds that are. Train "
+                       f"it first, e.g. featherweight train session6 --seeds 5 --out {teacher}, {LEAVE_OUT}")
+    return runs
+
+
+def check_data(run: Run, recipe: Recipe, dataset: Dataset) -> None:
+    """RunError where a teacher learned other images or classes than the recipe's."""
+    ours = {"dataset": dataset.name, "channels": recipe.data.channels, "size": recipe.data.size}
+    theirs = run.recipe.data.model_dump()
+    for key, value in ours.items():
+        if theirs[key] != value:
+            raise RunError(f"distillation.teacher: {str(run.path)!r} was trained with data.{key} {theirs[key]!r}, this "
+                           f"recipe has {value!r}. Give a teacher of the same data, {LEAVE_OUT}")
+    if tuple(run.result["classes"]) != dataset.classes:
+        raise RunError(f"distillation.teacher: {str(run.path)!r} knows the classes {', '.join(run.result['classes'])}, "
+                       f"{dataset.name} has {', '.join(dataset.classes)}. Train it again, {LEAVE_OUT}")
+
+
+def check_validation(run: Run, recipe: Recipe, seeds: Sequence[int]) -> None:
+    """RunError where a teacher was trained on images that a seed holds out: its pupil would know them."""
+    count, theirs = recipe.data.validation, run.recipe
+    for seed in seeds:
+        if count and (theirs.data.validation, theirs.training.seed) != (count, seed):
+            raise RunError(f"distillation.teacher: {str(run.path)!r} was trained on validation images of seed {seed}. "
+                           f"Give a single run with data.validation={count} and training.seed={seed}, {LEAVE_OUT}")
+
+
+def keep_apart(recipe: Recipe, out: Path) -> None:
+    """RunError where the teacher and what will be trained share a folder: one would replace the other."""
+    if not recipe.distillation.teaches:
+        return
+    teacher, other = Path(recipe.distillation.teacher).resolve(), out.resolve()
+    if teacher.is_relative_to(other) or other.is_relative_to(teacher):
+        raise RunError(f"distillation.teacher: {recipe.distillation.teacher!r} and --out {str(out)!r} are not apart. "
+                       "Give another --out.")
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A finished network with the normalisation that it was trained with."""
+
+    network: nn.Module
+    task: Task
+    classes: int
+    mean: Tensor        # (C,), of training pixels in [0, 1]
+    std: Tensor         # (C,)
+
+    @classmethod
+    def of(cls, run: Run, device: torch.device) -> Teacher:
+        """The network of a finished run on a device."""
+        mean, std = (torch.tensor(run.result[key], device=device) for key in ("mean", "std"))
+        return cls(load_network(run, device), build_task(run.recipe.task), len(run.result["classes"]), mean, std)
+
+    def answer(self, images: Tensor, temperature: float) -> Tensor:
+        """(N, C, H, W) in [0, 1] -> float32 (N, classes), softmax(log-probabilities / temperature)."""
+        pixels = normalise(images, self.mean, self.std).contiguous(memory_format=torch.channels_last)
+        question = self.task.ask_each(torch.zeros(len(images), dtype=torch.int64, device=images.device))
+        head = as_heads(self.network(pixels, *question.inputs))[0]      # of both tasks the one that names the class
+        return F.softmax(head.float()[:, : self.classes] / temperature, dim=1)
+
+
+@torch.no_grad()
+def soft_labels(
+    teachers: Sequence[Teacher], images: Tensor, augmentation: Augmentation, temperature: float, device: torch.device
+) -> Tensor:
+    """uint8 (N, C, H, W) -> float32 (N, classes): the mean over teachers of each image as it is and once moved."""
+    generator = torch.Generator().manual_seed(MOVES)        # on the CPU, so that every device sees the same
+    rows = []
+    for start in range(0, len(images), AT_ONCE):
+        still = images[start : start + AT_ONCE].to(device).float().div_(255)
+        moved = augmentation.apply(still, augmentation.draw(len(still), generator).to(device))
+        answers = [teacher.answer(view, temperature) for teacher in teachers for view in (still, moved)]
+        rows.append(torch.stack(answers).mean(dim=0))
+    return torch.cat(rows)
