@@ -5,7 +5,7 @@ Source: Hinton et al. (2015), Distilling the Knowledge in a Neural Network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,10 +27,17 @@ MOVES = 2015        # seed of how each image is moved once: the same for all see
 LEAVE_OUT = 'or leave it out: --set distillation.teacher=""'
 
 
-def with_teacher(recipe: Recipe, dataset: Dataset, device: torch.device, seeds: Sequence[int] = ()) -> Dataset:
+def with_teacher(
+    recipe: Recipe,
+    dataset: Dataset,
+    device: torch.device,
+    seeds: Sequence[int] = (),
+    tell: Callable[[str, int], None] = lambda teacher, networks: None,
+) -> Dataset:
     """The data with soft labels beside the training images, where the recipe has a teacher and the data has none yet.
 
-    seeds: those that will be trained, by default the recipe's own. Validation images are not held out yet. Raises
+    seeds: those that will be trained, by default the recipe's own. Validation images are not held out yet. tell
+    is called with the teacher and its count of networks before they are asked, which takes seconds each. Raises
     RunError where the teacher is no finished run, is one of other data, or has seen validation images of a seed.
     """
     wanted = recipe.distillation
@@ -40,6 +47,7 @@ def with_teacher(recipe: Recipe, dataset: Dataset, device: torch.device, seeds: 
     for run in runs:
         check_data(run, recipe, dataset)
         check_validation(run, recipe, seeds or [recipe.training.seed])
+    tell(wanted.teacher, len(runs))
     teachers = [Teacher.of(run, device) for run in runs]
     with autocast(pick_precision(recipe.training.precision, device), device):
         soft = soft_labels(

@@ -37,6 +37,9 @@ CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch 
 class Watcher(Protocol):
     """Who looks on while a training runs; the command line draws its progress bar here."""
 
+    def on_teacher(self, teacher: str, networks: int) -> None:
+        """So many networks of a teacher will be asked about every training image, before anything else is built."""
+
     def on_start(self, training: Training) -> None:
         """Everything is built; nothing is trained yet."""
 
@@ -49,6 +52,8 @@ class Watcher(Protocol):
 
 class Silent:
     """The watcher that says nothing."""
+
+    def on_teacher(self, teacher: str, networks: int) -> None: ...
 
     def on_start(self, training: Training) -> None: ...
 
@@ -120,7 +125,9 @@ def train(
     torch_device = pick_device(device)
     keep_apart(recipe, out)
     with torch.random.fork_rng(devices=cuda_devices()):
-        training = build_training(recipe, dataset or load_data(recipe, data_dir), torch_device)
+        whole = dataset or load_data(recipe, data_dir)
+        taught = with_teacher(recipe, whole, torch_device, tell=watcher.on_teacher)
+        training = build_training(recipe, taught, torch_device)
         if resume:
             run.sweep()
             load_checkpoint(run, training.state)

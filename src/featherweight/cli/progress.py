@@ -32,6 +32,11 @@ class OneBar:
         self.task = self.bar.add_task("", total=None, now="")
         self.total, self.started, self.done_before, self.drawn = 0, 0.0, 0, 0.0
 
+    def on_teacher(self, teacher: str, networks: int) -> None:
+        """Said before anything else: a network takes some ten seconds for 60,000 images."""
+        answer = "the network answers" if networks == 1 else f"{networks} networks answer"
+        self.console.print(f"teacher {teacher}: {answer} every training image", markup=False, soft_wrap=True)
+
     def begin(self, total: int, done: int) -> None:
         """So many steps in all, of which some were done earlier."""
         self.total, self.done_before, self.started = total, done, time.monotonic()

@@ -52,7 +52,8 @@ def train_seeds(
     torch_device = pick_device(device)
     keep_apart(recipe, replicas.path)
     with torch.random.fork_rng():   # whatever is wrong with the recipe is found before a folder is touched
-        dataset = with_teacher(recipe, load_data(recipe, data_dir), torch_device, seeds)    # once, not once a seed
+        whole = load_data(recipe, data_dir)
+        dataset = with_teacher(recipe, whole, torch_device, seeds, tell=watcher.on_teacher)     # once, not once a seed
         training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device)
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
     begun, finished = replicas.seeds, [seed for seed in seeds if replicas.run(seed).finished]
