@@ -19,7 +19,7 @@ from featherweight.errors import DataError, RunError, TrainingInterrupted
 from featherweight.evaluation import confusion_matrix
 from featherweight.networks import build_network, cuda_devices
 from featherweight.recipe import Recipe
-from featherweight.runs import Run, create_run
+from featherweight.runs import Run, check_free, create_run
 from featherweight.specification import specification_of
 from featherweight.tasks import Loss, Task, build_task
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
@@ -118,12 +118,14 @@ def train(
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     watcher = watcher or Silent()
     out = Path(out) if out is not None else default_out(recipe)
+    keep_apart(recipe, out)
     if resume:
         run = reopen(out, recipe)
         if run.finished:
             return run
+    else:
+        check_free(out, force=force)    # before data is loaded and a teacher asked
     torch_device = pick_device(device)
-    keep_apart(recipe, out)
     with torch.random.fork_rng(devices=cuda_devices()):
         whole = dataset or load_data(recipe, data_dir)
         taught = with_teacher(recipe, whole, torch_device, tell=watcher.on_teacher)

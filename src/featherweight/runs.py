@@ -203,11 +203,8 @@ def open_runs(path: str | Path) -> list[Run]:
     return [Run.open(path)]
 
 
-def create_run(path: str | Path, recipe: Recipe, *, force: bool = False) -> Run:
-    """A new run folder with its recipe; RunError where the folder exists, unless force replaces a run.
-
-    Only a run's own files are ever removed: a folder that holds anything else stays as it is.
-    """
+def check_free(path: str | Path, *, force: bool = False) -> Run:
+    """The run that may be created here; RunError where the folder holds one, unless force, or anything else."""
     run = Run(path)
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"{str(path)!r} is a file. Give a folder with --out.")
@@ -215,11 +212,20 @@ def create_run(path: str | Path, recipe: Recipe, *, force: bool = False) -> Run:
         stranger = run.strangers[0]
         raise RunError(f"folder {str(path)!r} holds {stranger!r}, which is no part of a run. Give another --out.")
     run.sweep()
+    if names_in(run.path) and not force:
+        state = "a finished" if run.finished else "an unfinished"
+        more = "" if run.finished else "--resume continues it, "
+        raise RunError(f"{str(path)!r} holds {state} run: {more}--force replaces it, --out takes another folder.")
+    return run
+
+
+def create_run(path: str | Path, recipe: Recipe, *, force: bool = False) -> Run:
+    """A new run folder with its recipe; RunError where the folder exists, unless force replaces a run.
+
+    Only a run's own files are ever removed: a folder that holds anything else stays as it is.
+    """
+    run = check_free(path, force=force)
     if names_in(run.path):
-        if not force:
-            state = "a finished" if run.finished else "an unfinished"
-            more = "" if run.finished else "--resume continues it, "
-            raise RunError(f"{str(path)!r} holds {state} run: {more}--force replaces it, --out takes another folder.")
         run.clear()
     run.path.mkdir(parents=True, exist_ok=True)
     write_atomically(run.path / "recipe.toml", recipe.to_toml().encode())

@@ -60,8 +60,8 @@ class Replicas:
             (self.path / name).unlink(missing_ok=True)
 
 
-def open_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, resume: bool, force: bool) -> None:
-    """Make the folder ready; RunError for one that holds other things, other recipes, or runs that nobody gave up."""
+def check_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, resume: bool, force: bool) -> None:
+    """RunError for a folder that holds other things, other recipes, or runs that nobody gave up."""
     path, begun = replicas.path, replicas.seeds
     if path.exists() and not path.is_dir():
         raise RunError(f"{str(path)!r} is a file. Give a folder with --out.")
@@ -74,12 +74,17 @@ def open_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, res
         trained = sum(run.finished for run in replicas.runs)
         raise RunError(f"{str(path)!r} holds {trained} trained seeds of {len(begun)} begun: --resume goes on "
                        "with them, --force replaces them, --out takes another folder.")
-    else:
+
+
+def open_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, resume: bool, force: bool) -> None:
+    """Make the folder ready; raises what check_folder does."""
+    check_folder(replicas, recipe, seeds, resume=resume, force=force)
+    if not resume:
         replicas.forget_summary()
         for run in replicas.runs:
             run.clear()
             run.path.rmdir()
-    path.mkdir(parents=True, exist_ok=True)
+    replicas.path.mkdir(parents=True, exist_ok=True)
 
 
 def strangers_in(replicas: Replicas) -> list[str]:

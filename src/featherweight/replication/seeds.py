@@ -15,7 +15,7 @@ from featherweight.errors import RecipeError, TrainingInterrupted
 from featherweight.experiment import build_training, judge, load_data
 from featherweight.files import write_atomically
 from featherweight.recipe import Recipe
-from featherweight.replication.folder import Replicas, open_folder
+from featherweight.replication.folder import Replicas, check_folder, open_folder
 from featherweight.replication.job import Job, SeedsWatcher, Unwatched
 from featherweight.replication.processes import train_in_processes
 from featherweight.replication.stacked import can_be_stacked, train_stacked
@@ -49,8 +49,9 @@ def train_seeds(
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     seeds = check_seeds(seeds)
     replicas = Replicas(Path(out) if out is not None else Path("runs") / f"{recipe.name}-{len(seeds)}seeds")
-    torch_device = pick_device(device)
     keep_apart(recipe, replicas.path)
+    check_folder(replicas, recipe, seeds, resume=resume, force=force)   # before data is loaded and a teacher asked
+    torch_device = pick_device(device)
     with torch.random.fork_rng():   # whatever is wrong with the recipe is found before a folder is touched
         whole = load_data(recipe, data_dir)
         dataset = with_teacher(recipe, whole, torch_device, seeds, tell=watcher.on_teacher)     # once, not once a seed
