@@ -119,6 +119,9 @@ class TimedAugmentation:
     def __init__(self) -> None:
         self.augmentation, self.seconds = build_augmentation(), 0.0
 
+    def after(self, done: float) -> TimedAugmentation:
+        return self
+
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         started = time.perf_counter()
         changed = self.augmentation(images, generator)

@@ -55,7 +55,7 @@ valid_recipes = st.fixed_dictionaries(
                              betas=st.tuples(st.floats(0, 0.999), st.floats(0, 0.999))),
         "schedule": section(name=st.sampled_from(["constant", "step", "plateau", "one-cycle", "cosine"]),
                             step_size=count, gamma=st.floats(1e-6, 1), patience=st.integers(0, 100),
-                            threshold=not_negative, warmup=fraction, start_factor=st.floats(1e-6, 1),
+                            threshold=not_negative, warmup=below_one, start_factor=st.floats(1e-6, 1),
                             end_factor=fraction),
         "training": section(epochs=count, batch_size=st.integers(2, 10**5), seed=st.integers(0, 2**63 - 1),
                             precision=st.sampled_from(["auto", "float32", "bf16"]), ema=below_one,

@@ -68,7 +68,8 @@ def test_headers_and_readme_say_what_the_results_say(file: Path) -> None:
     assert seeds == list(range(1, len(seeds) + 1))          # none is left out
     header = find_recipe(file.stem).read_text().partition("name =")[0]
     readme = (ROOT / "README.md").read_text()
-    (line,) = [line for line in readme.splitlines() if line.startswith(f"| {file.stem} |")]
+    row = f"| {file.stem} | {content['summary']['parameters']:,} |"
+    (line,) = [line for line in readme.splitlines() if line.startswith(row)]
     assert f"of {len(seeds)} seeds" in header and f"| {len(seeds)} |" in line
     for head, found in content["summary"]["test"].items():
         accuracies = [one["test"][head]["accuracy"] for one in content["seeds"]]

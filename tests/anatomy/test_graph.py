@@ -102,7 +102,7 @@ def test_every_layer_and_every_parameter_of_the_table_is_drawn(name):
 
 def test_a_root_of_a_mean_square_is_one_box_that_says_what_it_does():
     (box,) = (node for node in data_flow(build_model("feather-1k")).nodes if node.title == "RootMeanSquare")
-    assert (box.kind, box.lines) == ("operation", ("to, pow, mean, add, sqrt", "8x1x1"))
+    assert (box.kind, box.lines) == ("operation", ("to, pow, mean, add, sqrt", "10x1x1"))
 
 
 def test_the_two_inputs_of_digit_sum_meet_in_a_concatenation():
