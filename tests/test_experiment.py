@@ -59,6 +59,15 @@ class StopAt(experiment.Silent):
             os.kill(os.getpid(), self.number)
 
 
+def test_validation_images_are_of_the_split_seed(digits_recipe):
+    def held_out(seed, **data):
+        recipe = digits_recipe(training={"seed": seed}, data={"validation": 100} | data)
+        training = experiment.build_training(recipe, experiment.load_data(recipe, None), torch.device("cpu"))
+        return training.dataset.validation.images
+
+    assert not torch.equal(held_out(1), held_out(2)) and torch.equal(held_out(1), held_out(2, split_seed=1))
+
+
 def test_a_run_leaves_what_the_design_says(undisturbed, lively):
     names = {file.name for file in undisturbed.path.iterdir()}
     assert names == set(FILES) - {"report.html"}

@@ -39,7 +39,8 @@ def section(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any
 valid_recipes = st.fixed_dictionaries(
     {"name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
      "model": st.fixed_dictionaries({"name": text}, optional={"arguments": st.dictionaries(text, plain, max_size=3)}),
-     "data": section(dataset=text, channels=st.sampled_from([1, 3]), size=st.integers(28, 512)).flatmap(
+     "data": section(dataset=text, channels=st.sampled_from([1, 3]), size=st.integers(28, 512),
+                     split_seed=st.integers(0, 2**63 - 1)).flatmap(
          lambda data: st.integers(1, 10**6).map(lambda validation: data | {"validation": validation}))},
     optional={
         "task": st.sampled_from(["classification", "digit-sum"]),
@@ -239,6 +240,12 @@ def test_nesterov_needs_momentum() -> None:
 def test_where_the_curve_is_measured(curve: str, validation: int, resolved: str) -> None:
     recipe = Recipe.from_dict(MINIMAL | {"evaluation": {"curve": curve}, "data": {"validation": validation}})
     assert recipe.curve == resolved
+
+
+def test_each_seed_holds_out_its_own_images_or_all_the_same() -> None:
+    own, same = (Recipe.from_dict(MINIMAL | {"data": {"validation": 5} | data}) for data in ({}, {"split_seed": 0}))
+    assert [own.with_seed(seed).split_seed for seed in (3, 4)] == [3, 4]
+    assert [same.with_seed(seed).split_seed for seed in (3, 4)] == [0, 0]
 
 
 # ---- --set ----

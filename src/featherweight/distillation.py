@@ -89,9 +89,10 @@ def check_validation(run: Run, recipe: Recipe, seeds: Sequence[int]) -> None:
     """RunError where a teacher was trained on images that a seed holds out: its pupil would know them."""
     count, theirs = recipe.data.validation, run.recipe
     for seed in seeds:
-        if count and (theirs.data.validation, theirs.training.seed) != (count, seed):
+        split = recipe.with_seed(seed).split_seed
+        if count and (theirs.data.validation, theirs.split_seed) != (count, split):
             raise RunError(f"distillation.teacher: {str(run.path)!r} was trained on validation images of seed {seed}. "
-                           f"Give a single run with data.validation={count} and training.seed={seed}, {LEAVE_OUT}")
+                           f"Give one with data.validation={count} and data.split_seed={split}, {LEAVE_OUT}")
 
 
 def keep_apart(recipe: Recipe, out: Path) -> None:

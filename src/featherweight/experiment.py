@@ -157,7 +157,7 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
     keep_freed_memory()
     precision = pick_precision(recipe.training.precision, device)
     task = build_task(recipe.task)
-    dataset = with_teacher(recipe, dataset, device).hold_out(recipe.data.validation, recipe.training.seed)
+    dataset = with_teacher(recipe, dataset, device).hold_out(recipe.data.validation, recipe.split_seed)
     if len(dataset.train) < 2:
         raise DataError(f"{len(dataset.train)} training image is left of {dataset.name}. Lower data.validation.")
     torch.manual_seed(recipe.training.seed)

@@ -44,10 +44,11 @@ class Goal(Section):
 
 
 class Data(Section):
-    """Which images; validation images are taken out of the training set with training.seed."""
+    """Which images; validation images are taken out of the training set."""
 
     dataset: str = "mnist"
     validation: int = Field(0, ge=0)                        # images
+    split_seed: int | None = Field(None, ge=0, lt=2**63)    # which of them; without it training.seed: each seed its own
     channels: Literal[1, 3] = 1
     size: int = Field(28, ge=4, le=512)                     # pixels
 
@@ -164,6 +165,11 @@ class Recipe(Section):
         if self.augmentation.crop > self.data.size:
             raise ValueError(f"augmentation.crop: {self.augmentation.crop} is larger than data.size {self.data.size}")
         return self
+
+    @property
+    def split_seed(self) -> int:
+        """Which images are validation images, with the default resolved."""
+        return self.training.seed if self.data.split_seed is None else self.data.split_seed
 
     @property
     def curve(self) -> Literal["none", "validation", "test"]:

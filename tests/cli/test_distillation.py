@@ -72,7 +72,7 @@ def test_a_teacher_of_other_data(refuse, teachers, tmp_path):
 
 
 def test_a_teacher_that_has_seen_validation_images(refuse, digits_recipe, teachers, tmp_path):
-    words = ["validation images of seed 1", "data.validation=100", "training.seed=1"]
+    words = ["validation images of seed 1", "data.validation=100", "data.split_seed=1"]
     refuse(words, distillation={"teacher": str(teachers)}, data={"validation": 100})
     refuse(words, distillation={"teacher": str(teachers / "seed-1")}, data={"validation": 100})
     honest = featherweight.train(digits_recipe(data={"validation": 100}), tmp_path / "honest")
@@ -84,6 +84,14 @@ def test_a_teacher_that_has_seen_validation_images(refuse, digits_recipe, teache
     assert not (tmp_path / "pupils").exists()
     assert featherweight.train(recipe, tmp_path / "run").finished
     assert featherweight.train(digits_recipe(distillation=teacher), tmp_path / "all").finished     # nothing is held out
+
+
+def test_several_teachers_of_one_split(refuse, digits_recipe, tmp_path):
+    data = {"validation": 100, "split_seed": 7}
+    teacher = {"teacher": str(train_seeds(digits_recipe(data=data), [1, 2], tmp_path / "teachers").path)}
+    assert train_seeds(digits_recipe(distillation=teacher, data=data), [3, 4], tmp_path / "pupils").summary
+    refuse(["validation images of seed 1", "data.split_seed=8"], distillation=teacher, data=data | {"split_seed": 8})
+    refuse(["data.split_seed=1"], distillation=teacher, data={"validation": 100})
 
 
 def test_a_teacher_is_never_replaced_by_its_pupil(refuse, teachers, tmp_path):
