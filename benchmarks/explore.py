@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import report
+from featherweight.distillation import with_teacher
 from featherweight.errors import FeatherweightError
 from featherweight.experiment import build_training, load_data
 from featherweight.models.layers import GainlessNorm, RootMeanSquare
@@ -155,7 +156,8 @@ def try_one(options: argparse.Namespace, seed: int) -> dict[str, object]:
     for setting in [*START, f"training.seed={seed}", *options.set]:
         apply_setting(content, setting)
     recipe = Recipe.from_dict(content)
-    training = build_training(recipe, load_data(recipe, options.data_dir), torch.device("cpu"))
+    cpu = torch.device("cpu")
+    training = build_training(recipe, with_teacher(recipe, load_data(recipe, options.data_dir), cpu), cpu)
     images, task = training.images(training.dataset.train), training.task
     for record in train(training.state, images, task, training.plan):
         last = record

@@ -32,13 +32,14 @@ def with_teacher(
     dataset: Dataset,
     device: torch.device,
     seeds: Sequence[int] = (),
-    tell: Callable[[str, int], None] = lambda teacher, networks: None,
+    tell: Callable[[str, int, int, int], None] = lambda teacher, networks, answered, images: None,
 ) -> Dataset:
     """The data with soft labels beside the training images, where the recipe has a teacher and the data has none yet.
 
-    seeds: those that will be trained, by default the recipe's own. Validation images are not held out yet. tell
-    is called with the teacher and its count of networks before they are asked, which takes seconds each. Raises
-    RunError where the teacher is no finished run, is one of other data, or has seen validation images of a seed.
+    seeds: those that will be trained, by default the recipe's own. Validation images are not held out yet. tell is
+    called with the teacher, its count of networks, how many images they have answered and how many there are: with
+    none, and then every few seconds. Raises RunError where the teacher is no finished run, is one of other data, or
+    has seen validation images of a seed.
     """
     wanted = recipe.distillation
     if not wanted.teaches or dataset.train.soft is not None:
@@ -47,11 +48,11 @@ def with_teacher(
     for run in runs:
         check_data(run, recipe, dataset)
         check_validation(run, recipe, seeds or [recipe.training.seed])
-    tell(wanted.teacher, len(runs))
     teachers = [Teacher.of(run, device) for run in runs]
     with autocast(pick_precision(recipe.training.precision, device), device):
         soft = soft_labels(
-            teachers, dataset.train.images, Augmentation(**recipe.augmentation.model_dump()), wanted.temperature, device
+            teachers, dataset.train.images, Augmentation(**recipe.augmentation.model_dump()), wanted.temperature,
+            device, lambda answered: tell(wanted.teacher, len(runs), answered, len(dataset.train)),
         )
     if not soft.isfinite().all():
         raise RecipeError(f"distillation.temperature: {wanted.temperature:g} leaves no numbers of what "
@@ -131,12 +132,18 @@ class Teacher:
 
 @torch.no_grad()
 def soft_labels(
-    teachers: Sequence[Teacher], images: Tensor, augmentation: Augmentation, temperature: float, device: torch.device
+    teachers: Sequence[Teacher],
+    images: Tensor,
+    augmentation: Augmentation,
+    temperature: float,
+    device: torch.device,
+    tell: Callable[[int], None] = lambda answered: None,
 ) -> Tensor:
     """uint8 (N, C, H, W) -> float32 (N, classes): the mean over teachers of each image as it is and once moved."""
     generator = torch.Generator().manual_seed(MOVES)        # on the CPU, so that every device sees the same
     rows = []
     for start in range(0, len(images), AT_ONCE):
+        tell(start)
         still = images[start : start + AT_ONCE].to(device).float().div_(255)
         moved = augmentation.apply(still, augmentation.draw(len(still), generator).to(device))
         answers = [teacher.answer(view, temperature) for teacher in teachers for view in (still, moved)]

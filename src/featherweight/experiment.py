@@ -37,8 +37,8 @@ CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch 
 class Watcher(Protocol):
     """Who looks on while a training runs; the command line draws its progress bar here."""
 
-    def on_teacher(self, teacher: str, networks: int) -> None:
-        """So many networks of a teacher will be asked about every training image, before anything else is built."""
+    def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None:
+        """So many networks of a teacher have answered so many training images, before anything else is built."""
 
     def on_start(self, training: Training) -> None:
         """Everything is built; nothing is trained yet."""
@@ -53,7 +53,7 @@ class Watcher(Protocol):
 class Silent:
     """The watcher that says nothing."""
 
-    def on_teacher(self, teacher: str, networks: int) -> None: ...
+    def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None: ...
 
     def on_start(self, training: Training) -> None: ...
 
@@ -153,11 +153,11 @@ def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
 
 
 def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Training:
-    """Everything that a recipe describes, with weights drawn from its seed."""
+    """Everything that a recipe describes, with weights drawn from its seed; dataset is not split, but taught."""
     keep_freed_memory()
     precision = pick_precision(recipe.training.precision, device)
     task = build_task(recipe.task)
-    dataset = with_teacher(recipe, dataset, device).hold_out(recipe.data.validation, recipe.split_seed)
+    dataset = dataset.hold_out(recipe.data.validation, recipe.split_seed)
     if len(dataset.train) < 2:
         raise DataError(f"{len(dataset.train)} training image is left of {dataset.name}. Lower data.validation.")
     torch.manual_seed(recipe.training.seed)

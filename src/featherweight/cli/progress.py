@@ -32,10 +32,13 @@ class OneBar:
         self.task = self.bar.add_task("", total=None, now="")
         self.total, self.started, self.done_before, self.drawn = 0, 0.0, 0, 0.0
 
-    def on_teacher(self, teacher: str, networks: int) -> None:
-        """Said before anything else: a network takes some ten seconds for 60,000 images."""
-        answer = "the network answers" if networks == 1 else f"{networks} networks answer"
-        self.console.print(f"teacher {teacher}: {answer} every training image", markup=False, soft_wrap=True)
+    def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None:
+        """A line and a bar before anything else: a network takes some ten seconds for 60,000 images."""
+        if not answered:
+            answer = "the network answers" if networks == 1 else f"{networks} networks answer"
+            self.console.print(f"teacher {teacher}: {answer} every training image", markup=False, soft_wrap=True)
+            self.begin(images, 0)
+        self.draw(answered, "teacher", f"{answered:,} of {images:,} images")
 
     def begin(self, total: int, done: int) -> None:
         """So many steps in all, of which some were done earlier."""
@@ -48,8 +51,9 @@ class OneBar:
         if not self.live or now - self.drawn < 0.2:
             return
         self.drawn = now
-        left = (now - self.started) / max(done - self.done_before, 1) * (self.total - done)
-        self.bar.update(self.task, completed=done, description=description, now=f"{text}  {duration(left)} left")
+        if new := done - self.done_before:
+            text += f"  {duration((now - self.started) / new * (self.total - done))} left"
+        self.bar.update(self.task, completed=done, description=description, now=text)
         self.bar.refresh()
 
     def __enter__(self) -> Self:

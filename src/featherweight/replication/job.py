@@ -36,8 +36,8 @@ class Standing:
 class SeedsWatcher(Protocol):
     """Who looks on while seeds are trained."""
 
-    def on_teacher(self, teacher: str, networks: int) -> None:
-        """So many networks of a teacher will be asked about every training image, once for all seeds."""
+    def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None:
+        """So many networks of a teacher have answered so many training images, once for all seeds."""
 
     def on_start(self, training: Training, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None:
         """The seeds to train, those among them that are trained already, and how many go side by side."""
@@ -52,7 +52,7 @@ class SeedsWatcher(Protocol):
 class Unwatched:
     """The watcher that says nothing."""
 
-    def on_teacher(self, teacher: str, networks: int) -> None: ...
+    def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None: ...
 
     def on_start(self, training: Training, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None: ...
 

@@ -51,14 +51,16 @@ def train_seeds(
     replicas = Replicas(Path(out) if out is not None else Path("runs") / f"{recipe.name}-{len(seeds)}seeds")
     keep_apart(recipe, replicas.path)
     check_folder(replicas, recipe, seeds, resume=resume, force=force)   # before data is loaded and a teacher asked
+    finished = [seed for seed in seeds if resume and replicas.run(seed).finished]
+    todo = [seed for seed in seeds if seed not in finished]
     torch_device = pick_device(device)
     with torch.random.fork_rng():   # whatever is wrong with the recipe is found before a folder is touched
-        whole = load_data(recipe, data_dir)
-        dataset = with_teacher(recipe, whole, torch_device, seeds, tell=watcher.on_teacher)     # once, not once a seed
+        dataset = load_data(recipe, data_dir)
+        if todo:    # once, not once a seed
+            dataset = with_teacher(recipe, dataset, torch_device, seeds, tell=watcher.on_teacher)
         training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device)
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
-    begun, finished = replicas.seeds, [seed for seed in seeds if replicas.run(seed).finished]
-    todo = [seed for seed in seeds if seed not in finished]
+    begun = replicas.seeds
     stacked = can_be_stacked(recipe, torch_device)
     watcher.on_start(training, seeds, finished, len(todo) if stacked else min(cores(), len(todo)))
     if todo:
