@@ -3,6 +3,7 @@
 The runs stay in runs/seeds/RECIPE, so that a second call goes on where the first one stopped. Each seed is one thread;
 as many go side by side as there are cores. With --first 11 seeds 11 to --seeds are trained and added to what the JSON
 holds of the others, as long as the recipe is still the same: so that twenty seeds need not be one day's work.
+With --teacher FOLDER a finished run or a folder of seeds teaches; runs and results then go into folders called taught.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from featherweight.models import build_model
 from featherweight.recipe import Recipe, recipe_names
 from featherweight.replication import Replicas
 from featherweight.replication.seeds import describe
-from featherweight.runs import Run
+from featherweight.runs import Run, open_runs
 from featherweight.tasks import build_task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,10 +33,11 @@ def main() -> int:
     options = parse()
     numbers = list(range(options.first, options.seeds + 1))
     for name in options.recipes:
-        recipe, folder, file = Recipe.load(name), options.runs / name, options.out / f"{name}.json"
+        recipe, folder, file = Recipe.load(name, teaching(options)), options.runs / name, options.out / f"{name}.json"
         before = earlier(file, recipe) if options.first > 1 else []
         command = [sys.executable, "-m", "featherweight", "train", name, "--seeds", ",".join(map(str, numbers)) + ","]
         command += ["--out", str(folder), "--resume", "--no-report", *options.train]
+        command += [f"--set={setting}" for setting in teaching(options)]
         started = report.begin("recipes", {"recipe": name, "seeds": numbers, "train": options.train})
         code = subprocess.run(command, check=False).returncode
         if code:
@@ -44,7 +46,7 @@ def main() -> int:
         seeds = sorted(before + [seed_of(run) for run in Replicas(folder).runs], key=lambda one: one["seed"])
         summary = Replicas(folder).summary | over_all(recipe, seeds)
         content = {"recipe": what_counts(recipe), "summary": summary, "seeds": seeds, "complete": True}
-        report.save(file, started | content)
+        report.save(file, started | content | taught_by(options))
     print_results(options)
     return 0
 
@@ -54,10 +56,29 @@ def parse() -> argparse.Namespace:
     parser.add_argument("recipes", nargs="+", choices=recipe_names(), metavar="RECIPE", help="recipes of the package")
     parser.add_argument("--seeds", type=report.positive, default=20, help="the last seed")
     parser.add_argument("--first", type=report.positive, default=1, help="the first seed; those before it are kept")
+    parser.add_argument("--teacher", type=Path, help="a finished run, or a folder of seeds")
     parser.add_argument("--runs", type=Path, default=Path("runs/seeds"), help="where the run folders go")
     parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="what follows goes to train")
     parser.set_defaults(out=report.RESULTS / "recipes")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.teacher:
+        options.out, options.runs = options.out / "taught", options.runs / "taught"
+    return options
+
+
+def teaching(options: argparse.Namespace) -> list[str]:
+    """The setting that makes a recipe a pupil; none without a teacher."""
+    return [f"distillation.teacher={json.dumps(str(options.teacher))}"] if options.teacher else []
+
+
+def taught_by(options: argparse.Namespace) -> dict[str, Any]:
+    """Which networks taught: by path, recipe and seed."""
+    if not options.teacher:
+        return {}
+    runs = open_runs(str(options.teacher))
+    names = {run.recipe.name for run in runs}
+    seeds = [run.recipe.training.seed for run in runs]
+    return {"teacher": {"path": str(options.teacher), "recipe": ", ".join(sorted(names)), "seeds": seeds}}
 
 
 def earlier(file: Path, recipe: Recipe) -> list[dict[str, Any]]:
