@@ -25,7 +25,7 @@ from featherweight.runs import FILES, Run
 def lively(digits_recipe):
     """A recipe in which everything that a checkpoint must hold is at work."""
     return digits_recipe(
-        training={"epochs": 3, "ema": 0.9, "gradient_clip": 1.0, "batch_size": 128},
+        training={"epochs": 3, "ema": 0.9, "gradient_clip": 1.0, "batch_size": 128, "fraction": 0.6},
         augmentation={"rotation": 10, "erasing": 0.3},
         schedule={"name": "one-cycle"},
         data={"validation": 200},
@@ -105,7 +105,7 @@ def test_the_same_seed_repeats_bit_for_bit(undisturbed, lively, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("steps", [1, 9, 10, 17])
+@pytest.mark.parametrize("steps", [1, 10, 13, 17])
 def test_interrupted_and_resumed_is_the_undisturbed_run(undisturbed, lively, tmp_path, steps, number):
     before = signal.getsignal(number)
     with pytest.raises(TrainingInterrupted, match=rf"--out {tmp_path / 'run'} --resume$") as stop:
@@ -126,13 +126,13 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_is_good(undisturbed, lively, tmp
 
     class KilledAt(experiment.Silent):
         def on_step(self, state, steps):
-            if (state.position.epoch, state.position.step) == (1, 7):
+            if (state.position.epoch, state.position.step) == (1, 5):
                 raise Killed
 
     with pytest.raises(Killed):
         featherweight.train(lively, tmp_path / "run", watcher=KilledAt())
     position = json.loads((tmp_path / "run" / "checkpoint.json").read_text())["position"]
-    assert (position["epoch"], position["step"]) == (1, 6)
+    assert (position["epoch"], position["step"]) == (1, 4)
     assert same_weights(undisturbed, featherweight.train(lively, tmp_path / "run", resume=True))
 
 

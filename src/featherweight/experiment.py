@@ -165,7 +165,7 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
     check_fit(model, task, dataset)
     plan = Plan(
         epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
-        precision=precision, gradient_clip=recipe.training.gradient_clip,
+        fraction=recipe.training.fraction, precision=precision, gradient_clip=recipe.training.gradient_clip,
         augmentation=Augmentation(**recipe.augmentation.model_dump()),
         loss=Loss(recipe.distillation.weight, recipe.distillation.temperature),
     )
@@ -181,7 +181,7 @@ def build_optimization(
 ) -> tuple[torch.optim.Optimizer, Schedule]:
     """The recipe's optimizer of these parameters, and its schedule for so many training images."""
     optimizer = build_optimizer(parameters, **recipe.optimizer.model_dump())
-    total_steps = plan.epochs * plan.steps(images)
+    total_steps = plan.steps_before(images, plan.epochs)
     return optimizer, build_schedule(optimizer, total_steps=total_steps, **recipe.schedule.model_dump())
 
 

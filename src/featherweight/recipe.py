@@ -129,6 +129,7 @@ class Training(Section):
 
     epochs: int = Field(1, gt=0)
     batch_size: int = Field(128, gt=1)
+    fraction: float = Field(1.0, gt=0, le=1)                # of the images in later epochs, the hardest and others
     seed: int = Field(1, ge=0, lt=2**63)
     precision: Literal["auto", "float32", "bf16"] = "auto"  # auto: bf16 where the machine computes it natively
     ema: float = Field(0.0, ge=0, lt=1)                     # decay a step of the averaged weights; 0 is off

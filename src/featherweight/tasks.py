@@ -121,6 +121,12 @@ class Loss:
         answers = zip(as_heads(outputs), targets, soft or [None] * len(targets), strict=True)
         return torch.stack([self.of_head(*each, reduction="mean") for each in answers]).sum()
 
+    @torch.no_grad()
+    def each(self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...] = ()) -> Tensor:
+        """(N,): what each image has in the loss, times N."""
+        answers = zip(as_heads(outputs), targets, soft or [None] * len(targets), strict=True)
+        return torch.stack([self.of_head(*each, reduction="none") for each in answers]).sum(dim=0)
+
     def of_head(self, output: Tensor, target: Tensor, soft: Tensor | None, reduction: str) -> Tensor:
         """Of (N, C) outputs, int64 (N,) and (N, C or fewer): (N,), or their mean."""
         output = output.float()

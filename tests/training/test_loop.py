@@ -9,8 +9,9 @@ from torch import nn
 from featherweight.augment import Augmentation
 from featherweight.errors import TrainingDiverged
 from featherweight.tasks import build_task
-from featherweight.training.loop import Images, Plan, answer, epoch_order, measure, total_loss, train
+from featherweight.training.loop import Images, Plan, answer, measure, total_loss, train
 from featherweight.training.optimization import build_average, build_optimizer, build_schedule
+from featherweight.training.order import selected_order
 from featherweight.training.state import TrainingState
 
 
@@ -60,14 +61,6 @@ def test_the_running_numbers_are_means_over_images():
     assert record.train_accuracy["class"] == pytest.approx(expected.accuracy)
 
 
-def test_every_image_is_seen_once_an_epoch_in_another_order_each():
-    first, second = (epoch_order(1000, seed=3, epoch=epoch) for epoch in (0, 1))
-    assert sorted(first.tolist()) == list(range(1000)) == sorted(second.tolist())
-    assert not torch.equal(first, second)
-    assert torch.equal(first, epoch_order(1000, seed=3, epoch=0))
-    assert not torch.equal(first, epoch_order(1000, seed=4, epoch=0))
-
-
 @pytest.mark.parametrize(("count", "steps"), [(32, 2), (33, 2), (34, 3), (47, 3)])
 def test_a_last_batch_of_one_image_is_left_out(count, steps):
     """Batch normalisation has no statistics of a single number."""
@@ -75,6 +68,25 @@ def test_a_last_batch_of_one_image_is_left_out(count, steps):
     state = state_of(small_network())
     list(train(state, blobs(count), CLASSES, plan, on_step=lambda state, total: seen.append(total)))
     assert plan.steps(count) == steps and seen == [steps] * steps
+
+
+def test_a_fraction_of_the_images_makes_shorter_epochs_and_remembers_losses():
+    """With a learning rate of next to nothing the losses are those of the untouched network."""
+    torch.manual_seed(0)
+    network, data, seen = nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), blobs(50), []
+    answers, targets = answer(network, data, [CLASSES.ask_each(data.labels)], "float32")
+    expected = nn.functional.nll_loss(answers[0], targets[0], reduction="none")
+    state, plan = state_of(network, lr=1e-12), Plan(epochs=3, batch_size=16, seed=1, fraction=0.5)
+    records = list(train(state, data, CLASSES, plan, on_step=lambda state, steps: seen.append(steps)))
+    torch.testing.assert_close(state.losses, expected)
+    assert seen == [4] * 4 + [2] * 4 and plan.steps_before(50, 3) == 8 and plan.steps_before(50, 1) == 4
+    assert set(expected.topk(13).indices.tolist()) <= set(state.order.tolist()) and len(state.order) == 25
+    assert records[1].train_loss == pytest.approx(expected[state_order_of(state, plan, 1)].mean().item())
+    assert records[1].train_loss > records[0].train_loss
+
+
+def state_order_of(state, plan, epoch):
+    return selected_order(state.losses, plan.images(50, epoch), plan.seed, epoch)
 
 
 def test_an_augmentation_that_fades_leaves_the_last_images_as_they_are():

@@ -71,9 +71,9 @@ class Progress(OneBar):
     def on_start(self, training: Training) -> None:
         """Say what is trained, on what and where."""
         recipe, plan, position = training.recipe, training.plan, training.state.position
-        self.epochs = plan.epochs
-        steps = plan.steps(len(training.dataset.train))
-        self.begin(plan.epochs * steps, position.epoch * steps + position.step)
+        self.plan, self.images = plan, len(training.dataset.train)
+        before = plan.steps_before(self.images, position.epoch) + position.step
+        self.begin(plan.steps_before(self.images, plan.epochs), before)
         again = f", going on after epoch {position.epoch}, step {position.step}" if self.done_before else ""
         self.console.print(
             f"{recipe.name}: {training.parameters:,} parameters; {len(training.dataset.train):,} images of "
@@ -87,13 +87,14 @@ class Progress(OneBar):
         position = state.position
         accuracy = " / ".join(percent(right / position.seen) for right in position.correct)
         text = f"loss {position.loss_sum / position.seen:.4f}  {accuracy}"
-        self.draw(position.epoch * steps + position.step, f"epoch {position.epoch + 1}/{self.epochs}", text)
+        done = self.plan.steps_before(self.images, position.epoch) + position.step
+        self.draw(done, f"epoch {position.epoch + 1}/{self.plan.epochs}", text)
 
     def on_epoch(self, record: Record) -> None:
         """One line that stays."""
-        width = len(str(self.epochs))
+        epochs = self.plan.epochs
         train = " / ".join(percent(value) for value in record.train_accuracy.values())
-        line = f"epoch {record.epoch:{width}d}/{self.epochs}  lr {record.lr:<8.3g} "
+        line = f"epoch {record.epoch:{len(str(epochs))}d}/{epochs}  lr {record.lr:<8.3g} "
         line += f"train loss {record.train_loss:.4f}  {train}"
         if record.curve:
             measured = " / ".join(percent(score.accuracy) for score in record.curve.values())
@@ -107,7 +108,7 @@ class SeedsProgress(OneBar):
     def on_start(self, training: Training, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None:
         """Say what is trained, on what and where."""
         recipe, plan = training.recipe, training.plan
-        self.steps = plan.epochs * plan.steps(len(training.dataset.train))
+        self.steps = plan.steps_before(len(training.dataset.train), plan.epochs)
         self.standing: dict[int, Standing] = {}
         self.finished = self.finished_before = len(finished)
         self.count = len(seeds)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from featherweight.errors import RunError
-from featherweight.experiment import Silent, train
+from featherweight.experiment import Silent, Training, train
 from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Standing
 from featherweight.training.state import TrainingState
 from featherweight.training.workers import Tell, run_jobs
@@ -51,9 +51,13 @@ class Teller(Silent):
         self.tell = tell
         self.told = 0.0
 
+    def on_start(self, training: Training) -> None:
+        self.plan, self.images = training.plan, len(training.dataset.train)
+
     def on_step(self, state: TrainingState, steps: int) -> None:
         now, position = time.monotonic(), state.position
         if now - self.told > TELL_SECONDS:
             self.told = now
             accuracy = tuple(right / position.seen for right in position.correct)
-            self.tell(Standing(position.epoch * steps + position.step, position.loss_sum / position.seen, accuracy))
+            done = self.plan.steps_before(self.images, position.epoch) + position.step
+            self.tell(Standing(done, position.loss_sum / position.seen, accuracy))

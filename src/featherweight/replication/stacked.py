@@ -44,8 +44,8 @@ class Member:
 
 
 def can_be_stacked(recipe: Recipe, device: torch.device) -> bool:
-    """Whether this device gains by it, and the seeds keep step: a plateau is each seed's own."""
-    return device.type == "cuda" and recipe.schedule.name != "plateau"
+    """Whether this device gains by it, and the seeds keep step: a plateau and a selection are each seed's own."""
+    return device.type == "cuda" and recipe.schedule.name != "plateau" and recipe.training.fraction == 1
 
 
 def train_stacked(job: Job, seeds: Sequence[int], watcher: SeedsWatcher, should_stop: Callable[[], bool]) -> list[int]:

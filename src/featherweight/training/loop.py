@@ -15,6 +15,7 @@ from featherweight.augment import Augmentation, normalise
 from featherweight.errors import TrainingDiverged
 from featherweight.evaluation import Score, score, score_all
 from featherweight.tasks import Loss, Question, Task, as_heads, loss_of
+from featherweight.training.order import epoch_order, selected_order
 from featherweight.training.state import Position, TrainingState
 from featherweight.training.step import autocast, evaluating, make_step
 
@@ -44,7 +45,7 @@ class Record:
     epoch: int                              # counted from 1
     lr: float                               # of the epoch's last step
     train_loss: float                       # running, on augmented images, summed over heads
-    train_accuracy: dict[str, float]        # running, on augmented images
+    train_accuracy: dict[str, float]        # running, on augmented images, those that the epoch took
     seconds: float                          # of training, without the curve
     curve: dict[str, Score] | None          # on the split that the recipe's curve names
     curve_on: str | None
@@ -57,19 +58,29 @@ class Plan:
     epochs: int
     batch_size: int
     seed: int
+    fraction: float = 1.0           # of the images, in each epoch after the first
     precision: str = "float32"
     gradient_clip: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: Loss = loss_of
 
-    def steps(self, count: int) -> int:
-        """Optimisation steps an epoch for this many images; the last batch may be short, but never one image."""
-        full, rest = divmod(count, self.batch_size)
+    def images(self, count: int, epoch: int) -> int:
+        """How many of this many images an epoch takes, epochs counted from 0."""
+        return count if epoch == 0 else max(round(self.fraction * count), min(count, 2))
+
+    def steps(self, count: int, epoch: int = 0) -> int:
+        """Optimisation steps of an epoch for this many images; the last batch may be short, but never one image."""
+        full, rest = divmod(self.images(count, epoch), self.batch_size)
         return full + (rest > 1)
 
-    def augmentation_at(self, position: Position, steps: int) -> Augmentation:
-        """What is left of the augmentation where a training of so many steps an epoch stands."""
-        return self.augmentation.after((position.epoch * steps + position.step) / (self.epochs * steps))
+    def steps_before(self, count: int, epoch: int) -> int:
+        """Optimisation steps of all epochs before this one; before that after the last they are all there are."""
+        return min(epoch, 1) * self.steps(count) + max(epoch - 1, 0) * self.steps(count, 1)
+
+    def augmentation_at(self, position: Position, count: int) -> Augmentation:
+        """What is left of the augmentation where a training with this many images stands."""
+        done = self.steps_before(count, position.epoch) + position.step
+        return self.augmentation.after(done / self.steps_before(count, self.epochs))
 
 
 OnStep = Callable[[TrainingState, int], None]
@@ -93,18 +104,17 @@ def train(
     Raises TrainingDiverged when the loss is no longer a number.
     """
     position, device = state.position, data.images.device
-    steps = plan.steps(len(data))
     step = make_step(
         state.model, state.optimizer, plan.loss,
         precision=plan.precision, device=device, gradient_clip=plan.gradient_clip,
     )
     while position.epoch < plan.epochs and not should_stop():
         state.model.train()
-        order = epoch_order(len(data), plan.seed, position.epoch).to(device)
+        order, steps = open_epoch(state, plan, len(data)).to(device), plan.steps(len(data), position.epoch)
         while position.step < steps:
             started = time.perf_counter()
             picked = order[position.step * plan.batch_size :][: plan.batch_size]
-            images = prepare(data, picked, plan.augmentation_at(position, steps), state.generator)
+            images = prepare(data, picked, plan.augmentation_at(position, len(data)), state.generator)
             question = data.ask(task, picked, state.generator)
             lr = state.optimizer.param_groups[0]["lr"]
             loss, outputs = step(images, question)
@@ -112,6 +122,8 @@ def train(
             if state.average is not None:
                 state.average.update_parameters(state.model)
             count_answers(state, loss, as_heads(outputs), question.targets)
+            if state.losses is not None:
+                state.losses[picked.cpu()] = plan.loss.each(outputs, question.targets, question.soft).cpu()
             position.step += 1
             spent = time.perf_counter() - started
             position.seconds += spent
@@ -124,17 +136,23 @@ def train(
         yield close_epoch(state, task, lr, measured, curve[0] if curve else None)
 
 
+def open_epoch(state: TrainingState, plan: Plan, count: int) -> Tensor:
+    """The order of the epoch's images. One that depends on losses is kept, since these change while it is trained."""
+    epoch = state.position.epoch
+    if plan.fraction < 1 and state.losses is None:
+        state.losses = torch.full((count,), math.inf)
+    if state.losses is None or epoch == 0:
+        return epoch_order(count, plan.seed, epoch)
+    if state.order is None or state.position.step == 0:
+        state.order = selected_order(state.losses, plan.images(count, epoch), plan.seed, epoch)
+    return state.order
+
+
 def prepare(data: Images, picked: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
     """The network's input: (N, C, H, W) float32, augmented, normalised, channels last."""
     images = data.images[picked].float().div_(255)
     images = augmentation(images, generator)
     return normalise(images, data.mean, data.std).contiguous(memory_format=torch.channels_last)
-
-
-def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """The order of an epoch's images, from seed and epoch alone, so that a resume finds it again."""
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-    return torch.randperm(count, generator=generator)
 
 
 def count_answers(

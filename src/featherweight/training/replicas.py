@@ -17,7 +17,8 @@ from torch import Tensor
 from featherweight.augment import Augmentation, normalise
 from featherweight.errors import TrainingDiverged
 from featherweight.tasks import Loss, Question, Task
-from featherweight.training.loop import Images, OnStep, Plan, Record, epoch_order, measure
+from featherweight.training.loop import Images, OnStep, Plan, Record, measure
+from featherweight.training.order import epoch_order
 from featherweight.training.stack import Build, stack, unstack
 from featherweight.training.state import Position, TrainingState
 from featherweight.training.step import autocast
@@ -50,7 +51,7 @@ def train_replicas(
         while position.step < steps:
             started = time.perf_counter()
             picked = [order[position.step * plan.batch_size :][: plan.batch_size] for order in orders]
-            images, question = prepare(states, data, picked, task, plan.augmentation_at(position, steps))
+            images, question = prepare(states, data, picked, task, plan.augmentation_at(position, len(data[0])))
             lr = stacked.optimizer.param_groups[0]["lr"]
             losses, outputs = take_step(stacked, plan, images, question)
             stacked.schedule.after_step()

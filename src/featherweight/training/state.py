@@ -37,6 +37,8 @@ class TrainingState:
     average: AveragedModel | None
     generator: torch.Generator      # draws augmentations and numbers, on the model's device
     position: Position = field(default_factory=Position)
+    losses: Tensor | None = None    # (N,) on the CPU, of each image when it was last seen; where a plan selects by it
+    order: Tensor | None = None     # int64, the images of the epoch under way, where they are selected
 
     @property
     def trained(self) -> nn.Module:
@@ -53,6 +55,8 @@ class TrainingState:
         text["groups"] = state["param_groups"]
         for index, slots in state["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in slots.items() if value is not None}
+        for name, value in (("losses", self.losses), ("order", self.order)):
+            tensors |= {f"selection.{name}": value} if value is not None else {}
         tensors["random.generator"] = self.generator.get_state()
         tensors["random.cpu"] = torch.get_rng_state()
         if self.generator.device.type == "cuda":
@@ -79,6 +83,7 @@ class TrainingState:
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and self.generator.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.generator.device)
+        self.losses, self.order = (tensors.get(f"selection.{name}") for name in ("losses", "order"))
         self.position = Position(**text["position"])
 
 
