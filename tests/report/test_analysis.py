@@ -35,6 +35,11 @@ def test_the_gap(train, test, words):
     assert words in said and f"{100 * train:.2f} %" in said and f"{100 * test:.2f} %" in said
 
 
+def test_hard_training_images_are_not_blamed_on_augmentation():
+    said = analysis.gap(result(0.98, 0.995), "class", fraction=0.33)
+    assert said.endswith("on test 99.50 %: it took 33% of the training images, half of them the hardest.")
+
+
 def test_where_the_curve_flattened():
     flat = analysis.flattening(lines([0.1] * 6, watched=[0.9, 0.95, 0.9900, 0.9901, 0.9902, 0.9901]), "class")
     assert flat == "From epoch 3 on the accuracy on validation moved by less than 0.05 points."

@@ -18,9 +18,9 @@ FLAT = 0.0005       # a curve is flat where it moves less than 0.05 points
 def analyse(examination: Examination, summary: Summary) -> list[str]:
     """The sentences about one run, most important first."""
     result, history = examination.run.result, examination.run.history
-    head = examination.task.heads[0]
+    head, training = examination.task.heads[0], examination.run.recipe.training
     said = [
-        gap(result, head),
+        gap(result, head, training.fraction if result["epochs"] > 1 else 1.0),     # the first takes all
         flattening(history, head),
         schedule(history, head),
         confusions(result["confusion"][head], examination.classes(head)),
@@ -31,11 +31,13 @@ def analyse(examination: Examination, summary: Summary) -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
-def gap(result: Mapping[str, Any], head: str) -> str:
-    """Train against test."""
+def gap(result: Mapping[str, Any], head: str, fraction: float = 1.0) -> str:
+    """Train against test. fraction: of the images in the last epoch; below 1 they were chosen for being hard."""
     train, test = result["train"]["accuracy"][head], result["test"][head]["accuracy"]
     points = 100 * (train - test)
     told = f"In the last epoch {percent(train)} of the training answers were right, on test {percent(test)}: "
+    if fraction < 1:
+        return told + f"it took {fraction:.0%} of the training images, half of them the hardest."
     if points > 0.5:
         return told + f"a gap of {points:.2f} points. The network knows its training images better than new ones."
     if points < -0.2:
