@@ -58,11 +58,11 @@ class Plan:
     epochs: int
     batch_size: int
     seed: int
-    fraction: float = 1.0           # of the images, in each epoch after the first
     precision: str = "float32"
     gradient_clip: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: Loss = loss_of
+    fraction: float = 1.0           # of the images, in each epoch after the first
 
     def images(self, count: int, epoch: int) -> int:
         """How many of this many images an epoch takes, epochs counted from 0."""
