@@ -118,14 +118,19 @@ class Loss:
 
     def __call__(self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...] = ()) -> Tensor:
         """The sum over heads of the mean over images, in float32."""
-        answers = zip(as_heads(outputs), targets, soft or [None] * len(targets), strict=True)
-        return torch.stack([self.of_head(*each, reduction="mean") for each in answers]).sum()
+        return self.over_heads(outputs, targets, soft, "mean")
 
     @torch.no_grad()
     def each(self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...] = ()) -> Tensor:
         """(N,): what each image has in the loss, times N."""
+        return self.over_heads(outputs, targets, soft, "none")
+
+    def over_heads(
+        self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...], reduction: str
+    ) -> Tensor:
+        """The sum over heads, of each image or of the mean over images."""
         answers = zip(as_heads(outputs), targets, soft or [None] * len(targets), strict=True)
-        return torch.stack([self.of_head(*each, reduction="none") for each in answers]).sum(dim=0)
+        return torch.stack([self.of_head(*each, reduction=reduction) for each in answers]).sum(dim=0)
 
     def of_head(self, output: Tensor, target: Tensor, soft: Tensor | None, reduction: str) -> Tensor:
         """Of (N, C) outputs, int64 (N,) and (N, C or fewer): (N,), or their mean."""

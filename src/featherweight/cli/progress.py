@@ -72,8 +72,7 @@ class Progress(OneBar):
         """Say what is trained, on what and where."""
         recipe, plan, position = training.recipe, training.plan, training.state.position
         self.plan, self.images = plan, len(training.dataset.train)
-        before = plan.steps_before(self.images, position.epoch) + position.step
-        self.begin(plan.steps_before(self.images, plan.epochs), before)
+        self.begin(plan.steps_before(self.images, plan.epochs), plan.steps_done(position, self.images))
         again = f", going on after epoch {position.epoch}, step {position.step}" if self.done_before else ""
         self.console.print(
             f"{recipe.name}: {training.parameters:,} parameters; {len(training.dataset.train):,} images of "
@@ -87,7 +86,7 @@ class Progress(OneBar):
         position = state.position
         accuracy = " / ".join(percent(right / position.seen) for right in position.correct)
         text = f"loss {position.loss_sum / position.seen:.4f}  {accuracy}"
-        done = self.plan.steps_before(self.images, position.epoch) + position.step
+        done = self.plan.steps_done(position, self.images)
         self.draw(done, f"epoch {position.epoch + 1}/{self.plan.epochs}", text)
 
     def on_epoch(self, record: Record) -> None:

@@ -59,5 +59,5 @@ class Teller(Silent):
         if now - self.told > TELL_SECONDS:
             self.told = now
             accuracy = tuple(right / position.seen for right in position.correct)
-            done = self.plan.steps_before(self.images, position.epoch) + position.step
+            done = self.plan.steps_done(position, self.images)
             self.tell(Standing(done, position.loss_sum / position.seen, accuracy))

@@ -77,10 +77,13 @@ class Plan:
         """Optimisation steps of all epochs before this one; before that after the last they are all there are."""
         return min(epoch, 1) * self.steps(count) + max(epoch - 1, 0) * self.steps(count, 1)
 
+    def steps_done(self, position: Position, count: int) -> int:
+        """Optimisation steps that a training with this many images has taken."""
+        return self.steps_before(count, position.epoch) + position.step
+
     def augmentation_at(self, position: Position, count: int) -> Augmentation:
         """What is left of the augmentation where a training with this many images stands."""
-        done = self.steps_before(count, position.epoch) + position.step
-        return self.augmentation.after(done / self.steps_before(count, self.epochs))
+        return self.augmentation.after(self.steps_done(position, count) / self.steps_before(count, self.epochs))
 
 
 OnStep = Callable[[TrainingState, int], None]
