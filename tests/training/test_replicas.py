@@ -26,6 +26,9 @@ VARIANTS = {
         "training": {"epochs": 2, "batch_size": 100, "ema": 0.9},
     },
     "adam": PLAIN | {"optimizer": {"name": "adam", "lr": 0.002}},
+    "the hardest images": PLAIN | {
+        "schedule": {"name": "one-cycle"}, "training": {"epochs": 3, "batch_size": 100, "fraction": 0.4},
+    },
     "clipped": PLAIN | {"training": {"epochs": 2, "batch_size": 100, "gradient_clip": 0.5}},
     "momentum": PLAIN | {"optimizer": {"lr": 0.02, "nesterov": True, "weight_decay": 0.01}},
 }
@@ -99,6 +102,17 @@ def test_a_replica_is_its_seed_trained_alone(digits_recipe, variant):
     assert len({records[-1].train_loss for records in found}) == len(SEEDS)
 
 
+def test_each_replica_selects_by_its_own_losses(digits_recipe):
+    alone, together = (without_dropout(digits_recipe(**VARIANTS["the hardest images"])) for _ in range(2))
+    for training in alone:
+        train_alone(training)
+    list(train_replicas(**arguments(together)))
+    for one, other in zip(alone, together, strict=True):
+        assert torch.equal(one.state.order, other.state.order)
+        assert torch.allclose(one.state.losses, other.state.losses, atol=1e-4)
+    assert not torch.equal(together[0].state.order.sort().values, together[1].state.order.sort().values)
+
+
 def test_a_replica_learns_from_the_same_teacher(digits_recipe, digits_run):
     recipe = digits_recipe(**PLAIN, distillation={"teacher": str(digits_run.path)})
     alone, together = without_dropout(recipe), without_dropout(recipe)
@@ -121,8 +135,11 @@ def test_two_heads_and_two_inputs(digits_run, taught):
         assert set(other.train_accuracy) == {"digit", "sum"}
 
 
-def test_stopped_in_an_epoch_and_gone_on_with(digits_recipe):
-    recipe = digits_recipe(**VARIANTS["a shift each step, an average and validation"])
+@pytest.mark.parametrize(("variant", "step"), [
+    ("a shift each step, an average and validation", 4), ("the hardest images", 2),
+])
+def test_stopped_in_an_epoch_and_gone_on_with(digits_recipe, variant, step):
+    recipe = digits_recipe(**VARIANTS[variant])
     alone, together = without_dropout(recipe), without_dropout(recipe)
     for training in alone:
         train_alone(training)
@@ -130,12 +147,12 @@ def test_stopped_in_an_epoch_and_gone_on_with(digits_recipe):
     stopped = train_replicas(**arguments(together), on_step=lambda state, count: steps.append(count),
                              should_stop=lambda: len(steps) == 17)
     assert len(list(stopped)) == 1
-    assert {(one.state.position.epoch, one.state.position.step) for one in together} == {(1, 4)}
+    assert {(one.state.position.epoch, one.state.position.step) for one in together} == {(1, step)}
     saved = [one.state.save() for one in together]
     again = without_dropout(recipe)
     for one, content in zip(again, saved, strict=True):
         one.state.load(*content)
-    assert len(list(train_replicas(**arguments(again)))) == 1
+    assert len(list(train_replicas(**arguments(again)))) == recipe.training.epochs - 1
     assert_same(alone, again)
 
 

@@ -44,8 +44,8 @@ class Member:
 
 
 def can_be_stacked(recipe: Recipe, device: torch.device) -> bool:
-    """Whether this device gains by it, and the seeds keep step: a plateau and a selection are each seed's own."""
-    return device.type == "cuda" and recipe.schedule.name != "plateau" and recipe.training.fraction == 1
+    """Whether this device gains by it, and the seeds keep step: on a plateau each seed has a rate of its own."""
+    return device.type == "cuda" and recipe.schedule.name != "plateau"
 
 
 def train_stacked(job: Job, seeds: Sequence[int], watcher: SeedsWatcher, should_stop: Callable[[], bool]) -> list[int]:
@@ -121,7 +121,9 @@ class Teller:
     def __call__(self, state: TrainingState, steps: int) -> None:
         if not self.records or time.monotonic() - self.told < TELL_SECONDS:
             return
-        self.told, done = time.monotonic(), state.position.epoch * steps + state.position.step
+        self.told = time.monotonic()
+        first = self.members[0].training
+        done = first.plan.steps_done(state.position, len(first.dataset.train))
         for member, record in zip(self.members, self.records, strict=True):
             accuracy = tuple(record.train_accuracy.values())
             self.watcher.on_standing(member.seed, Standing(done, record.train_loss, accuracy))

@@ -126,7 +126,7 @@ def train(
                 state.average.update_parameters(state.model)
             count_answers(state, loss, as_heads(outputs), question.targets)
             if state.losses is not None:
-                state.losses[picked.cpu()] = plan.loss.each(outputs, question.targets, question.soft).cpu()
+                state.losses[picked] = plan.loss.each(outputs, question.targets, question.soft)
             position.step += 1
             spent = time.perf_counter() - started
             position.seconds += spent
@@ -143,11 +143,11 @@ def open_epoch(state: TrainingState, plan: Plan, count: int) -> Tensor:
     """The order of the epoch's images. One that depends on losses is kept, since these change while it is trained."""
     epoch = state.position.epoch
     if plan.fraction < 1 and state.losses is None:
-        state.losses = torch.full((count,), math.inf)
+        state.losses = torch.full((count,), math.inf, device=state.generator.device)
     if state.losses is None or epoch == 0:
         return epoch_order(count, plan.seed, epoch)
     if state.order is None or state.position.step == 0:
-        state.order = selected_order(state.losses, plan.images(count, epoch), plan.seed, epoch)
+        state.order = selected_order(state.losses.cpu(), plan.images(count, epoch), plan.seed, epoch)
     return state.order
 
 

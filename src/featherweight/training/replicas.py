@@ -17,8 +17,7 @@ from torch import Tensor
 from featherweight.augment import Augmentation, normalise
 from featherweight.errors import TrainingDiverged
 from featherweight.tasks import Loss, Question, Task
-from featherweight.training.loop import Images, OnStep, Plan, Record, measure
-from featherweight.training.order import epoch_order
+from featherweight.training.loop import Images, OnStep, Plan, Record, measure, open_epoch
 from featherweight.training.stack import Build, stack, unstack
 from featherweight.training.state import Position, TrainingState
 from featherweight.training.step import autocast
@@ -43,11 +42,11 @@ def train_replicas(
     on_step is called with the stack. Raises TrainingDiverged, at the end of an epoch, where a loss is no number.
     """
     plan, device, stacked = plans[0], data[0].images.device, stack(states, build, ema)
-    position, steps = stacked.position, plan.steps(len(data[0]))
-    count = Count(states, device)
+    position, count = stacked.position, Count(states, device)
     while position.epoch < plan.epochs and not should_stop():
         stacked.model.train()
-        orders = [epoch_order(len(data[0]), each.seed, position.epoch).to(device) for each in plans]
+        orders = [open_epoch(state, own, len(data[0])).to(device) for state, own in zip(states, plans, strict=True)]
+        steps = plan.steps(len(data[0]), position.epoch)
         while position.step < steps:
             started = time.perf_counter()
             picked = [order[position.step * plan.batch_size :][: plan.batch_size] for order in orders]
@@ -58,6 +57,9 @@ def train_replicas(
             if stacked.average is not None:
                 stacked.average.update_parameters(stacked.model)
             count.add(losses, outputs, question.targets)
+            for state, index, own in zip(states, picked, losses, strict=True):
+                if state.losses is not None:
+                    state.losses[index] = own
             position.step += 1
             spent = time.perf_counter() - started
             position.seconds += spent
@@ -105,12 +107,12 @@ def stack_each(tensors: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
 def take_step(
     stacked: TrainingState, plan: Plan, images: Tensor, question: Question
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Move all weights once: (R,) losses and the outputs. No replica's loss depends on another's weights."""
+    """Move all weights once: (R, N) losses and the outputs. No replica's loss depends on another's weights."""
     stacked.optimizer.zero_grad(set_to_none=True)
     with autocast(plan.precision, images.device):
         outputs = stacked.model(images, *question.inputs)
     losses = losses_of(outputs, question, plan.loss)
-    losses.sum().backward()     # type: ignore[no-untyped-call]
+    losses.mean(dim=1).sum().backward()     # type: ignore[no-untyped-call]
     if plan.gradient_clip:
         clip_each(stacked.model.parameters(), plan.gradient_clip)
     stacked.optimizer.step()
@@ -118,13 +120,11 @@ def take_step(
 
 
 def losses_of(outputs: tuple[Tensor, ...], question: Question, loss: Loss) -> Tensor:
-    """(R,): for each replica the sum over heads of the mean over images, in float32."""
-    found = []
-    for head, target, soft in zip(outputs, question.targets, question.soft or [None] * len(outputs), strict=True):
-        rows = None if soft is None else soft.flatten(0, 1)                                     # (R N, classes)
-        each = loss.of_head(head.flatten(0, 1), target.flatten(), rows, reduction="none")       # (R N,)
-        found.append(each.view(target.shape).mean(dim=1))
-    return torch.stack(found).sum(dim=0)
+    """(R, N): of each replica's images the sum over heads, in float32."""
+    heads, targets, soft = (
+        tuple(one.flatten(0, 1) for one in part) for part in (outputs, question.targets, question.soft)
+    )
+    return loss.over_heads(heads, targets, soft, "none").view(question.targets[0].shape)
 
 
 def clip_each(parameters: Iterable[Tensor], largest: float) -> None:
@@ -146,11 +146,10 @@ class Count:
 
     def add(self, losses: Tensor, outputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> None:
         """One batch."""
-        size = targets[0].shape[1]
-        self.loss += losses.double() * size
+        self.loss += losses.double().sum(dim=1)
         right = [(head.argmax(dim=2) == target).sum(dim=1) for head, target in zip(outputs, targets, strict=True)]
         self.correct = self.correct + torch.stack(right, dim=1)
-        self.seen += size
+        self.seen += losses.shape[1]
 
     def move(self, states: Sequence[TrainingState], position: Position) -> None:
         """Write the sums into the states' positions and start again from zero; seconds are shared out."""

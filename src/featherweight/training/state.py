@@ -37,8 +37,8 @@ class TrainingState:
     average: AveragedModel | None
     generator: torch.Generator      # draws augmentations and numbers, on the model's device
     position: Position = field(default_factory=Position)
-    losses: Tensor | None = None    # (N,) on the CPU, of each image when it was last seen; where a plan selects by it
-    order: Tensor | None = None     # int64, the images of the epoch under way, where they are selected
+    losses: Tensor | None = None    # (N,), of each image when it was last seen; where a plan selects by it
+    order: Tensor | None = None     # int64 on the CPU, the images of the epoch under way, where they are selected
 
     @property
     def trained(self) -> nn.Module:
@@ -84,6 +84,8 @@ class TrainingState:
         if "random.cuda" in tensors and self.generator.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.generator.device)
         self.losses, self.order = (tensors.get(f"selection.{name}") for name in ("losses", "order"))
+        if self.losses is not None:
+            self.losses = self.losses.to(self.generator.device)
         self.position = Position(**text["position"])
 
 
