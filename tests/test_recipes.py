@@ -58,17 +58,19 @@ def test_test_data_is_looked_at_only_where_the_recipe_says_so(name: str) -> None
 # ---- what is published is what was measured ----
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = sorted((ROOT / "benchmarks" / "results" / "recipes").glob("*.json"))
+FOLDER = ROOT / "benchmarks" / "results" / "recipes"
+RESULTS = sorted(FOLDER.rglob("*.json"))        # in the folder "taught" of recipes that had a teacher
+names = pytest.mark.parametrize("file", RESULTS, ids=lambda file: str(file.relative_to(FOLDER).with_suffix("")))
 
 
-@pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
+@names
 def test_headers_and_readme_say_what_the_results_say(file: Path) -> None:
     content = json.loads(file.read_text())
     seeds = [one["seed"] for one in content["seeds"]]
     assert seeds == list(range(1, len(seeds) + 1))          # none is left out
     header = find_recipe(file.stem).read_text().partition("name =")[0]
     readme = (ROOT / "README.md").read_text()
-    row = f"| {file.stem} | {content['summary']['parameters']:,} |"
+    row = f"| {file.stem}{', taught' * ('teacher' in content)} | {content['summary']['parameters']:,} |"
     (line,) = [line for line in readme.splitlines() if line.startswith(row)]
     assert f"of {len(seeds)} seeds" in header and f"| {len(seeds)} |" in line
     for head, found in content["summary"]["test"].items():
@@ -78,10 +80,11 @@ def test_headers_and_readme_say_what_the_results_say(file: Path) -> None:
         assert said in header and said in line
 
 
-@pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
+@names
 def test_results_are_of_the_recipe_as_it_is(file: Path) -> None:
     """A key that is newer than a result had its default."""
-    measured = Recipe.from_dict(json.loads(file.read_text())["recipe"])
+    content = json.loads(file.read_text())
+    teacher = [f"distillation.teacher={content['teacher']['path']}"] if "teacher" in content else []
     now, before = (recipe.model_dump(exclude={"goal": True, "training": {"seed"}})
-                   for recipe in (Recipe.load(file.stem), measured))
+                   for recipe in (Recipe.load(file.stem, teacher), Recipe.from_dict(content["recipe"])))
     assert before == now

@@ -59,10 +59,13 @@ class Running:
 @pytest.fixture(scope="session")
 def reader(tmp_path_factory) -> featherweight.Run:
     """A network that reads the bundled digits well enough for what is drawn with a mouse."""
-    settings = ["data.dataset=digits", "training.epochs=12", "training.batch_size=32", "training.precision=float32"]
-    settings += ["training.fraction=1.0", "optimizer.lr=0.2", "augmentation.fade=0.0"]
-    settings += ["augmentation.scale=0.25", "augmentation.rotation=12", "augmentation.shear=10"]
-    recipe = featherweight.Recipe.load("feather-fast", settings)
+    recipe = featherweight.Recipe.from_dict({
+        "name": "reader", "model": {"name": "feather-fast"}, "data": {"dataset": "digits"},
+        "schedule": {"name": "one-cycle"},
+        "augmentation": {"rotation": 12, "shift": 0.05, "scale": 0.25, "shear": 10},
+        "optimizer": {"lr": 0.2, "nesterov": True},
+        "training": {"epochs": 12, "batch_size": 32, "precision": "float32"},
+    })
     return featherweight.train(recipe, tmp_path_factory.mktemp("runs") / "reader", device="cpu")
 
 
