@@ -39,6 +39,13 @@ def test_seeds_of_one_folder_stay_apart_from_those_of_another():
     assert [(group.name, list(group.runs)) for group in groups] == [("a (plain)", [1, 2]), ("a (ema)", [1, 2])]
 
 
+def test_folders_of_one_name_are_told_apart_by_those_above_them():
+    places = ["runs/a", "runs/taught/a", "more/runs/a", "runs/b", "runs/b"]
+    groups = comparison.group_runs([FakeRun("a", 1, 0.9, path=place) for place in places])
+    assert [group.name for group in groups][1:] == ["a (taught/a)", "a (more/runs/a)", "a (b)", "a (b)"]
+    assert groups[0].name.endswith("/runs/a)") and len({group.name for group in groups}) == 4
+
+
 def test_a_difference_in_words():
     first = [FakeRun("a", seed, accuracy) for seed, accuracy in ((1, 0.90), (2, 0.91), (3, 0.92), (4, 0.5))]
     second = [FakeRun("b", seed, accuracy) for seed, accuracy in ((1, 0.96), (2, 0.97), (3, 0.97))]

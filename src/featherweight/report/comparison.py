@@ -49,11 +49,20 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         while result["seed"] in found.get((*same, copy), {}):
             copy += 1
         found.setdefault((*same, copy), {})[result["seed"]] = run
-    names = [recipe for recipe, *_ in found]
+    homes = [(recipe, home(next(iter(seeds.values())))) for (recipe, *_), seeds in found.items()]
     return [
-        Group(key[0] if names.count(key[0]) == 1 else f"{key[0]} ({title(next(iter(seeds.values())))})", key[2], seeds)
-        for key, seeds in found.items()
+        Group(tell_apart(recipe, own, [path for name, path in homes if name == recipe]), parameters, seeds)
+        for ((recipe, _, parameters, *_), seeds), (_, own) in zip(found.items(), homes, strict=True)
     ]
+
+
+def tell_apart(recipe: str, own: Path, alike: Sequence[Path]) -> str:
+    """A group's name: its recipe, and where others have that too, as much of the end of its path as they have not."""
+    others = [path for path in alike if path != own]
+    if len(alike) == 1:
+        return recipe
+    count = next(n for n in range(1, len(own.parts) + 1) if all(own.parts[-n:] != path.parts[-n:] for path in others))
+    return f"{recipe} ({'/'.join(own.parts[-count:])})"
 
 
 def folder(run: Run) -> str:
@@ -67,10 +76,9 @@ def folder_of_seeds(run: Run) -> Path | None:
     return path.parent if path.name == f"seed-{run.result['seed']}" else None
 
 
-def title(run: Run) -> str:
+def home(run: Run) -> Path:
     """The folder by which a group is told from another of the same recipe."""
-    together = folder_of_seeds(run)
-    return together.name if together else folder(run)
+    return folder_of_seeds(run) or Path(run.path).resolve()
 
 
 def check_same_data(runs: Sequence[Run], *, mixed: bool = False) -> None:
