@@ -49,10 +49,10 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         while result["seed"] in found.get((*same, copy), {}):
             copy += 1
         found.setdefault((*same, copy), {})[result["seed"]] = run
-    homes = [(recipe, home(next(iter(seeds.values())))) for (recipe, *_), seeds in found.items()]
+    made = [(recipe, home(next(iter(seeds.values()))), size, seeds) for (recipe, _, size, *_), seeds in found.items()]
     return [
-        Group(tell_apart(recipe, own, [path for name, path in homes if name == recipe]), parameters, seeds)
-        for ((recipe, _, parameters, *_), seeds), (_, own) in zip(found.items(), homes, strict=True)
+        Group(tell_apart(recipe, own, [path for name, path, *_ in made if name == recipe]), size, seeds)
+        for recipe, own, size, seeds in made
     ]
 
 
