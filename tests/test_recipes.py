@@ -60,10 +60,12 @@ def test_test_data_is_looked_at_only_where_the_recipe_says_so(name: str) -> None
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "benchmarks" / "results" / "recipes"
 RESULTS = sorted(FOLDER.rglob("*.json"))        # in the folder "taught" of recipes that had a teacher
-names = pytest.mark.parametrize("file", RESULTS, ids=lambda file: str(file.relative_to(FOLDER).with_suffix("")))
+of_each_result = pytest.mark.parametrize(
+    "file", RESULTS, ids=lambda file: str(file.relative_to(FOLDER).with_suffix(""))
+)
 
 
-@names
+@of_each_result
 def test_headers_and_readme_say_what_the_results_say(file: Path) -> None:
     content = json.loads(file.read_text())
     seeds = [one["seed"] for one in content["seeds"]]
@@ -80,7 +82,7 @@ def test_headers_and_readme_say_what_the_results_say(file: Path) -> None:
         assert said in header and said in line
 
 
-@names
+@of_each_result
 def test_results_are_of_the_recipe_as_it_is(file: Path) -> None:
     """A key that is newer than a result had its default."""
     content = json.loads(file.read_text())

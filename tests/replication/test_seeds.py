@@ -237,6 +237,7 @@ def test_only_a_gpu_stacks_and_only_what_keeps_step(digits_recipe):
     assert not can_be_stacked(digits_recipe(), torch.device("cpu"))
     plateau = digits_recipe(schedule={"name": "plateau"}, data={"validation": 100})
     assert not can_be_stacked(plateau, torch.device("cuda"))
+    assert can_be_stacked(digits_recipe(training={"fraction": 0.5}), torch.device("cuda"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

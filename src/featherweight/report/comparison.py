@@ -58,9 +58,9 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
 
 def tell_apart(recipe: str, own: Path, alike: Sequence[Path]) -> str:
     """A group's name: its recipe, and where others have that too, as much of the end of its path as they have not."""
-    others = [path for path in alike if path != own]
     if len(alike) == 1:
         return recipe
+    others = [path for path in alike if path != own]
     count = next(n for n in range(1, len(own.parts) + 1) if all(own.parts[-n:] != path.parts[-n:] for path in others))
     return f"{recipe} ({'/'.join(own.parts[-count:])})"
 

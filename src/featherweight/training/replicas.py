@@ -57,9 +57,8 @@ def train_replicas(
             if stacked.average is not None:
                 stacked.average.update_parameters(stacked.model)
             count.add(losses, outputs, question.targets)
-            for state, index, own in zip(states, picked, losses, strict=True):
-                if state.losses is not None:
-                    state.losses[index] = own
+            if plan.fraction < 1:
+                remember(states, picked, losses)
             position.step += 1
             spent = time.perf_counter() - started
             position.seconds += spent
@@ -125,6 +124,13 @@ def losses_of(outputs: tuple[Tensor, ...], question: Question, loss: Loss) -> Te
         tuple(one.flatten(0, 1) for one in part) for part in (outputs, question.targets, question.soft)
     )
     return loss.over_heads(heads, targets, soft, "none").view(question.targets[0].shape)
+
+
+def remember(states: Sequence[TrainingState], picked: Sequence[Tensor], losses: Tensor) -> None:
+    """Keep (R, N) losses of the picked images, each replica its own: by them it selects the next epoch's."""
+    for state, index, own in zip(states, picked, losses, strict=True):
+        assert state.losses is not None     # open_epoch made them
+        state.losses[index] = own
 
 
 def clip_each(parameters: Iterable[Tensor], largest: float) -> None:
