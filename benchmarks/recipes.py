@@ -3,7 +3,8 @@
 The runs stay in runs/seeds/RECIPE, so that a second call goes on where the first one stopped. Each seed is one thread;
 as many go side by side as there are cores. With --first 11 seeds 11 to --seeds are trained and added to what the JSON
 holds of the others, as long as the recipe is still the same: so that twenty seeds need not be one day's work.
-With --teacher FOLDER a finished run or a folder of seeds teaches; runs and results then go into folders called taught.
+With --teacher FOLDER a finished run or a folder of seeds teaches, and --set changes the recipe for its pupils; runs
+and results then go into folders called taught.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ def main() -> int:
     options = parse()
     numbers = list(range(options.first, options.seeds + 1))
     for name in options.recipes:
-        recipe, folder, file = Recipe.load(name, teaching(options)), options.runs / name, options.out / f"{name}.json"
+        recipe, folder, file = Recipe.load(name, settings(options)), options.runs / name, options.out / f"{name}.json"
         before = earlier(file, recipe) if options.first > 1 else []
         command = [sys.executable, "-m", "featherweight", "train", name, "--seeds", ",".join(map(str, numbers)) + ","]
         command += ["--out", str(folder), "--resume", "--no-report", *options.train]
-        command += [f"--set={setting}" for setting in teaching(options)]
+        command += [f"--set={setting}" for setting in settings(options)]
         started = report.begin("recipes", {"recipe": name, "seeds": numbers, "train": options.train})
         code = subprocess.run(command, check=False).returncode
         if code:
@@ -57,28 +58,33 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=report.positive, default=20, help="the last seed")
     parser.add_argument("--first", type=report.positive, default=1, help="the first seed; those before it are kept")
     parser.add_argument("--teacher", type=Path, help="a finished run, or a folder of seeds")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="of the pupils' recipe, as train takes it")
     parser.add_argument("--runs", type=Path, default=Path("runs/seeds"), help="where the run folders go")
     parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="what follows goes to train")
     parser.set_defaults(out=report.RESULTS / "recipes")
     options = parser.parse_args()
+    if options.set and not options.teacher:
+        parser.error(f"--set {options.set[0]} is for pupils. Give a --teacher, or change the recipe itself.")
     if options.teacher:
         options.out, options.runs = options.out / "taught", options.runs / "taught"
     return options
 
 
-def teaching(options: argparse.Namespace) -> list[str]:
-    """The setting that makes a recipe a pupil; none without a teacher."""
-    return [f"distillation.teacher={json.dumps(str(options.teacher))}"] if options.teacher else []
+def settings(options: argparse.Namespace) -> list[str]:
+    """What makes a recipe that of a pupil; none without a teacher."""
+    return [f"distillation.teacher={json.dumps(str(options.teacher))}", *options.set] if options.teacher else []
 
 
 def taught_by(options: argparse.Namespace) -> dict[str, Any]:
-    """Which networks taught: by path, recipe and seed."""
+    """Which networks taught, by path, recipe and seed, and what else the pupils' recipe has."""
     if not options.teacher:
         return {}
     runs = open_runs(str(options.teacher))
     names = {run.recipe.name for run in runs}
     seeds = [run.recipe.training.seed for run in runs]
-    return {"teacher": {"path": str(options.teacher), "recipe": ", ".join(sorted(names)), "seeds": seeds}}
+    teacher = {"path": str(options.teacher), "recipe": ", ".join(sorted(names)), "seeds": seeds}
+    return {"teacher": teacher, "set": options.set}
 
 
 def earlier(file: Path, recipe: Recipe) -> list[dict[str, Any]]:

@@ -87,6 +87,7 @@ def test_results_are_of_the_recipe_as_it_is(file: Path) -> None:
     """A key that is newer than a result had its default."""
     content = json.loads(file.read_text())
     teacher = [f"distillation.teacher={content['teacher']['path']}"] if "teacher" in content else []
+    settings = [*teacher, *content.get("set", [])]
     now, before = (recipe.model_dump(exclude={"goal": True, "training": {"seed"}})
-                   for recipe in (Recipe.load(file.stem, teacher), Recipe.from_dict(content["recipe"])))
+                   for recipe in (Recipe.load(file.stem, settings), Recipe.from_dict(content["recipe"])))
     assert before == now

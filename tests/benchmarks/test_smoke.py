@@ -133,13 +133,16 @@ def test_recipes_keep_every_seed_and_add_more(tmp_path: Path) -> None:
     found = content["summary"]["test"]["class"]
     assert found["accuracies"] == accuracies and found["count"] == 3
     assert found["mean"] == pytest.approx(sum(accuracies) / 3)
-    teacher = ["--seeds", "1", "--runs", "pupils", "--out", "made", "--teacher", "runs2/session7-model2"]
-    done = start("recipes.py", "session7-model2", *teacher, *digits, folder=tmp_path)
+    pupils = ["--teacher", "runs2/session7-model2", "--set", "optimizer.lr=0.02", "--seeds", "1", "--runs", "pupils"]
+    done = start("recipes.py", "session7-model2", *pupils, "--out", "made", *digits, folder=tmp_path)
     assert done.returncode == 0 and "2 networks answer" in done.stderr, done.stderr
     pupil = json.loads((tmp_path / "made" / "taught" / file.name).read_text())
     assert pupil["teacher"] == {"path": "runs2/session7-model2", "recipe": "session7-model2", "seeds": [2, 3]}
     assert pupil["recipe"]["distillation"]["teacher"] == "runs2/session7-model2" and len(pupil["seeds"]) == 1
+    assert pupil["recipe"]["optimizer"]["lr"] == 0.02 and pupil["set"] == ["optimizer.lr=0.02"]
     assert (tmp_path / "pupils" / "taught" / "session7-model2" / "seed-1" / "result.json").exists()
+    done = start("recipes.py", "session7-model2", "--out", "made", "--set", "optimizer.lr=0.02", folder=tmp_path)
+    assert done.returncode == 2 and "--set optimizer.lr=0.02 is for pupils" in done.stderr
     file.write_text(file.read_text().replace('"lr": 0.01', '"lr": 0.02'))
     done = start("recipes.py", "session7-model2", "--first", "4", "--seeds", "4", "--out", "made", folder=tmp_path)
     assert done.returncode == 2 and "another recipe by this name" in done.stderr and "Traceback" not in done.stderr
