@@ -65,19 +65,24 @@ def train_seeds(
     watcher.on_start(training, seeds, finished, len(todo) if stacked else min(cores(), len(todo)))
     if todo:
         replicas.forget_summary()
-        started = time.perf_counter()
-        train_side_by_side = train_stacked if stacked else train_in_processes
-        with stop_signals() as caught:
-            done = train_side_by_side(Job(recipe, dataset, device, replicas), todo, watcher, lambda: bool(caught))
-        if len(done) < len(todo):
-            raise TrainingInterrupted(caught[0], (
-                f"interrupted with {len(done)} of {len(todo)} seeds trained; the checkpoints of the others are "
-                "written. Go on with the same command and --resume."
-            ))
-        write_summary(replicas, seeds, None if begun else time.perf_counter() - started)
+        seconds = train_missing(Job(recipe, dataset, device, replicas), todo, watcher, stacked=stacked)
+        write_summary(replicas, seeds, None if begun else seconds)
     elif not (replicas.path / "summary.json").exists():
         write_summary(replicas, seeds, None)
     return replicas
+
+
+def train_missing(job: Job, todo: Sequence[int], watcher: SeedsWatcher, *, stacked: bool) -> float:
+    """Train these seeds; the seconds that it took. Raises TrainingInterrupted where not all came to their end."""
+    started, train_side_by_side = time.perf_counter(), train_stacked if stacked else train_in_processes
+    with stop_signals() as caught:
+        done = train_side_by_side(job, todo, watcher, lambda: bool(caught))
+    if len(done) < len(todo):
+        raise TrainingInterrupted(caught[0], (
+            f"interrupted with {len(done)} of {len(todo)} seeds trained; the checkpoints of the others are "
+            "written. Go on with the same command and --resume."
+        ))
+    return time.perf_counter() - started
 
 
 def check_seeds(seeds: Sequence[int]) -> list[int]:

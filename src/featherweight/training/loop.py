@@ -127,10 +127,7 @@ def train(
             count_answers(state, loss, as_heads(outputs), question.targets)
             if state.losses is not None:
                 state.losses[picked] = plan.loss.each(outputs, question.targets, question.soft)
-            position.step += 1
-            spent = time.perf_counter() - started
-            position.seconds += spent
-            position.epoch_seconds += spent
+            position.after_step(time.perf_counter() - started)
             on_step(state, steps)
             if should_stop() and position.step < steps:
                 return

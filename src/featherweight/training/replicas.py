@@ -59,10 +59,7 @@ def train_replicas(
             count.add(losses, outputs, question.targets)
             if plan.fraction < 1:
                 remember(states, picked, losses)
-            position.step += 1
-            spent = time.perf_counter() - started
-            position.seconds += spent
-            position.epoch_seconds += spent
+            position.after_step(time.perf_counter() - started)
             on_step(stacked, steps)
             if should_stop() and position.step < steps:
                 count.move(states, position)
@@ -72,11 +69,7 @@ def train_replicas(
         count.move(states, position)
         records = close_epoch(states, plans, position, task, lr)
         unstack(stacked, states)
-        yield [
-            replace(record, curve=measure(state.trained, curve[1], task, plan.precision), curve_on=curve[0])
-            if curve else record
-            for record, state, curve in zip(records, states, curves or [None] * len(states), strict=True)
-        ]
+        yield with_curves(records, states, curves, task, plan.precision) if curves else records
 
 
 def prepare(
@@ -184,3 +177,17 @@ def close_epoch(
         state.position = Position(epoch=own.epoch + 1, seconds=own.seconds)
     position.epoch, position.step, position.epoch_seconds = position.epoch + 1, 0, 0.0
     return records
+
+
+def with_curves(
+    records: Sequence[Record],
+    states: Sequence[TrainingState],
+    curves: Sequence[tuple[str, Images] | None],
+    task: Task,
+    precision: str,
+) -> list[Record]:
+    """The records with what each replica's network gives on the images of its curve, where it has one."""
+    return [
+        replace(record, curve=measure(state.trained, curve[1], task, precision), curve_on=curve[0]) if curve else record
+        for record, state, curve in zip(records, states, curves, strict=True)
+    ]

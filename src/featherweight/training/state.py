@@ -26,6 +26,12 @@ class Position:
     epoch_seconds: float = 0.0      # spent on that epoch
     seconds: float = 0.0            # spent on everything, over all resumes
 
+    def after_step(self, seconds: float) -> None:
+        """One optimisation step was taken, in so many seconds."""
+        self.step += 1
+        self.epoch_seconds += seconds
+        self.seconds += seconds
+
 
 @dataclass
 class TrainingState:
