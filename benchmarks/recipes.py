@@ -56,7 +56,8 @@ def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "recipes")
     parser.add_argument("recipes", nargs="+", choices=recipe_names(), metavar="RECIPE", help="recipes of the package")
     parser.add_argument("--seeds", type=report.positive, default=20, help="the last seed")
-    parser.add_argument("--first", type=report.positive, default=1, help="the first seed; those before it are kept")
+    parser.add_argument("--first", type=report.positive, default=1,
+                        help="the first seed, where --runs holds no earlier ones; the results of those are kept")
     parser.add_argument("--teacher", type=Path, help="a finished run, or a folder of seeds")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                         help="of the pupils' recipe, as train takes it")
