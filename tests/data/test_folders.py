@@ -11,8 +11,12 @@ import pytest
 from PIL import Image
 
 from featherweight.data.folders import list_folder, load_pictures
-from featherweight.data.pictures import SUFFIXES, decode_picture, decode_pictures
+from featherweight.data.pictures import decode_picture, decode_pictures
 from featherweight.errors import DataError
+from featherweight.inference.picture import prepare
+from featherweight.inference.reading import read_picture
+from featherweight.picture_files import SUFFIXES
+from featherweight.specification import PictureSpecification
 
 
 def save(path, pixels, **options):
@@ -142,13 +146,29 @@ def test_every_format_is_read_in_grey_and_colour(tmp_path, suffix):
     assert np.abs(grey.astype(int) - 60).max() <= 3  # 0.299 of the red
 
 
-def test_transparency_lies_on_black(tmp_path):
-    file = save(tmp_path / "a.png", np.tile(np.array([255, 255, 255, 51]), (4, 4, 1)))
-    assert decode_picture(file, 1, 4).tolist() == [[[51] * 4] * 4]
+@pytest.mark.parametrize(("ink", "ground"), [(0, 255), (100, 255), (200, 0), (255, 0)])
+def test_what_is_drawn_on_nothing_stays_visible(tmp_path, ink, ground):
+    pixels = np.zeros((4, 4, 4), np.uint8)
+    pixels[1:3, 1:3] = ink, ink, ink, 255
+    found = decode_picture(save(tmp_path / "a.png", pixels), 1, 4)[0]
+    assert (found[1:3, 1:3] == ink).all()
+    assert found[0].tolist() == [ground] * 4
+
+
+def test_a_transparent_palette_lies_on_white(tmp_path):
     palette = Image.new("P", (4, 4), 1)
     palette.putpalette([0, 0, 0, 250, 250, 250])
     palette.save(tmp_path / "p.png", transparency=bytes([255, 0]))
-    assert decode_pictures([tmp_path / "p.png"], 3, 4).max() == 0
+    assert decode_pictures([tmp_path / "p.png"], 3, 4).min() == 255
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_a_transparent_picture_is_learned_as_it_is_asked(tmp_path, ink):
+    pixels = np.zeros((28, 28, 4), np.uint8)
+    pixels[8:20, 12:16] = ink, ink, ink, 255
+    file = save(tmp_path / "a.png", pixels)
+    asked = prepare(read_picture(file), PictureSpecification(kind="plain")).pixels
+    assert (asked == decode_picture(file, 1, 28)).all()
 
 
 def test_a_picture_is_turned_as_its_camera_says(tmp_path):

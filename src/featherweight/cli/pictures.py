@@ -19,18 +19,19 @@ BATCH = 64              # pictures that the network answers at once
 MANY = 20               # pictures from which on there is a progress bar and a summary
 LONGEST_STRIP = 100     # rows
 SHOWN = 300             # pixels of the longer side of a picture that waits to be drawn
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
 def expand(arguments: Sequence[Path]) -> tuple[list[Path], list[str]]:
     """Files, folders and globs -> picture files in their order, and a line for each that gives none."""
+    from featherweight.picture_files import SUFFIXES
+
     files: list[Path] = []
     faults = []
     for argument in arguments:
         if argument.is_dir():
-            found = sorted(file for file in argument.iterdir() if file.suffix.lower() in ENDINGS)
+            found = sorted(file for file in argument.iterdir() if file.suffix.lower() in SUFFIXES)
             if not found:
-                faults.append(f"folder {str(argument)!r} holds no picture ({' '.join(ENDINGS)}). Name files.")
+                faults.append(f"folder {str(argument)!r} holds no picture ({' '.join(SUFFIXES)}). Name files.")
         elif not argument.exists() and glob.has_magic(str(argument)):
             found = sorted(Path(name) for name in glob.glob(str(argument)))      # noqa: PTH207  the pattern may be absolute
             if not found:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from featherweight.errors import DataError
+from featherweight.picture_files import on_its_ground
 
 Bytes = NDArray[np.uint8]
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 MODES = {1: "L", 3: "RGB"}
 
 
@@ -30,8 +30,8 @@ def decode_pictures(files: Sequence[Path], channels: int, size: int) -> Bytes:
 def decode_picture(file: Path, channels: int, size: int) -> Bytes:
     """One picture file -> (channels, size, size).
 
-    Turned as its EXIF data say; transparency lies on black; 16 bits are cut to 8; of an animation the
-    first frame. Resized to the square (bicubic, antialiased): a picture that is not square is stretched.
+    Turned as its EXIF data say; transparency lies on white, or on black under light ink; 16 bits are cut to 8;
+    of an animation the first frame. Resized to the square (bicubic, antialiased): one that is not square is stretched.
     """
     try:
         with Image.open(file) as opened:
@@ -64,8 +64,7 @@ def _flat(picture: Image.Image, mode: str) -> Image.Image:
     if picture.mode == "F":
         raise ValueError("it holds floating-point pixels")
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture)
+        picture = on_its_ground(picture)
     return picture.convert(mode)
 
 

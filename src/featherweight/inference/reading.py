@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from featherweight.errors import PictureError
+from featherweight.picture_files import on_its_ground
 
 LARGEST = 1600                  # pixels of the longer side: what is larger is shrunk while it is read
 MOST_BYTES = 150_000_000        # of a decoded picture; JPEG shrinks as it is decoded
@@ -77,22 +78,12 @@ def eight_bits(picture: Image.Image) -> Image.Image:
 def flatten(picture: Image.Image) -> Image.Image:
     """Any mode -> "L" or "RGB"; transparency lies on white, or on black under light ink."""
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        if picture.getchannel("A").getextrema() != (255, 255):      # a browser's canvas has the channel for nothing
-            picture = on_its_ground(picture)
+        picture = on_its_ground(picture)
     if picture.mode in ("1", "L", "LA"):
         return picture.convert("L")
     picture = picture.convert("RGB")
     red, green, blue = picture.split()
     return red if red.tobytes() == green.tobytes() == blue.tobytes() else picture      # grey is a third of the work
-
-
-def on_its_ground(picture: Image.Image) -> Image.Image:
-    """Transparency laid on white; on black where what is drawn is so light that white would swallow it."""
-    pixels = np.asarray(picture)
-    opaque = pixels[pixels[..., 3] > 127]
-    light = len(opaque) > 0 and opaque[:, :3].mean() > 160
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "black" if light else "white"), picture)
 
 
 class _Unfit(Exception):
