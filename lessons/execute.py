@@ -1,7 +1,7 @@
 """Make the notebooks from the lessons beside them and execute them.
 
 python lessons/execute.py [NAME...]            writes NAME.ipynb with its outputs
-python lessons/execute.py --check [NAME...]    executes in a temporary copy and leaves the notebooks alone
+python lessons/execute.py --check [NAME...]    executes in temporary copies, two at once, and leaves the notebooks alone
 
 FEATHERWEIGHT_LESSONS=full takes MNIST and the full budgets; anything else takes the bundled digits.
 """
@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,31 +82,42 @@ def write(notebook: Any, file: Path) -> None:
     temporary.replace(file)
 
 
+def make(lesson: Path) -> bool:
+    """Execute a lesson and write its notebook; whether it went well."""
+    notebook = told(lesson, HERE)
+    if notebook:
+        write(notebook, lesson.with_suffix(".ipynb"))
+    return notebook is not None
+
+
+def check(lesson: Path) -> bool:
+    """Execute a lesson in a temporary copy of this folder, its own, so that several can be checked at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file in HERE.glob("*.py"):
+            shutil.copy(file, folder)
+        return told(lesson, Path(folder)) is not None
+
+
+def told(lesson: Path, folder: Path) -> Any:
+    """The executed notebook, or None where it fails; a line says how long it took, or why."""
+    started = time.monotonic()
+    try:
+        notebook = execute(lesson, folder)
+    except RuntimeError as fault:
+        print(f"{lesson.stem}: {fault}", file=sys.stderr, flush=True)
+        return None
+    print(f"{lesson.stem}: {time.monotonic() - started:.0f} s", flush=True)
+    return notebook
+
+
 def main() -> int:
     """1 where a lesson fails, else 0."""
     parser = argparse.ArgumentParser(description="Execute the lessons.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="such as 3-receptive-fields; all where none is given")
-    parser.add_argument("--check", action="store_true", help="execute in a temporary copy; write no notebook")
+    parser.add_argument("--check", action="store_true", help="execute in temporary copies; write no notebook")
     options = parser.parse_args()
-    failed = 0
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = HERE
-        if options.check:
-            folder = Path(temporary)
-            for file in HERE.glob("*.py"):
-                shutil.copy(file, folder)
-        for lesson in lessons(options.names):
-            started = time.monotonic()
-            try:
-                notebook = execute(lesson, folder)
-            except RuntimeError as fault:
-                print(f"{lesson.stem}: {fault}", file=sys.stderr, flush=True)
-                failed = 1
-                continue
-            if not options.check:
-                write(notebook, lesson.with_suffix(".ipynb"))
-            print(f"{lesson.stem}: {time.monotonic() - started:.0f} s", flush=True)
-    return failed
+    with ThreadPoolExecutor(2 if options.check else 1) as pool:
+        return int(not all(list(pool.map(check if options.check else make, lessons(options.names)))))
 
 
 if __name__ == "__main__":
