@@ -117,7 +117,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="execute in temporary copies; write no notebook")
     options = parser.parse_args()
     with ThreadPoolExecutor(2 if options.check else 1) as pool:
-        return int(not all(list(pool.map(check if options.check else make, lessons(options.names)))))
+        went_well = list(pool.map(check if options.check else make, lessons(options.names)))    # also after a failure
+    return int(not all(went_well))
 
 
 if __name__ == "__main__":
