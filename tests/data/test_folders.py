@@ -155,6 +155,12 @@ def test_what_is_drawn_on_nothing_stays_visible(tmp_path, ink, ground):
     assert found[0].tolist() == [ground] * 4
 
 
+@pytest.mark.parametrize(("ink", "alpha", "seen"), [(0, 51, 204), (255, 51, 255), (0, 204, 51), (255, 204, 204)])
+def test_what_is_half_transparent_is_blended_with_its_ground(tmp_path, ink, alpha, seen):
+    file = save(tmp_path / "a.png", np.tile(np.array([ink, ink, ink, alpha]), (4, 4, 1)))
+    assert decode_picture(file, 1, 4).tolist() == [[[seen] * 4] * 4]
+
+
 def test_a_transparent_palette_lies_on_white(tmp_path):
     palette = Image.new("P", (4, 4), 1)
     palette.putpalette([0, 0, 0, 250, 250, 250])
