@@ -40,6 +40,7 @@ valid_recipes = st.fixed_dictionaries(
     {"name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
      "model": st.fixed_dictionaries({"name": text}, optional={"arguments": st.dictionaries(text, plain, max_size=3)}),
      "data": section(dataset=text, channels=st.sampled_from([1, 3]), size=st.integers(28, 512),
+                     unseen_writers=st.booleans(),
                      split_seed=st.integers(0, 2**63 - 1)).flatmap(
          lambda data: st.integers(1, 10**6).map(lambda validation: data | {"validation": validation}))},
     optional={
@@ -216,6 +217,13 @@ def test_plateau_needs_a_validation_split() -> None:
         "schedule.name: 'plateau' watches a validation split. Set data.validation, e.g. 5000"
     ]
     assert Recipe.from_dict(with_setting("schedule", name="plateau") | {"data": {"validation": 500}})
+
+
+def test_unseen_writers_need_a_validation_split() -> None:
+    assert faults(with_setting("data", unseen_writers=True)) == [
+        "data.unseen_writers: true needs a validation split. Set data.validation, e.g. 5000"
+    ]
+    assert Recipe.from_dict(with_setting("data", unseen_writers=True, validation=5)).data.unseen_writers
 
 
 def test_a_validation_curve_needs_a_validation_split() -> None:

@@ -88,12 +88,19 @@ def check_data(run: Run, recipe: Recipe, dataset: Dataset) -> None:
 
 def check_validation(run: Run, recipe: Recipe, seeds: Sequence[int]) -> None:
     """RunError where a teacher was trained on images that a seed holds out: its pupil would know them."""
-    count, theirs = recipe.data.validation, run.recipe
     for seed in seeds:
-        split = recipe.with_seed(seed).split_seed
-        if count and (theirs.data.validation, theirs.split_seed) != (count, split):
+        ours, theirs = held_out(recipe.with_seed(seed)), held_out(run.recipe)
+        if recipe.data.validation and ours != theirs:
+            shown = [f"{key}={value}".lower() for key, value in ours.items() if value or theirs[key]]
             raise RunError(f"distillation.teacher: {str(run.path)!r} was trained on validation images of seed {seed}. "
-                           f"Give one with data.validation={count} and data.split_seed={split}, {LEAVE_OUT}")
+                           f"Give one with {' and '.join(shown)}, {LEAVE_OUT}")
+
+
+def held_out(recipe: Recipe) -> dict[str, int | bool]:
+    """The settings that say which images a recipe holds out."""
+    data = recipe.data
+    return {"data.validation": data.validation, "data.split_seed": recipe.split_seed,
+            "data.unseen_writers": data.unseen_writers}
 
 
 def keep_apart(recipe: Recipe, out: Path) -> None:

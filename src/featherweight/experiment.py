@@ -157,7 +157,7 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
     keep_freed_memory()
     precision = pick_precision(recipe.training.precision, device)
     task = build_task(recipe.task)
-    dataset = dataset.hold_out(recipe.data.validation, recipe.split_seed)
+    dataset = dataset.hold_out(recipe.data.validation, recipe.split_seed, recipe.data.unseen_writers)
     if len(dataset.train) < 2:
         raise DataError(f"{len(dataset.train)} training image is left of {dataset.name}. Lower data.validation.")
     torch.manual_seed(recipe.training.seed)

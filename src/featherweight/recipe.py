@@ -49,6 +49,7 @@ class Data(Section):
     dataset: str = "mnist"
     validation: int = Field(0, ge=0)                        # images
     split_seed: int | None = Field(None, ge=0, lt=2**63)    # which of them; without it training.seed: each seed its own
+    unseen_writers: bool = False                            # mnist: who wrote them wrote no training image
     channels: Literal[1, 3] = 1
     size: int = Field(28, ge=4, le=512)                     # pixels
 
@@ -163,6 +164,8 @@ class Recipe(Section):
             raise ValueError("schedule.name: 'plateau' watches a validation split. Set data.validation, e.g. 5000")
         if self.data.validation == 0 and self.evaluation.curve == "validation":
             raise ValueError("evaluation.curve: 'validation' needs a validation split. Set data.validation, e.g. 5000")
+        if self.data.validation == 0 and self.data.unseen_writers:
+            raise ValueError("data.unseen_writers: true needs a validation split. Set data.validation, e.g. 5000")
         if self.augmentation.crop > self.data.size:
             raise ValueError(f"augmentation.crop: {self.augmentation.crop} is larger than data.size {self.data.size}")
         return self

@@ -93,6 +93,8 @@ def test_several_teachers_of_one_split(refuse, digits_recipe, tmp_path):
     assert train_seeds(digits_recipe(distillation=teacher, data=data), [3, 4], tmp_path / "pupils").summary
     refuse(["validation images of seed 1", "data.split_seed=8"], distillation=teacher, data=data | {"split_seed": 8})
     refuse(["data.split_seed=1"], distillation=teacher, data={"validation": 100})
+    refuse(["data.split_seed=7 and data.unseen_writers=true"], distillation=teacher,
+           data=data | {"unseen_writers": True})
 
 
 def test_a_teacher_is_never_replaced_by_its_pupil(refuse, teachers, tmp_path):

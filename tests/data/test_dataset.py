@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from featherweight.data import load_dataset, pixel_statistics
-from featherweight.data.splits import stratified_split, validation_split
+from featherweight.data.splits import stratified_split, unseen_writers_split, validation_split
+from featherweight.data.writers import mnist_writers
 from featherweight.errors import DataError, UnknownName
 
 
@@ -47,6 +48,31 @@ def test_a_split_stays_what_it_was():
     """Stored: a change here would make published numbers impossible to repeat."""
     assert validation_split(60_000, 5_000, 0)[1][:5].tolist() == [9, 24, 49, 60, 65]
     assert validation_split(10, 4, 1)[1].tolist() == [0, 4, 7, 8]
+
+
+@given(counts=st.lists(st.integers(1, 30), min_size=2, max_size=12), share=st.floats(0, 0.99), seed=st.integers(0, 99))
+def test_writers_are_held_out_with_all_of_their_images(counts, share, seed):
+    writers = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)) * 7, counts))
+    validation = min(max(int(share * len(writers)), *counts), len(writers) - 1)
+    kept, held_out = unseen_writers_split(writers, validation, seed)
+    assert not set(writers[kept]) & set(writers[held_out])
+    assert sorted([*kept, *held_out]) == list(range(len(writers)))
+    assert validation - max(counts) < len(held_out) <= validation       # one more writer would be too many
+    assert unseen_writers_split(writers, validation, seed)[1].tolist() == held_out.tolist()
+
+
+def test_a_split_of_writers_stays_what_it_was():
+    """Stored: a change here would make published numbers impossible to repeat."""
+    assert len(set(mnist_writers())) == 539
+    kept, held_out = unseen_writers_split(mnist_writers(), 5_000, 1)
+    assert (len(kept), len(held_out), held_out[:5].tolist()) == (55_074, 4_926, [12, 14, 34, 94, 100])
+
+
+def test_a_split_of_writers_has_the_bounds_of_any_split():
+    faults = {(6, 0): "not from 0 to 5", (-1, 0): "not from 0 to 5", (2, -1): "negative", (1, 0): "at least 2"}
+    for (validation, seed), words in faults.items():
+        with pytest.raises(DataError, match=words):
+            unseen_writers_split(np.array([1, 1, 2, 2, 3, 3]), validation, seed)
 
 
 @given(counts=st.lists(st.integers(2, 60), min_size=2, max_size=8), seed=st.integers(0, 99), data=st.data())
@@ -98,6 +124,18 @@ def test_validation_comes_from_training_alone(load):
     assert torch.equal(split.validation.labels, whole.train.labels[held_out])
     assert torch.equal(split.test.images, whole.test.images)
     assert not torch.equal(split.validation.images, other.validation.images)
+
+
+def test_unseen_writers_wrote_no_training_image(load, tiny):
+    with pytest.raises(DataError, match=r"data\.unseen_writers: who wrote tiny is not known"):
+        load(validation=5, unseen_writers=True)
+    known = dataclasses.replace(tiny.source, writers=lambda: np.repeat([4, 9, 5], 4))
+    whole, split = (load(sources={"tiny": known}, validation=count, unseen_writers=count > 0) for count in (0, 5))
+    (writer,) = set(split.validation.writers.tolist())
+    assert writer not in split.train.writers
+    chosen = whole.train.writers == writer
+    assert torch.equal(split.validation.images, whole.train.images[chosen])
+    assert torch.equal(split.train.labels, whole.train.labels[~chosen])
 
 
 def test_statistics_are_of_the_whole_training_set(load, tiny):

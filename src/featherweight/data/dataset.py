@@ -27,7 +27,7 @@ from featherweight.data.sources import (
     find_source,
     read_bytes,
 )
-from featherweight.data.splits import stratified_split, validation_split
+from featherweight.data.splits import stratified_split, unseen_writers_split, validation_split
 from featherweight.errors import DataError
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (N, C, H, W), labels (N,)
@@ -38,25 +38,26 @@ DIGITS_TEST, DIGITS_SEED = 360, 0  # the bundled digits come without a split
 class ImageDataset:
     """One split: images uint8 (N, C, H, W) with values 0..255, labels int64 (N,).
 
-    soft: what a teacher takes the images for, probabilities float32 (N, classes).
+    soft: what a teacher takes the images for, probabilities float32 (N, classes). writers: int64 (N,), who wrote them.
     """
 
     images: Tensor
     labels: Tensor
     soft: Tensor | None = None
+    writers: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def pick(self, indices: Tensor) -> ImageDataset:
         """A copy of the examples at int64 (n,) indices."""
-        soft = None if self.soft is None else self.soft[indices]
-        return ImageDataset(self.images[indices], self.labels[indices], soft)
+        soft, writers = (None if known is None else known[indices] for known in (self.soft, self.writers))
+        return ImageDataset(self.images[indices], self.labels[indices], soft, writers)
 
     def to(self, device: torch.device) -> ImageDataset:
         """The same on a device; where it is there already, the same tensors."""
-        soft = None if self.soft is None else self.soft.to(device)
-        return ImageDataset(self.images.to(device), self.labels.to(device), soft)
+        soft, writers = (None if known is None else known.to(device) for known in (self.soft, self.writers))
+        return ImageDataset(self.images.to(device), self.labels.to(device), soft, writers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +83,22 @@ class Dataset:
         validation = None if self.validation is None else self.validation.to(device)
         return replace(self, train=self.train.to(device), validation=validation, test=self.test.to(device))
 
-    def hold_out(self, validation: int, seed: int) -> Dataset:
-        """The same with this many validation images drawn out of the training images by seed; 0 changes nothing."""
-        kept, held_out = (torch.from_numpy(part) for part in validation_split(len(self.train), validation, seed))
+    def hold_out(self, validation: int, seed: int, unseen_writers: bool = False) -> Dataset:
+        """The same with this many validation images drawn out of the training images by seed; 0 changes nothing.
+
+        unseen_writers: draw writers with all of their images, and at most so many; DataError where nobody knows them.
+        """
+        if not unseen_writers:
+            split = validation_split(len(self.train), validation, seed)
+        elif self.train.writers is None:
+            raise DataError(
+                f"data.unseen_writers: who wrote {self.name} is not known, only who wrote mnist. Leave it out."
+            )
+        else:
+            split = unseen_writers_split(self.train.writers.cpu().numpy(), validation, seed)
         if validation == 0:
             return self
+        kept, held_out = (torch.from_numpy(part) for part in split)
         return replace(self, train=self.train.pick(kept), validation=self.train.pick(held_out))
 
 
@@ -95,6 +107,7 @@ def load_dataset(
     *,
     validation: int = 0,
     split_seed: int = 0,
+    unseen_writers: bool = False,
     channels: int = 1,
     size: int = 28,
     data_dir: Path | str | None = None,
@@ -103,10 +116,10 @@ def load_dataset(
 ) -> Dataset:
     """Load a data set by name, or pictures by "folder:DIR"; fetch it where it is not at hand.
 
-    validation images are drawn from the training set with split_seed. channels is 1 or 3 (grey is
-    repeated), size the side in pixels. Mean and std are of the whole training set, before validation is
-    taken out. Raises UnknownName for a name that is not there, DataError for anything that is missing,
-    damaged or out of range.
+    validation images are drawn from the training set with split_seed, as Dataset.hold_out draws them. channels is 1
+    or 3 (grey is repeated), size the side in pixels. Mean and std are of the whole training set, before validation
+    is taken out. Raises UnknownName for a name that is not there, DataError for anything that is missing, damaged or
+    out of range.
     """
     _check(channels, size)
     source = None if name.startswith(FOLDER_PREFIX) else find_source(name, sources)
@@ -119,10 +132,10 @@ def load_dataset(
         classes, phrase = source.classes, place.phrase
     mean, std = _mean_and_std(name, train[0], source)
     whole = Dataset(
-        name=name, classes=classes, mean=mean, std=std, train=_tensors(train), validation=None, test=_tensors(test),
-        source=phrase,
+        name=name, classes=classes, mean=mean, std=std, train=replace(_tensors(train), writers=_writers(source)),
+        validation=None, test=_tensors(test), source=phrase,
     )
-    return whole.hold_out(validation, split_seed)
+    return whole.hold_out(validation, split_seed, unseen_writers)
 
 
 def pixel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -205,6 +218,10 @@ def _mean_and_std(
     if max(std) == 0:
         raise DataError(f"{name!r} has one value in all training pixels. Give other pictures.")
     return mean, tuple(deviation or 1.0 for deviation in std)  # an even channel becomes 0, not 0 / 0
+
+
+def _writers(source: Source | None) -> Tensor | None:
+    return None if source is None or source.writers is None else torch.from_numpy(source.writers())
 
 
 def _tensors(split: Split) -> ImageDataset:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from featherweight.data.download import Progress, download
+from featherweight.data.writers import mnist_writers
 from featherweight.errors import DataError, UnknownName
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
@@ -26,7 +29,7 @@ class Source:
 
     sha256 maps the four IDX file names to the checksums of the published files; it is empty for a
     data set that comes with a package. mean and std are of training pixels in [0, 1]; None means
-    that they are computed from the pixels.
+    that they are computed from the pixels. writers gives a number for who wrote each training image.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Source:
     sha256: Mapping[str, str] | None = None
     mean: float | None = None
     std: float | None = None
+    writers: Callable[[], NDArray[np.int64]] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ SOURCES: dict[str, Source] = {
         ),
         mean=0.1307,
         std=0.3081,
+        writers=mnist_writers,
     ),
     "fashion-mnist": Source(
         name="fashion-mnist",

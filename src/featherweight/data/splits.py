@@ -26,6 +26,24 @@ def validation_split(count: int, validation: int, seed: int) -> tuple[Indices, I
     return np.sort(order[validation:]), np.sort(order[:validation])
 
 
+def unseen_writers_split(writers: NDArray[np.int64], validation: int, seed: int) -> tuple[Indices, Indices]:
+    """The writer of each image -> (kept for training, held out), ascending: no writer is on both sides.
+
+    Writers are drawn by seed, as many as have at most this many validation images together. Raises DataError where the
+    first has more, and as validation_split does.
+    """
+    validation_split(len(writers), validation, seed)
+    everyone, counts = np.unique(writers, return_counts=True)
+    drawn = np.random.default_rng(seed).permutation(len(everyone))
+    chosen = everyone[drawn[np.cumsum(counts[drawn]) <= validation]]
+    if len(chosen) == 0 and validation:
+        raise DataError(
+            f"validation: {validation} images are fewer than one writer gave. Give at least {counts.max()}."
+        )
+    held_out = np.isin(writers, chosen)
+    return np.flatnonzero(~held_out).astype(np.int64), np.flatnonzero(held_out).astype(np.int64)
+
+
 def stratified_split(labels: NDArray[np.int64], test: int, seed: int) -> tuple[Indices, Indices]:
     """Indices of labels -> (training, test), both ascending; each class gives its share to test.
 
