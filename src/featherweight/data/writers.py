@@ -2,7 +2,7 @@
 
 539 people wrote them and 297 others the test images: a validation split that is drawn image by image knows all of its
 writers, test knows none. Source: Yadav and Bottou (2019), Cold Case: The Lost MNIST Digits; the numbers of the writers
-are those of its QMNIST labels (BSD licence, Copyright (c) Facebook, Inc. and its affiliates).
+are those of its QMNIST labels, whose licence lies beside them.
 """
 
 from __future__ import annotations
