@@ -129,12 +129,14 @@ def test_validation_comes_from_training_alone(load):
 def test_unseen_writers_wrote_no_training_image(load, tiny):
     with pytest.raises(DataError, match=r"data\.unseen_writers: who wrote tiny is not known"):
         load(validation=5, unseen_writers=True)
-    known = dataclasses.replace(tiny.source, writers=lambda: np.repeat([4, 9, 5], 4))
+    writers = np.repeat([4, 9, 5], 4)
+    known = dataclasses.replace(tiny.source, writers=lambda: writers)
     whole, split = (load(sources={"tiny": known}, validation=count, unseen_writers=count > 0) for count in (0, 5))
-    (writer,) = set(split.validation.writers.tolist())
-    assert writer not in split.train.writers
-    chosen = whole.train.writers == writer
+    chosen = np.isin(np.arange(12), unseen_writers_split(writers, 5, 0)[1])
+    (writer,) = set(writers[chosen].tolist())
+    assert writer not in writers[~chosen]
     assert torch.equal(split.validation.images, whole.train.images[chosen])
+    assert torch.equal(split.train.images, whole.train.images[~chosen])
     assert torch.equal(split.train.labels, whole.train.labels[~chosen])
 
 

@@ -22,6 +22,7 @@ from featherweight.data.sources import (
     SOURCES,
     Place,
     Source,
+    Writers,
     default_cache,
     fetch,
     find_source,
@@ -38,26 +39,25 @@ DIGITS_TEST, DIGITS_SEED = 360, 0  # the bundled digits come without a split
 class ImageDataset:
     """One split: images uint8 (N, C, H, W) with values 0..255, labels int64 (N,).
 
-    soft: what a teacher takes the images for, probabilities float32 (N, classes). writers: int64 (N,), who wrote them.
+    soft: what a teacher takes the images for, probabilities float32 (N, classes).
     """
 
     images: Tensor
     labels: Tensor
     soft: Tensor | None = None
-    writers: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def pick(self, indices: Tensor) -> ImageDataset:
         """A copy of the examples at int64 (n,) indices."""
-        soft, writers = (None if known is None else known[indices] for known in (self.soft, self.writers))
-        return ImageDataset(self.images[indices], self.labels[indices], soft, writers)
+        soft = None if self.soft is None else self.soft[indices]
+        return ImageDataset(self.images[indices], self.labels[indices], soft)
 
     def to(self, device: torch.device) -> ImageDataset:
         """The same on a device; where it is there already, the same tensors."""
-        soft, writers = (None if known is None else known.to(device) for known in (self.soft, self.writers))
-        return ImageDataset(self.images.to(device), self.labels.to(device), soft, writers)
+        soft = None if self.soft is None else self.soft.to(device)
+        return ImageDataset(self.images.to(device), self.labels.to(device), soft)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ class Dataset:
 
     mean and std are of training pixels in [0, 1], one for each channel; std is 1 for a channel with one
     value throughout. validation is a part of what was published for training. source says in words where
-    the bytes came from.
+    the bytes came from. writers, where they are known, gives a number for who wrote each image published for training.
     """
 
     name: str
@@ -77,6 +77,7 @@ class Dataset:
     validation: ImageDataset | None
     test: ImageDataset
     source: str
+    writers: Writers | None = None
 
     def to(self, device: torch.device) -> Dataset:
         """The same with every split on a device."""
@@ -90,12 +91,12 @@ class Dataset:
         """
         if not unseen_writers:
             split = validation_split(len(self.train), validation, seed)
-        elif self.train.writers is None:
+        elif self.writers is None:
             raise DataError(
                 f"data.unseen_writers: who wrote {self.name} is not known, only who wrote mnist. Leave it out."
             )
         else:
-            split = unseen_writers_split(self.train.writers.cpu().numpy(), validation, seed)
+            split = unseen_writers_split(self.writers(), validation, seed)
         if validation == 0:
             return self
         kept, held_out = (torch.from_numpy(part) for part in split)
@@ -132,8 +133,8 @@ def load_dataset(
         classes, phrase = source.classes, place.phrase
     mean, std = _mean_and_std(name, train[0], source)
     whole = Dataset(
-        name=name, classes=classes, mean=mean, std=std, train=replace(_tensors(train), writers=_writers(source)),
-        validation=None, test=_tensors(test), source=phrase,
+        name=name, classes=classes, mean=mean, std=std, train=_tensors(train), validation=None, test=_tensors(test),
+        source=phrase, writers=source.writers if source else None,
     )
     return whole.hold_out(validation, split_seed, unseen_writers)
 
@@ -218,10 +219,6 @@ def _mean_and_std(
     if max(std) == 0:
         raise DataError(f"{name!r} has one value in all training pixels. Give other pictures.")
     return mean, tuple(deviation or 1.0 for deviation in std)  # an even channel becomes 0, not 0 / 0
-
-
-def _writers(source: Source | None) -> Tensor | None:
-    return None if source is None or source.writers is None else torch.from_numpy(source.writers())
 
 
 def _tensors(split: Split) -> ImageDataset:

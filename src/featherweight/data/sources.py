@@ -22,6 +22,8 @@ IDX_FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 FOLDER_PREFIX = "folder:"
 DIGITS = tuple("0123456789")
 
+Writers = Callable[[], NDArray[np.int64]]     # read only where they are asked for
+
 
 @dataclass(frozen=True)
 class Source:
@@ -43,7 +45,7 @@ class Source:
     sha256: Mapping[str, str] | None = None
     mean: float | None = None
     std: float | None = None
-    writers: Callable[[], NDArray[np.int64]] | None = None
+    writers: Writers | None = None
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,7 @@ def validation_split(count: int, validation: int, seed: int) -> tuple[Indices, I
     The held-out ones are the first of a permutation, so that a larger validation set contains a
     smaller one of the same seed. Raises DataError unless 0 <= validation < count.
     """
-    if not 0 <= validation < count:
-        raise DataError(
-            f"validation: {validation} is not from 0 to {count - 1}; there are {count} training images."
-        )
-    if seed < 0:
-        raise DataError(f"split seed: {seed} is negative. Give 0 or more.")
+    _check(count, validation, seed)
     order = np.random.default_rng(seed).permutation(count).astype(np.int64)
     return np.sort(order[validation:]), np.sort(order[:validation])
 
@@ -32,7 +27,7 @@ def unseen_writers_split(writers: NDArray[np.int64], validation: int, seed: int)
     Writers are drawn by seed, as many as have at most this many validation images together. Raises DataError where the
     first has more, and as validation_split does.
     """
-    validation_split(len(writers), validation, seed)
+    _check(len(writers), validation, seed)
     everyone, counts = np.unique(writers, return_counts=True)
     drawn = np.random.default_rng(seed).permutation(len(everyone))
     chosen = everyone[drawn[np.cumsum(counts[drawn]) <= validation]]
@@ -62,3 +57,12 @@ def stratified_split(labels: NDArray[np.int64], test: int, seed: int) -> tuple[I
     chosen = np.sort(np.concatenate(drawn)).astype(np.int64)
     rest = np.setdiff1d(np.arange(len(labels)), chosen, assume_unique=True)
     return rest.astype(np.int64), chosen
+
+
+def _check(count: int, validation: int, seed: int) -> None:
+    if not 0 <= validation < count:
+        raise DataError(
+            f"validation: {validation} is not from 0 to {count - 1}; there are {count} training images."
+        )
+    if seed < 0:
+        raise DataError(f"split seed: {seed} is negative. Give 0 or more.")
