@@ -40,7 +40,7 @@ valid_recipes = st.fixed_dictionaries(
     {"name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
      "model": st.fixed_dictionaries({"name": text}, optional={"arguments": st.dictionaries(text, plain, max_size=3)}),
      "data": section(dataset=text, channels=st.sampled_from([1, 3]), size=st.integers(28, 512),
-                     unseen_writers=st.booleans(),
+                     unseen_writers=st.booleans(), upright=st.booleans(),
                      split_seed=st.integers(0, 2**63 - 1)).flatmap(
          lambda data: st.integers(1, 10**6).map(lambda validation: data | {"validation": validation}))},
     optional={
@@ -52,8 +52,8 @@ valid_recipes = st.fixed_dictionaries(
                                 fade=fraction),
         "distillation": section(teacher=text.filter(lambda name: "\0" not in name), weight=fraction,
                                 temperature=positive),
-        "optimizer": section(name=st.sampled_from(["sgd", "adam", "adamw"]), lr=positive, momentum=st.floats(0.1, 0.99),
-                             nesterov=st.booleans(), weight_decay=not_negative,
+        "optimizer": section(name=st.sampled_from(["sgd", "adam", "adamw", "muon"]), lr=positive,
+                             momentum=st.floats(0.1, 0.99), nesterov=st.booleans(), weight_decay=not_negative,
                              betas=st.tuples(st.floats(0, 0.999), st.floats(0, 0.999))),
         "schedule": section(name=st.sampled_from(["constant", "step", "plateau", "one-cycle", "cosine"]),
                             step_size=count, gamma=st.floats(1e-6, 1), patience=st.integers(0, 100),
@@ -147,7 +147,7 @@ def test_an_unknown_key_of_any_section_is_a_fault(name: str) -> None:
     [
         ("schedule", "name", "cosin",
          "'cosin' is not one of constant, step, plateau, one-cycle, cosine. Did you mean 'cosine'?"),
-        ("optimizer", "name", "lion", "'lion' is not one of sgd, adam, adamw."),
+        ("optimizer", "name", "lion", "'lion' is not one of sgd, adam, adamw, muon."),
         ("data", "channels", 2, "2 is not one of 1, 3."),
         ("training", "precision", "fp16", "'fp16' is not one of auto, float32, bf16. Did you mean 'bf16'?"),
         ("optimizer", "lr", -0.1, "-0.1 is not greater than 0"),

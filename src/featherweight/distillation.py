@@ -75,7 +75,7 @@ def open_teacher(teacher: str) -> list[Run]:
 
 def check_data(run: Run, recipe: Recipe, dataset: Dataset) -> None:
     """RunError where a teacher learned other images or classes than the recipe's."""
-    ours = {"dataset": dataset.name, "channels": recipe.data.channels, "size": recipe.data.size}
+    ours = {"dataset": dataset.name, **recipe.data.seen}
     theirs = run.recipe.data.model_dump()
     for key, value in ours.items():
         if theirs[key] != value:

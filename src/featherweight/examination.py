@@ -116,7 +116,7 @@ def load(
 ) -> tuple[nn.Module, Dataset, Images]:
     """A run's network, the data set, and its test images on the device, normalised as in training."""
     recipe, torch_device = run.recipe, pick_device(device)
-    dataset = load_once(data or recipe.data.dataset, recipe.data.channels, recipe.data.size, data_dir)
+    dataset = load_once(data or recipe.data.dataset, data_dir, **recipe.data.seen)
     if len(dataset.classes) != len(run.result["classes"]):
         raise RunError(
             f"run {str(run.path)!r} knows {len(run.result['classes'])} classes, "
@@ -128,6 +128,6 @@ def load(
 
 
 @lru_cache(maxsize=1)
-def load_once(name: str, channels: int, size: int, data_dir: str | Path | None) -> Dataset:
+def load_once(name: str, data_dir: str | Path | None, *, channels: int, size: int, upright: bool) -> Dataset:
     """A data set, kept for the next run that is looked at."""
-    return load_dataset(name, channels=channels, size=size, data_dir=data_dir)
+    return load_dataset(name, channels=channels, size=size, upright=upright, data_dir=data_dir)

@@ -149,7 +149,7 @@ def default_out(recipe: Recipe) -> Path:
 def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
     """The recipe's data, not yet split by a seed."""
     data = recipe.data
-    return load_dataset(data.dataset, channels=data.channels, size=data.size, data_dir=data_dir)
+    return load_dataset(data.dataset, **data.seen, data_dir=data_dir)
 
 
 def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Training:
@@ -177,10 +177,10 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
 
 
 def build_optimization(
-    recipe: Recipe, parameters: Iterable[Tensor], images: int, plan: Plan
+    recipe: Recipe, parameters: Iterable[Tensor], images: int, plan: Plan, *, stacked: bool = False
 ) -> tuple[torch.optim.Optimizer, Schedule]:
-    """The recipe's optimizer of these parameters, and its schedule for so many training images."""
-    optimizer = build_optimizer(parameters, **recipe.optimizer.model_dump())
+    """The recipe's optimizer of these parameters, of one network or a stack, and its schedule for so many images."""
+    optimizer = build_optimizer(parameters, stacked=stacked, **recipe.optimizer.model_dump())
     total_steps = plan.steps_before(images, plan.epochs)
     return optimizer, build_schedule(optimizer, total_steps=total_steps, **recipe.schedule.model_dump())
 
@@ -243,7 +243,7 @@ def finish(run: Run, training: Training) -> Run:
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
         "std": list(dataset.std),
-        "picture": specification_of(dataset.name, training.recipe.data.channels, training.recipe.data.size).to_dict(),
+        "picture": specification_of(dataset.name, **training.recipe.data.seen).to_dict(),
     })
     return run
 

@@ -52,6 +52,12 @@ class Data(Section):
     unseen_writers: bool = False                            # mnist: who wrote them wrote no training image
     channels: Literal[1, 3] = 1
     size: int = Field(28, ge=4, le=512)                     # pixels
+    upright: bool = False                                   # handwriting: rows are moved until it does not lean
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What load_dataset and specification_of ask of how images look."""
+        return {"channels": self.channels, "size": self.size, "upright": self.upright}
 
 
 class Model(Section):
@@ -96,14 +102,14 @@ class Distillation(Section):
 
 
 class Optimizer(Section):
-    """torch.optim's SGD, Adam or AdamW."""
+    """torch.optim's SGD, Adam or AdamW, or Muon."""
 
-    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
     lr: Positive = 0.01
-    momentum: float = Field(0.9, ge=0, lt=1)                # sgd only
-    nesterov: bool = False                                  # sgd only
+    momentum: float = Field(0.9, ge=0, lt=1)                # sgd and muon
+    nesterov: bool = False                                  # sgd and muon
     weight_decay: NotNegative = 0.0
-    betas: tuple[Decay, Decay] = (0.9, 0.999)               # adam and adamw only
+    betas: tuple[Decay, Decay] = (0.9, 0.999)               # adam and adamw; of muon for shifts, gains and biases
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:

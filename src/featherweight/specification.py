@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-HANDWRITING = ("mnist", "kmnist")       # data sets of light ink on black, fitted and centred as MNIST's is
+HANDWRITING = ("digits", "kmnist", "mnist")     # data sets of light ink on black
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class PictureSpecification:
     thinnest: float = 2.2       # strokes are thickened to this ...
     thickest: float = 3.0       # ... and thinned to this
     grain: int = 0              # pixels a side of the images that the data set was enlarged from, if it was
+    upright: bool = False       # whether leaning ink is stood upright at the end
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -35,10 +36,12 @@ class PictureSpecification:
         return cls(**{key: value for key, value in content.items() if key in known})
 
 
-def specification_of(dataset: str, channels: int, size: int) -> PictureSpecification:
+def specification_of(dataset: str, channels: int, size: int, upright: bool = False) -> PictureSpecification:
     """What pictures go through for a network trained on this data set."""
     if dataset == "digits" and channels == 1:       # 8x8, filled by the digit, enlarged
-        return PictureSpecification("ink", 1, size, size, thinnest=size / 7, thickest=size / 4, grain=8)
-    if dataset in HANDWRITING and channels == 1:
-        return PictureSpecification("ink", 1, size, round(size * 20 / 28), 2.2 * size / 28, 3.0 * size / 28)
-    return PictureSpecification("plain", channels, size, box=size)
+        specification = PictureSpecification("ink", 1, size, size, thinnest=size / 7, thickest=size / 4, grain=8)
+    elif dataset in HANDWRITING and channels == 1:  # fitted and centred as MNIST's is
+        specification = PictureSpecification("ink", 1, size, round(size * 20 / 28), 2.2 * size / 28, 3.0 * size / 28)
+    else:
+        specification = PictureSpecification("plain", channels, size, box=size)
+    return replace(specification, upright=upright)

@@ -15,6 +15,7 @@ from featherweight.data import load_dataset, pixel_statistics
 from featherweight.data.splits import stratified_split, unseen_writers_split, validation_split
 from featherweight.data.writers import mnist_writers
 from featherweight.errors import DataError, UnknownName
+from featherweight.upright import upright
 
 
 def fault_of(name, **options):
@@ -113,6 +114,23 @@ def test_an_idx_data_set_is_what_its_files_hold(load, tiny, tmp_path):
     assert dataset.train.labels.dtype == torch.int64
     assert torch.equal(dataset.train.images, torch.from_numpy(tiny.train_images)[:, None])
     assert dataset.train.labels.tolist() == tiny.train_labels.tolist()
+
+
+def test_upright_images_are_the_data_sets_own_stood_upright():
+    plain, stood = load_dataset("digits"), load_dataset("digits", upright=True)
+    for before, after in ((plain.train, stood.train), (plain.test, stood.test)):
+        assert np.array_equal(after.images[:, 0].numpy(), upright(before.images[:, 0].numpy()))
+        assert torch.equal(after.labels, before.labels)
+
+
+def test_only_grey_handwriting_can_be_stood_upright(tmp_path):
+    assert fault_of("digits", upright=True, channels=3) == (
+        "data.upright: images of 3 channels are not grey. Set data.channels to 1."
+    )
+    for name in ("fashion-mnist", f"folder:{tmp_path}"):
+        assert fault_of(name, upright=True) == (
+            f"data.upright: {name} is not known for light ink on black. Allowed: digits, kmnist, mnist."
+        )
 
 
 def test_validation_comes_from_training_alone(load):

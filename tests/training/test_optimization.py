@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from featherweight.training.muon import Muon
 from featherweight.training.optimization import build_average, build_optimizer, build_schedule
 
 TOP = 0.5
@@ -138,7 +139,7 @@ def test_the_last_step_is_taken_with_the_end_factor(name, steps):
 def test_unknown_names():
     with pytest.raises(ValueError, match=r"'linear'.*allowed are constant, step, plateau, one-cycle, cosine"):
         build_schedule(one_weight(), "linear", total_steps=1)
-    with pytest.raises(ValueError, match=r"'lion'.*allowed are sgd, adam, adamw"):
+    with pytest.raises(ValueError, match=r"'lion'.*allowed are sgd, adam, adamw, muon"):
         one_weight("lion")
 
 
@@ -155,6 +156,12 @@ class TestOptimizers:
         assert type(optimizer) is kind
         got = {key: optimizer.defaults[key] for key in ("lr", "betas", "weight_decay")}
         assert got == {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.01}
+
+    def test_muon_takes_its_own(self):
+        optimizer = one_weight("muon", lr=0.1, momentum=0.8, nesterov=True, weight_decay=0.01, betas=(0.8, 0.9))
+        assert type(optimizer) is Muon
+        wanted = {"lr": 0.1, "momentum": 0.8, "nesterov": True, "weight_decay": 0.01, "betas": (0.8, 0.9)}
+        assert {key: optimizer.defaults[key] for key in wanted} == wanted
 
     @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
     def test_the_fused_step_is_torchs_plain_step(self, name):

@@ -26,6 +26,7 @@ VARIANTS = {
         "training": {"epochs": 2, "batch_size": 100, "ema": 0.9},
     },
     "adam": PLAIN | {"optimizer": {"name": "adam", "lr": 0.002}},
+    "muon": PLAIN | {"optimizer": {"name": "muon", "lr": 0.02, "nesterov": True, "betas": [0.9, 0.99]}},
     "the hardest images": PLAIN | {
         "schedule": {"name": "one-cycle"}, "training": {"epochs": 3, "batch_size": 100, "fraction": 0.4},
     },
@@ -66,7 +67,9 @@ def arguments(trainings):
         "data": [images_of(one, one.dataset.train) for one in trainings],
         "task": first.task,
         "plans": [one.plan for one in trainings],
-        "build": lambda parameters: build_optimization(first.recipe, parameters, len(first.dataset.train), first.plan),
+        "build": lambda parameters: build_optimization(
+            first.recipe, parameters, len(first.dataset.train), first.plan, stacked=True
+        ),
         "ema": first.recipe.training.ema,
         "curves": [curve_of(one) for one in trainings],
     }

@@ -20,6 +20,7 @@ OPTIMIZERS = [
     {"name": "sgd", "lr": 0.1, "momentum": 0.0},
     {"name": "adam", "lr": 0.01},
     {"name": "adamw", "lr": 0.01, "weight_decay": 0.1},
+    {"name": "muon", "lr": 0.02, "momentum": 0.9},
 ]
 
 
@@ -68,7 +69,7 @@ def same(first, second):
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 @pytest.mark.parametrize("schedule", ["constant", "step", "plateau", "one-cycle", "cosine"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["nesterov", "plain", "adam", "adamw"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["nesterov", "plain", "adam", "adamw", "muon"])
 def test_stopped_and_resumed_is_the_same_as_undisturbed(optimizer, schedule, ema):
     undisturbed = fresh(optimizer, schedule, ema)
     records = run(undisturbed)

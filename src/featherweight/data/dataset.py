@@ -30,6 +30,8 @@ from featherweight.data.sources import (
 )
 from featherweight.data.splits import stratified_split, unseen_writers_split, validation_split
 from featherweight.errors import DataError
+from featherweight.specification import HANDWRITING
+from featherweight.upright import upright as upright_images
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (N, C, H, W), labels (N,)
 DIGITS_TEST, DIGITS_SEED = 360, 0  # the bundled digits come without a split
@@ -111,6 +113,7 @@ def load_dataset(
     unseen_writers: bool = False,
     channels: int = 1,
     size: int = 28,
+    upright: bool = False,
     data_dir: Path | str | None = None,
     cache_dir: Path | None = None,
     sources: Mapping[str, Source] = SOURCES,
@@ -118,11 +121,11 @@ def load_dataset(
     """Load a data set by name, or pictures by "folder:DIR"; fetch it where it is not at hand.
 
     validation images are drawn from the training set with split_seed, as Dataset.hold_out draws them. channels is 1
-    or 3 (grey is repeated), size the side in pixels. Mean and std are of the whole training set, before validation
-    is taken out. Raises UnknownName for a name that is not there, DataError for anything that is missing, damaged or
-    out of range.
+    or 3 (grey is repeated), size the side in pixels; upright stands leaning handwriting upright. Mean and std are
+    of the whole training set, before validation is taken out. Raises UnknownName for a name that is not there,
+    DataError for anything that is missing, damaged or out of range.
     """
-    _check(channels, size)
+    _check(name, channels, size, upright)
     source = None if name.startswith(FOLDER_PREFIX) else find_source(name, sources)
     if source is None:
         classes, train, test, phrase = _from_folder(name, channels, size, default_cache(cache_dir))
@@ -131,6 +134,8 @@ def load_dataset(
         splits = _from_idx(place, source, size) if place.files else _bundled_digits(size)
         train, test = (_with_channels(split, channels) for split in splits)
         classes, phrase = source.classes, place.phrase
+    if upright:
+        train, test = (_stood_upright(split) for split in (train, test))
     mean, std = _mean_and_std(name, train[0], source)
     whole = Dataset(
         name=name, classes=classes, mean=mean, std=std, train=_tensors(train), validation=None, test=_tensors(test),
@@ -154,9 +159,13 @@ def pixel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tupl
     return tuple(means), tuple(deviations)
 
 
-def _check(channels: int, size: int) -> None:
+def _check(name: str, channels: int, size: int, upright: bool) -> None:
     if channels not in MODES:
         raise DataError(f"channels: {channels} is not 1 (grey) or 3 (red, green, blue).")
+    if upright and channels != 1:
+        raise DataError(f"data.upright: images of {channels} channels are not grey. Set data.channels to 1.")
+    if upright and name not in HANDWRITING:
+        raise DataError(f"data.upright: {name} is not known for light ink on black. Allowed: {', '.join(HANDWRITING)}.")
     if size < 1:
         raise DataError(f"size: {size} is not a side of at least 1 pixel.")
 
@@ -207,6 +216,11 @@ def _from_folder(
 def _with_channels(split: Split, channels: int) -> Split:
     images, labels = split
     return (images if channels == 1 else np.repeat(images, channels, axis=1)), labels
+
+
+def _stood_upright(split: Split) -> Split:
+    images, labels = split
+    return upright_images(images[:, 0])[:, None], labels
 
 
 def _mean_and_std(

@@ -1,7 +1,7 @@
 """Any picture that a person has -> the image that the network was trained on. numpy and Pillow only.
 
 The story of handwriting: ink is told from paper (ink.py), freed of dirt and cut out, drawn finer, its strokes brought
-near those of MNIST (strokes.py), fitted into a box keeping its shape, and centred by its mass.
+near those of MNIST (strokes.py), fitted into a box keeping its shape, centred by its mass, and perhaps stood upright.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from featherweight.inference.ink import Floats, border, find_ink
 from featherweight.inference.reading import read_picture
 from featherweight.inference.strokes import Mask, Pieces, label_pieces, stroke_width, thicken, thin
 from featherweight.specification import PictureSpecification
+from featherweight.upright import upright
 
 __all__ = ["Prepared", "prepare", "prepare_many", "read_picture"]
 
@@ -48,12 +49,12 @@ def prepare(picture: Image.Image, specification: PictureSpecification) -> Prepar
         pixels = resize_plain(picture, specification.channels, specification.size)
         return Prepared(picture, np.asarray(picture.convert("L")), pixels)
     if (own := as_trained(picture, specification)) is not None:
-        return Prepared(picture, own, own[None])
+        return Prepared(picture, own, finished(own, specification))
     ink, pieces = look_closely(picture)
     top, bottom, left, right = box_of(pieces > 0)
     digits = len(side_by_side(pieces)) if right - left > WIDE * (bottom - top) else 1
     ink = cut_out(ink, pieces > 0 if digits > 1 else around_the_largest(pieces))
-    return Prepared(picture, as_grey(ink), draw(ink, specification)[None], digits)
+    return Prepared(picture, as_grey(ink), finished(draw(ink, specification), specification), digits)
 
 
 def prepare_many(picture: Image.Image, specification: PictureSpecification) -> list[Prepared]:
@@ -64,7 +65,7 @@ def prepare_many(picture: Image.Image, specification: PictureSpecification) -> l
     found = []
     for group in side_by_side(pieces):
         one = cut_out(ink, np.isin(pieces, group))
-        found.append(Prepared(picture, as_grey(one), draw(one, specification)[None]))
+        found.append(Prepared(picture, as_grey(one), finished(draw(one, specification), specification)))
     return found
 
 
@@ -195,6 +196,11 @@ def centre(ink: Floats, size: int) -> Grey:
     square = np.zeros((size, size), np.uint8)
     square[top : top + height, left : left + width] = as_grey(ink)
     return square
+
+
+def finished(drawn: Grey, specification: PictureSpecification) -> Grey:
+    """(size, size) -> (1, size, size), stood upright where the network knows no leaning ink."""
+    return upright(drawn[None]) if specification.upright else drawn[None]
 
 
 def as_grey(ink: Floats) -> Grey:

@@ -52,5 +52,5 @@ def card_of(run: Run) -> Card:
         heads=labels, takes_number=isinstance(task, DigitSum), mean=tuple(result["mean"]), std=tuple(result["std"]),
         accuracy={head: result["test"][head]["accuracy"] for head in task.heads},
         picture=PictureSpecification.from_dict(carried) if carried
-        else specification_of(data.dataset, data.channels, data.size),
+        else specification_of(data.dataset, **data.seen),
     )

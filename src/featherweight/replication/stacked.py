@@ -95,7 +95,9 @@ def run_stack(members: Sequence[Member], watcher: SeedsWatcher, should_stop: Cal
     epochs = train_replicas(
         [one.state for one in trainings], [one.images(one.dataset.train) for one in trainings], first.task,
         [one.plan for one in trainings],
-        lambda parameters: build_optimization(first.recipe, parameters, len(first.dataset.train), first.plan),
+        lambda parameters: build_optimization(
+            first.recipe, parameters, len(first.dataset.train), first.plan, stacked=True
+        ),
         ema=first.recipe.training.ema, curves=[one.curve for one in trainings],
         on_step=teller, should_stop=should_stop,
     )

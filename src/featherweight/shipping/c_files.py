@@ -31,6 +31,15 @@ def c_files(card: Card, body: Body) -> dict[str, str]:
             "Makefile": MAKEFILE.format(name=NAME)}
 
 
+def stand_upright(card: Card, body: Body) -> None:
+    """Let the network's first act be what was done to the images that it was trained on."""
+    size = card.picture.size
+    body.parts.add("upright")
+    body.memory.append(f"static uint8_t standing[{size * size}];")
+    body.ram += size * size
+    body.calls.insert(0, f"    image = upright(image, {size}, {size}, standing);")
+
+
 def source(card: Card, body: Body) -> str:
     """The network: types and functions, constants, and the calls in their order."""
     code = "\n".join(("", *body.calls, ""))
@@ -153,7 +162,9 @@ def about(card: Card) -> str:
 
 def ground(card: Card) -> str:
     """What the pixels mean."""
-    return "ink is light (255) on black (0)" if card.picture.kind == "ink" else "0..255"
+    if card.picture.kind != "ink":
+        return "0..255"
+    return "ink is light (255) on black (0)" + (", and may lean" if card.picture.upright else "")
 
 
 def pixels_of(card: Card) -> int:

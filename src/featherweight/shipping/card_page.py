@@ -92,6 +92,7 @@ def picture(card: Card) -> str:
     if rules.kind == "ink":
         words = (f"Handwriting on any ground becomes light ink on black; the ink's longer side is fitted into "
                  f"{rules.box} pixels\nand its centre of mass into the centre of {size}x{size}.")
+        words += " Its rows are moved until it does not lean." if rules.upright else ""
     else:
         words = f"It is resized to {size}x{size} and nothing else."
     return f"{words}\n`featherweight predict` does this. Values: {values}."

@@ -16,7 +16,7 @@ from featherweight.errors import ExportError
 from featherweight.inference.bundle import feed
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities
-from featherweight.shipping.c_files import c_files
+from featherweight.shipping.c_files import c_files, stand_upright
 from featherweight.shipping.c_text import Body
 from featherweight.shipping.compiler import FAST, WATCHED, Program, find_compiler
 from featherweight.shipping.proof import Answer, Questions
@@ -39,6 +39,7 @@ class Form:
     facts: dict[str, Any] = field(default_factory=dict)
     answer: Answer | None = None                        # None where it cannot be asked here
     timed: Callable[[Questions], float] | None = None   # microseconds an image
+    stands_upright: bool = False                        # whether it does so itself, and is asked leaning images
 
 
 def onnx_form(card: Card, model: ModelProto, *, exact: bool) -> Form:
@@ -55,7 +56,10 @@ def onnx_form(card: Card, model: ModelProto, *, exact: bool) -> Form:
 
 def c_form(card: Card, body: Body, stack: ExitStack, *, exact: bool) -> Form:
     """C, compiled where there is a gcc, until the stack closes."""
+    if card.picture.upright:
+        stand_upright(card, body)
     form = Form("c" if exact else "c-int8", exact, {name: text.encode() for name, text in c_files(card, body).items()})
+    form.stands_upright = card.picture.upright
     form.facts = {"ram": body.ram, "flash": body.flash, "compiler": None}
     if find_compiler():
         form.facts["compiler"] = " ".join(("gcc", *FAST))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,11 @@ class Questions:
     images: Pixels
     numbers: Numbers | None
     targets: Mapping[str, NDArray[np.int64]]
+    leaning: Pixels | None = None       # the images before they were stood upright, where they were
+
+    def as_given(self) -> Questions:
+        """The same about images that nobody stood upright."""
+        return self if self.leaning is None else replace(self, images=self.leaning, leaning=None)
 
     def ask(
         self, answer: Answer, tick: Callable[[int], None] = lambda done: None
@@ -42,7 +47,8 @@ class Questions:
         """So many of them, evenly spread."""
         places = np.unique(np.linspace(0, len(self.images) - 1, count).round().astype(np.int64))
         numbers = None if self.numbers is None else self.numbers[places]
-        return Questions(self.images[places], numbers, {head: t[places] for head, t in self.targets.items()})
+        leaning = None if self.leaning is None else self.leaning[places]
+        return Questions(self.images[places], numbers, {head: t[places] for head, t in self.targets.items()}, leaning)
 
 
 def compare(answers: Probabilities, torch_answers: Probabilities, questions: Questions) -> dict[str, dict[str, Any]]:

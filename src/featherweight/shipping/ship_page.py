@@ -25,7 +25,7 @@ def ship_page(document: Mapping[str, Any], card: Card) -> str:
 
 {SHOWN[document["format"]]}
 
-{card.model} with {card.parameters:,} parameters, trained on {card.dataset}.
+{upright(document, card)}{card.model} with {card.parameters:,} parameters, trained on {card.dataset}.
 
 ## Files
 
@@ -47,6 +47,17 @@ One thread of {document["machine"]["processor"]}; {versions(document)}.
 
 {disagreements(document, card)}
 """
+
+
+def upright(document: Mapping[str, Any], card: Card) -> str:
+    """Who stands leaning ink upright, where the network was trained on nothing else."""
+    if not card.picture.upright:
+        return ""
+    who = {
+        "c": "`featherweight_predict` stands leaning ink upright first",
+        "bundle": "`featherweight predict` stands leaning ink upright first; whoever asks `model.onnx` itself does it",
+    }.get(document["format"], "Whoever asks it stands leaning ink upright first, with `featherweight.upright.upright`")
+    return f"{who}, as was done to the images that it was trained on.\n\n"
 
 
 def versions(document: Mapping[str, Any]) -> str:

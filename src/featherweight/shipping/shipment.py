@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,11 @@ def export(
     network = TrainedNetwork.open(run)
     check_installed()
     data = network.run.recipe.data
-    dataset = load_dataset(data.dataset, channels=data.channels, size=data.size, data_dir=data_dir)
+    dataset = load_dataset(data.dataset, **data.seen, data_dir=data_dir)
     questions = questions_of(network, dataset)
+    if data.upright:
+        leaning = load_dataset(data.dataset, **(data.seen | {"upright": False}), data_dir=data_dir)
+        questions = replace(questions, leaning=leaning.test.images.numpy())
     with ExitStack() as stack:
         say(f"{network.card.recipe}: making {to}{' in int8' if int8 else ''}")
         forms = make_forms(network, to, calibration_of(network, dataset) if int8 or to == "onnx-int8" else None, stack)
@@ -124,10 +128,11 @@ def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions, 
         found = {"torch": {"heads": heads, "microseconds": microseconds(network.answer, questions)}}
         for form in forms:
             if form.answer and form.timed:
-                compared = compare(questions.ask(form.answer, progress(form.name, questions, say)), expected, questions)
-                found[form.name] = {"heads": compared, "microseconds": form.timed(questions)}
+                asked = questions.as_given() if form.stands_upright else questions
+                compared = compare(asked.ask(form.answer, progress(form.name, asked, say)), expected, questions)
+                found[form.name] = {"heads": compared, "microseconds": form.timed(asked)}
             if form.answer and form.facts.get("compiler"):
-                form.facts["sanitizers"] = watch(form, network.card, questions)
+                form.facts["sanitizers"] = watch(form, network.card, asked)
     finally:
         torch.set_num_threads(threads)
     return found

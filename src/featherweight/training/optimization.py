@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from featherweight.training.muon import Muon
+
 
 def build_optimizer(
     parameters: Iterable[Tensor],
@@ -20,8 +22,12 @@ def build_optimizer(
     nesterov: bool = False,
     weight_decay: float = 0.0,
     betas: tuple[float, float] = (0.9, 0.999),
+    stacked: bool = False,
 ) -> torch.optim.Optimizer:
-    """sgd, adam or adamw; momentum and nesterov are sgd's, betas those of the other two."""
+    """sgd, adam, adamw or muon; momentum and nesterov are sgd's and muon's, betas those of all but sgd.
+
+    stacked: parameters are (R, ...), those of R networks; only muon, which looks at their shape, has to know.
+    """
     match name:
         case "sgd":
             return torch.optim.SGD(
@@ -31,7 +37,12 @@ def build_optimizer(
             return torch.optim.Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
         case "adamw":
             return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
-    raise ValueError(f"optimizer {name!r}: allowed are sgd, adam, adamw")
+        case "muon":
+            return Muon(
+                parameters, lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, betas=betas,
+                stacked=stacked,
+            )
+    raise ValueError(f"optimizer {name!r}: allowed are sgd, adam, adamw, muon")
 
 
 @dataclass

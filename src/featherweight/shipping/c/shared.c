@@ -34,6 +34,41 @@ static void softmax(const float *in, int count, float *out)
     for (int i = 0; i < count; i++)
         out[i] /= sum;
 }
+/* ---- upright ---- */
+/* Rows of light ink on black are moved sideways, by 256ths of a pixel, until the axis of the ink is vertical. */
+static int pixel_at(const uint8_t *row, int width, int x)
+{
+    return x >= 0 && x < width ? row[x] : 0;
+}
+
+static const uint8_t *upright(const uint8_t *image, int height, int width, uint8_t *out)
+{
+    double ink = 0, ink_x = 0, ink_y = 0, ink_xy = 0, ink_yy = 0;   /* whole numbers: exact */
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            const double here = image[y * width + x];
+            ink += here;
+            ink_x += here * x;
+            ink_y += here * y;
+            ink_xy += here * x * y;
+            ink_yy += here * y * y;
+        }
+    const double variance = ink * ink_yy - ink_y * ink_y;
+    double slope = variance > 0 ? (ink * ink_xy - ink_x * ink_y) / variance : 0;     /* columns a row */
+    slope = slope > 1 ? 1 : slope < -1 ? -1 : slope;
+    const double middle = ink > 0 ? ink_y / ink : 0;
+    for (int y = 0; y < height; y++) {
+        const double moved = 256 * (slope * (y - middle)) + 0.5;
+        const int steps = (int)moved - (moved < (int)moved);        /* rounded down */
+        const int rest = (steps % 256 + 256) % 256, whole = (steps - rest) / 256;
+        const uint8_t *row = image + y * width;
+        for (int x = 0; x < width; x++) {
+            const int left = pixel_at(row, width, x + whole), right = pixel_at(row, width, x + whole + 1);
+            out[y * width + x] = (uint8_t)((left * (256 - rest) + right * rest + 128) / 256);
+        }
+    }
+    return out;
+}
 /* ---- most_probable ---- */
 static int most_probable(const float *probabilities, int count)
 {
