@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-STEEPEST = 1.0       # columns a row: ink that leans further is straightened by so much
+STEEPEST = 1.0      # columns a row: ink that leans further is straightened by so much
 STEPS = 256         # of one pixel: how finely rows are moved
 AT_ONCE = 2048      # images
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 def percent(share: float) -> str:
     """0.9943 -> "99.43 %"."""
@@ -15,3 +18,9 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def training_images(result: Mapping[str, Any]) -> str:
+    """What a result.json says that a network was trained on."""
+    upright = ", stood upright" if result.get("picture", {}).get("upright") else ""
+    return f"{result['dataset']}, {result['train_images']:,} training images{upright}"

@@ -12,8 +12,10 @@ import featherweight
 from featherweight.data import load_dataset
 from featherweight.examination import evaluate
 from featherweight.inference.predictor import Predictor
+from featherweight.report import write_report
 from featherweight.shipping import export
 from featherweight.upright import upright
+from featherweight.words import training_images
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +33,13 @@ def leaning(count: int) -> np.ndarray:
     return load_dataset("digits").test.images[:count, 0].numpy()
 
 
-def test_it_is_trained_and_measured_on_upright_images(upright_run):
+def test_it_is_trained_and_measured_on_upright_images(upright_run, tmp_path):
     assert upright_run.result["picture"]["upright"] is True
     assert upright_run.result["test"]["class"]["accuracy"] > 0.9
     assert evaluate(upright_run)["class"].correct == upright_run.result["test"]["class"]["correct"]
+    assert training_images(upright_run.result) == "digits, 1,437 training images, stood upright"
+    write_report([upright_run], tmp_path / "report.html")
+    assert "digits, 1,437 training images, stood upright, seed 1" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("int8", [False, True])

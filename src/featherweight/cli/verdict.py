@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from featherweight.statistics import wilson_interval
-from featherweight.words import duration, percent
+from featherweight.words import duration, percent, training_images
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,7 +23,7 @@ def verdict_table(result: Mapping[str, Any]) -> RenderableType:
     made.add_column(style="bold")
     made.add_column(overflow="fold")
     made.add_row("model", f"{result['model']}, {result['parameters']:,} parameters")
-    made.add_row("data", f"{result['dataset']}, {result['train_images']:,} training images")
+    made.add_row("data", training_images(result))
     made.add_row("trained", trained(result))
     for head, score in result["test"].items():
         made.add_row("test" if len(result["test"]) == 1 else f"test, {head}",

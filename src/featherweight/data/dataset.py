@@ -167,7 +167,7 @@ def _check(name: str, channels: int, size: int, upright: bool) -> None:
     if upright and name not in HANDWRITING:
         raise DataError(
             f"data.upright: {name} is not known for light ink on black. Allowed: {', '.join(HANDWRITING)}. "
-            "For other images give --set data.upright=false."
+            "For other images train with data.upright=false."
         )
     if size < 1:
         raise DataError(f"size: {size} is not a side of at least 1 pixel.")
