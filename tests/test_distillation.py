@@ -180,3 +180,10 @@ def test_two_heads_learn_too(teachers, tmp_path):
 def test_a_temperature_that_leaves_no_numbers(pupil, teachers):
     with pytest.raises(RecipeError, match=r"distillation\.temperature: 1e-300 .*between 1 and 10"):
         soft_of(pupil(distillation={"teacher": str(teachers), "temperature": 1e-300}))
+
+
+def test_a_teacher_of_leaning_digits_does_not_teach_upright_ones(pupil, digits_recipe, tmp_path):
+    with pytest.raises(RunError, match=r"was trained with data\.upright False, this recipe has True\. Give a teacher"):
+        soft_of(pupil(data={"upright": True}))
+    teacher = featherweight.train(digits_recipe(data={"upright": True}), tmp_path / "upright").path
+    assert soft_of(pupil(data={"upright": True}, distillation={"teacher": str(teacher)})).shape == (1437, 10)

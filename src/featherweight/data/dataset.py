@@ -165,7 +165,10 @@ def _check(name: str, channels: int, size: int, upright: bool) -> None:
     if upright and channels != 1:
         raise DataError(f"data.upright: images of {channels} channels are not grey. Set data.channels to 1.")
     if upright and name not in HANDWRITING:
-        raise DataError(f"data.upright: {name} is not known for light ink on black. Allowed: {', '.join(HANDWRITING)}.")
+        raise DataError(
+            f"data.upright: {name} is not known for light ink on black. Allowed: {', '.join(HANDWRITING)}. "
+            "For other images give --set data.upright=false."
+        )
     if size < 1:
         raise DataError(f"size: {size} is not a side of at least 1 pixel.")
 

@@ -64,7 +64,7 @@ def move_matrix(weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], group
     matrix = ahead.flatten(leading + 1)                                     # (..., outputs, inputs x places)
     tall = max(1.0, matrix.shape[-2] / matrix.shape[-1]) ** 0.5             # as far for each input
     weight.mul_(1 - group["lr"] * group["weight_decay"])
-    weight.sub_(orthogonal(matrix).view(ahead.shape), alpha=group["lr"] * tall)
+    weight.sub_(orthogonal(matrix).reshape(ahead.shape), alpha=group["lr"] * tall)
 
 
 def move_vector(weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], group: dict[str, Any], leading: int) -> None:
@@ -82,9 +82,9 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """(..., m, n) -> the same with singular values of about 0.7 to 1.2, by Newton and Schulz's iteration."""
     near: Tensor = matrix / matrix.norm(dim=(-2, -1), keepdim=True).clamp(min=SMALL)
     tall = near.shape[-2] > near.shape[-1]
-    near = near.mT if tall else near                                        # (..., fewer, more)
+    near = (near.mT if tall else near).reshape(-1, min(matrix.shape[-2:]), max(matrix.shape[-2:]))   # (B, fewer, more)
     a, b, c = COEFFICIENTS
     for _ in range(ITERATIONS):
         square = near @ near.mT
-        near = a * near + (b * square + c * square @ square) @ near
-    return near.mT if tall else near
+        near = torch.baddbmm(near, torch.baddbmm(square, square, square, beta=b, alpha=c), near, beta=a)
+    return (near.mT if tall else near).reshape(matrix.shape)
