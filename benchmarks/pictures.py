@@ -1,8 +1,9 @@
 """Accuracy on pictures as people have them, made from test images with other pens, papers, light and places.
 
 Each condition turns the same test digits into pictures and asks the run for each. "plain" shows the network the test
-images themselves: what the others are held against. A pen is redrawn along the digit's skeleton, so thin and fat
-strokes have the digit's shape and one width; papers carry grain, ruling, shadow and the noise of a camera.
+images themselves, upright where it knows no others: what the others are held against. A pen is redrawn along the
+digit's skeleton, so thin and fat strokes have the digit's shape and one width; papers carry grain, ruling, shadow and
+the noise of a camera.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from featherweight import load_dataset
 from featherweight.errors import PictureError
 from featherweight.inference.network import open_network
 from featherweight.inference.picture import prepare
+from featherweight.upright import upright
 
 Floats = NDArray[np.float64]
 Random = np.random.Generator
@@ -38,7 +40,8 @@ def main() -> int:
     digits, labels = split.images[chosen, 0].numpy(), split.labels[chosen].numpy()
     head = next(iter(network.card.heads))
     numbers = np.zeros(len(digits), np.int64) if network.card.takes_number else None
-    plain = float((network.answer(digits[:, None], numbers)[head].argmax(1) == labels).mean())
+    shown = upright(digits) if network.card.picture.upright else digits
+    plain = float((network.answer(shown[:, None], numbers)[head].argmax(1) == labels).mean())
     settings = {"run": network.card.recipe, "images": options.images, "split": options.split, "skip": options.skip}
     content = report.begin("pictures", settings) | {"plain": plain}
     results: dict[str, Any] = {}
