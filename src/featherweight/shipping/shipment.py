@@ -62,7 +62,7 @@ def export(
     data = network.run.recipe.data
     dataset = load_dataset(data.dataset, **data.seen, data_dir=data_dir)
     questions = questions_of(network, dataset)
-    if data.upright:
+    if data.upright and to == "c":      # the one form that stands images upright itself
         leaning = load_dataset(data.dataset, **(data.seen | {"upright": False}), data_dir=data_dir)
         questions = replace(questions, leaning=leaning.test.images.numpy())
     with ExitStack() as stack:

@@ -42,6 +42,7 @@ class Muon(Optimizer):
         self.leading = int(stacked)
 
     @torch.no_grad()
+    # torch's step has an overload that gives the closure's loss, which nothing here asks for
     def step(self, closure: Callable[[], Any] | None = None) -> None:   # type: ignore[override]
         """Move every parameter that has a gradient; a closure is called first."""
         if closure is not None:
