@@ -295,15 +295,16 @@ def test_what_fades_is_whole_until_its_part_begins_and_then_shrinks_evenly(seed:
     shrunk = Augmentation(rotation=15 * left, shift=0.1 * left, scale=0.1 * left, shear=10 * left, crop=22,
                           crop_probability=0.5 * left, elastic=1.5 * left, erasing=0.5 * left)
     draws = fading.draw(4, generator(seed))
-    assert fading.after(done).numbers == fading.numbers     # so that later draws stay what they are
-    assert torch.allclose(fading.after(done).apply(images, draws), shrunk.apply(images, draws), atol=1e-4)
+    assert fading.left(done) == pytest.approx(left)
+    assert torch.allclose(fading.apply(images, draws, left), shrunk.apply(images, draws), atol=1e-4)
+    assert torch.equal(fading.apply(images, draws, torch.tensor(left)), fading.apply(images, draws, left))
 
 
 def test_what_does_not_fade_is_the_same_all_through_a_training() -> None:
-    assert all(EVERYTHING.after(done) is EVERYTHING for done in (0, 0.5, 0.999))
+    assert all(EVERYTHING.left(done) == 1 for done in (0, 0.5, 0.999))
 
 
 def test_at_the_end_of_a_fade_next_to_nothing_is_left() -> None:
     images = torch.stack([blob(5, 3)] * 8)
-    last = replace(EVERYTHING, crop_probability=0, fade=0.5).after(1 - 1e-4)
-    assert torch.allclose(last(images, generator()), images, atol=1e-2)
+    fading = replace(EVERYTHING, crop_probability=0, fade=0.5)
+    assert torch.allclose(fading(images, generator(), fading.left(1 - 1e-4)), images, atol=1e-2)

@@ -7,7 +7,7 @@ it, so that an image is resampled once however many changes are asked for.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -30,16 +30,9 @@ class Augmentation:
     erasing: float = 0.0            # probability of blanking a rectangle
     fade: float = 0.0               # last part of a training, in which all of these go down to 0
 
-    def after(self, done: float) -> Augmentation:
-        """What is left of it when this part of a training is done, from 0 to below 1."""
-        if done <= 1 - self.fade:
-            return self
-        left = (1 - done) / self.fade
-        return replace(
-            self, rotation=self.rotation * left, shift=self.shift * left, scale=self.scale * left,
-            shear=self.shear * left, crop_probability=self.crop_probability * left, elastic=self.elastic * left,
-            erasing=self.erasing * left,
-        )
+    def left(self, done: float) -> float:
+        """How much is left of it, of 1, when this part of a training is done, from 0 to below 1."""
+        return 1.0 if done <= 1 - self.fade else (1 - done) / self.fade
 
     @property
     def moves(self) -> bool:
@@ -52,33 +45,38 @@ class Augmentation:
         """How many random numbers one image takes."""
         return 6 * self.moves + 2 * GRID * GRID * (self.elastic > 0) + 5 * (self.erasing > 0)
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """(N, C, H, W) float images, black = 0 -> the same shape, changed."""
-        return self.apply(images, self.draw(len(images), generator))
+    def __call__(self, images: Tensor, generator: torch.Generator, left: float | Tensor = 1.0) -> Tensor:
+        """(N, C, H, W) float images, black = 0 -> the same shape, changed; left is how much is left of all changes."""
+        return self.apply(images, self.draw(len(images), generator), left)
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """(numbers, count) in [-1, 1], all that is random about so many images, on the generator's device."""
-        return torch.rand(self.numbers, count, generator=generator, device=generator.device) * 2 - 1
+    def draw(self, count: int, *generators: torch.Generator) -> Tensor:
+        """(numbers, count) in [-1, 1], all that is random about so many images, on the generator's device.
 
-    def apply(self, images: Tensor, numbers: Tensor) -> Tensor:
-        """(N, C, H, W) changed as (numbers, N) say."""
+        With several generators the draws of each stand side by side: (numbers, generators x count).
+        """
+        draws = [torch.rand(self.numbers, count, generator=one, device=one.device) for one in generators]
+        return torch.cat(draws, dim=1) * 2 - 1
+
+    def apply(self, images: Tensor, numbers: Tensor, left: float | Tensor = 1.0) -> Tensor:
+        """(N, C, H, W) changed as (numbers, N) say. left may be a tensor (), for work that is recorded once."""
         bends, erases = 2 * GRID * GRID * (self.elastic > 0), 5 * (self.erasing > 0)
         affine, bend, hole = torch.split(numbers, [6 * self.moves, bends, erases])
         if self.moves:
-            field = bend_field(images, self.elastic, bend) if self.elastic else None
-            images = resample(images, self.affine(images, affine), field)
-        return erase(images, self.erasing, hole) if self.erasing else images
+            field = bend_field(images, self.elastic, bend * left) if self.elastic else None
+            images = resample(images, self.affine(images, affine, left), field)
+        return erase(images, self.erasing * left, hole) if self.erasing else images
 
-    def affine(self, images: Tensor, numbers: Tensor) -> Tensor:
+    def affine(self, images: Tensor, numbers: Tensor, left: float | Tensor = 1.0) -> Tensor:
         """(N, 2, 3): for each image where, in [-1, 1] coordinates, an output pixel is read from. numbers: (6, N)."""
-        angle = numbers[0] * math.radians(self.rotation)
-        shear = (numbers[1] * math.radians(self.shear)).tan()
-        zoom = 1 + numbers[2] * self.scale
+        smaller = numbers * left
+        angle = smaller[0] * math.radians(self.rotation)
+        shear = (smaller[1] * math.radians(self.shear)).tan()
+        zoom = 1 + smaller[2] * self.scale
         if self.crop:
-            cropped = numbers[3] < 2 * self.crop_probability - 1
+            cropped = numbers[3] < 2 * self.crop_probability * left - 1
             zoom = torch.where(cropped, zoom * images.shape[-1] / self.crop, zoom)
         cos, sin = angle.cos() / zoom, angle.sin() / zoom                   # reading closer is zooming in
-        shift = numbers[4:6] * 2 * self.shift                               # the axis is 2 long
+        shift = smaller[4:6] * 2 * self.shift                               # the axis is 2 long
         rows = [cos, cos * shear - sin, shift[0], sin, sin * shear + cos, shift[1]]
         return torch.stack(rows, dim=1).view(-1, 2, 3)
 
@@ -93,7 +91,7 @@ def bend_field(images: Tensor, pixels: float, numbers: Tensor) -> Tensor:
     points = numbers.T.reshape(-1, 2, GRID, GRID)
     across = points @ _bicubic(width, images).T                             # (N, 2, GRID, W)
     field = _bicubic(height, images) @ across                               # (N, 2, H, W)
-    return field.permute(0, 2, 3, 1) * (2 * pixels / torch.tensor([width, height], device=images.device))
+    return torch.stack([field[:, 0] * (2 * pixels / width), field[:, 1] * (2 * pixels / height)], dim=3)
 
 
 def resample(images: Tensor, affine: Tensor, bend: Tensor | None = None) -> Tensor:
@@ -103,7 +101,7 @@ def resample(images: Tensor, affine: Tensor, bend: Tensor | None = None) -> Tens
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def erase(images: Tensor, probability: float, numbers: Tensor) -> Tensor:
+def erase(images: Tensor, probability: float | Tensor, numbers: Tensor) -> Tensor:
     """Blank, with this probability an image, a rectangle of 2 % to 20 % of the area. numbers: (5, N) in [-1, 1].
 
     Source: Zhong et al. (2020), Random Erasing Data Augmentation; their area up to 40 % hides whole digits.

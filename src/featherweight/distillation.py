@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from featherweight.augment import Augmentation, normalise
 from featherweight.data import Dataset
+from featherweight.environment import layout_for
 from featherweight.errors import RecipeError, RunError
 from featherweight.networks import load_network
 from featherweight.recipe import Recipe
@@ -131,7 +132,7 @@ class Teacher:
 
     def answer(self, images: Tensor, temperature: float) -> Tensor:
         """(N, C, H, W) in [0, 1] -> float32 (N, classes), softmax(log-probabilities / temperature)."""
-        pixels = normalise(images, self.mean, self.std).contiguous(memory_format=torch.channels_last)
+        pixels = normalise(images, self.mean, self.std).contiguous(memory_format=layout_for(images.device))
         question = self.task.ask_each(torch.zeros(len(images), dtype=torch.int64, device=images.device))
         head = as_heads(self.network(pixels, *question.inputs))[0]      # of both tasks the one that names the class
         return F.softmax(head.float()[:, : self.classes] / temperature, dim=1)

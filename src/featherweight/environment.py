@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+
+
+def layout_for(device: torch.device) -> torch.memory_format:
+    """How images and maps lie in memory: channels last, for narrow networks the faster way on a CPU.
+
+    On CUDA as torch has it: channels last, cuDNN first compiles depthwise kernels, four seconds for each size of a
+    batch, and gains 4 % of session6's time.
+    """
+    return torch.contiguous_format if device.type == "cuda" else torch.channels_last
 
 
 def describe_environment(device: torch.device, precision: str, seed: int, data: str) -> dict[str, Any]:
@@ -25,10 +35,17 @@ def describe_environment(device: torch.device, precision: str, seed: int, data: 
         "data": data,
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
+        "versions": {name: version_of(name) for name in packages},
     }
 
 
+@cache
+def version_of(package: str) -> str:
+    """What is installed; read once, as hundreds of seeds ask."""
+    return version(package)
+
+
+@cache
 def processor_name() -> str:
     """The processor as its maker calls it, where the system tells."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from featherweight.environment import layout_for
 from featherweight.errors import RunError
 from featherweight.models import build_model
 from featherweight.recipe import Recipe
@@ -12,10 +13,10 @@ from featherweight.runs import Run
 
 
 def build_network(recipe: Recipe, classes: tuple[str, ...], device: torch.device) -> nn.Module:
-    """The recipe's network for these classes, channels last on the device."""
+    """The recipe's network for these classes on the device."""
     suggested = {"in_channels": recipe.data.channels, "classes": len(classes)}
     model = build_model(recipe.model.name, recipe.model.arguments, suggested=suggested)
-    return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(device).to(memory_format=layout_for(device))  # type: ignore[call-overload,no-any-return]
 
 
 def load_network(run: Run, device: torch.device | None = None) -> nn.Module:

@@ -18,8 +18,8 @@ from featherweight.experiment import load_data
 from featherweight.files import names_in
 from featherweight.replication import Replicas, train_seeds
 from featherweight.replication.job import Job, Unwatched
+from featherweight.replication.one_process import can_keep_step, train_in_one_process
 from featherweight.replication.seeds import describe
-from featherweight.replication.stacked import can_be_stacked, train_stacked
 from featherweight.runs import Run, open_runs
 from featherweight.statistics import bootstrap_interval
 from featherweight.training.workers import cores
@@ -208,7 +208,7 @@ def stack_of(recipe, path):
 
 def test_a_stack_leaves_the_same_folders_as_processes(digits_recipe, replicas, tmp_path):
     listener, job = Listener(), stack_of(digits_recipe(**EVERYTHING), tmp_path / "runs")
-    assert train_stacked(job, [3, 1, 7], listener, bool) == [3, 1, 7]
+    assert train_in_one_process(job, [3, 1, 7], listener, bool) == [3, 1, 7]
     stacked = Replicas(tmp_path / "runs")
     assert listener.finished == [(3, 3), (1, 1), (7, 7)] and stacked.seeds == replicas.seeds
     for one, other in zip(replicas.runs, stacked.runs, strict=True):
@@ -222,22 +222,22 @@ def test_a_stack_leaves_the_same_folders_as_processes(digits_recipe, replicas, t
 
 def test_a_stack_that_is_stopped_goes_on(digits_recipe, tmp_path):
     job, steps = stack_of(digits_recipe(training={"epochs": 3}), tmp_path / "runs"), []
-    assert train_stacked(job, [1, 2], Unwatched(), lambda: steps.append(1) or len(steps) > 30) == []
+    assert train_in_one_process(job, [1, 2], Unwatched(), lambda: steps.append(1) or len(steps) > 30) == []
     assert not any(run.finished for run in job.replicas.runs)
     begun = [len(run.history) for run in job.replicas.runs]
     assert begun[0] == begun[1] and 0 < begun[0] < 3
     listener = Listener()
-    assert train_stacked(job, [1, 2, 9], listener, bool) == [9, 1, 2]      # the new one alone, then the stack goes on
+    assert train_in_one_process(job, [1, 2, 9], listener, bool) == [9, 1, 2]    # the new one alone, then the others
     assert [len(run.history) for run in job.replicas.runs] == [3, 3, 3]
     assert all(run.finished for run in job.replicas.runs)
 
 
 def test_only_a_gpu_stacks_and_only_what_keeps_step(digits_recipe):
-    assert can_be_stacked(digits_recipe(), torch.device("cuda"))
-    assert not can_be_stacked(digits_recipe(), torch.device("cpu"))
+    assert can_keep_step(digits_recipe(), torch.device("cuda"))
+    assert not can_keep_step(digits_recipe(), torch.device("cpu"))
     plateau = digits_recipe(schedule={"name": "plateau"}, data={"validation": 100})
-    assert not can_be_stacked(plateau, torch.device("cuda"))
-    assert can_be_stacked(digits_recipe(training={"fraction": 0.5}), torch.device("cuda"))
+    assert not can_keep_step(plateau, torch.device("cuda"))
+    assert can_keep_step(digits_recipe(training={"fraction": 0.5}), torch.device("cuda"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

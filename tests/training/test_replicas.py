@@ -14,7 +14,8 @@ from featherweight.errors import TrainingDiverged
 from featherweight.experiment import build_optimization, build_training, load_data
 from featherweight.recipe import Recipe
 from featherweight.training.loop import train
-from featherweight.training.replicas import clip_each, train_replicas
+from featherweight.training.replicas import train_replicas
+from featherweight.training.stacked import clip_each
 
 SEEDS = (3, 1, 8)
 CHANGES = {"rotation": 7.0, "shift": 0.05, "elastic": 1.0, "erasing": 0.2, "fade": 0.7}
@@ -60,16 +61,17 @@ def curve_of(training):
     return training.curve and (training.curve[0], images_of(training, training.dataset.validation))
 
 
-def arguments(trainings):
+def arguments(trainings, stacked=True):
+    """Of train_replicas; stacked is whether all weights are one stack, else the replicas go side by side."""
     first = trainings[0]
     return {
         "states": [one.state for one in trainings],
         "data": [images_of(one, one.dataset.train) for one in trainings],
         "task": first.task,
         "plans": [one.plan for one in trainings],
-        "build": lambda parameters: build_optimization(
+        "build": stacked and (lambda parameters: build_optimization(
             first.recipe, parameters, len(first.dataset.train), first.plan, stacked=True
-        ),
+        )),
         "ema": first.recipe.training.ema,
         "curves": [curve_of(one) for one in trainings],
     }
@@ -88,12 +90,13 @@ def assert_same(alone, together):
         assert torch.equal(one.state.generator.get_state(), other.state.generator.get_state())
 
 
+@pytest.mark.parametrize("stacked", [True, False], ids=["stacked", "forked"])
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-def test_a_replica_is_its_seed_trained_alone(digits_recipe, variant):
+def test_a_replica_is_its_seed_trained_alone(digits_recipe, variant, stacked):
     recipe = digits_recipe(**variant)
     alone, together = without_dropout(recipe), without_dropout(recipe)
     expected = [train_alone(training) for training in alone]
-    found = list(zip(*train_replicas(**arguments(together)), strict=True))
+    found = list(zip(*train_replicas(**arguments(together, stacked)), strict=True))
     for records, others in zip(expected, found, strict=True):
         for one, other in zip(records, others, strict=True):
             assert other.train_loss == pytest.approx(one.train_loss, abs=1e-4)
@@ -138,16 +141,17 @@ def test_two_heads_and_two_inputs(digits_run, taught):
         assert set(other.train_accuracy) == {"digit", "sum"}
 
 
+@pytest.mark.parametrize("stacked", [True, False], ids=["stacked", "forked"])
 @pytest.mark.parametrize(("variant", "step"), [
     ("a shift each step, an average and validation", 4), ("the hardest images", 2),
 ])
-def test_stopped_in_an_epoch_and_gone_on_with(digits_recipe, variant, step):
+def test_stopped_in_an_epoch_and_gone_on_with(digits_recipe, variant, step, stacked):
     recipe = digits_recipe(**VARIANTS[variant])
     alone, together = without_dropout(recipe), without_dropout(recipe)
     for training in alone:
         train_alone(training)
     steps = []
-    stopped = train_replicas(**arguments(together), on_step=lambda state, count: steps.append(count),
+    stopped = train_replicas(**arguments(together, stacked), on_step=lambda position: steps.append(position.step),
                              should_stop=lambda: len(steps) == 17)
     assert len(list(stopped)) == 1
     assert {(one.state.position.epoch, one.state.position.step) for one in together} == {(1, step)}
@@ -155,7 +159,7 @@ def test_stopped_in_an_epoch_and_gone_on_with(digits_recipe, variant, step):
     again = without_dropout(recipe)
     for one, content in zip(again, saved, strict=True):
         one.state.load(*content)
-    assert len(list(train_replicas(**arguments(again)))) == recipe.training.epochs - 1
+    assert len(list(train_replicas(**arguments(again, stacked)))) == recipe.training.epochs - 1
     assert_same(alone, again)
 
 

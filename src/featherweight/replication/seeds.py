@@ -17,8 +17,8 @@ from featherweight.files import write_atomically
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas, check_folder, open_folder
 from featherweight.replication.job import Job, SeedsWatcher, Unwatched
+from featherweight.replication.one_process import can_keep_step, train_in_one_process
 from featherweight.replication.processes import train_in_processes
-from featherweight.replication.stacked import can_be_stacked, train_stacked
 from featherweight.statistics import bootstrap_interval, summarize_values
 from featherweight.tasks import build_task
 from featherweight.training.interruption import stop_signals
@@ -39,8 +39,8 @@ def train_seeds(
 ) -> Replicas:
     """Train a recipe once with each seed, side by side; out defaults to runs/NAME-Nseeds.
 
-    On a CPU each run is the same, bit for bit, as its seed trained alone on one thread; on a GPU all seeds are one
-    stack of weights. In a script the call belongs under if __name__ == "__main__", since worker processes import the
+    On a CPU each run is the same, bit for bit, as its seed trained alone on one thread; on a GPU all seeds go in
+    step in one process. In a script the call belongs under if __name__ == "__main__", since worker processes import the
     script. resume goes on with what an earlier call began and may add seeds. Raises what experiment.train raises, and
     RunError naming a seed that could not be trained: the others are kept, but no summary is written of seeds that
     happened to go well.
@@ -61,20 +61,20 @@ def train_seeds(
         training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device)
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
     begun = replicas.seeds
-    stacked = can_be_stacked(recipe, torch_device)
-    watcher.on_start(training, seeds, finished, len(todo) if stacked else min(cores(), len(todo)))
+    in_step = can_keep_step(recipe, torch_device)
+    watcher.on_start(training, seeds, finished, len(todo) if in_step else min(cores(), len(todo)))
     if todo:
         replicas.forget_summary()
-        seconds = train_missing(Job(recipe, dataset, device, replicas), todo, watcher, stacked=stacked)
+        seconds = train_missing(Job(recipe, dataset, device, replicas), todo, watcher, in_step=in_step)
         write_summary(replicas, seeds, None if begun else seconds)
     elif not (replicas.path / "summary.json").exists():
         write_summary(replicas, seeds, None)
     return replicas
 
 
-def train_missing(job: Job, todo: Sequence[int], watcher: SeedsWatcher, *, stacked: bool) -> float:
+def train_missing(job: Job, todo: Sequence[int], watcher: SeedsWatcher, *, in_step: bool) -> float:
     """Train these seeds; the seconds that it took. Raises TrainingInterrupted where not all came to their end."""
-    started, train_side_by_side = time.perf_counter(), train_stacked if stacked else train_in_processes
+    started, train_side_by_side = time.perf_counter(), train_in_one_process if in_step else train_in_processes
     with stop_signals() as caught:
         done = train_side_by_side(job, todo, watcher, lambda: bool(caught))
     if len(done) < len(todo):

@@ -12,10 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featherweight.augment import Augmentation, normalise
+from featherweight.environment import layout_for
 from featherweight.errors import TrainingDiverged
 from featherweight.evaluation import Score, score, score_all
 from featherweight.tasks import Loss, Question, Task, as_heads, loss_of
+from featherweight.training.count import Count
 from featherweight.training.order import epoch_order, selected_order
+from featherweight.training.recorded import Work, recorded
 from featherweight.training.state import Position, TrainingState
 from featherweight.training.step import autocast, evaluating, make_step
 
@@ -81,12 +84,14 @@ class Plan:
         """Optimisation steps that a training with this many images has taken."""
         return self.steps_before(count, position.epoch) + position.step
 
-    def augmentation_at(self, position: Position, count: int) -> Augmentation:
-        """What is left of the augmentation where a training with this many images stands."""
-        return self.augmentation.after(self.steps_done(position, count) / self.steps_before(count, self.epochs))
+    def left(self, position: Position, count: int) -> float:
+        """How much of the augmentation is left, of 1, where a training with this many images stands."""
+        return self.augmentation.left(self.steps_done(position, count) / self.steps_before(count, self.epochs))
 
 
 OnStep = Callable[[TrainingState, int], None]
+
+APART = {"cuda": 20}    # steps between two looks at a device that works on while nobody looks; elsewhere 1
 
 
 def train(
@@ -102,38 +107,55 @@ def train(
     """Train from where the state stands to the last epoch, yielding a Record after each.
 
     curve: the name and images that are measured after every epoch; a plateau schedule watches them.
-    on_step is called after every step with the state and the steps of an epoch. When should_stop
-    says so the generator ends after the step or epoch under way, and state is what a resume needs.
+    on_step is called after every step, on a GPU after every APART steps, with the state and the steps of an epoch. When
+    should_stop says so the generator ends after such a step or epoch, and state is what a resume needs.
     Raises TrainingDiverged when the loss is no longer a number.
     """
     position, device = state.position, data.images.device
-    step = make_step(
-        state.model, state.optimizer, plan.loss,
-        precision=plan.precision, device=device, gradient_clip=plan.gradient_clip,
-    )
+    count, apart = Count([position], len(task.heads), device), APART.get(device.type, 1)
+    advance = recorded(make_advance(state, data, task, plan, count), device, [state.generator])
     while position.epoch < plan.epochs and not should_stop():
         state.model.train()
         order, steps = open_epoch(state, plan, len(data)).to(device), plan.steps(len(data), position.epoch)
+        started = time.perf_counter()
         while position.step < steps:
-            started = time.perf_counter()
             picked = order[position.step * plan.batch_size :][: plan.batch_size]
-            images = prepare(data, picked, plan.augmentation_at(position, len(data)), state.generator)
-            question = data.ask(task, picked, state.generator)
             lr = state.optimizer.param_groups[0]["lr"]
-            loss, outputs = step(images, question)
+            advance(picked, plan.left(position, len(data)), lr)
             state.schedule.after_step()
             if state.average is not None:
                 state.average.update_parameters(state.model)
-            count_answers(state, loss, as_heads(outputs), question.targets)
-            if state.losses is not None:
-                state.losses[picked] = plan.loss.each(outputs, question.targets, question.soft)
-            position.after_step(time.perf_counter() - started)
+            position.step, count.seen = position.step + 1, count.seen + len(picked)
+            if position.step % apart and position.step < steps:
+                continue
+            look(position, count, lr)
+            position.spend(time.perf_counter() - started)
             on_step(state, steps)
             if should_stop() and position.step < steps:
                 return
+            started = time.perf_counter()
         measured = measure(state.trained, curve[1], task, plan.precision) if curve else None
         state.schedule.after_epoch(total_loss(measured) if measured else None)
+        count.clear()
         yield close_epoch(state, task, lr, measured, curve[0] if curve else None)
+
+
+def make_advance(state: TrainingState, data: Images, task: Task, plan: Plan, count: Count) -> Work:
+    """What is done with one batch, from indices to moved weights: (int64 (N,), augmentation left, learning rate)."""
+    step = make_step(
+        state.model, state.optimizer, plan.loss,
+        precision=plan.precision, device=data.images.device, gradient_clip=plan.gradient_clip,
+    )
+
+    def advance(picked: Tensor, left: float | Tensor, lr: float | Tensor) -> None:
+        images = prepare(data, picked, plan.augmentation, left, state.generator)
+        question = data.ask(task, picked, state.generator)
+        loss, outputs = step(images, question, lr)
+        count.add(loss, [head[None] for head in as_heads(outputs)], [target[None] for target in question.targets])
+        if state.losses is not None:
+            state.losses[picked] = plan.loss.each(outputs, question.targets, question.soft)
+
+    return advance
 
 
 def open_epoch(state: TrainingState, plan: Plan, count: int) -> Tensor:
@@ -148,28 +170,23 @@ def open_epoch(state: TrainingState, plan: Plan, count: int) -> Tensor:
     return state.order
 
 
-def prepare(data: Images, picked: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """The network's input: (N, C, H, W) float32, augmented, normalised, channels last."""
+def prepare(
+    data: Images, picked: Tensor, augmentation: Augmentation, left: float | Tensor, generator: torch.Generator
+) -> Tensor:
+    """The network's input: (N, C, H, W) float32, augmented, normalised."""
     images = data.images[picked].float().div_(255)
-    images = augmentation(images, generator)
-    return normalise(images, data.mean, data.std).contiguous(memory_format=torch.channels_last)
+    images = augmentation(images, generator, left)
+    return normalise(images, data.mean, data.std).contiguous(memory_format=layout_for(images.device))
 
 
-def count_answers(
-    state: TrainingState, loss: Tensor, outputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]
-) -> None:
-    """Add one batch to the running loss and accuracy; stop where the loss is no number."""
-    position, value, count = state.position, loss.item(), len(targets[0])
-    if not math.isfinite(value):
-        lr = state.optimizer.param_groups[0]["lr"]
+def look(position: Position, count: Count, lr: float) -> None:
+    """Take over what is counted; stop where the loss is no number."""
+    count.write([position])
+    if not math.isfinite(position.loss_sum):
         raise TrainingDiverged(
-            f"the loss became {value} in epoch {position.epoch + 1}, step {position.step + 1}, at learning rate "
-            f"{lr:g}. Lower it, e.g. --set optimizer.lr={lr / 10:g}, or clip: --set training.gradient_clip=1"
+            f"the loss became {position.loss_sum} in epoch {position.epoch + 1}, step {position.step}, at learning "
+            f"rate {lr:g}. Lower it, e.g. --set optimizer.lr={lr / 10:g}, or clip: --set training.gradient_clip=1"
         )
-    position.loss_sum += value * count
-    position.seen += count
-    right = [int((head.argmax(dim=1) == target).sum()) for head, target in zip(outputs, targets, strict=True)]
-    position.correct = [a + b for a, b in zip(position.correct or [0] * len(right), right, strict=True)]
 
 
 def close_epoch(
@@ -182,10 +199,7 @@ def close_epoch(
         epoch=position.epoch + 1, lr=lr, train_loss=position.loss_sum / position.seen, train_accuracy=accuracy,
         seconds=position.epoch_seconds, curve=measured, curve_on=curve_on,
     )
-    position.epoch += 1
-    position.step = position.seen = 0
-    position.loss_sum = position.epoch_seconds = 0.0
-    position.correct = []
+    position.next_epoch()
     return record
 
 
@@ -200,7 +214,7 @@ def answer(
             for start in range(0, len(data), batch_size):
                 part = slice(start, start + batch_size)
                 images = normalise(data.images[part].float().div_(255), data.mean, data.std)
-                images = images.contiguous(memory_format=torch.channels_last)
+                images = images.contiguous(memory_format=layout_for(images.device))
                 outputs = as_heads(model(images, *(value[part] for value in question.inputs)))
                 answers.append([F.log_softmax(head.float(), dim=1).cpu() for head in outputs])
             truths.append([target.cpu() for target in question.targets])

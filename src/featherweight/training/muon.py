@@ -65,18 +65,19 @@ def move_matrix(weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], group
     matrix = ahead.flatten(leading + 1)                                     # (..., outputs, inputs x places)
     tall = max(1.0, matrix.shape[-2] / matrix.shape[-1]) ** 0.5             # as far for each input
     weight.mul_(1 - group["lr"] * group["weight_decay"])
-    weight.sub_(orthogonal(matrix).reshape(ahead.shape), alpha=group["lr"] * tall)
+    weight.sub_(orthogonal(matrix).reshape(ahead.shape) * (group["lr"] * tall))
 
 
 def move_vector(weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], group: dict[str, Any], leading: int) -> None:
     """(outputs,) one step of Adam."""
     if not slot:
-        slot |= {"exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight), "step": torch.zeros(())}
+        slot |= {"exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
+        slot["moves"] = weight.new_zeros(())        # where the weights are: nothing here waits for the device
     first, second = group["betas"]
-    slot["step"] += 1
-    mean = slot["exp_avg"].lerp_(gradient, 1 - first) / (1 - first ** slot["step"].item())
-    square = slot["exp_avg_sq"].lerp_(gradient * gradient, 1 - second) / (1 - second ** slot["step"].item())
-    weight.addcdiv_(mean, square.sqrt_().add_(SMALL), value=-group["lr"] * VECTOR_RATE)
+    slot["moves"] += 1
+    mean = slot["exp_avg"].lerp_(gradient, 1 - first) / (1 - first ** slot["moves"])
+    square = slot["exp_avg_sq"].lerp_(gradient * gradient, 1 - second) / (1 - second ** slot["moves"])
+    weight.sub_(mean / square.sqrt_().add_(SMALL) * (group["lr"] * VECTOR_RATE))
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

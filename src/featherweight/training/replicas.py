@@ -1,26 +1,55 @@
-"""THE loop for many seeds at once: their weights lie stacked, and every step is mapped over all of them.
+"""THE loop for many seeds at once, for a GPU, which a single small network leaves nearly idle.
 
-For a GPU, which a single small network leaves nearly idle. Order, augmentation and questions come from each replica's
-own seed and generator, so that it sees the images that it would see alone.
+Order, augmentation and questions come from each replica's own seed and generator, so that it sees the images that it
+would see alone. How a step of all is taken is the business of a team: side by side, or as one stack of weights.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from featherweight.augment import Augmentation, normalise
 from featherweight.errors import TrainingDiverged
-from featherweight.tasks import Loss, Question, Task
-from featherweight.training.loop import Images, OnStep, Plan, Record, measure, open_epoch
-from featherweight.training.stack import Build, stack, unstack
+from featherweight.tasks import Task
+from featherweight.training.count import Count
+from featherweight.training.forked import Forked
+from featherweight.training.loop import APART, Images, Plan, Record, measure, open_epoch
+from featherweight.training.recorded import recorded
+from featherweight.training.stack import Build
+from featherweight.training.stacked import StackedTeam
 from featherweight.training.state import Position, TrainingState
-from featherweight.training.step import autocast
+
+
+class Team(Protocol):
+    """Replicas that take their steps together."""
+
+    position: Position          # of all of them; seconds are summed
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+
+    def begin_epoch(self) -> None:
+        """The states have their orders for the epoch."""
+
+    def advance(self, picked: Tensor, left: float | Tensor, lr: float | Tensor) -> None:
+        """One step on a batch of each, int64 (R, N); left is how much of the augmentation is left."""
+
+    def after_step(self) -> None:
+        """Move schedules and averages."""
+
+    def after_epoch(self) -> None:
+        """Move schedules that move once an epoch."""
+
+    def settle(self) -> None:
+        """Bring every state's weights to where the team stands."""
 
 
 def train_replicas(
@@ -28,141 +57,73 @@ def train_replicas(
     data: Sequence[Images],
     task: Task,
     plans: Sequence[Plan],
-    build: Build,
+    build: Build | None = None,
     *,
     ema: float = 0.0,
+    compiles: bool = False,
     curves: Sequence[tuple[str, Images] | None] = (),
-    on_step: OnStep = lambda state, steps: None,
+    on_step: Callable[[Position], None] = lambda position: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[Record]]:
     """Train all states, which differ in their seeds alone, to the last epoch; yields a Record each after an epoch.
 
     data, plans, curves: one for each state, data of one length. After every yield and at the end the states are what
-    training each of them alone would have left, to rounding. build makes the optimizer and the schedule of the stack.
-    on_step is called with the stack. Raises TrainingDiverged, at the end of an epoch, where a loss is no number.
+    training each of them alone would have left, to rounding. build makes the optimizer and the schedule of a stack of
+    all weights, with an average of decay ema, compiled where compiles says so; without it each replica takes its own
+    steps, side by side. on_step is called where loop.train calls its own. Raises TrainingDiverged, at the end of an
+    epoch, where a loss is no number.
     """
-    plan, device, stacked = plans[0], data[0].images.device, stack(states, build, ema)
-    position, count = stacked.position, Count(states, device)
+    plan, device, images = plans[0], data[0].images.device, len(data[0])
+    positions, apart = [state.position for state in states], APART.get(device.type, 1)
+    count = Count(positions, len(task.heads), device)
+    team: Team = (
+        StackedTeam(states, data, task, plan, count, build, ema, compiles=compiles)
+        if build else Forked(states, data, task, plans, count)
+    )
+    position = team.position
+    advance = recorded(team.advance, device, [state.generator for state in states])
     while position.epoch < plan.epochs and not should_stop():
-        stacked.model.train()
-        orders = [open_epoch(state, own, len(data[0])).to(device) for state, own in zip(states, plans, strict=True)]
-        steps = plan.steps(len(data[0]), position.epoch)
+        orders, steps = open_epochs(states, plans, images).to(device), plan.steps(images, position.epoch)
+        team.begin_epoch()
+        started = time.perf_counter()
         while position.step < steps:
-            started = time.perf_counter()
-            picked = [order[position.step * plan.batch_size :][: plan.batch_size] for order in orders]
-            images, question = prepare(states, data, picked, task, plan.augmentation_at(position, len(data[0])))
-            lr = stacked.optimizer.param_groups[0]["lr"]
-            losses, outputs = take_step(stacked, plan, images, question)
-            stacked.schedule.after_step()
-            if stacked.average is not None:
-                stacked.average.update_parameters(stacked.model)
-            count.add(losses, outputs, question.targets)
-            if plan.fraction < 1:
-                remember(states, picked, losses)
-            position.after_step(time.perf_counter() - started)
-            on_step(stacked, steps)
+            picked = orders[:, position.step * plan.batch_size :][:, : plan.batch_size]
+            lr = team.lr
+            advance(picked, plan.left(position, images), lr)
+            team.after_step()
+            position.step, count.seen = position.step + 1, count.seen + picked.shape[1]
+            if position.step % apart and position.step < steps:
+                continue
+            count.write(positions)
+            position.spend(time.perf_counter() - started)
+            share(position, positions)
+            on_step(position)
             if should_stop() and position.step < steps:
-                count.move(states, position)
-                unstack(stacked, states)
+                team.settle()
                 return
-        stacked.schedule.after_epoch(None)
-        count.move(states, position)
-        records = close_epoch(states, plans, position, task, lr)
-        unstack(stacked, states)
+            started = time.perf_counter()
+        team.after_epoch()
+        records = close_epoch(states, plans, task, lr)
+        position.next_epoch()
+        count.clear()
+        team.settle()
         yield with_curves(records, states, curves, task, plan.precision) if curves else records
 
 
-def prepare(
-    states: Sequence[TrainingState], data: Sequence[Images], picked: Sequence[Tensor], task: Task, changes: Augmentation
-) -> tuple[Tensor, Question]:
-    """Images (R, N, C, H, W) and questions (R, N, ...): each replica's own, changed and normalised as one."""
-    replicas, size = len(states), len(picked[0])
-    images = torch.cat([one.images[index] for one, index in zip(data, picked, strict=True)]).float().div_(255)
-    numbers, questions = [], []
-    for state, one, index in zip(states, data, picked, strict=True):    # in the order in which a training alone draws
-        numbers.append(changes.draw(size, state.generator))
-        questions.append(one.ask(task, index, state.generator))
-    images = normalise(changes.apply(images, torch.cat(numbers, dim=1)), data[0].mean, data[0].std)
-    together = Question(
-        stack_each(question.inputs for question in questions),
-        stack_each(question.targets for question in questions),
-        stack_each(question.soft for question in questions),
-    )
-    return images.view(replicas, size, *images.shape[1:]), together
+def open_epochs(states: Sequence[TrainingState], plans: Sequence[Plan], images: int) -> Tensor:
+    """int64 (R, n): each replica's own order, found in threads, since 256 seeds are 256 times to sort all losses."""
+    with ThreadPoolExecutor() as threads:
+        return torch.stack(list(threads.map(lambda state, plan: open_epoch(state, plan, images), states, plans)))
 
 
-def stack_each(tensors: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """R tuples of (N, ...) -> one tuple of (R, N, ...)."""
-    return tuple(torch.stack(parts) for parts in zip(*tensors, strict=True))
+def share(position: Position, positions: Sequence[Position]) -> None:
+    """Tell each replica where all of them stand, and its part of the seconds."""
+    for one in positions:
+        one.epoch, one.step = position.epoch, position.step
+        one.seconds, one.epoch_seconds = position.seconds / len(positions), position.epoch_seconds / len(positions)
 
 
-def take_step(
-    stacked: TrainingState, plan: Plan, images: Tensor, question: Question
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Move all weights once: (R, N) losses and the outputs. No replica's loss depends on another's weights."""
-    stacked.optimizer.zero_grad(set_to_none=True)
-    with autocast(plan.precision, images.device):
-        outputs = stacked.model(images, *question.inputs)
-    losses = losses_of(outputs, question, plan.loss)
-    losses.mean(dim=1).sum().backward()     # type: ignore[no-untyped-call]
-    if plan.gradient_clip:
-        clip_each(stacked.model.parameters(), plan.gradient_clip)
-    stacked.optimizer.step()
-    return losses.detach(), outputs
-
-
-def losses_of(outputs: tuple[Tensor, ...], question: Question, loss: Loss) -> Tensor:
-    """(R, N): of each replica's images the sum over heads, in float32."""
-    heads, targets, soft = (
-        tuple(one.flatten(0, 1) for one in part) for part in (outputs, question.targets, question.soft)
-    )
-    return loss.over_heads(heads, targets, soft, "none").view(question.targets[0].shape)
-
-
-def remember(states: Sequence[TrainingState], picked: Sequence[Tensor], losses: Tensor) -> None:
-    """Keep (R, N) losses of the picked images, each replica its own: by them it selects the next epoch's."""
-    for state, index, own in zip(states, picked, losses, strict=True):
-        assert state.losses is not None     # open_epoch made them
-        state.losses[index] = own
-
-
-def clip_each(parameters: Iterable[Tensor], largest: float) -> None:
-    """clip_grad_norm_ for each replica on its own."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)    # (R,)
-    factors = (largest / (norms + 1e-6)).clamp(max=1)
-    for gradient in gradients:
-        gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
-
-
-class Count:
-    """Running losses and right answers of all replicas, kept on their device until somebody asks."""
-
-    def __init__(self, states: Sequence[TrainingState], device: torch.device) -> None:
-        self.loss = torch.tensor([state.position.loss_sum for state in states], dtype=torch.float64, device=device)
-        self.correct = torch.tensor([state.position.correct or [0] for state in states], device=device)    # (R, heads)
-        self.seen = states[0].position.seen
-
-    def add(self, losses: Tensor, outputs: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> None:
-        """One batch."""
-        self.loss += losses.double().sum(dim=1)
-        right = [(head.argmax(dim=2) == target).sum(dim=1) for head, target in zip(outputs, targets, strict=True)]
-        self.correct = self.correct + torch.stack(right, dim=1)
-        self.seen += losses.shape[1]
-
-    def move(self, states: Sequence[TrainingState], position: Position) -> None:
-        """Write the sums into the states' positions and start again from zero; seconds are shared out."""
-        for state, loss, correct in zip(states, self.loss.tolist(), self.correct.tolist(), strict=True):
-            state.position = Position(
-                position.epoch, position.step, loss, correct, self.seen,
-                position.epoch_seconds / len(states), position.seconds / len(states),
-            )
-        self.loss, self.correct, self.seen = torch.zeros_like(self.loss), torch.zeros_like(self.correct), 0
-
-
-def close_epoch(
-    states: Sequence[TrainingState], plans: Sequence[Plan], position: Position, task: Task, lr: float
-) -> list[Record]:
+def close_epoch(states: Sequence[TrainingState], plans: Sequence[Plan], task: Task, lr: float) -> list[Record]:
     """The finished epoch's records; all positions move to the start of the next."""
     records = []
     for state, plan in zip(states, plans, strict=True):
@@ -174,8 +135,7 @@ def close_epoch(
             )
         accuracy = {head: right / own.seen for head, right in zip(task.heads, own.correct, strict=True)}
         records.append(Record(own.epoch + 1, lr, own.loss_sum / own.seen, accuracy, own.epoch_seconds, None, None))
-        state.position = Position(epoch=own.epoch + 1, seconds=own.seconds)
-    position.epoch, position.step, position.epoch_seconds = position.epoch + 1, 0, 0.0
+        own.next_epoch()
     return records
 
 

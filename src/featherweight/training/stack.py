@@ -13,6 +13,7 @@ from torch.func import functional_call, vmap
 from torch.optim.swa_utils import AveragedModel
 
 from featherweight.tasks import as_heads
+from featherweight.training.fusible import FusibleLayers
 from featherweight.training.optimization import Schedule, build_average
 from featherweight.training.state import TrainingState
 
@@ -25,7 +26,7 @@ class Stacked(nn.Module):
     Batch statistics are each network's own; dropout draws for all of them from one generator.
     """
 
-    def __init__(self, models: Sequence[nn.Module]) -> None:
+    def __init__(self, models: Sequence[nn.Module], *, compiles: bool = False) -> None:
         super().__init__()
         self.names = {name.replace(".", "|"): name for name in tensors_of(models[0])}   # a dot may be no part of a name
         for key, name in self.names.items():
@@ -36,16 +37,25 @@ class Stacked(nn.Module):
             else:
                 self.register_buffer(key, value)
         self.make = [copy.deepcopy(models[0]).to("meta")]       # in a list, so that it is no part of this module
+        self.compiled = torch.compile(self.mapped, dynamic=False) if compiles else self.mapped
+        self.shape: torch.Size | None = None    # of the images that compiled is for
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        make = self.make[0].train(self.training)
+        self.make[0].train(self.training)
+        tensors = {self.names[key]: value for key, value in tensors_of(self).items()}
+        self.shape = self.shape or inputs[0].shape      # a short batch at the end is not worth a compilation of its own
+        return self.compiled(tensors, *inputs) if inputs[0].shape == self.shape else self.mapped(tensors, *inputs)
+
+    def mapped(self, tensors: dict[str, Tensor], *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Weights and buffers (R, ...) by name and inputs (R, N, ...) -> the outputs of forward."""
+        make = self.make[0]
 
         def one(tensors: dict[str, Tensor], *inputs: Tensor) -> tuple[Tensor, ...]:
             return as_heads(functional_call(make, tensors, inputs))
 
-        tensors = {self.names[key]: value for key, value in tensors_of(self).items()}
-        mapped: tuple[Tensor, ...] = vmap(one, randomness="different")(tensors, *inputs)
-        return mapped
+        with FusibleLayers():
+            outputs: tuple[Tensor, ...] = vmap(one, randomness="different")(tensors, *inputs)
+        return outputs
 
     @torch.no_grad()
     def write(self, index: int, model: nn.Module) -> None:
@@ -60,12 +70,12 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     return dict(model.named_parameters()) | dict(model.named_buffers())
 
 
-def stack(states: Sequence[TrainingState], build: Build, ema: float) -> TrainingState:
+def stack(states: Sequence[TrainingState], build: Build, ema: float, *, compiles: bool = False) -> TrainingState:
     """One state of all, where each of them stands. ValueError where they do not stand at the same step."""
     first = states[0]
     if len({(state.position.epoch, state.position.step) for state in states}) > 1:
         raise ValueError("replicas that stand at different steps cannot be trained as one")
-    model = Stacked([state.model for state in states])
+    model = Stacked([state.model for state in states], compiles=compiles)
     optimizer, schedule = build(model.parameters())
     slots = [[state.optimizer.state.get(one, {}) for one in state.model.parameters()] for state in states]
     for parameter, each in zip(model.parameters(), zip(*slots, strict=True), strict=True):

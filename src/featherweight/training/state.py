@@ -26,11 +26,15 @@ class Position:
     epoch_seconds: float = 0.0      # spent on that epoch
     seconds: float = 0.0            # spent on everything, over all resumes
 
-    def after_step(self, seconds: float) -> None:
-        """One optimisation step was taken, in so many seconds."""
-        self.step += 1
+    def spend(self, seconds: float) -> None:
+        """So many seconds of training went by."""
         self.epoch_seconds += seconds
         self.seconds += seconds
+
+    def next_epoch(self) -> None:
+        """Move to the start of the next epoch."""
+        self.epoch, self.step = self.epoch + 1, 0
+        self.loss_sum, self.correct, self.seen, self.epoch_seconds = 0.0, [], 0, 0.0
 
 
 @dataclass

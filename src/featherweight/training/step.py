@@ -66,11 +66,11 @@ def make_step(
     precision: str,
     device: torch.device,
     gradient_clip: float = 0.0,
-) -> Callable[[Tensor, Question], tuple[Tensor, Outputs]]:
-    """The function (images, question) -> (loss, outputs) that also moves the weights once."""
+) -> Callable[[Tensor, Question, float | Tensor], tuple[Tensor, Outputs]]:
+    """The function (images, question, learning rate) -> (loss, outputs) that also moves the weights once."""
     narrow: Callable[[], AbstractContextManager[object]] = NarrowKernels if device.type == "cpu" else nullcontext
 
-    def step(images: Tensor, question: Question) -> tuple[Tensor, Outputs]:
+    def step(images: Tensor, question: Question, lr: float | Tensor) -> tuple[Tensor, Outputs]:
         optimizer.zero_grad(set_to_none=True)
         with narrow(), autocast(precision, device):
             outputs = model(images, *question.inputs)
@@ -78,10 +78,26 @@ def make_step(
         loss.backward()  # type: ignore[no-untyped-call]
         if gradient_clip:
             nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
-        optimizer.step()
+        with at_rate(optimizer, lr):
+            optimizer.step()
         return loss.detach(), outputs
 
     return step
+
+
+@contextmanager
+def at_rate(optimizer: torch.optim.Optimizer, lr: float | Tensor) -> Iterator[None]:
+    """Inside the block the optimizer has this learning rate; as a tensor () it is read when its kernels run."""
+    kept = [dict(group) for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+        if isinstance(lr, Tensor) and "capturable" in group:
+            group["capturable"] = True
+    try:
+        yield
+    finally:
+        for group, before in zip(optimizer.param_groups, kept, strict=True):
+            group.update(before)
 
 
 def keep_freed_memory() -> None:

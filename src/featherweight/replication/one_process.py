@@ -1,0 +1,161 @@
+"""All seeds of a recipe in one process, in step with one another: how a GPU trains them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+
+import torch
+
+from featherweight.experiment import (
+    CHECKPOINT_SECONDS,
+    Training,
+    as_line,
+    build_optimization,
+    build_training,
+    finish,
+)
+from featherweight.recipe import Recipe
+from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Standing
+from featherweight.runs import Run, create_run
+from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
+from featherweight.training.fusible import is_fusible
+from featherweight.training.optimization import Schedule
+from featherweight.training.replicas import train_replicas
+from featherweight.training.state import Position
+from featherweight.training.step import pick_device
+
+MOST_AT_ONCE = 256      # replicas
+COMPILED_FROM = 400_000 # steps of all replicas: a stack takes half a minute to compile, then a third of the time
+SAVING_PART = 0.05      # of the time that checkpoints may take
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the seeds."""
+
+    seed: int
+    run: Run
+    training: Training
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """How far it is trained: epochs, and steps of the next."""
+        return self.training.state.position.epoch, self.training.state.position.step
+
+
+def can_keep_step(recipe: Recipe, device: torch.device) -> bool:
+    """Whether this device gains by it, and the seeds keep step: on a plateau each has a rate of its own."""
+    return device.type == "cuda" and recipe.schedule.name != "plateau"
+
+
+def train_in_one_process(
+    job: Job, seeds: Sequence[int], watcher: SeedsWatcher, should_stop: Callable[[], bool]
+) -> list[int]:
+    """Train these seeds in step, from wherever an earlier call left them; the seeds that are done.
+
+    Each run is that of its seed trained alone up to rounding, and but for dropout, which comes from one generator.
+    """
+    job = replace(job, dataset=job.dataset.to(pick_device(job.device)))     # one copy there, not one a seed
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        members = [begin(job, seed) for seed in seeds]
+        done: list[int] = []
+        for _, group in groupby(sorted(members, key=lambda one: one.position), key=lambda one: one.position):
+            for part in batched(group, MOST_AT_ONCE):
+                if should_stop() or not run_members(part, watcher, should_stop):
+                    return done
+                for member in part:
+                    watcher.on_finish(member.seed, finish(member.run, member.training).result)
+                done += [member.seed for member in part]
+    return done
+
+
+def batched(members: Iterable[Member], size: int) -> Iterator[list[Member]]:
+    """So many at a time."""
+    waiting = iter(members)
+    while part := list(islice(waiting, size)):
+        yield part
+
+
+def begin(job: Job, seed: int) -> Member:
+    """One seed with its run folder, new or gone on with."""
+    recipe, run = job.recipe.with_seed(seed), job.replicas.run(seed)
+    training = build_training(recipe, job.dataset, pick_device(job.device))
+    if (run.path / "recipe.toml").exists():
+        run.sweep()
+        load_checkpoint(run, training.state)
+    else:
+        create_run(run.path, recipe)
+    run.save_json("environment.json", training.environment())
+    return Member(seed, run, training)
+
+
+def is_worth_compiling(members: Sequence[Member]) -> bool:
+    """Whether one stack of weights, compiled, is the faster way, its compilation included."""
+    first = members[0].training
+    steps = first.plan.steps_before(len(first.dataset.train), first.plan.epochs)
+    return steps * len(members) >= COMPILED_FROM and is_fusible(first.state.model)
+
+
+def run_members(members: Sequence[Member], watcher: SeedsWatcher, should_stop: Callable[[], bool]) -> bool:
+    """The loop over all, with lines of history and now and then checkpoints; whether it came to its end."""
+    trainings, stacked, saver = [member.training for member in members], is_worth_compiling(members), Saver(members)
+    first = trainings[0]
+
+    def build(parameters: Iterable[torch.Tensor]) -> tuple[torch.optim.Optimizer, Schedule]:
+        return build_optimization(first.recipe, parameters, len(first.dataset.train), first.plan, stacked=True)
+
+    histories = [member.run.history[: member.position[0]] for member in members]
+    epochs = train_replicas(
+        [one.state for one in trainings], [one.images(one.dataset.train) for one in trainings], first.task,
+        [one.plan for one in trainings],
+        build if stacked else None,
+        ema=first.recipe.training.ema, compiles=stacked, curves=[one.curve for one in trainings],
+        on_step=Teller(members, watcher), should_stop=should_stop,
+    )
+    for records in epochs:
+        for member, history, record in zip(members, histories, records, strict=True):
+            history.append(as_line(record))
+            member.run.save_history(history)
+        saver.save_when_due()
+    saver.save()
+    return first.state.position.epoch == first.plan.epochs
+
+
+class Teller:
+    """Passes on where all stand, a few times a second."""
+
+    def __init__(self, members: Sequence[Member], watcher: SeedsWatcher) -> None:
+        self.members, self.watcher, self.told = members, watcher, 0.0
+
+    def __call__(self, position: Position) -> None:
+        if time.monotonic() - self.told < TELL_SECONDS:
+            return
+        self.told, first = time.monotonic(), self.members[0].training
+        done = first.plan.steps_done(position, len(first.dataset.train))
+        for member in self.members:
+            own = member.training.state.position
+            accuracy = tuple(right / own.seen for right in own.correct)
+            self.watcher.on_standing(member.seed, Standing(done, own.loss_sum / own.seen, accuracy))
+
+
+class Saver:
+    """Writes the checkpoints of all seeds; so seldom that 256 of them do not take longer than the training."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members, self.saved_at, self.took = members, time.monotonic(), 0.0
+
+    def save_when_due(self) -> None:
+        """Save where the last time is long enough ago."""
+        if time.monotonic() - self.saved_at > max(CHECKPOINT_SECONDS, self.took / SAVING_PART):
+            self.save()
+
+    def save(self) -> None:
+        """A checkpoint of each seed."""
+        started = time.monotonic()
+        for member in self.members:
+            save_checkpoint(member.run, member.training.state)
+        self.saved_at = time.monotonic()
+        self.took = self.saved_at - started
