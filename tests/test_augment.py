@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from featherweight.augment import GRID, Augmentation, bend_field, erase, normalise, resample
+from featherweight.augment import GRID, Augmentation, affine_grid, bend_field, erase, normalise, resample
 
 EVERYTHING = Augmentation(rotation=15, shift=0.1, scale=0.1, shear=10, crop=22, crop_probability=0.5,
                           elastic=1.5, erasing=0.5)
@@ -308,3 +308,10 @@ def test_at_the_end_of_a_fade_next_to_nothing_is_left() -> None:
     images = torch.stack([blob(5, 3)] * 8)
     fading = replace(EVERYTHING, crop_probability=0, fade=0.5)
     assert torch.allclose(fading(images, generator(), fading.left(1 - 1e-4)), images, atol=1e-2)
+
+
+@given(seeds, st.integers(1, 4), st.integers(1, 30), st.integers(1, 30))
+def test_the_grid_of_an_affine_map_is_torchs(seed: int, count: int, height: int, width: int) -> None:
+    maps = torch.randn(count, 2, 3, generator=generator(seed))
+    expected = F.affine_grid(maps, [count, 1, height, width], align_corners=False)
+    assert torch.allclose(affine_grid(torch.empty(count, 1, height, width), maps), expected, atol=1e-5)

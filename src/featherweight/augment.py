@@ -96,9 +96,17 @@ def bend_field(images: Tensor, pixels: float, numbers: Tensor) -> Tensor:
 
 def resample(images: Tensor, affine: Tensor, bend: Tensor | None = None) -> Tensor:
     """Read (N, C, H, W) where (N, 2, 3) and (N, H, W, 2) say, bilinear; what comes from outside is black."""
-    grid = F.affine_grid(affine, list(images.shape), align_corners=False)   # (N, H, W, 2)
+    grid = affine_grid(images, affine)                                      # (N, H, W, 2)
     grid = grid if bend is None else grid + bend
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def affine_grid(images: Tensor, affine: Tensor) -> Tensor:
+    """F.affine_grid of (N, 2, 3), (N, H, W, 2): what each column and each row contribute, added in one pass."""
+    height, width = images.shape[-2:]
+    across, down = (((2 * torch.arange(n, device=images.device) + 1) / n - 1).unsqueeze(1) for n in (width, height))
+    x, y, shift = affine[:, None, None].unbind(dim=4)                       # (N, 1, 1, 2)
+    return (x * across + shift) + (y * down).transpose(1, 2)                # (N, 1, W, 2) + (N, H, 1, 2)
 
 
 def erase(images: Tensor, probability: float | Tensor, numbers: Tensor) -> Tensor:

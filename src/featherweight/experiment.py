@@ -32,6 +32,7 @@ from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
 
 CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch may cost
+SHORT_SECONDS = 0.1         # since the last checkpoint: an epoch of a GPU is no longer than it takes to write one
 
 
 class Watcher(Protocol):
@@ -192,12 +193,16 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
     if len(history) < state.position.epoch:
         raise RunError(f"{run.path / 'history.jsonl'} lost epochs that are trained. Train again into another --out.")
 
-    def on_step(state: TrainingState, steps: int) -> None:
+    def save() -> None:
         nonlocal saved_at
+        run.save_history(history)
+        save_checkpoint(run, state)
+        saved_at = time.monotonic()
+
+    def on_step(state: TrainingState, steps: int) -> None:
         watcher.on_step(state, steps)
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS and state.position.step < steps:
-            save_checkpoint(run, state)
-            saved_at = time.monotonic()
+            save()
 
     with stop_signals() as caught:
         records = train_epochs(
@@ -206,12 +211,11 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
         )
         for record in records:
             history.append(as_line(record))
-            run.save_history(history)
-            save_checkpoint(run, state)
-            saved_at = time.monotonic()
+            if record.epoch == training.plan.epochs or time.monotonic() - saved_at > SHORT_SECONDS:
+                save()
             watcher.on_epoch(record)
         if state.position.epoch < training.plan.epochs:
-            save_checkpoint(run, state)
+            save()
             raise TrainingInterrupted(caught[0], how_to_resume(run, state, training.plan.epochs))
 
 

@@ -6,6 +6,7 @@ In float64: where a ReLU stands at its edge the last bit of a sum decides, and f
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -106,6 +107,20 @@ def test_a_replica_is_its_seed_trained_alone(digits_recipe, variant, stacked):
                 assert other.curve["class"].loss == pytest.approx(one.curve["class"].loss, abs=1e-3)
     assert_same(alone, together)
     assert len({records[-1].train_loss for records in found}) == len(SEEDS)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")      # torch's compiler imports it
+def test_a_compiled_stack_is_the_stack(digits_recipe, monkeypatch):
+    """Traced whole, with no break; the fusing itself is inductor's, and takes half a minute."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
+    recipe = digits_recipe(**PLAIN | {"model": {"name": "feather-1k"}, "optimizer": {"name": "muon", "lr": 0.02}})
+    mapped, compiled = without_dropout(recipe), without_dropout(recipe)
+    expected = list(train_replicas(**arguments(mapped)))
+    found = list(train_replicas(**arguments(compiled), compiles=True))
+    for records, others in zip(expected, found, strict=True):
+        for one, other in zip(records, others, strict=True):
+            assert other.train_loss == pytest.approx(one.train_loss, abs=1e-6)
+    assert_same(mapped, compiled)
 
 
 def test_each_replica_selects_by_its_own_losses(digits_recipe):

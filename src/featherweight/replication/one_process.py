@@ -22,6 +22,7 @@ from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Stand
 from featherweight.runs import Run, create_run
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
 from featherweight.training.fusible import is_fusible
+from featherweight.training.loop import Record
 from featherweight.training.optimization import Schedule
 from featherweight.training.replicas import train_replicas
 from featherweight.training.state import Position
@@ -107,7 +108,6 @@ def run_members(members: Sequence[Member], watcher: SeedsWatcher, should_stop: C
     def build(parameters: Iterable[torch.Tensor]) -> tuple[torch.optim.Optimizer, Schedule]:
         return build_optimization(first.recipe, parameters, len(first.dataset.train), first.plan, stacked=True)
 
-    histories = [member.run.history[: member.position[0]] for member in members]
     epochs = train_replicas(
         [one.state for one in trainings], [one.images(one.dataset.train) for one in trainings], first.task,
         [one.plan for one in trainings],
@@ -116,10 +116,7 @@ def run_members(members: Sequence[Member], watcher: SeedsWatcher, should_stop: C
         on_step=Teller(members, watcher), should_stop=should_stop,
     )
     for records in epochs:
-        for member, history, record in zip(members, histories, records, strict=True):
-            history.append(as_line(record))
-            member.run.save_history(history)
-        saver.save_when_due()
+        saver.after_epoch(records)
     saver.save()
     return first.state.position.epoch == first.plan.epochs
 
@@ -142,20 +139,24 @@ class Teller:
 
 
 class Saver:
-    """Writes the checkpoints of all seeds; so seldom that 256 of them do not take longer than the training."""
+    """Writes histories and checkpoints of all seeds; so seldom that 256 of them do not take as long as the training."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self.members, self.saved_at, self.took = members, time.monotonic(), 0.0
+        self.histories = [member.run.history[: member.position[0]] for member in members]
 
-    def save_when_due(self) -> None:
-        """Save where the last time is long enough ago."""
+    def after_epoch(self, records: Sequence[Record]) -> None:
+        """A line of history each; saved where the last time is long enough ago."""
+        for history, record in zip(self.histories, records, strict=True):
+            history.append(as_line(record))
         if time.monotonic() - self.saved_at > max(CHECKPOINT_SECONDS, self.took / SAVING_PART):
             self.save()
 
     def save(self) -> None:
-        """A checkpoint of each seed."""
+        """The history and a checkpoint of each seed."""
         started = time.monotonic()
-        for member in self.members:
+        for member, history in zip(self.members, self.histories, strict=True):
+            member.run.save_history(history)
             save_checkpoint(member.run, member.training.state)
         self.saved_at = time.monotonic()
         self.took = self.saved_at - started

@@ -1,0 +1,164 @@
+"""What a GPU makes of it: steps recorded or not, one seed or twenty; time to accuracy; hundreds of seeds at once.
+
+steps   milliseconds a step of a network alone, its kernels started one by one or recorded as a whole, and of twenty
+        replicas side by side
+fast    seconds of `train feather-fast`, with larger batches, on data that lies on the device: the first training of a
+        process, with its start, and then one for each seed
+seeds   seconds of the command `featherweight train feather-8k --seeds 256`, from start to exit, and what it found
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+import report
+from featherweight.experiment import Training, build_training, load_data, train
+from featherweight.recipe import Recipe
+from featherweight.training import loop
+from featherweight.training.count import Count
+from featherweight.training.forked import Forked
+from featherweight.training.recorded import recorded
+from featherweight.training.step import pick_device
+
+STARTED = time.perf_counter()
+NETWORKS = ("session6", "feather-8k", "feather-20k")
+FAST = ("training.batch_size=512", "optimizer.lr=0.8", "training.epochs=6")     # chosen on validation images
+TOGETHER, AIM_FAST, AIM_SEEDS = 20, 0.5, 180
+
+
+def main() -> int:
+    options = parse()
+    settings = {key: value for key, value in vars(options).items() if key not in ("out",)}
+    content = report.begin("gpu", settings) | {"results": {}, "ratios": {}}
+    device = pick_device(options.device)
+    content["machine"]["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    for part in options.parts:
+        PARTS[part](options, device, content)
+        report.save(options.out, content)
+    report.save(options.out, content | {"complete": True})
+    print(f"written to {options.out}")
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = report.parser(__doc__, "gpu")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--data", choices=("mnist", "digits"), default="mnist")
+    parser.add_argument("--data-dir", type=lambda text: str(Path(text).resolve()), help="where mnist/*.gz lies")
+    parser.add_argument("--repeats", type=report.positive, default=3)
+    parser.add_argument("--seeds", type=report.positive, default=10, help="of feather-fast, after the first training")
+    parser.add_argument("--replicas", type=report.positive, default=256)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the recipe of the replicas")
+    return parser.parse_args()
+
+
+def measure_steps(options: argparse.Namespace, device: torch.device, content: dict[str, Any]) -> None:
+    for name in NETWORKS:
+        recipe = Recipe.load(name, [f"data.dataset={options.data}"])
+        dataset = load_data(recipe, options.data_dir).to(device)
+        trainings = [build_training(recipe.with_seed(seed), dataset, device) for seed in range(1, TOGETHER + 1)]
+        ways = {
+            "alone": seconds_a_step(trainings[:1], device, record=False, repeats=options.repeats),
+            "alone, recorded": seconds_a_step(trainings[:1], device, record=True, repeats=options.repeats),
+            f"{TOGETHER} side by side": seconds_a_step(trainings, device, record=True, repeats=options.repeats),
+        }
+        content["results"][f"ms a step, {name}"] = {way: report.spread(found, 3) for way, found in ways.items()}
+        one, again, all_of_them = ways.values()
+        content["ratios"][name] = {
+            "alone / recorded": report.spread(report.ratios(again, one), 2),
+            f"{TOGETHER} x alone, recorded / {TOGETHER} side by side":
+                report.spread([TOGETHER * ratio for ratio in report.ratios(all_of_them, again)], 2),
+        }
+        for way, found in ways.items():
+            report.say(f"{name}, {way}: {fmean(found):.2f} ms a step")
+
+
+def seconds_a_step(trainings: list[Training], device: torch.device, *, record: bool, repeats: int) -> list[float]:
+    """Milliseconds of one step of all, several times the mean of as many steps as fit in a short while."""
+    first, states = trainings[0], [one.state for one in trainings]
+    images, size = first.images(first.dataset.train), first.plan.batch_size
+    count = Count([state.position for state in states], len(first.task.heads), device)
+    team = Forked(states, [images] * len(states), first.task, [one.plan for one in trainings], count)
+    order = torch.stack([loop.open_epoch(one.state, one.plan, len(images)) for one in trainings]).to(device)
+    team.begin_epoch()
+    advance = recorded(team.advance, device, [state.generator for state in states]) if record else team.advance
+    batches = [order[:, start : start + size] for start in range(0, min(len(images) - size, 20 * size) + 1, size)]
+
+    def steps() -> float:
+        started = time.perf_counter()
+        for picked in batches:
+            advance(picked, 1.0, 0.01)
+        count.loss.tolist()     # waits for the device
+        return 1000 * (time.perf_counter() - started) / len(batches)
+
+    steps()
+    return [steps() for _ in range(repeats)]
+
+
+def measure_fast(options: argparse.Namespace, device: torch.device, content: dict[str, Any]) -> None:
+    recipe = Recipe.load("feather-fast", [*FAST, f"data.dataset={options.data}"])
+    dataset = load_data(recipe, options.data_dir).to(device)
+    one_training(recipe, 0, dataset, device)
+    cold = time.perf_counter() - STARTED
+    found = [one_training(recipe, seed, dataset, device) for seed in range(1, options.seeds + 1)]
+    seconds, accuracies = zip(*found, strict=True)
+    content["results"]["feather-fast"] = {
+        "first training, with the start of the process": round(cold, 2), "seconds": report.spread(seconds, 3),
+        "set": FAST, "mean_accuracy": fmean(accuracies), "accuracy": report.spread(accuracies, 4), "aim": AIM_FAST,
+    }
+    report.say(f"feather-fast: {fmean(seconds):.3f} s, test {fmean(accuracies):.2%} "
+               f"({min(accuracies):.2%} to {max(accuracies):.2%}); the first, from the start, {cold:.1f} s")
+
+
+def one_training(recipe: Recipe, seed: int, dataset: Any, device: torch.device) -> tuple[float, float]:
+    """(seconds, accuracy on test) of the call of train, its run folder and its look at the test images included."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        run = train(recipe.with_seed(seed), Path(folder) / "run", device=str(device), dataset=dataset)
+        seconds = time.perf_counter() - started
+        return seconds, run.result["test"]["class"]["accuracy"]
+
+
+def measure_seeds(options: argparse.Namespace, device: torch.device, content: dict[str, Any]) -> None:
+    command = [sys.executable, "-m", "featherweight", "train", "feather-8k", "--seeds", str(options.replicas)]
+    command += ["--data", options.data, "--device", str(device), "--no-report"]
+    command += ["--data-dir", options.data_dir] if options.data_dir else []
+    command += [f"--set={setting}" for setting in options.set]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        done = subprocess.run([*command, "--out", f"{folder}/runs"], check=False)
+        seconds = time.perf_counter() - started
+        if done.returncode:
+            sys.exit(done.returncode)
+        summary = json.loads((Path(folder) / "runs" / "summary.json").read_text())
+        results = [json.loads((Path(folder) / "runs" / f"seed-{seed}" / "result.json").read_text())
+                   for seed in summary["seeds"]]
+    tests = [result["test"]["class"] for result in results]
+    content["results"][f"{options.replicas} seeds of feather-8k"] = {
+        "seconds": round(seconds, 1), "aim": AIM_SEEDS, "summary": summary["test"],
+        "mean_loss": fmean(one["loss"] for one in tests),
+        "accuracy": {str(seed): one["accuracy"] for seed, one in zip(summary["seeds"], tests, strict=True)},
+    }
+    mean = summary["test"]["class"]["mean"]
+    report.say(f"{options.replicas} seeds of feather-8k: {seconds:.0f} s, test {mean:.3%}")
+
+
+PARTS: dict[str, Callable[[argparse.Namespace, torch.device, dict[str, Any]], None]] = {
+    "steps": measure_steps, "fast": measure_fast, "seeds": measure_seeds,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(report.run(main))
