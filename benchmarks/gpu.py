@@ -27,8 +27,8 @@ from featherweight.experiment import Training, build_training, load_data, train
 from featherweight.recipe import Recipe
 from featherweight.training import loop
 from featherweight.training.count import Count
-from featherweight.training.forked import Forked
 from featherweight.training.recorded import recorded
+from featherweight.training.replicas import make_fork
 from featherweight.training.step import pick_device
 
 STARTED = time.perf_counter()
@@ -90,10 +90,11 @@ def seconds_a_step(trainings: list[Training], device: torch.device, *, record: b
     first, states = trainings[0], [one.state for one in trainings]
     images, size = first.images(first.dataset.train), first.plan.batch_size
     count = Count([state.position for state in states], len(first.task.heads), device)
-    team = Forked(states, [images] * len(states), first.task, [one.plan for one in trainings], count)
+    fork = make_fork(states, [images] * len(states), first.task, [one.plan for one in trainings], count)
     order = torch.stack([loop.open_epoch(one.state, one.plan, len(images)) for one in trainings]).to(device)
-    team.begin_epoch()
-    advance = recorded(team.advance, device, [state.generator for state in states]) if record else team.advance
+    for state in states:
+        state.model.train()
+    advance = recorded(fork, device, [state.generator for state in states]) if record else fork
     batches = [order[:, start : start + size] for start in range(0, min(len(images) - size, 20 * size) + 1, size)]
 
     def steps() -> float:

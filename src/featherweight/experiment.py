@@ -178,10 +178,10 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
 
 
 def build_optimization(
-    recipe: Recipe, parameters: Iterable[Tensor], images: int, plan: Plan, *, stacked: bool = False
+    recipe: Recipe, parameters: Iterable[Tensor], images: int, plan: Plan
 ) -> tuple[torch.optim.Optimizer, Schedule]:
-    """The recipe's optimizer of these parameters, of one network or a stack, and its schedule for so many images."""
-    optimizer = build_optimizer(parameters, stacked=stacked, **recipe.optimizer.model_dump())
+    """The recipe's optimizer of these parameters and its schedule for so many images."""
+    optimizer = build_optimizer(parameters, **recipe.optimizer.model_dump())
     total_steps = plan.steps_before(images, plan.epochs)
     return optimizer, build_schedule(optimizer, total_steps=total_steps, **recipe.schedule.model_dump())
 

@@ -74,22 +74,6 @@ def test_a_vector_is_moved_by_adam_and_does_not_decay():
     torch.testing.assert_close(found, expected)
 
 
-def test_a_stack_is_moved_as_each_network_alone():
-    shapes = [(4, 2, 3, 3), (5, 8), (5,)]
-    stacked = [weight(3, *shape) for shape in shapes]
-    alone = [[nn.Parameter(one.detach()[index].clone()) for one in stacked] for index in range(3)]
-    optimizer, single = Muon(stacked, lr=0.1, stacked=True), [Muon(each, lr=0.1) for each in alone]
-    for step in range(3):
-        for part, parameter in enumerate(stacked):
-            parameter.grad = random(*parameter.shape, seed=10 * step + part)
-            for index, each in enumerate(alone):
-                each[part].grad = parameter.grad[index].clone()
-        for one in [optimizer, *single]:
-            one.step()
-    for part, parameter in enumerate(stacked):
-        torch.testing.assert_close(parameter.detach(), torch.stack([each[part].detach() for each in alone]))
-
-
 def test_what_has_no_gradient_stays_and_a_closure_is_called():
     still, called = weight(3, 3), []
     Muon([still], lr=0.1).step(lambda: called.append(torch.is_grad_enabled()))

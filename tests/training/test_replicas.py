@@ -1,4 +1,4 @@
-"""Stacked replicas against the same seeds trained alone, on the CPU.
+"""Replicas in step against the same seeds trained alone, on the CPU.
 
 In float64: where a ReLU stands at its edge the last bit of a sum decides, and float32 has different last bits.
 """
@@ -6,17 +6,15 @@ In float64: where a ReLU stands at its edge the last bit of a sum decides, and f
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
 
 from featherweight.errors import TrainingDiverged
-from featherweight.experiment import build_optimization, build_training, load_data
+from featherweight.experiment import build_training, load_data
 from featherweight.recipe import Recipe
 from featherweight.training.loop import train
 from featherweight.training.replicas import train_replicas
-from featherweight.training.stacked import clip_each
 
 SEEDS = (3, 1, 8)
 CHANGES = {"rotation": 7.0, "shift": 0.05, "elastic": 1.0, "erasing": 0.2, "fade": 0.7}
@@ -62,18 +60,13 @@ def curve_of(training):
     return training.curve and (training.curve[0], images_of(training, training.dataset.validation))
 
 
-def arguments(trainings, stacked=True):
-    """Of train_replicas; stacked is whether all weights are one stack, else the replicas go side by side."""
+def arguments(trainings):
     first = trainings[0]
     return {
         "states": [one.state for one in trainings],
         "data": [images_of(one, one.dataset.train) for one in trainings],
         "task": first.task,
         "plans": [one.plan for one in trainings],
-        "build": stacked and (lambda parameters: build_optimization(
-            first.recipe, parameters, len(first.dataset.train), first.plan, stacked=True
-        )),
-        "ema": first.recipe.training.ema,
         "curves": [curve_of(one) for one in trainings],
     }
 
@@ -91,13 +84,12 @@ def assert_same(alone, together):
         assert torch.equal(one.state.generator.get_state(), other.state.generator.get_state())
 
 
-@pytest.mark.parametrize("stacked", [True, False], ids=["stacked", "forked"])
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-def test_a_replica_is_its_seed_trained_alone(digits_recipe, variant, stacked):
+def test_a_replica_is_its_seed_trained_alone(digits_recipe, variant):
     recipe = digits_recipe(**variant)
     alone, together = without_dropout(recipe), without_dropout(recipe)
     expected = [train_alone(training) for training in alone]
-    found = list(zip(*train_replicas(**arguments(together, stacked)), strict=True))
+    found = list(zip(*train_replicas(**arguments(together)), strict=True))
     for records, others in zip(expected, found, strict=True):
         for one, other in zip(records, others, strict=True):
             assert other.train_loss == pytest.approx(one.train_loss, abs=1e-4)
@@ -107,20 +99,6 @@ def test_a_replica_is_its_seed_trained_alone(digits_recipe, variant, stacked):
                 assert other.curve["class"].loss == pytest.approx(one.curve["class"].loss, abs=1e-3)
     assert_same(alone, together)
     assert len({records[-1].train_loss for records in found}) == len(SEEDS)
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")      # torch's compiler imports it
-def test_a_compiled_stack_is_the_stack(digits_recipe, monkeypatch):
-    """Traced whole, with no break; the fusing itself is inductor's, and takes half a minute."""
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
-    recipe = digits_recipe(**PLAIN | {"model": {"name": "feather-1k"}, "optimizer": {"name": "muon", "lr": 0.02}})
-    mapped, compiled = without_dropout(recipe), without_dropout(recipe)
-    expected = list(train_replicas(**arguments(mapped)))
-    found = list(train_replicas(**arguments(compiled), compiles=True))
-    for records, others in zip(expected, found, strict=True):
-        for one, other in zip(records, others, strict=True):
-            assert other.train_loss == pytest.approx(one.train_loss, abs=1e-6)
-    assert_same(mapped, compiled)
 
 
 def test_each_replica_selects_by_its_own_losses(digits_recipe):
@@ -156,17 +134,16 @@ def test_two_heads_and_two_inputs(digits_run, taught):
         assert set(other.train_accuracy) == {"digit", "sum"}
 
 
-@pytest.mark.parametrize("stacked", [True, False], ids=["stacked", "forked"])
 @pytest.mark.parametrize(("variant", "step"), [
     ("a shift each step, an average and validation", 4), ("the hardest images", 2),
 ])
-def test_stopped_in_an_epoch_and_gone_on_with(digits_recipe, variant, step, stacked):
+def test_stopped_in_an_epoch_and_gone_on_with(digits_recipe, variant, step):
     recipe = digits_recipe(**VARIANTS[variant])
     alone, together = without_dropout(recipe), without_dropout(recipe)
     for training in alone:
         train_alone(training)
     steps = []
-    stopped = train_replicas(**arguments(together, stacked), on_step=lambda position: steps.append(position.step),
+    stopped = train_replicas(**arguments(together), on_step=lambda position: steps.append(position.step),
                              should_stop=lambda: len(steps) == 17)
     assert len(list(stopped)) == 1
     assert {(one.state.position.epoch, one.state.position.step) for one in together} == {(1, step)}
@@ -174,7 +151,7 @@ def test_stopped_in_an_epoch_and_gone_on_with(digits_recipe, variant, step, stac
     again = without_dropout(recipe)
     for one, content in zip(again, saved, strict=True):
         one.state.load(*content)
-    assert len(list(train_replicas(**arguments(again, stacked)))) == recipe.training.epochs - 1
+    assert len(list(train_replicas(**arguments(again)))) == recipe.training.epochs - 1
     assert_same(alone, again)
 
 
@@ -200,13 +177,3 @@ def test_each_replica_draws_its_own_dropout(digits_recipe):
         training.state.model.double()
     (found,) = train_replicas(**arguments(together))      # the same seed, weights and images three times
     assert len({record.train_loss for record in found}) == len(SEEDS)
-
-
-def test_clipping_is_each_replicas_own():
-    parameters = [torch.zeros(2, 3), torch.zeros(2, 4)]
-    for parameter, size in zip(parameters, (3.0, 4.0), strict=True):
-        parameter.grad = torch.zeros_like(parameter)
-        parameter.grad[0, 0], parameter.grad[1, 0] = size, size / 100
-    clip_each(parameters, 1.0)
-    assert [round(p.grad[0, 0].item(), 4) for p in parameters] == [0.6, 0.8]
-    assert [round(p.grad[1, 0].item(), 4) for p in parameters] == [0.03, 0.04]

@@ -13,7 +13,6 @@ from featherweight.experiment import (
     CHECKPOINT_SECONDS,
     Training,
     as_line,
-    build_optimization,
     build_training,
     finish,
 )
@@ -21,15 +20,12 @@ from featherweight.recipe import Recipe
 from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Standing
 from featherweight.runs import Run, create_run
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
-from featherweight.training.fusible import is_fusible
 from featherweight.training.loop import Record
-from featherweight.training.optimization import Schedule
 from featherweight.training.replicas import train_replicas
 from featherweight.training.state import Position
 from featherweight.training.step import pick_device
 
 MOST_AT_ONCE = 256      # replicas
-COMPILED_FROM = 400_000 # steps of all replicas: a stack takes half a minute to compile, then a third of the time
 SAVING_PART = 0.05      # of the time that checkpoints may take
 
 
@@ -93,26 +89,13 @@ def begin(job: Job, seed: int) -> Member:
     return Member(seed, run, training)
 
 
-def is_worth_compiling(members: Sequence[Member]) -> bool:
-    """Whether one stack of weights, compiled, is the faster way, its compilation included."""
-    first = members[0].training
-    steps = first.plan.steps_before(len(first.dataset.train), first.plan.epochs)
-    return steps * len(members) >= COMPILED_FROM and is_fusible(first.state.model)
-
-
 def run_members(members: Sequence[Member], watcher: SeedsWatcher, should_stop: Callable[[], bool]) -> bool:
     """The loop over all, with lines of history and now and then checkpoints; whether it came to its end."""
-    trainings, stacked, saver = [member.training for member in members], is_worth_compiling(members), Saver(members)
+    trainings, saver = [member.training for member in members], Saver(members)
     first = trainings[0]
-
-    def build(parameters: Iterable[torch.Tensor]) -> tuple[torch.optim.Optimizer, Schedule]:
-        return build_optimization(first.recipe, parameters, len(first.dataset.train), first.plan, stacked=True)
-
     epochs = train_replicas(
         [one.state for one in trainings], [one.images(one.dataset.train) for one in trainings], first.task,
-        [one.plan for one in trainings],
-        build if stacked else None,
-        ema=first.recipe.training.ema, compiles=stacked, curves=[one.curve for one in trainings],
+        [one.plan for one in trainings], curves=[one.curve for one in trainings],
         on_step=Teller(members, watcher), should_stop=should_stop,
     )
     for records in epochs:

@@ -1,7 +1,7 @@
 """Muon: momentum whose step moves every direction of a weight matrix equally far.
 
-torch.optim.Muon takes matrices alone; here a convolution is the matrix of its outputs, as Muon's author has it, many
-networks may lie stacked in one tensor, and what is no matrix is moved by Adam.
+torch.optim.Muon takes matrices alone; here a convolution is the matrix of its outputs, as Muon's author has it, and
+what is no matrix is moved by Adam.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ SMALL = 1e-8            # under a norm or a root
 class Muon(Optimizer):
     """Parameters (outputs, ...) are moved by lr times a matrix of nearly orthogonal rows or columns.
 
-    weight_decay is decoupled and spares vectors. stacked: parameters are (R, ...), those of R networks. Source: Jordan
-    et al. (2024), "Muon: An optimizer for hidden layers in neural networks"; Adam: Kingma and Ba (2015).
+    weight_decay is decoupled and spares vectors. Source: Jordan et al. (2024), "Muon: An optimizer for hidden layers in
+    neural networks"; Adam: Kingma and Ba (2015).
     """
 
     def __init__(
@@ -35,11 +35,9 @@ class Muon(Optimizer):
         nesterov: bool = True,
         weight_decay: float = 0.0,
         betas: tuple[float, float] = (0.9, 0.99),
-        stacked: bool = False,
     ) -> None:
         settings = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay, "betas": betas}
         super().__init__(params, {"lr": lr, **settings})
-        self.leading = int(stacked)
 
     @torch.no_grad()
     # torch's step has an overload that gives the closure's loss, which nothing here asks for
@@ -52,23 +50,23 @@ class Muon(Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                move = move_matrix if parameter.dim() > self.leading + 1 else move_vector
-                move(parameter, parameter.grad, self.state[parameter], group, self.leading)
+                move = move_matrix if parameter.dim() > 1 else move_vector
+                move(parameter, parameter.grad, self.state[parameter], group)
 
 
-def move_matrix(weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], group: dict[str, Any], leading: int) -> None:
+def move_matrix(weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], group: dict[str, Any]) -> None:
     """(outputs, ...) one step along its momentum, orthogonalised."""
     if not slot:
         slot["momentum_buffer"] = torch.zeros_like(weight)
     buffer = slot["momentum_buffer"].mul_(group["momentum"]).add_(gradient)
     ahead = gradient.add(buffer, alpha=group["momentum"]) if group["nesterov"] else buffer
-    matrix = ahead.flatten(leading + 1)                                     # (..., outputs, inputs x places)
+    matrix = ahead.flatten(1)                                               # (outputs, inputs x places)
     tall = max(1.0, matrix.shape[-2] / matrix.shape[-1]) ** 0.5             # as far for each input
     weight.mul_(1 - group["lr"] * group["weight_decay"])
     weight.sub_(orthogonal(matrix).reshape(ahead.shape) * (group["lr"] * tall))
 
 
-def move_vector(weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], group: dict[str, Any], leading: int) -> None:
+def move_vector(weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], group: dict[str, Any]) -> None:
     """(outputs,) one step of Adam."""
     if not slot:
         slot |= {"exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}

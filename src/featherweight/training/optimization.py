@@ -22,12 +22,8 @@ def build_optimizer(
     nesterov: bool = False,
     weight_decay: float = 0.0,
     betas: tuple[float, float] = (0.9, 0.999),
-    stacked: bool = False,
 ) -> torch.optim.Optimizer:
-    """sgd, adam, adamw or muon; momentum and nesterov are sgd's and muon's, betas those of all but sgd.
-
-    stacked: parameters are (R, ...), those of R networks; only muon, which looks at their shape, has to know.
-    """
+    """sgd, adam, adamw or muon; momentum and nesterov are sgd's and muon's, betas those of all but sgd."""
     match name:
         case "sgd":
             return torch.optim.SGD(
@@ -39,8 +35,7 @@ def build_optimizer(
             return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
         case "muon":
             return Muon(
-                parameters, lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, betas=betas,
-                stacked=stacked,
+                parameters, lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, betas=betas
             )
     raise ValueError(f"optimizer {name!r}: allowed are sgd, adam, adamw, muon")
 

@@ -1,7 +1,7 @@
 """THE loop for many seeds at once, for a GPU, which a single small network leaves nearly idle.
 
-Order, augmentation and questions come from each replica's own seed and generator, so that it sees the images that it
-would see alone. How a step of all is taken is the business of a team: side by side, or as one stack of weights.
+Every replica takes the step that it would take alone, in a stream of its own; recorded as one, the kernels of all fill
+the device together. Order, augmentation and questions come from each replica's own seed and generator.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -19,37 +18,9 @@ from torch import Tensor
 from featherweight.errors import TrainingDiverged
 from featherweight.tasks import Task
 from featherweight.training.count import Count
-from featherweight.training.forked import Forked
-from featherweight.training.loop import APART, Images, Plan, Record, measure, open_epoch
-from featherweight.training.recorded import recorded
-from featherweight.training.stack import Build
-from featherweight.training.stacked import StackedTeam
+from featherweight.training.loop import APART, Images, Plan, Record, make_advance, measure, open_epoch
+from featherweight.training.recorded import Work, recorded
 from featherweight.training.state import Position, TrainingState
-
-
-class Team(Protocol):
-    """Replicas that take their steps together."""
-
-    position: Position          # of all of them; seconds are summed
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the next step."""
-
-    def begin_epoch(self) -> None:
-        """The states have their orders for the epoch."""
-
-    def advance(self, picked: Tensor, left: float | Tensor, lr: float | Tensor) -> None:
-        """One step on a batch of each, int64 (R, N); left is how much of the augmentation is left."""
-
-    def after_step(self) -> None:
-        """Move schedules and averages."""
-
-    def after_epoch(self) -> None:
-        """Move schedules that move once an epoch."""
-
-    def settle(self) -> None:
-        """Bring every state's weights to where the team stands."""
 
 
 def train_replicas(
@@ -57,10 +28,7 @@ def train_replicas(
     data: Sequence[Images],
     task: Task,
     plans: Sequence[Plan],
-    build: Build | None = None,
     *,
-    ema: float = 0.0,
-    compiles: bool = False,
     curves: Sequence[tuple[str, Images] | None] = (),
     on_step: Callable[[Position], None] = lambda position: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -68,29 +36,24 @@ def train_replicas(
     """Train all states, which differ in their seeds alone, to the last epoch; yields a Record each after an epoch.
 
     data, plans, curves: one for each state, data of one length. After every yield and at the end the states are what
-    training each of them alone would have left, to rounding. build makes the optimizer and the schedule of a stack of
-    all weights, with an average of decay ema, compiled where compiles says so; without it each replica takes its own
-    steps, side by side. on_step is called where loop.train calls its own. Raises TrainingDiverged, at the end of an
-    epoch, where a loss is no number.
+    training each of them alone would have left, to rounding, and but for dropout, which draws for all of them from the
+    device's own generator. on_step is called where loop.train calls its own. Raises TrainingDiverged, at the end of an
+    epoch, where a loss is no number, and ValueError for states that stand at different steps.
     """
     plan, device, images = plans[0], data[0].images.device, len(data[0])
     positions, apart = [state.position for state in states], APART.get(device.type, 1)
-    count = Count(positions, len(task.heads), device)
-    team: Team = (
-        StackedTeam(states, data, task, plan, count, build, ema, compiles=compiles)
-        if build else Forked(states, data, task, plans, count)
-    )
-    position = team.position
-    advance = recorded(team.advance, device, [state.generator for state in states])
+    position, count = together(positions), Count(positions, len(task.heads), device)
+    advance = recorded(make_fork(states, data, task, plans, count), device, [state.generator for state in states])
     while position.epoch < plan.epochs and not should_stop():
+        for state in states:
+            state.model.train()
         orders, steps = open_epochs(states, plans, images).to(device), plan.steps(images, position.epoch)
-        team.begin_epoch()
         started = time.perf_counter()
         while position.step < steps:
             picked = orders[:, position.step * plan.batch_size :][:, : plan.batch_size]
-            lr = team.lr
+            lr = states[0].optimizer.param_groups[0]["lr"]
             advance(picked, plan.left(position, images), lr)
-            team.after_step()
+            after_step(states)
             position.step, count.seen = position.step + 1, count.seen + picked.shape[1]
             if position.step % apart and position.step < steps:
                 continue
@@ -99,21 +62,65 @@ def train_replicas(
             share(position, positions)
             on_step(position)
             if should_stop() and position.step < steps:
-                team.settle()
                 return
             started = time.perf_counter()
-        team.after_epoch()
+        for state in states:
+            state.schedule.after_epoch(None)
         records = close_epoch(states, plans, task, lr)
         position.next_epoch()
         count.clear()
-        team.settle()
         yield with_curves(records, states, curves, task, plan.precision) if curves else records
 
 
+def make_fork(
+    states: Sequence[TrainingState], data: Sequence[Images], task: Task, plans: Sequence[Plan], count: Count
+) -> Work:
+    """What is done with a batch of each: (int64 (R, N), what is left of the augmentation, learning rate)."""
+    works = [
+        make_advance(state, one, task, plan, count.row(index))
+        for index, (state, one, plan) in enumerate(zip(states, data, plans, strict=True))
+    ]
+    device = data[0].images.device
+    if device.type != "cuda":
+        def in_turn(picked: Tensor, left: float | Tensor, lr: float | Tensor) -> None:
+            for work, own in zip(works, picked, strict=True):
+                work(own, left, lr)
+
+        return in_turn
+    streams = [torch.cuda.Stream(device) for _ in works]  # type: ignore[no-untyped-call]
+
+    def side_by_side(picked: Tensor, left: float | Tensor, lr: float | Tensor) -> None:
+        here = torch.cuda.current_stream(device)
+        for work, own, stream in zip(works, picked, streams, strict=True):
+            stream.wait_stream(here)
+            with torch.cuda.stream(stream):
+                work(own, left, lr)
+        for stream in streams:
+            here.wait_stream(stream)
+
+    return side_by_side
+
+
+def after_step(states: Sequence[TrainingState]) -> None:
+    """Move all schedules and averages."""
+    for state in states:
+        state.schedule.after_step()
+        if state.average is not None:
+            state.average.update_parameters(state.model)
+
+
 def open_epochs(states: Sequence[TrainingState], plans: Sequence[Plan], images: int) -> Tensor:
-    """int64 (R, n): each replica's own order, found in threads, since 256 seeds are 256 times to sort all losses."""
+    """int64 (R, n): each replica's own order, found in threads, since many seeds are many times to sort all losses."""
     with ThreadPoolExecutor() as threads:
         return torch.stack(list(threads.map(lambda state, plan: open_epoch(state, plan, images), states, plans)))
+
+
+def together(positions: Sequence[Position]) -> Position:
+    """Where all of them stand, with the seconds of all; ValueError where they stand at different steps."""
+    if len({(one.epoch, one.step) for one in positions}) > 1:
+        raise ValueError("replicas that stand at different steps cannot be trained as one")
+    seconds, of_epoch = (sum(getattr(one, key) for one in positions) for key in ("seconds", "epoch_seconds"))
+    return replace(positions[0], seconds=seconds, epoch_seconds=of_epoch)
 
 
 def share(position: Position, positions: Sequence[Position]) -> None:
