@@ -119,12 +119,12 @@ class TimedAugmentation:
     def __init__(self) -> None:
         self.augmentation, self.seconds = build_augmentation(), 0.0
 
-    def after(self, done: float) -> TimedAugmentation:
-        return self
+    def left(self, done: float) -> float:
+        return self.augmentation.left(done)
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor, generator: torch.Generator, left: float | Tensor = 1.0) -> Tensor:
         started = time.perf_counter()
-        changed = self.augmentation(images, generator)
+        changed = self.augmentation(images, generator, left)
         self.seconds += time.perf_counter() - started
         return changed
 

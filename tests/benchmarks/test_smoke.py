@@ -159,6 +159,16 @@ def test_replicas_compare_with_one_after_another(tmp_path: Path) -> None:
     assert found["median"] == pytest.approx(together / (2 * alone), abs=0.01)
 
 
+def test_gpu_measures_one_seed_fast_and_many_together(tmp_path: Path) -> None:
+    once = ["--set", "training.epochs=1", "--set", "data.upright=false"]
+    arguments = ["--device", "cpu", "--data", "digits", "--parts", "fast", "seeds", "--seeds", "1", "--replicas", "2"]
+    content = run("gpu.py", *arguments, *once, folder=tmp_path)
+    fast, many = content["results"]["feather-fast"], content["results"]["2 seeds of feather-8k"]
+    assert set(fast["seconds"]) == SPREAD and 0 < fast["mean_accuracy"] <= 1
+    assert set(many["accuracy"]) == {"1", "2"} and many["summary"]["class"]["count"] == 2
+    assert content["machine"]["device"] == "cpu"
+
+
 def test_time_to_accuracy_measures_both(tmp_path: Path) -> None:
     content = run("time_to_accuracy.py", "--data", "digits", "--seeds", "1", "--epochs", "1", folder=tmp_path)
     ours, usual = content["results"]["feather-fast"], content["results"]["usual loop, session6"]
