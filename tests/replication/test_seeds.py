@@ -187,7 +187,7 @@ def test_runs_are_found_in_either_kind_of_folder(replicas, digits_run, tmp_path)
         open_runs(tmp_path / "nothing")
 
 
-# ---- all seeds as one stack, which a GPU trains; here on the CPU ----
+# ---- all seeds in one process, as a GPU trains them; here on the CPU ----
 
 
 class Listener(Unwatched):
@@ -201,17 +201,17 @@ class Listener(Unwatched):
         self.finished.append((seed, result["seed"]))
 
 
-def stack_of(recipe, path):
+def job_of(recipe, path):
     path.mkdir(exist_ok=True)
     return Job(recipe, load_data(recipe, None), "cpu", Replicas(path))
 
 
-def test_a_stack_leaves_the_same_folders_as_processes(digits_recipe, replicas, tmp_path):
-    listener, job = Listener(), stack_of(digits_recipe(**EVERYTHING), tmp_path / "runs")
+def test_one_process_leaves_the_same_folders_as_processes(digits_recipe, replicas, tmp_path):
+    listener, job = Listener(), job_of(digits_recipe(**EVERYTHING), tmp_path / "runs")
     assert train_in_one_process(job, [3, 1, 7], listener, bool) == [3, 1, 7]
-    stacked = Replicas(tmp_path / "runs")
-    assert listener.finished == [(3, 3), (1, 1), (7, 7)] and stacked.seeds == replicas.seeds
-    for one, other in zip(replicas.runs, stacked.runs, strict=True):
+    in_step = Replicas(tmp_path / "runs")
+    assert listener.finished == [(3, 3), (1, 1), (7, 7)] and in_step.seeds == replicas.seeds
+    for one, other in zip(replicas.runs, in_step.runs, strict=True):
         assert names_in(one.path) == names_in(other.path) and one.result.keys() == other.result.keys()
         assert [line.keys() for line in one.history] == [line.keys() for line in other.history]
         assert one.recipe == other.recipe and one.weights().keys() == other.weights().keys()
@@ -220,8 +220,8 @@ def test_a_stack_leaves_the_same_folders_as_processes(digits_recipe, replicas, t
         assert other.history[-1]["curve"]["class"]["count"] == 100
 
 
-def test_a_stack_that_is_stopped_goes_on(digits_recipe, tmp_path):
-    job, steps = stack_of(digits_recipe(training={"epochs": 3}), tmp_path / "runs"), []
+def test_one_process_that_is_stopped_goes_on(digits_recipe, tmp_path):
+    job, steps = job_of(digits_recipe(training={"epochs": 3}), tmp_path / "runs"), []
     assert train_in_one_process(job, [1, 2], Unwatched(), lambda: steps.append(1) or len(steps) > 30) == []
     assert not any(run.finished for run in job.replicas.runs)
     begun = [len(run.history) for run in job.replicas.runs]
@@ -232,7 +232,7 @@ def test_a_stack_that_is_stopped_goes_on(digits_recipe, tmp_path):
     assert all(run.finished for run in job.replicas.runs)
 
 
-def test_only_a_gpu_stacks_and_only_what_keeps_step(digits_recipe):
+def test_only_a_gpu_trains_them_in_one_process_and_only_what_keeps_step(digits_recipe):
     assert can_keep_step(digits_recipe(), torch.device("cuda"))
     assert not can_keep_step(digits_recipe(), torch.device("cpu"))
     plateau = digits_recipe(schedule={"name": "plateau"}, data={"validation": 100})
