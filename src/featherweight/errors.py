@@ -10,7 +10,7 @@ FeatherweightError            one line: the value, what is allowed, the next mov
 ├── ByHandError               a value that the network trained by hand cannot take
 ├── ExportError               an export that cannot be made or proved
 ├── MissingExtra              an optional dependency is not installed
-├── DeviceError               a device that this machine does not have
+├── DeviceError               a device that this machine does not have, or that cannot do what a network asks
 └── TrainingDiverged          the loss is no longer a number
 TrainingInterrupted           Ctrl-C or SIGTERM: the checkpoint is written and says how to go on
 """
@@ -62,7 +62,7 @@ class ExportError(FeatherweightError):
 
 
 class DeviceError(FeatherweightError):
-    """A device that this machine does not have."""
+    """A device that this machine does not have, or that cannot do what a network asks."""
 
 
 class TrainingDiverged(FeatherweightError):

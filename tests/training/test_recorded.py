@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from featherweight.errors import DeviceError
 from featherweight.experiment import build_training, load_data
 from featherweight.training import loop
 from featherweight.training.recorded import FIRST, recorded
@@ -55,6 +56,18 @@ def test_each_call_draws_the_numbers_that_come_next():
         return found, generator.get_state().tolist()
 
     assert drawn(record=True) == drawn(record=False)
+
+
+@on_cuda
+def test_work_that_waits_for_the_device_is_one_line():
+    def work(values):
+        values.add_(values.sum().item())
+
+    again, values = recorded(work, CUDA, []), torch.ones(3, device=CUDA)
+    for _ in range(FIRST):
+        again(values)
+    with pytest.raises(DeviceError, match=r"cannot be recorded .*\.item\(\).* --device cpu"):
+        again(values)
 
 
 def trained(recipe, record, monkeypatch):

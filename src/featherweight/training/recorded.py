@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from featherweight.errors import DeviceError
+
 FIRST = 2       # calls for each shape that are not recorded: libraries choose and prepare their kernels in them
 
 Work = Callable[..., None]
@@ -58,10 +60,18 @@ class Recorder:
         return torch.empty_like(argument) if isinstance(argument, Tensor) else torch.empty((), device=self.device)
 
     def record(self, inputs: Sequence[Tensor]) -> torch.cuda.CUDAGraph:
-        """The kernels of one call; nothing runs."""
+        """The kernels of one call; nothing runs. DeviceError where the work, done before, waits for the device."""
         graph = torch.cuda.CUDAGraph()
         for generator in self.generators:
             graph.register_generator_state(generator)
-        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
-            self.work(*inputs)
+        try:
+            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+                self.work(*inputs)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as fault:
+            raise DeviceError(
+                f"a training step cannot be recorded on {self.device}: the network waits for what the GPU computes, as "
+                ".item(), .cpu() and branches on a tensor do. Take that out, or train with --device cpu"
+            ) from fault
         return graph
