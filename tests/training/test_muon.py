@@ -7,14 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from featherweight.training.muon import VECTOR_RATE, Muon, orthogonal
+from featherweight.training.muon import VECTOR_RATE, Muon, orthogonal, step_together
 
 sides = st.integers(1, 12)
 
 
 def random(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def moved(optimizer, parameters, steps=4):
@@ -72,6 +73,49 @@ def test_a_vector_is_moved_by_adam_and_does_not_decay():
     found = moved(Muon([ours], lr=0.1, betas=(0.8, 0.9), weight_decay=0.5), [ours])
     expected = moved(torch.optim.Adam([torchs], lr=0.1 * VECTOR_RATE, betas=(0.8, 0.9)), [torchs])
     torch.testing.assert_close(found, expected)
+
+
+SHAPES = [(4, 2, 3, 3), (5, 8), (4, 2, 3, 3), (5,), (), (7,), (1, 9)]
+
+
+def networks(count, without=None):
+    """(parameters of each network, with gradients but for one of them, their optimizers)."""
+    weights = [[weight(*shape, seed=10 * one + part) for part, shape in enumerate(SHAPES)] for one in range(count)]
+    for one, parts in enumerate(weights):
+        for part, parameter in enumerate(parts):
+            parameter.grad = None if part == without else random(*parameter.shape, seed=10 * one + part + 500)
+    return weights, [Muon(parts, lr=0.1, weight_decay=0.1) for parts in weights]
+
+
+@pytest.mark.parametrize("without", [None, 1, 3])
+def test_networks_together_are_each_of_them_alone(without):
+    (together, optimizers), (alone, singles) = networks(3, without), networks(3, without)
+    for _ in range(3):
+        step_together(optimizers)
+        for one in singles:
+            one.step()
+    for ours, theirs in zip(together, alone, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    for one, other in zip(optimizers, singles, strict=True):
+        assert one.state_dict()["state"].keys() == other.state_dict()["state"].keys()
+        for slot, expected in zip(one.state.values(), other.state.values(), strict=True):
+            torch.testing.assert_close(slot, expected)
+
+
+def test_many_networks_take_no_kernel_more_than_one():
+    class Computed(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            operations[-1] += func.__name__ not in ("view.default", "expand.default")
+            return func(*args, **(kwargs or {}))
+
+    operations = []
+    for count in (1, 8):
+        _, optimizers = networks(count)
+        step_together(optimizers)       # the first step also makes what they remember
+        operations.append(0)
+        with Computed():
+            step_together(optimizers)
+    assert operations[0] == operations[1] > 50
 
 
 def test_what_has_no_gradient_stays_and_a_closure_is_called():

@@ -26,7 +26,10 @@ VARIANTS = {
         "training": {"epochs": 2, "batch_size": 100, "ema": 0.9},
     },
     "adam": PLAIN | {"optimizer": {"name": "adam", "lr": 0.002}},
-    "muon": PLAIN | {"optimizer": {"name": "muon", "lr": 0.02, "nesterov": True, "betas": [0.9, 0.99]}},
+    "muon": PLAIN | {
+        "schedule": {"name": "one-cycle"},
+        "optimizer": {"name": "muon", "lr": 0.02, "nesterov": True, "weight_decay": 0.01, "betas": [0.9, 0.99]},
+    },
     "the hardest images": PLAIN | {
         "schedule": {"name": "one-cycle"}, "training": {"epochs": 3, "batch_size": 100, "fraction": 0.4},
     },

@@ -10,8 +10,8 @@ from featherweight.data import load_dataset
 from featherweight.errors import DeviceError
 from featherweight.models import build_model
 from featherweight.tasks import Question, loss_of
-from featherweight.training.optimization import build_optimizer
-from featherweight.training.step import autocast, keep_freed_memory, make_step, pick_device, pick_precision
+from featherweight.training.optimization import build_optimizer, move
+from featherweight.training.step import autocast, keep_freed_memory, make_passes, pick_device, pick_precision
 
 CPU = torch.device("cpu")
 no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
@@ -30,8 +30,14 @@ def build(name="session7-model2", lr=0.05, *, precision="float32", gradient_clip
     torch.manual_seed(0)
     model = build_model(name).to(memory_format=torch.channels_last).train()
     optimizer = build_optimizer(model.parameters(), "sgd", lr=lr)
-    step = make_step(model, optimizer, loss_of, precision=precision, device=CPU, gradient_clip=gradient_clip)
-    return model, lambda images, question: step(images, question, lr)
+    passes = make_passes(model, loss_of, precision=precision, device=CPU, gradient_clip=gradient_clip)
+
+    def step(images, question):
+        found = passes(images, question)
+        move([optimizer], lr)
+        return found
+
+    return model, step
 
 
 class TestDevice:

@@ -17,10 +17,11 @@ from featherweight.errors import TrainingDiverged
 from featherweight.evaluation import Score, score, score_all
 from featherweight.tasks import Loss, Question, Task, as_heads, loss_of
 from featherweight.training.count import Count
+from featherweight.training.optimization import move
 from featherweight.training.order import epoch_order, selected_order
 from featherweight.training.recorded import Work, recorded
 from featherweight.training.state import Position, TrainingState
-from featherweight.training.step import autocast, evaluating, make_step
+from featherweight.training.step import autocast, evaluating, make_passes
 
 
 @dataclass(frozen=True)
@@ -142,20 +143,29 @@ def train(
 
 def make_advance(state: TrainingState, data: Images, task: Task, plan: Plan, count: Count) -> Work:
     """What is done with one batch, from indices to moved weights: (int64 (N,), augmentation left, learning rate)."""
-    step = make_step(
-        state.model, state.optimizer, plan.loss,
-        precision=plan.precision, device=data.images.device, gradient_clip=plan.gradient_clip,
-    )
+    learn = make_learn(state, data, task, plan, count)
 
     def advance(picked: Tensor, left: float | Tensor, lr: float | Tensor) -> None:
+        learn(picked, left)
+        move([state.optimizer], lr)
+
+    return advance
+
+
+def make_learn(state: TrainingState, data: Images, task: Task, plan: Plan, count: Count) -> Work:
+    """The same from indices to the gradients of the weights: (int64 (N,), augmentation left)."""
+    device, clip = data.images.device, plan.gradient_clip
+    passes = make_passes(state.model, plan.loss, precision=plan.precision, device=device, gradient_clip=clip)
+
+    def learn(picked: Tensor, left: float | Tensor) -> None:
         images = prepare(data, picked, plan.augmentation, left, state.generator)
         question = data.ask(task, picked, state.generator)
-        loss, outputs = step(images, question, lr)
+        loss, outputs = passes(images, question)
         count.add(loss, [head[None] for head in as_heads(outputs)], [target[None] for target in question.targets])
         if state.losses is not None:
             state.losses[picked] = plan.loss.each(outputs, question.targets, question.soft)
 
-    return advance
+    return learn
 
 
 def open_epoch(state: TrainingState, plan: Plan, count: int) -> Tensor:

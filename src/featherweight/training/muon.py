@@ -6,8 +6,8 @@ what is no matrix is moved by Adam.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)    # of the polynomial that brings sing
 ITERATIONS = 5
 VECTOR_RATE = 0.3       # of lr: Adam's for shifts, gains and biases
 SMALL = 1e-8            # under a norm or a root
+VECTOR = torch.Size()   # stands for the shapes of all vectors
 
 
 class Muon(Optimizer):
@@ -39,43 +40,78 @@ class Muon(Optimizer):
         settings = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay, "betas": betas}
         super().__init__(params, {"lr": lr, **settings})
 
-    @torch.no_grad()
     # torch's step has an overload that gives the closure's loss, which nothing here asks for
     def step(self, closure: Callable[[], Any] | None = None) -> None:   # type: ignore[override]
         """Move every parameter that has a gradient; a closure is called first."""
         if closure is not None:
             with torch.enable_grad():
                 closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                move = move_matrix if parameter.dim() > 1 else move_vector
-                move(parameter, parameter.grad, self.state[parameter], group)
+        step_together([self])
 
 
-def move_matrix(weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], group: dict[str, Any]) -> None:
-    """(outputs, ...) one step along its momentum, orthogonalised."""
-    if not slot:
-        slot["momentum_buffer"] = torch.zeros_like(weight)
-    buffer = slot["momentum_buffer"].mul_(group["momentum"]).add_(gradient)
-    ahead = gradient.add(buffer, alpha=group["momentum"]) if group["nesterov"] else buffer
-    matrix = ahead.flatten(1)                                               # (outputs, inputs x places)
-    tall = max(1.0, matrix.shape[-2] / matrix.shape[-1]) ** 0.5             # as far for each input
-    weight.mul_(1 - group["lr"] * group["weight_decay"])
-    weight.sub_(orthogonal(matrix).reshape(ahead.shape) * (group["lr"] * tall))
+@torch.no_grad()
+def step_together(optimizers: Sequence[Muon]) -> None:
+    """The step of each, for optimizers of the same settings; hundreds of networks take hardly more kernels than one.
+
+    Matrices of one shape are moved as one batch, vectors all at once.
+    """
+    for groups in zip(*(one.param_groups for one in optimizers), strict=True):
+        batches: dict[torch.Size, list[Moved]] = {}
+        for optimizer, group in zip(optimizers, groups, strict=True):
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    shape = weight.shape if weight.dim() > 1 else VECTOR
+                    batches.setdefault(shape, []).append(Moved(weight, weight.grad, optimizer.state[weight]))
+        for shape, batch in batches.items():
+            move_vectors(batch, groups[0]) if shape is VECTOR else move_matrices(batch, groups[0])
+    for optimizer in optimizers:
+        vars(optimizer)["_opt_called"] = True       # what a schedule of torch asks before it moves the rate
 
 
-def move_vector(weight: Tensor, gradient: Tensor, slot: dict[str, Tensor], group: dict[str, Any]) -> None:
-    """(outputs,) one step of Adam."""
-    if not slot:
-        slot |= {"exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
-        slot["moves"] = weight.new_zeros(())        # where the weights are: nothing here waits for the device
+class Moved(NamedTuple):
+    """A parameter with its gradient and what its optimizer remembers of it."""
+
+    weight: Tensor
+    gradient: Tensor
+    slot: dict[str, Tensor]
+
+
+def move_matrices(moved: Sequence[Moved], group: dict[str, Any]) -> None:
+    """Some (outputs, ...) of one shape: one step along the momentum of each, orthogonalised."""
+    weights, gradients, slots = (list(each) for each in zip(*moved, strict=True))
+    for weight, _, slot in moved:
+        if not slot:
+            slot["momentum_buffer"] = torch.zeros_like(weight)
+    buffers = [slot["momentum_buffer"] for slot in slots]
+    torch._foreach_mul_(buffers, group["momentum"])
+    torch._foreach_add_(buffers, gradients)
+    ahead = torch._foreach_add(gradients, buffers, alpha=group["momentum"]) if group["nesterov"] else buffers
+    matrices = torch.stack(list(ahead)).flatten(2)                          # (R, outputs, inputs x places)
+    tall = max(1.0, matrices.shape[1] / matrices.shape[2]) ** 0.5           # as far for each input
+    moves = orthogonal(matrices) * (group["lr"] * tall)
+    if group["weight_decay"]:
+        torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+    torch._foreach_sub_(weights, list(moves.view(-1, *weights[0].shape).unbind()))
+
+
+def move_vectors(moved: Sequence[Moved], group: dict[str, Any]) -> None:
+    """Some (outputs,), of any lengths: one step of Adam each."""
+    weights, gradients, slots = (list(each) for each in zip(*moved, strict=True))
+    for weight, _, slot in moved:
+        if not slot:
+            slot |= {"exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
+            slot["moves"] = weight.new_zeros(())    # where the weights are: nothing here waits for the device
     first, second = group["betas"]
-    slot["moves"] += 1
-    mean = slot["exp_avg"].lerp_(gradient, 1 - first) / (1 - first ** slot["moves"])
-    square = slot["exp_avg_sq"].lerp_(gradient * gradient, 1 - second) / (1 - second ** slot["moves"])
-    weight.sub_(mean / square.sqrt_().add_(SMALL) * (group["lr"] * VECTOR_RATE))
+    means, squares, counts = ([slot[key] for slot in slots] for key in ("exp_avg", "exp_avg_sq", "moves"))
+    torch._foreach_add_(counts, 1)
+    torch._foreach_lerp_(means, gradients, 1 - first)
+    torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - second)
+    mean, square = (torch.cat([one.flatten() for one in each]) for each in (means, squares))
+    count = torch.cat([count.expand(weight.numel()) for count, weight in zip(counts, weights, strict=True)])
+    spread = (square / (1 - second ** count)).sqrt_().add_(SMALL)
+    moves = mean / (1 - first ** count) / spread * (group["lr"] * VECTOR_RATE)
+    parts = moves.split([weight.numel() for weight in weights])
+    torch._foreach_sub_(weights, [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)])
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

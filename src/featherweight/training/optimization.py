@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from featherweight.training.muon import Muon
+from featherweight.training.muon import Muon, step_together
 
 
 def build_optimizer(
@@ -38,6 +39,34 @@ def build_optimizer(
                 parameters, lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, betas=betas
             )
     raise ValueError(f"optimizer {name!r}: allowed are sgd, adam, adamw, muon")
+
+
+def move(optimizers: Sequence[torch.optim.Optimizer], lr: float | Tensor) -> None:
+    """Move the weights of one network, or of many of one make, along their gradients at this rate."""
+    with ExitStack() as rates:
+        for optimizer in optimizers:
+            rates.enter_context(at_rate(optimizer, lr))
+        muons = [optimizer for optimizer in optimizers if isinstance(optimizer, Muon)]
+        if muons:
+            step_together(muons)
+        for optimizer in optimizers:
+            if not isinstance(optimizer, Muon):
+                optimizer.step()
+
+
+@contextmanager
+def at_rate(optimizer: torch.optim.Optimizer, lr: float | Tensor) -> Iterator[None]:
+    """Inside the block the optimizer has this learning rate; as a tensor () it is read when its kernels run."""
+    kept = [dict(group) for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+        if isinstance(lr, Tensor) and "capturable" in group:
+            group["capturable"] = True
+    try:
+        yield
+    finally:
+        for group, before in zip(optimizer.param_groups, kept, strict=True):
+            group.update(before)
 
 
 @dataclass

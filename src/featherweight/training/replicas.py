@@ -1,7 +1,7 @@
 """THE loop for many seeds at once, for a GPU, which a single small network leaves nearly idle.
 
-Every replica takes the step that it would take alone, in a stream of its own; recorded as one, the kernels of all fill
-the device together. Order, augmentation and questions come from each replica's own seed and generator.
+Every replica finds the gradients that it would find alone, in a stream of its own; recorded as one, the kernels of all
+fill the device together. Order, augmentation and questions come from each replica's own seed and generator.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from torch import Tensor
 from featherweight.errors import TrainingDiverged
 from featherweight.tasks import Task
 from featherweight.training.count import Count
-from featherweight.training.loop import APART, Images, Plan, Record, make_advance, measure, open_epoch
+from featherweight.training.loop import APART, Images, Plan, Record, make_learn, measure, open_epoch
+from featherweight.training.optimization import move
 from featherweight.training.recorded import Work, recorded
 from featherweight.training.state import Position, TrainingState
 
@@ -75,26 +76,39 @@ def train_replicas(
 def make_fork(
     states: Sequence[TrainingState], data: Sequence[Images], task: Task, plans: Sequence[Plan], count: Count
 ) -> Work:
-    """What is done with a batch of each: (int64 (R, N), what is left of the augmentation, learning rate)."""
-    works = [
-        make_advance(state, one, task, plan, count.row(index))
+    """What is done with a batch of each: (int64 (R, N), what is left of the augmentation, learning rate).
+
+    Gradients side by side, then all weights together.
+    """
+    learns = [
+        make_learn(state, one, task, plan, count.row(index))
         for index, (state, one, plan) in enumerate(zip(states, data, plans, strict=True))
     ]
-    device = data[0].images.device
+    side_by_side, optimizers = make_side_by_side(learns, data[0].images.device), [one.optimizer for one in states]
+
+    def advance(picked: Tensor, left: float | Tensor, lr: float | Tensor) -> None:
+        side_by_side(picked, left)
+        move(optimizers, lr)
+
+    return advance
+
+
+def make_side_by_side(works: Sequence[Work], device: torch.device) -> Work:
+    """All of these as one: each with its row of the first argument, on a CUDA device in a stream of its own."""
     if device.type != "cuda":
-        def in_turn(picked: Tensor, left: float | Tensor, lr: float | Tensor) -> None:
-            for work, own in zip(works, picked, strict=True):
-                work(own, left, lr)
+        def in_turn(rows: Tensor, left: float | Tensor) -> None:
+            for work, row in zip(works, rows, strict=True):
+                work(row, left)
 
         return in_turn
     streams = [torch.cuda.Stream(device) for _ in works]  # type: ignore[no-untyped-call]
 
-    def side_by_side(picked: Tensor, left: float | Tensor, lr: float | Tensor) -> None:
+    def side_by_side(rows: Tensor, left: float | Tensor) -> None:
         here = torch.cuda.current_stream(device)
-        for work, own, stream in zip(works, picked, streams, strict=True):
+        for work, row, stream in zip(works, rows, streams, strict=True):
             stream.wait_stream(here)
             with torch.cuda.stream(stream):
-                work(own, left, lr)
+                work(row, left)
         for stream in streams:
             here.wait_stream(stream)
 

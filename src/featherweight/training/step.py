@@ -1,4 +1,4 @@
-"""One optimisation step, and the precision and memory it runs with."""
+"""The passes of one training step, and the device, precision and memory they run with."""
 
 from __future__ import annotations
 
@@ -58,46 +58,23 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def make_step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    loss_of: Loss,
-    *,
-    precision: str,
-    device: torch.device,
-    gradient_clip: float = 0.0,
-) -> Callable[[Tensor, Question, float | Tensor], tuple[Tensor, Outputs]]:
-    """The function (images, question, learning rate) -> (loss, outputs) that also moves the weights once."""
+def make_passes(
+    model: nn.Module, loss_of: Loss, *, precision: str, device: torch.device, gradient_clip: float = 0.0
+) -> Callable[[Tensor, Question], tuple[Tensor, Outputs]]:
+    """The function (images, question) -> (loss, outputs), forward and backward: the weights have gradients then."""
     narrow: Callable[[], AbstractContextManager[object]] = NarrowKernels if device.type == "cpu" else nullcontext
 
-    def step(images: Tensor, question: Question, lr: float | Tensor) -> tuple[Tensor, Outputs]:
-        optimizer.zero_grad(set_to_none=True)
+    def passes(images: Tensor, question: Question) -> tuple[Tensor, Outputs]:
+        model.zero_grad(set_to_none=True)
         with narrow(), autocast(precision, device):
             outputs = model(images, *question.inputs)
         loss = loss_of(outputs, question.targets, question.soft)
         loss.backward()  # type: ignore[no-untyped-call]
         if gradient_clip:
             nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
-        with at_rate(optimizer, lr):
-            optimizer.step()
         return loss.detach(), outputs
 
-    return step
-
-
-@contextmanager
-def at_rate(optimizer: torch.optim.Optimizer, lr: float | Tensor) -> Iterator[None]:
-    """Inside the block the optimizer has this learning rate; as a tensor () it is read when its kernels run."""
-    kept = [dict(group) for group in optimizer.param_groups]
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-        if isinstance(lr, Tensor) and "capturable" in group:
-            group["capturable"] = True
-    try:
-        yield
-    finally:
-        for group, before in zip(optimizer.param_groups, kept, strict=True):
-            group.update(before)
+    return passes
 
 
 def keep_freed_memory() -> None:
