@@ -122,9 +122,9 @@ class TimedAugmentation:
     def left(self, done: float) -> float:
         return self.augmentation.left(done)
 
-    def __call__(self, images: Tensor, generator: torch.Generator, left: float | Tensor = 1.0) -> Tensor:
+    def __call__(self, images: Tensor, *generators: torch.Generator, left: float | Tensor = 1.0) -> Tensor:
         started = time.perf_counter()
-        changed = self.augmentation(images, generator, left)
+        changed = self.augmentation(images, *generators, left=left)
         self.seconds += time.perf_counter() - started
         return changed
 

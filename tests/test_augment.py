@@ -70,6 +70,13 @@ def test_nothing_is_changed_when_everything_is_off(seed: int) -> None:
     assert draws.get_state().equal(generator(seed).get_state())
 
 
+def test_each_generator_is_that_of_its_part() -> None:
+    images = torch.rand(6, 1, 28, 28)
+    together = EVERYTHING(images, generator(1), generator(2), left=0.5)
+    parts = [EVERYTHING(images[:3], generator(1), left=0.5), EVERYTHING(images[3:], generator(2), left=0.5)]
+    assert torch.allclose(together, torch.cat(parts), atol=1e-5)
+
+
 def test_what_is_drawn_is_all_that_is_random() -> None:
     images = torch.rand(6, 1, 28, 28)
     draws = EVERYTHING.draw(6, generator(1))
@@ -307,7 +314,7 @@ def test_what_does_not_fade_is_the_same_all_through_a_training() -> None:
 def test_at_the_end_of_a_fade_next_to_nothing_is_left() -> None:
     images = torch.stack([blob(5, 3)] * 8)
     fading = replace(EVERYTHING, crop_probability=0, fade=0.5)
-    assert torch.allclose(fading(images, generator(), fading.left(1 - 1e-4)), images, atol=1e-2)
+    assert torch.allclose(fading(images, generator(), left=fading.left(1 - 1e-4)), images, atol=1e-2)
 
 
 @given(seeds, st.integers(1, 4), st.integers(1, 30), st.integers(1, 30))

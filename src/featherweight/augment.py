@@ -45,9 +45,12 @@ class Augmentation:
         """How many random numbers one image takes."""
         return 6 * self.moves + 2 * GRID * GRID * (self.elastic > 0) + 5 * (self.erasing > 0)
 
-    def __call__(self, images: Tensor, generator: torch.Generator, left: float | Tensor = 1.0) -> Tensor:
-        """(N, C, H, W) float images, black = 0 -> the same shape, changed; left is how much is left of all changes."""
-        return self.apply(images, self.draw(len(images), generator), left)
+    def __call__(self, images: Tensor, *generators: torch.Generator, left: float | Tensor = 1.0) -> Tensor:
+        """(N, C, H, W) float images, black = 0 -> the same shape, changed; left is how much is left of all changes.
+
+        With several generators each is that of an equal part of the images, in their order.
+        """
+        return self.apply(images, self.draw(len(images) // len(generators), *generators), left)
 
     def draw(self, count: int, *generators: torch.Generator) -> Tensor:
         """(numbers, count) in [-1, 1], all that is random about so many images, on the generator's device.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -146,19 +146,20 @@ def make_advance(state: TrainingState, data: Images, task: Task, plan: Plan, cou
     learn = make_learn(state, data, task, plan, count)
 
     def advance(picked: Tensor, left: float | Tensor, lr: float | Tensor) -> None:
-        learn(picked, left)
+        learn(prepare([data], [picked], plan.augmentation, left, [state.generator]), picked)
         move([state.optimizer], lr)
 
     return advance
 
 
-def make_learn(state: TrainingState, data: Images, task: Task, plan: Plan, count: Count) -> Work:
-    """The same from indices to the gradients of the weights: (int64 (N,), augmentation left)."""
+def make_learn(
+    state: TrainingState, data: Images, task: Task, plan: Plan, count: Count
+) -> Callable[[Tensor, Tensor], None]:
+    """What a network makes of one batch, up to the gradients of its weights: (inputs (N, C, H, W), int64 (N,))."""
     device, clip = data.images.device, plan.gradient_clip
     passes = make_passes(state.model, plan.loss, precision=plan.precision, device=device, gradient_clip=clip)
 
-    def learn(picked: Tensor, left: float | Tensor) -> None:
-        images = prepare(data, picked, plan.augmentation, left, state.generator)
+    def learn(images: Tensor, picked: Tensor) -> None:
         question = data.ask(task, picked, state.generator)
         loss, outputs = passes(images, question)
         count.add(loss, [head[None] for head in as_heads(outputs)], [target[None] for target in question.targets])
@@ -181,12 +182,13 @@ def open_epoch(state: TrainingState, plan: Plan, count: int) -> Tensor:
 
 
 def prepare(
-    data: Images, picked: Tensor, augmentation: Augmentation, left: float | Tensor, generator: torch.Generator
+    data: Sequence[Images], picked: Iterable[Tensor], augmentation: Augmentation, left: float | Tensor,
+    generators: Sequence[torch.Generator],
 ) -> Tensor:
-    """The network's input: (N, C, H, W) float32, augmented, normalised."""
-    images = data.images[picked].float().div_(255)
-    images = augmentation(images, generator, left)
-    return normalise(images, data.mean, data.std).contiguous(memory_format=layout_for(images.device))
+    """The input of one network, or of several, one after another: (R x N, C, H, W) float32, augmented, normalised."""
+    images = torch.cat([own.images[rows] for own, rows in zip(data, picked, strict=True)]).float().div_(255)
+    images = augmentation(images, *generators, left=left)
+    return normalise(images, data[0].mean, data[0].std).contiguous(memory_format=layout_for(images.device))
 
 
 def look(position: Position, count: Count, lr: float) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from featherweight.errors import TrainingDiverged
 from featherweight.tasks import Task
 from featherweight.training.count import Count
-from featherweight.training.loop import APART, Images, Plan, Record, make_learn, measure, open_epoch
+from featherweight.training.loop import APART, Images, Plan, Record, make_learn, measure, open_epoch, prepare
 from featherweight.training.optimization import move
 from featherweight.training.recorded import Work, recorded
 from featherweight.training.state import Position, TrainingState
@@ -78,37 +78,39 @@ def make_fork(
 ) -> Work:
     """What is done with a batch of each: (int64 (R, N), what is left of the augmentation, learning rate).
 
-    Gradients side by side, then all weights together.
+    Images and weights are changed all together, gradients found side by side.
     """
     learns = [
-        make_learn(state, one, task, plan, count.row(index))
-        for index, (state, one, plan) in enumerate(zip(states, data, plans, strict=True))
+        make_learn(state, own, task, plan, count.row(index))
+        for index, (state, own, plan) in enumerate(zip(states, data, plans, strict=True))
     ]
-    side_by_side, optimizers = make_side_by_side(learns, data[0].images.device), [one.optimizer for one in states]
+    side_by_side, augmentation = make_side_by_side(learns, data[0].images.device), plans[0].augmentation
+    optimizers, generators = [one.optimizer for one in states], [one.generator for one in states]
 
     def advance(picked: Tensor, left: float | Tensor, lr: float | Tensor) -> None:
-        side_by_side(picked, left)
+        images = prepare(data, picked, augmentation, left, generators)
+        side_by_side(images.view(*picked.shape, *images.shape[1:]), picked)
         move(optimizers, lr)
 
     return advance
 
 
-def make_side_by_side(works: Sequence[Work], device: torch.device) -> Work:
-    """All of these as one: each with its row of the first argument, on a CUDA device in a stream of its own."""
+def make_side_by_side(works: Sequence[Callable[[Tensor, Tensor], None]], device: torch.device) -> Work:
+    """All of these as one: each with its row of both arguments, on a CUDA device in a stream of its own."""
     if device.type != "cuda":
-        def in_turn(rows: Tensor, left: float | Tensor) -> None:
-            for work, row in zip(works, rows, strict=True):
-                work(row, left)
+        def in_turn(first: Tensor, second: Tensor) -> None:
+            for work, *rows in zip(works, first, second, strict=True):
+                work(*rows)
 
         return in_turn
     streams = [torch.cuda.Stream(device) for _ in works]  # type: ignore[no-untyped-call]
 
-    def side_by_side(rows: Tensor, left: float | Tensor) -> None:
+    def side_by_side(first: Tensor, second: Tensor) -> None:
         here = torch.cuda.current_stream(device)
-        for work, row, stream in zip(works, rows, streams, strict=True):
+        for stream, work, *rows in zip(streams, works, first, second, strict=True):
             stream.wait_stream(here)
             with torch.cuda.stream(stream):
-                work(row, left)
+                work(*rows)
         for stream in streams:
             here.wait_stream(stream)
 
