@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -78,17 +77,17 @@ class Blueprint:
         return None if self.user_class is None else self.user_class.source()
 
 
-def find_blueprint(name: str, *, root: Path | None = None) -> Blueprint:
+def find_blueprint(name: str) -> Blueprint:
     """Return the network of a catalogue name or of "path/to/file.py:Class" (also .ipynb:Class).
 
-    root: the folder up to which imports of a file are searched, by default its repository's root. Raises UnknownName
-    for a name that is not there, ModelError for a file that cannot be loaded.
+    Raises UnknownName for a name that is not there, ModelError for a file that cannot be loaded, Untrusted for a file
+    of somebody else's run.
     """
     if name in CATALOGUE:
         return Blueprint(name, CATALOGUE[name])
     path, _, attribute = name.rpartition(":")
     if path.endswith(ENDINGS):
-        found = load_class(path, attribute, root=root)
+        found = load_class(path, attribute)
         return Blueprint(name, found.builder, found)
     if name.endswith(ENDINGS):
         raise ModelError(f"model {name!r} names a file without its class. Write {name + ':Class'!r}.")

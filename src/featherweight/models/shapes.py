@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 Shape = tuple[int, ...]
-GREY, COLOUR = (1, 28, 28), (3, 32, 32)
+GREY = (1, 28, 28)
 SIDES = (28, 32, 64, 224)       # pixels, tried in turn
 
 
@@ -25,6 +25,18 @@ def input_shapes(model: nn.Module) -> tuple[Shape, ...]:
         return tuple(tuple(shape) for shape in own)
     usual = list(usual_shapes(model))
     return (next((shape for shape in usual if runs_on(model, shape)), usual[0]),)
+
+
+def image_shape(model: nn.Module, channels: int | None, size: int | None) -> Shape | None:
+    """Return (C, H, W) of square grey or colour images on which a network of one input runs, None without one.
+
+    channels and size are kept where they are given. A network that takes only flat images runs on their values.
+    """
+    for shape in (GREY, *usual_shapes(model)):
+        fits = len(shape) == 3 and shape[0] in (1, 3) and channels in (None, shape[0]) and size in (None, shape[1])
+        if fits and (runs_on(model, shape) or runs_on(model, (math.prod(shape),))):
+            return shape
+    return None
 
 
 def usual_shapes(model: nn.Module) -> Iterator[Shape]:

@@ -14,7 +14,7 @@ import hashlib
 import importlib
 import sys
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from featherweight.user_code.pieces import parse, read_pieces
 from featherweight.user_code.stand_in import StandIn
 from featherweight.user_code.statements import Statement, is_plain, needed, statements_of
 
-ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
+ROOT_MARKS = ("network.json", ".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
 ANNOTATIONS_AS_TEXT = __future__.annotations.compiler_flag
 
 
@@ -84,10 +84,13 @@ def missing_package(fault: BaseException) -> str:
 
 
 class Library:
-    """All files of the user's that one network is made of, each loaded once."""
+    """All files of the user's that one network is made of, each loaded once.
 
-    def __init__(self, file: Path, root: Path | None = None) -> None:
-        self.root = root or repository_root(file)
+    root: the folder up to which imports are searched. only: the files that may be loaded, by default all.
+    """
+
+    def __init__(self, file: Path, root: Path, only: Collection[Path] | None = None) -> None:
+        self.root, self.only = root, only
         self.folder = file.parent
         self.modules: dict[Path, UserModule] = {}
 
@@ -153,7 +156,7 @@ class Library:
         """The modules along a dotted name below a folder; None where the first or the last is not there."""
         modules: list[Any] = []
         for part in parts:
-            file, is_folder = module_file(folder, part), (folder / part).is_dir()
+            file, is_folder = self._file(folder, part), (folder / part).is_dir()
             if file is None and not (is_folder and (plain_folders or modules)):
                 return None
             module = PlainFolder(folder / part, self) if file is None else self.open(file)
@@ -162,6 +165,11 @@ class Library:
             modules.append(module)
             folder = folder / part
         return modules
+
+    def _file(self, folder: Path, name: str) -> Path | None:
+        """The module's file in a folder, if there is one that may be loaded."""
+        file = module_file(folder, name)
+        return file if file and (self.only is None or file.resolve() in self.only) else None
 
     def _package(self, folder: Path) -> Any:
         """The module of a folder: its __init__.py, or an empty module for a folder without one."""

@@ -14,7 +14,7 @@ from featherweight.files import write_atomically
 from featherweight.user_code.modules import Library
 from featherweight.user_code.pieces import read_pieces
 
-MANIFEST = "network.json"
+SOURCE_FOLDER, MANIFEST = "network", "network.json"     # in a run folder
 
 
 @dataclass(frozen=True)
