@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -89,7 +91,7 @@ def test_a_run_leaves_what_the_design_says(undisturbed, lively):
 
 
 def test_no_file_is_a_pickle(undisturbed):
-    for file in undisturbed.path.iterdir():
+    for file in filter(Path.is_file, undisturbed.path.rglob("*")):
         content = file.read_bytes()
         if file.suffix == ".safetensors":
             assert json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])   # its header is JSON
@@ -236,10 +238,8 @@ def test_evaluating_again_gives_the_record(undisturbed):
 
 
 def test_weights_of_another_network_are_refused(undisturbed, tmp_path):
-    run = Run(tmp_path)
-    for name in ("recipe.toml", "result.json"):
-        (tmp_path / name).write_bytes((undisturbed.path / name).read_bytes())
-    run.save_tensors("model.safetensors", {"x": torch.zeros(1)}, {})
+    run = Run(shutil.copytree(undisturbed.path, tmp_path / "run"))
+    run.save_result({key: value for key, value in undisturbed.result.items() if key != "weights"}, {"x": torch.zeros(1)})
     with pytest.raises(RunError, match="do not fit") as fault:
         networks.load_network(run)
     assert "\n" not in str(fault.value)

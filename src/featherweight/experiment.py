@@ -17,7 +17,8 @@ from featherweight.distillation import keep_apart, with_teacher
 from featherweight.environment import describe_environment
 from featherweight.errors import DataError, RunError, TrainingInterrupted
 from featherweight.evaluation import confusion_matrix
-from featherweight.networks import build_network, cuda_devices
+from featherweight.models import Blueprint
+from featherweight.networks import build_network, cuda_devices, find_network, match_images
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, check_free, create_run
 from featherweight.specification import specification_of
@@ -41,6 +42,9 @@ class Watcher(Protocol):
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None:
         """So many networks of a teacher have answered so many training images, before anything else is built."""
 
+    def on_note(self, note: str) -> None:
+        """Something about the network or the data that a person should know, in a sentence."""
+
     def on_start(self, training: Training) -> None:
         """Everything is built; nothing is trained yet."""
 
@@ -56,6 +60,8 @@ class Silent:
 
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None: ...
 
+    def on_note(self, note: str) -> None: ...
+
     def on_start(self, training: Training) -> None: ...
 
     def on_step(self, state: TrainingState, steps: int) -> None: ...
@@ -68,12 +74,14 @@ class Training:
     """All that one training consists of, built from a recipe and not yet run."""
 
     recipe: Recipe
+    blueprint: Blueprint
     task: Task
     dataset: Dataset
     device: torch.device
     precision: str
     plan: Plan
     state: TrainingState
+    notes: list[str]        # what a person should know of the network, a sentence each
 
     @property
     def parameters(self) -> int:
@@ -108,38 +116,48 @@ def train(
     force: bool = False,
     watcher: Watcher | None = None,
     dataset: Dataset | None = None,
+    blueprint: Blueprint | None = None,
 ) -> Run:
     """Train a recipe to its end and leave a run folder; out defaults to runs/NAME-seedN.
 
-    resume goes on where an interrupted run stopped, to the same final weights, bit for bit on one CPU.
-    A finished run is returned as it is. dataset: the recipe's data where it is loaded already, without a
-    validation split, perhaps with a teacher's soft labels. Raises RunError for a folder that exists (unless force), the
-    faults of recipe, data and model, TrainingDiverged, and TrainingInterrupted after Ctrl-C or SIGTERM.
+    resume goes on where an interrupted run stopped, to the same final weights, bit for bit on one CPU. A finished run
+    is returned as it is. dataset: the recipe's data where it is loaded already, without a validation split, perhaps with
+    a teacher's soft labels. blueprint: the network, if the recipe's name is not enough to find it. Raises RunError for
+    a folder that exists (unless force), the faults of recipe, data and model, TrainingDiverged, and
+    TrainingInterrupted after Ctrl-C or SIGTERM.
     """
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     watcher = watcher or Silent()
     out = Path(out) if out is not None else default_out(recipe)
     keep_apart(recipe, out)
-    if resume:
-        run = reopen(out, recipe)
-        if run.finished:
-            return run
-    else:
-        check_free(out, force=force)    # before data is loaded and a teacher asked
+    run = Run.open(out) if resume else check_free(out, force=force)    # before data is loaded and a teacher asked
     torch_device = pick_device(device)
     with torch.random.fork_rng(devices=cuda_devices()):
+        blueprint = blueprint or find_network(recipe, run if resume else None)
+        recipe = match_images(recipe, blueprint, watcher.on_note)
+        if resume and reopen(out, recipe).finished:
+            return run
         whole = dataset or load_data(recipe, data_dir)
         taught = with_teacher(recipe, whole, torch_device, tell=watcher.on_teacher)
-        training = build_training(recipe, taught, torch_device)
+        training = build_training(recipe, taught, torch_device, blueprint)
+        for note in training.notes:
+            watcher.on_note(note)
         if resume:
-            run.sweep()
-            load_checkpoint(run, training.state)
+            take_up(run, training)
         else:
-            run = create_run(out, recipe, force=force)
+            run = create_run(out, recipe, blueprint.source(), force=force)
         run.save_json("environment.json", training.environment())
         watcher.on_start(training)
         run_epochs(run, training, watcher)
         return finish(run, training)
+
+
+def take_up(run: Run, training: Training) -> None:
+    """Bring a training to where its interrupted run stopped."""
+    run.sweep()
+    if run.source is None:      # killed before it was written, or a run of an earlier version
+        run.keep(training.blueprint.source())
+    load_checkpoint(run, training.state)
 
 
 def default_out(recipe: Recipe) -> Path:
@@ -153,8 +171,10 @@ def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
     return load_dataset(data.dataset, **data.seen, data_dir=data_dir)
 
 
-def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Training:
-    """Everything that a recipe describes, with weights drawn from its seed; dataset is not split, but taught."""
+def build_training(
+    recipe: Recipe, dataset: Dataset, device: torch.device, blueprint: Blueprint | None = None
+) -> Training:
+    """Build everything that a recipe describes, with weights drawn from its seed; dataset is not split, but taught."""
     keep_freed_memory()
     precision = pick_precision(recipe.training.precision, device)
     task = build_task(recipe.task)
@@ -162,8 +182,9 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
     if len(dataset.train) < 2:
         raise DataError(f"{len(dataset.train)} training image is left of {dataset.name}. Lower data.validation.")
     torch.manual_seed(recipe.training.seed)
-    model = build_network(recipe, dataset.classes, device)
-    check_fit(model, task, dataset)
+    blueprint = blueprint or find_network(recipe)
+    model = build_network(recipe, dataset.classes, device, blueprint)
+    notes = check_fit(model, task, dataset)
     plan = Plan(
         epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
         fraction=recipe.training.fraction, precision=precision, gradient_clip=recipe.training.gradient_clip,
@@ -174,7 +195,7 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
     average = build_average(model, recipe.training.ema) if recipe.training.ema else None
     generator = torch.Generator(device).manual_seed(recipe.training.seed)
     state = TrainingState(model, optimizer, schedule, average, generator)
-    return Training(recipe, task, dataset, device, precision, plan, state)
+    return Training(recipe, blueprint, task, dataset, device, precision, plan, state, notes)
 
 
 def build_optimization(
@@ -226,11 +247,10 @@ def finish(run: Run, training: Training) -> Run:
     test = score_heads(task, answers, targets)
     heads = zip(task.heads, answers, targets, strict=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.trained.state_dict().items()}
-    run.save_tensors("model.safetensors", tensors, {"model": training.recipe.model.name})
-    last = run.history[-1]
-    run.save_json("result.json", {
+    last, source = run.history[-1], run.source
+    result = {
         "recipe": training.recipe.name,
-        "model": training.recipe.model.name,
+        "model": training.blueprint.name,
         "parameters": training.parameters,
         "dataset": dataset.name,
         "train_images": len(dataset.train),
@@ -248,7 +268,10 @@ def finish(run: Run, training: Training) -> Run:
         "mean": list(dataset.mean),
         "std": list(dataset.std),
         "picture": specification_of(dataset.name, **training.recipe.data.seen).to_dict(),
-    })
+        "notes": training.notes,
+        **({"network": source.sha256} if source else {}),
+    }
+    run.save_result(result, tensors)
     return run
 
 
@@ -272,12 +295,15 @@ def judge(recipe: Recipe, parameters: int, accuracies: Mapping[str, float]) -> d
 
 
 def reopen(out: Path, recipe: Recipe) -> Run:
-    """The run to resume; RunError where there is none or where its recipe is another one."""
+    """Return the run to resume. Raises RunError if there is none or its recipe is another one.
+
+    The file of a network of the user's own may lie elsewhere now: find_network has compared its text.
+    """
     run = Run.open(out)
     before, now = run.recipe.model_dump(), recipe.model_dump()
     changed = [
         f"{section}.{key}" for section, values in now.items() if isinstance(values, dict) and section != "goal"
-        for key, value in values.items() if before[section].get(key) != value
+        for key, value in values.items() if before[section].get(key) != value and not (key == "name" and run.source)
     ] + [key for key in ("name", "task") if before[key] != now[key]]
     if changed:
         raise RunError(

@@ -40,6 +40,10 @@ class OneBar:
             self.begin(images, 0)
         self.draw(answered, "teacher", f"{answered:,} of {images:,} images")
 
+    def on_note(self, note: str) -> None:
+        """A line that stays."""
+        self.console.print(f"note: {note}", markup=False, soft_wrap=True)
+
     def begin(self, total: int, done: int) -> None:
         """So many steps in all, of which some were done earlier."""
         self.total, self.done_before, self.started = total, done, time.monotonic()

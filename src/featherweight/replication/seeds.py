@@ -14,6 +14,7 @@ from featherweight.distillation import keep_apart, with_teacher
 from featherweight.errors import RecipeError, TrainingInterrupted
 from featherweight.experiment import build_training, judge, load_data
 from featherweight.files import write_atomically
+from featherweight.networks import find_network, match_images
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas, check_folder, open_folder
 from featherweight.replication.job import Job, SeedsWatcher, Unwatched
@@ -50,6 +51,8 @@ def train_seeds(
     seeds = check_seeds(seeds)
     replicas = Replicas(Path(out) if out is not None else Path("runs") / f"{recipe.name}-{len(seeds)}seeds")
     keep_apart(recipe, replicas.path)
+    blueprint = find_network(recipe)
+    recipe = match_images(recipe, blueprint, watcher.on_note)
     check_folder(replicas, recipe, seeds, resume=resume, force=force)   # before data is loaded and a teacher asked
     finished = [seed for seed in seeds if resume and replicas.run(seed).finished]
     todo = [seed for seed in seeds if seed not in finished]
@@ -58,7 +61,9 @@ def train_seeds(
         dataset = load_data(recipe, data_dir)
         if todo:    # once, not once a seed
             dataset = with_teacher(recipe, dataset, torch_device, seeds, tell=watcher.on_teacher)
-        training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device)
+        training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device, blueprint)
+    for note in training.notes:
+        watcher.on_note(note)
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
     begun = replicas.seeds
     in_step = can_keep_step(recipe, torch_device)

@@ -13,8 +13,11 @@ from featherweight.tasks import Outputs, Task, as_heads
 from featherweight.training.step import evaluating
 
 
-def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> None:
-    """ModelError, one line, where the network does not run on the data or its heads are not the task's."""
+def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> list[str]:
+    """Return what a person should know of the network before it is trained, a sentence each.
+
+    Raises ModelError, one line, if the network does not run on the data or its heads are not the task's.
+    """
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError("the network has no parameters to train.")
     outputs = as_heads(try_out(model, task, dataset))
@@ -27,6 +30,7 @@ def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> None:
                 f"head {head!r} gives {given} for two images of {dataset.name}; "
                 f"needed are floating-point numbers of shape (2, {classes})."
             )
+    return []
 
 
 def answers_two(output: Any, classes: int) -> bool:
