@@ -30,6 +30,7 @@ from featherweight.training.loop import train as train_epochs
 from featherweight.training.optimization import Schedule, build_average, build_optimizer, build_schedule
 from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
+from featherweight.training.workers import refuse_while_importing
 
 CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch may cost
 SHORT_SECONDS = 0.1         # since the last checkpoint: an epoch of a GPU is no longer than it takes to write one
@@ -116,6 +117,7 @@ def train(
     validation split, perhaps with a teacher's soft labels. Raises RunError for a folder that exists (unless force), the
     faults of recipe, data and model, TrainingDiverged, and TrainingInterrupted after Ctrl-C or SIGTERM.
     """
+    refuse_while_importing()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     watcher = watcher or Silent()
     out = Path(out) if out is not None else default_out(recipe)

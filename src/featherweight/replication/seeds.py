@@ -23,7 +23,7 @@ from featherweight.statistics import bootstrap_interval, summarize_values
 from featherweight.tasks import build_task
 from featherweight.training.interruption import stop_signals
 from featherweight.training.step import pick_device
-from featherweight.training.workers import cores
+from featherweight.training.workers import cores, refuse_while_importing
 
 
 def train_seeds(
@@ -45,6 +45,7 @@ def train_seeds(
     RunError naming a seed that could not be trained: the others are kept, but no summary is written of seeds that
     happened to go well.
     """
+    refuse_while_importing()
     watcher = watcher or Unwatched()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     seeds = check_seeds(seeds)
