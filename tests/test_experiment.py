@@ -47,6 +47,13 @@ def told(run):
     return [{key: value for key, value in line.items() if key != "seconds"} for line in run.history]
 
 
+def test_few_steps_of_batch_normalisation_are_noted(digits_recipe, undisturbed, tmp_path):
+    run = featherweight.train(digits_recipe(), tmp_path / "short")
+    assert [note[:42] for note in run.result["notes"]] == ["batch normalisation has seen 12 steps: 28 "]
+    many = featherweight.train(digits_recipe(training={"batch_size": 32}), tmp_path / "long")      # 45 steps
+    assert many.result["notes"] == []
+
+
 class StopAt(experiment.Silent):
     """Sends this process a signal after so many steps."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from featherweight.training.fit import check_fit
 from featherweight.training.interruption import stop_signals
 from featherweight.training.loop import Images, Plan, Record, answer, score_heads
 from featherweight.training.loop import train as train_epochs
+from featherweight.training.notes import batch_norm_note
 from featherweight.training.optimization import Schedule, build_average, build_optimizer, build_schedule
 from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
@@ -75,6 +76,7 @@ class Training:
     precision: str
     plan: Plan
     state: TrainingState
+    notes: list[str] = field(default_factory=list)      # sentences for the person, found before training
 
     @property
     def parameters(self) -> int:
@@ -245,6 +247,7 @@ def finish(run: Run, training: Training) -> Run:
         "test": {head: score.to_dict() for head, score in test.items()},
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
         "curve": training.recipe.curve,
+        "notes": [*training.notes, *notes_after(state)],
         "goal": judge(training.recipe, training.parameters, {head: test[head].accuracy for head in task.heads}),
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
@@ -252,6 +255,11 @@ def finish(run: Run, training: Training) -> Run:
         "picture": specification_of(dataset.name, **training.recipe.data.seen).to_dict(),
     })
     return run
+
+
+def notes_after(state: TrainingState) -> list[str]:
+    """Sentences about a finished training that its numbers do not tell."""
+    return [note for note in (batch_norm_note(state.model),) if note]
 
 
 def answer_all(training: Training) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:

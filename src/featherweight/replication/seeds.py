@@ -112,6 +112,7 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
         "seconds_a_seed": round(summarize_values([run.result["seconds"] for run in runs]).mean, 3),
         "wall_seconds": None if wall_seconds is None else round(wall_seconds, 3),
         "test": test,
+        "notes": list(dict.fromkeys(note for run in runs for note in run.result.get("notes", []))),
         "goal": goal,
     }
     write_atomically(replicas.path / "summary.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
