@@ -12,7 +12,7 @@ from featherweight.inference.network import Numbers, Pixels, Probabilities
 from featherweight.networks import load_network
 from featherweight.runs import Run
 from featherweight.specification import PictureSpecification, specification_of
-from featherweight.tasks import DigitSum, as_heads, build_task
+from featherweight.tasks import DigitSum, ask, build_task
 
 
 class TrainedNetwork:
@@ -34,7 +34,7 @@ class TrainedNetwork:
         inputs: tuple[torch.Tensor, ...] = ()
         if numbers is not None:
             inputs = DigitSum.with_numbers(torch.zeros(len(numbers), dtype=torch.int64), torch.tensor(numbers)).inputs
-        outputs = as_heads(self.module(pixels, *inputs))
+        outputs = ask(self.module, pixels, *inputs)
         return {
             head: output.float().softmax(dim=1)[:, : len(labels)].numpy()
             for (head, labels), output in zip(self.card.heads.items(), outputs, strict=True)
