@@ -1,5 +1,6 @@
 """Networks as beginners write them, on 28x28 images: each trains an epoch of the digits in a fraction of a second."""
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -37,3 +38,24 @@ class BatchStatistics(Plain):
 
     def forward(self, x):
         return self.norm(super().forward(x))
+
+
+class AlwaysDropped(Plain):
+    def forward(self, x):
+        x = F.relu(self.conv1(x))
+        x = F.dropout(x, 0.2)                   # the training flag is True unless it is given
+        return self.conv3(F.relu(self.conv2(x))).flatten(1)
+
+
+class DroppedByAHiddenLayer(Plain):
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__(in_channels, classes)
+        self.layers = [nn.Dropout(0.3)]         # in a list, eval() does not find it
+
+    def forward(self, x):
+        return self.layers[0](super().forward(x))
+
+
+class Noisy(Plain):
+    def forward(self, x):
+        return super().forward(x + torch.randn_like(x))
