@@ -59,3 +59,23 @@ class DroppedByAHiddenLayer(Plain):
 class Noisy(Plain):
     def forward(self, x):
         return super().forward(x + torch.randn_like(x))
+
+
+class SoftOverTheBatch(Plain):
+    def forward(self, x):
+        return F.log_softmax(super().forward(x), dim=0)
+
+
+class MapStatistics(Plain):
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__(in_channels, classes)
+        self.norm = nn.BatchNorm2d(4, track_running_stats=False)
+
+    def forward(self, x):
+        return self.conv3(F.relu(self.conv2(F.relu(self.norm(self.conv1(x)))))).flatten(1)
+
+
+class LessTheMean(Plain):
+    def forward(self, x):
+        x = super().forward(x)
+        return x - x.mean(dim=0)

@@ -19,7 +19,8 @@ import torch
 
 from featherweight.data import Dataset, load_dataset
 from featherweight.environment import processor_name
-from featherweight.errors import FeatherweightError, ModelError, UnknownName
+from featherweight.errors import FeatherweightError, UnknownName
+from featherweight.independence import FEW
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.runs import Run
 from featherweight.shipping.bundle import bundle_files
@@ -34,14 +35,13 @@ from featherweight.shipping.quantise import quantise
 from featherweight.shipping.read_onnx import read_graph
 from featherweight.shipping.ship_page import ship_page
 from featherweight.shipping.trace import check_installed, describe, trace
+from featherweight.shipping.trust import check_form, check_torch
 from featherweight.shipping.verdict import judge
 from featherweight.shipping.write_onnx import write_graph
 from featherweight.tasks import build_task
-from featherweight.training.randomness import random_calls
 
 FORMATS = ("onnx", "onnx-int8", "c", "bundle")
 NAMED = ("featherweight", "torch", "onnx", "onnxruntime")    # what the proof was made with
-FEW = 100                       # test images that torch is asked about before anything is made
 CALIBRATED, SEED = 1000, 0      # training images that the 8-bit grids are measured on
 Say = Callable[[str], None]
 
@@ -64,7 +64,7 @@ def export(
     data = network.run.recipe.data
     dataset = load_dataset(data.dataset, **data.seen, data_dir=data_dir)
     questions = questions_of(network, dataset)
-    check_settled(network, questions.some(FEW))
+    check_torch(network, questions.some(FEW))
     if data.upright and to == "c":      # the one form that stands images upright itself
         leaning = load_dataset(data.dataset, **(data.seen | {"upright": False}), data_dir=data_dir)
         questions = replace(questions, leaning=leaning.test.images.numpy())
@@ -86,17 +86,6 @@ def check_format(to: str, int8: bool) -> None:
         raise UnknownName("format", to, FORMATS)
     if int8 and to != "c":
         raise FeatherweightError(f"--int8 goes with --to c, not with --to {to}. For ONNX give --to onnx-int8.")
-
-
-def check_settled(network: TrainedNetwork, questions: Questions) -> None:
-    """Raise ModelError where torch answers the same questions in two ways, with the line that draws random numbers."""
-    once, again = questions.ask(network.answer), questions.ask(network.answer)
-    if all(np.array_equal(once[head], again[head]) for head in once):
-        return
-    found = random_calls(network.module, network.inputs(questions.images, questions.numbers))
-    why = "; ".join(str(call) for call in found) or "Look for random numbers in its forward"
-    raise ModelError(f"model {network.card.model!r} answers the same images differently each time, so no export can be "
-                     f"proved. {why}. Then train it again.")
 
 
 def questions_of(network: TrainedNetwork, dataset: Dataset) -> Questions:
@@ -145,6 +134,7 @@ def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions, 
                 asked = questions.as_given() if form.stands_upright else questions
                 compared = compare(asked.ask(form.answer, progress(form.name, asked, say)), expected, questions)
                 found[form.name] = {"heads": compared, "microseconds": form.timed(asked)}
+                check_form(form, asked.some(FEW))
             if form.answer and form.facts.get("compiler"):
                 form.facts["sanitizers"] = watch(form, network.card, asked)
     finally:
