@@ -30,7 +30,6 @@ from featherweight.training.loop import Images, Plan, Record, answer, score_head
 from featherweight.training.loop import train as train_epochs
 from featherweight.training.notes import batch_norm_note
 from featherweight.training.optimization import Schedule, build_average, build_optimizer, build_schedule
-from featherweight.training.rehearsal import rehearse
 from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
 from featherweight.training.workers import refuse_while_importing
@@ -189,7 +188,6 @@ def build_training(
     blueprint = blueprint or find_network(recipe)
     model = build_network(recipe, dataset.classes, device, blueprint)
     notes = check_fit(model, task, dataset)
-    rehearse(model, task, dataset.train.images, dataset.train.labels)
     plan = Plan(
         epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
         fraction=recipe.training.fraction, precision=precision, gradient_clip=recipe.training.gradient_clip,

@@ -5,11 +5,8 @@ The export asks before it makes a file; a training may ask before its first step
 
 from __future__ import annotations
 
-import sys
-import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,10 +15,8 @@ from torch.overrides import TorchFunctionMode
 
 from featherweight.anatomy.calls import function_name
 from featherweight.anatomy.trace import untouched_random_state
+from featherweight.blame import at, running_place
 from featherweight.training.step import evaluating
-
-NOT_THE_USERS = tuple(str(Path(folder).resolve()) for folder in (
-    sysconfig.get_path("stdlib"), Path(torch.__file__).parent, Path(__file__).parents[1]))
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,8 @@ class Watcher(TorchFunctionMode):
         if not before.equal(random_state(self.device)):
             name = function_name(function)
             share = kwargs.get("p", args[1] if len(args) > 1 else 0.5) if "dropout" in name else None
-            self.found.append(RandomCall(name, users_place(), share))
+            place = running_place()
+            self.found.append(RandomCall(name, at(place) if place else "", share))
         return result
 
 
@@ -83,14 +79,3 @@ def random_state(device: torch.device) -> Tensor:
     """The state of the generators that a call on this device may move, as bytes."""
     state = torch.get_rng_state()
     return torch.cat([state, torch.cuda.get_rng_state(device)]) if device.type == "cuda" else state
-
-
-def users_place() -> str:
-    """The innermost running line outside torch, Python's library and this package, as "net.py:17"; "" for none."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith("<frozen") and not str(Path(file).resolve()).startswith(NOT_THE_USERS):
-            return f"{Path(file).name}:{frame.f_lineno}"
-        frame = frame.f_back    # type: ignore[assignment]
-    return ""

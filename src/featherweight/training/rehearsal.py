@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from featherweight.blame import explain
 from featherweight.environment import layout_for
 from featherweight.errors import ModelError
 from featherweight.tasks import Loss, Task
@@ -34,15 +35,16 @@ REASONS = {             # a part of torch's message -> what it means for the one
 
 def rehearse(
     model: nn.Module, task: Task, images: Tensor, labels: Tensor, *, layout: torch.memory_format | None = None
-) -> None:
-    """Raise ModelError, one line with the next move, where the network cannot take three small training steps.
+) -> list[str]:
+    """Take three small training steps on a copy; return the names of the parameters that no gradient reaches.
 
     images: uint8 (N, C, H, W); labels: int64 (N,); layout: of the images in memory, by default that of training. The
-    model and the random state stay as they are; a model that cannot be copied is not tried.
+    model and the random state stay as they are; a model that cannot be copied is not tried. Raises ModelError, one
+    line with the next move, if a step fails.
     """
     check_real(model)
     if (copied := copy_of(model)) is None:
-        return
+        return []
     device = next(model.parameters()).device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         passes = make_passes(copied.train(), Loss(), precision="float32", device=device)
@@ -57,6 +59,7 @@ def rehearse(
             except Exception as fault:  # a network of a user's own may raise anything
                 raise ModelError(f"the network cannot be trained: {why(fault, step, count)}") from fault
             start += count
+    return [name for name, parameter in copied.named_parameters() if parameter.grad is None and parameter.requires_grad]
 
 
 def check_real(model: nn.Module) -> None:
@@ -87,7 +90,7 @@ def why(fault: Exception, step: int, count: int) -> str:
     for part, reason in REASONS.items():
         if part in str(fault):
             return reason
-    told = " ".join(f"{type(fault).__name__}: {fault}".split())
+    told = explain(fault)
     if step == 0:
         return f"a batch of {count} images fails in training mode: {told}"
     return (f"batch {step + 1}, of {count} images, fails after {step} that went well: {told}. "
