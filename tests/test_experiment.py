@@ -49,6 +49,13 @@ def told(run):
     return [{key: value for key, value in line.items() if key != "seconds"} for line in run.history]
 
 
+def test_few_steps_of_batch_normalisation_are_noted(digits_recipe, undisturbed, tmp_path):
+    run = featherweight.train(digits_recipe(), tmp_path / "short")
+    assert [note[:42] for note in run.result["notes"]] == ["batch normalisation has seen 12 steps: 28 "]
+    many = featherweight.train(digits_recipe(training={"batch_size": 32}), tmp_path / "long")      # 45 steps
+    assert many.result["notes"] == []
+
+
 class StopAt(experiment.Silent):
     """Sends this process a signal after so many steps."""
 
@@ -239,7 +246,7 @@ def test_evaluating_again_gives_the_record(undisturbed):
 
 def test_weights_of_another_network_are_refused(undisturbed, tmp_path):
     run = Run(shutil.copytree(undisturbed.path, tmp_path / "run"))
-    run.save_result({key: value for key, value in undisturbed.result.items() if key != "weights"}, {"x": torch.zeros(1)})
+    run.save_result(undisturbed.result, {"x": torch.zeros(1)})
     with pytest.raises(RunError, match="do not fit") as fault:
         networks.load_network(run)
     assert "\n" not in str(fault.value)

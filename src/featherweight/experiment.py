@@ -28,9 +28,11 @@ from featherweight.training.fit import check_fit
 from featherweight.training.interruption import stop_signals
 from featherweight.training.loop import Images, Plan, Record, answer, score_heads
 from featherweight.training.loop import train as train_epochs
+from featherweight.training.notes import batch_norm_note
 from featherweight.training.optimization import Schedule, build_average, build_optimizer, build_schedule
 from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
+from featherweight.training.workers import refuse_while_importing
 
 CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch may cost
 SHORT_SECONDS = 0.1         # since the last checkpoint: an epoch of a GPU is no longer than it takes to write one
@@ -121,11 +123,12 @@ def train(
     """Train a recipe to its end and leave a run folder; out defaults to runs/NAME-seedN.
 
     resume goes on where an interrupted run stopped, to the same final weights, bit for bit on one CPU. A finished run
-    is returned as it is. dataset: the recipe's data where it is loaded already, without a validation split, perhaps with
-    a teacher's soft labels. blueprint: the network, if the recipe's name is not enough to find it. Raises RunError for
-    a folder that exists (unless force), the faults of recipe, data and model, TrainingDiverged, and
+    is returned as it is. dataset: the recipe's data where it is loaded already, without a validation split, perhaps
+    with a teacher's soft labels. blueprint: the network, if the recipe's name is not enough to find it. Raises
+    RunError for a folder that exists (unless force), the faults of recipe, data and model, TrainingDiverged, and
     TrainingInterrupted after Ctrl-C or SIGTERM.
     """
+    refuse_while_importing()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     watcher = watcher or Silent()
     out = Path(out) if out is not None else default_out(recipe)
@@ -263,16 +266,21 @@ def finish(run: Run, training: Training) -> Run:
         "test": {head: score.to_dict() for head, score in test.items()},
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
         "curve": training.recipe.curve,
+        "notes": [*training.notes, *notes_after(state)],
         "goal": judge(training.recipe, training.parameters, {head: test[head].accuracy for head in task.heads}),
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
         "std": list(dataset.std),
         "picture": specification_of(dataset.name, **training.recipe.data.seen).to_dict(),
-        "notes": training.notes,
         **({"network": source.sha256} if source else {}),
     }
     run.save_result(result, tensors)
     return run
+
+
+def notes_after(state: TrainingState) -> list[str]:
+    """Sentences about a finished training that its numbers do not tell."""
+    return [note for note in (batch_norm_note(state.model),) if note]
 
 
 def answer_all(training: Training) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from featherweight.environment import layout_for
 from featherweight.errors import RunError
 from featherweight.models import Blueprint, find_blueprint, image_shape
+from featherweight.models.lazy import fill_lazy
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import as_heads, build_task
@@ -28,8 +29,9 @@ def build_network(
     """Build the recipe's network for these classes on the device. blueprint: the network, if it is found already."""
     blueprint = blueprint or find_blueprint(recipe.model.name)
     suggested = {"in_channels": recipe.data.channels, "classes": len(classes)}
-    model = blueprint.build(recipe.model.arguments, suggested).to(device)
-    return suited(model, example(recipe, device))
+    model, inputs = blueprint.build(recipe.model.arguments, suggested).to(device), example(recipe, device)
+    fill_lazy(model, inputs)
+    return suited(model, inputs)
 
 
 def find_network(recipe: Recipe, run: Run | None = None) -> Blueprint:

@@ -214,7 +214,8 @@ class Run:
 
     def save_result(self, result: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Write the trained weights and then result.json, each with a hash of the other."""
-        self.save_tensors("model.safetensors", tensors, {"model": result["model"], "result": digest(result)})
+        text = {"model": result["model"], "result": digest(result)}
+        self.save_tensors("model.safetensors", tensors, text)
         self.save_json("result.json", {**result, "weights": sha256_of(self.path / "model.safetensors")})
 
     def save_json(self, name: str, content: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.geometry import Field
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
 from featherweight.anatomy.receptive_field import SurrogateRun, ends_of, middle_unit
-from featherweight.anatomy.trace import Row, Tracer, one_thread, prepare, running_on, untouched_random_state
+from featherweight.anatomy.trace import BATCH, Row, Tracer, one_thread, prepare, running_on, untouched_random_state
 from featherweight.errors import ModelError
 
 LINEAR = {      # autograd's steps that keep a sum a sum; what log-softmax takes from all classes, the mean gives back
@@ -83,7 +83,7 @@ def class_map(module: nn.Module, inputs: Sequence[Tensor], target: int, head: in
 
 
 def run_once(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tracer, Tensor | tuple[Tensor, ...]]:
-    """One pass of a copy on the CPU, its rows with their outputs, and what came out."""
+    """One pass of a copy on the CPU, its rows with their outputs, and what came out: the image BATCH times."""
     shapes = [tuple(value.shape[1:]) for value in inputs]
     twin = prepare(module, shapes).cpu().requires_grad_(False)
     for part in twin.modules():
@@ -91,7 +91,7 @@ def run_once(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tracer, Tenso
             part.inplace = False  # type: ignore[assignment]
     tracer = Tracer(twin, keep_tensors=True)
     with running_on(shapes, module):
-        return tracer, tracer.run(list(inputs))
+        return tracer, tracer.run([torch.cat([value] * BATCH) for value in inputs])
 
 
 def last_with_places(rows: Sequence[Row]) -> int:

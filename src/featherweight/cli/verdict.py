@@ -29,6 +29,8 @@ def verdict_table(result: Mapping[str, Any]) -> RenderableType:
         made.add_row("test" if len(result["test"]) == 1 else f"test, {head}",
                      over_seeds(score) if "seeds" in result else in_words(score))
     made.add_row("goal", Text(goal(result["goal"]), style={True: "green", False: "red"}.get(result["goal"]["met"], "")))
+    for sentence in result.get("notes", []):        # runs of earlier versions have none
+        made.add_row("note", Text(sentence))
     return made
 
 

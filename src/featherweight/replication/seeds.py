@@ -24,7 +24,7 @@ from featherweight.statistics import bootstrap_interval, summarize_values
 from featherweight.tasks import build_task
 from featherweight.training.interruption import stop_signals
 from featherweight.training.step import pick_device
-from featherweight.training.workers import cores
+from featherweight.training.workers import cores, refuse_while_importing
 
 
 def train_seeds(
@@ -46,6 +46,7 @@ def train_seeds(
     RunError naming a seed that could not be trained: the others are kept, but no summary is written of seeds that
     happened to go well.
     """
+    refuse_while_importing()
     watcher = watcher or Unwatched()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     seeds = check_seeds(seeds)
@@ -116,6 +117,7 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
         "seconds_a_seed": round(summarize_values([run.result["seconds"] for run in runs]).mean, 3),
         "wall_seconds": None if wall_seconds is None else round(wall_seconds, 3),
         "test": test,
+        "notes": list(dict.fromkeys(note for run in runs for note in run.result.get("notes", []))),
         "goal": goal,
     }
     write_atomically(replicas.path / "summary.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())

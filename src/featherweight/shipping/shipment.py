@@ -20,6 +20,7 @@ import torch
 from featherweight.data import Dataset, load_dataset
 from featherweight.environment import processor_name
 from featherweight.errors import FeatherweightError, UnknownName
+from featherweight.independence import FEW
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.runs import Run
 from featherweight.shipping.bundle import bundle_files
@@ -34,6 +35,7 @@ from featherweight.shipping.quantise import quantise
 from featherweight.shipping.read_onnx import read_graph
 from featherweight.shipping.ship_page import ship_page
 from featherweight.shipping.trace import check_installed, describe, trace
+from featherweight.shipping.trust import check_form, check_torch
 from featherweight.shipping.verdict import judge
 from featherweight.shipping.write_onnx import write_graph
 from featherweight.tasks import build_task
@@ -62,6 +64,7 @@ def export(
     data = network.run.recipe.data
     dataset = load_dataset(data.dataset, **data.seen, data_dir=data_dir)
     questions = questions_of(network, dataset)
+    check_torch(network, questions.some(FEW))
     if data.upright and to == "c":      # the one form that stands images upright itself
         leaning = load_dataset(data.dataset, **(data.seen | {"upright": False}), data_dir=data_dir)
         questions = replace(questions, leaning=leaning.test.images.numpy())
@@ -131,6 +134,7 @@ def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions, 
                 asked = questions.as_given() if form.stands_upright else questions
                 compared = compare(asked.ask(form.answer, progress(form.name, asked, say)), expected, questions)
                 found[form.name] = {"heads": compared, "microseconds": form.timed(asked)}
+                check_form(form, asked.some(FEW))
             if form.answer and form.facts.get("compiler"):
                 form.facts["sanitizers"] = watch(form, network.card, asked)
     finally:
