@@ -115,6 +115,26 @@ def test_rich_prints_a_summary_as_wide_as_its_console():
     assert lines == summary_of("session1").to_text(120).splitlines()
 
 
+CELL = """
+from featherweight.anatomy import checks_text, summarize, verify
+from featherweight.models import CATALOGUE
+text = str(summarize(CATALOGUE["session6"]()))
+print(text.splitlines()[0])
+print(checks_text(verify(CATALOGUE["session6"]())).splitlines()[-1])
+"""
+
+
+def test_text_is_text_in_a_notebook():
+    """In a kernel, rich displays what it is given, unless it is told to write it."""
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    nbclient.NotebookClient(notebook, timeout=120).execute()
+    (output,) = notebook.cells[0].outputs
+    assert output.text.splitlines() == [
+        "Session6 on [1, 28, 28]", "Rule and gradient: 36 equal, 0 different, 0 not applicable",
+    ]
+
+
 def test_numbers():
     assert [short(n) for n in (0, 999, 1000, 99_950, 999_999, 1_557_504, 12_345_678, 4 * 10**9)] == [
         "0", "999", "1.00 k", "100 k", "1.00 M", "1.56 M", "12.3 M", "4.00 G",

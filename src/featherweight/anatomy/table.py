@@ -81,7 +81,9 @@ def renderable(summary: Summary, width: int) -> RenderableType:
 def as_text(content: RenderableType, width: int) -> str:
     """Plain text of this many columns, without colours and without spaces at line ends."""
     file = io.StringIO()
-    console = Console(file=file, width=width, color_system=None, force_terminal=False, legacy_windows=False)
+    console = Console(      # in a notebook rich would display the text and leave the file empty
+        file=file, width=width, color_system=None, force_terminal=False, force_jupyter=False, legacy_windows=False
+    )
     console.print(content)
     return "\n".join(text.rstrip() for text in file.getvalue().splitlines())
 
