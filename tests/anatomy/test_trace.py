@@ -134,6 +134,16 @@ def test_a_leaf_of_torch_alone_is_a_row():
     assert rows(nn.Conv2d(1, 8, 3)) == [("Conv2d-1", 80)]
 
 
+def test_an_empty_container_is_no_row():
+    """A residual block's shortcut is often an empty Sequential; torchsummary lists no container."""
+    block = Through(lambda m, x: F.relu(m.conv(x) + m.shortcut(x)), conv=nn.Conv2d(1, 1, 3, padding=1),
+                    shortcut=nn.Sequential(), none=nn.ModuleList(), named=nn.ModuleDict())
+    module = nn.Sequential(block, nn.Sequential(), nn.Flatten())
+    assert rows(module) == [("Conv2d-1", 10), ("add", 0), ("relu", 0), ("Flatten-2", 0)]
+    assert summarize(module).layers[1].receptive_field == 3
+    assert rows(nn.Sequential()) == []
+
+
 def test_several_outputs():
     class Two(nn.Module):
         def forward(self, x):

@@ -28,6 +28,7 @@ from featherweight.anatomy.rules import Call, propagate
 from featherweight.errors import ModelError
 
 BATCH = 2       # with two images squeeze() drops no batch axis
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 
 @dataclass
@@ -196,7 +197,9 @@ class Tracer(TorchFunctionMode):
 
 
 def is_leaf(module: nn.Module) -> bool:
-    """Whether the module is a row of its own; a parametrized layer still is one."""
+    """Whether the module is a row of its own: a parametrized layer is one, an empty container is none."""
+    if isinstance(module, CONTAINERS):
+        return False
     return all(name == "parametrizations" for name, _ in module.named_children())
 
 
