@@ -76,6 +76,7 @@ def test_json_has_exactly_what_is_promised():
     found = summary_of("session6").to_dict()
     assert list(found) == [
         "model", "input_shape", "layers", "total_parameters", "trainable_parameters", "total_macs", "sizes_mb",
+        "unused",
     ]
     assert found["model"] == "session6"
     assert found["input_shape"] == [1, 28, 28]
