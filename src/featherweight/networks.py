@@ -1,4 +1,4 @@
-"""The network of a recipe: new, or a finished run's with its weights."""
+"""The network of a recipe: new, or a finished run's with its weights; and the shapes of its inputs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from featherweight.errors import RunError
 from featherweight.models import build_model
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
+from featherweight.tasks import build_task
 
 
 def build_network(recipe: Recipe, classes: tuple[str, ...], device: torch.device) -> nn.Module:
@@ -17,6 +18,13 @@ def build_network(recipe: Recipe, classes: tuple[str, ...], device: torch.device
     suggested = {"in_channels": recipe.data.channels, "classes": len(classes)}
     model = build_model(recipe.model.name, recipe.model.arguments, suggested=suggested)
     return model.to(device).to(memory_format=layout_for(device))  # type: ignore[call-overload,no-any-return]
+
+
+def shapes_of(recipe: Recipe) -> tuple[tuple[int, ...], ...]:
+    """The shape of each input of a recipe's network, without the batch axis: (C, H, W), then what the task adds."""
+    question = build_task(recipe.task).ask_each(torch.zeros(1, dtype=torch.int64))
+    image = (recipe.data.channels, recipe.data.size, recipe.data.size)
+    return (image, *(tuple(value.shape[1:]) for value in question.inputs))
 
 
 def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
