@@ -12,6 +12,7 @@ import typer
 from featherweight.cli.data import DataDir
 from featherweight.cli.look import parse_arguments, parse_shape
 from featherweight.cli.output import check_output, console
+from featherweight.cli.trusting import Trust
 from featherweight.cli.use import RunPath
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def report(
     mixed: Annotated[bool, typer.Option("--mixed", help="Allow runs on different data sets.")] = False,
     force: Force = False,
     data_dir: DataDir = None,
+    trust: Trust = False,
 ) -> None:
     """Write a page that shows one run, or several side by side: verdict, curves, mistakes, what the network sees."""
     from featherweight.report import write_report
@@ -62,6 +64,7 @@ def plot(
     ] = None,
     force: Force = False,
     data_dir: DataDir = None,
+    trust: Trust = False,
 ) -> None:
     """Draw one picture of a run or a network."""
     from featherweight import plots
