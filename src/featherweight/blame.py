@@ -17,8 +17,9 @@ _NOT_THE_USERS = tuple(
 )
 _INSTALLED = {"site-packages", "dist-packages"}
 _TYPED = ("<stdin>", "<string>", "<ipython-input")      # code without a file that a person wrote all the same
-_CLEAR_WITHOUT_KIND = (RuntimeError, TypeError, ValueError, AttributeError, NameError, ImportError, OSError)
+_CLEAR_WITHOUT_KIND = (RuntimeError, TypeError, ValueError, AttributeError, NameError, ImportError, OSError, Warning)
 _INTERPRETER = "in the TorchScript interpreter"         # such a message ends with what went wrong
+NOWHERE = "<network>"       # the file of a warning that no line of the user's led to
 
 Place = tuple[str, int]     # a file and a line, counted from 1
 
@@ -37,9 +38,15 @@ def user_place(fault: BaseException) -> Place | None:
     return _innermost(reversed(list(frames)))
 
 
-def running_place() -> Place | None:
-    """The innermost line of the user's code that is being executed now."""
-    return _innermost(_running())
+def running_place(ground: int = 0) -> Place | None:
+    """The innermost line of the user's code that is being executed now, more than `ground` calls deep."""
+    running = list(_running())
+    return _innermost(running[: len(running) - ground])
+
+
+def depth() -> int:
+    """How many calls deep the caller is."""
+    return len(list(_running())) - 1
 
 
 def at(place: Place) -> str:

@@ -18,7 +18,7 @@ from featherweight.models.lazy import fill_lazy
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import as_heads, build_task
-from featherweight.user_code import text_of
+from featherweight.user_code import quietly, text_of
 
 FEW = 2     # images that a network is tried on
 
@@ -63,6 +63,13 @@ def match_images(recipe: Recipe, blueprint: Blueprint, tell: Callable[[str], Non
          f"data.size={shape[1]}")
     matched = data.model_copy(update={"channels": shape[0], "size": shape[1]})
     return recipe.model_copy(update={"data": matched})
+
+
+def shapes_of(recipe: Recipe) -> tuple[tuple[int, ...], ...]:
+    """The shape of each input of a recipe's network, without the batch axis: (C, H, W), then what the task adds."""
+    question = build_task(recipe.task).ask_each(torch.zeros(1, dtype=torch.int64))
+    image = (recipe.data.channels, recipe.data.size, recipe.data.size)
+    return (image, *(tuple(value.shape[1:]) for value in question.inputs))
 
 
 def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
@@ -123,7 +130,7 @@ def answers(
     model: nn.Module, hook: Any, inputs: tuple[Tensor, ...], layout: torch.memory_format = torch.contiguous_format
 ) -> list[Tensor] | None:
     """Return a copy's outputs in evaluation mode, None if it fails there or in training mode."""
-    with torch.random.fork_rng(devices=cuda_devices()), torch.no_grad():
+    with torch.random.fork_rng(devices=cuda_devices()), torch.no_grad(), quietly():
         try:
             twin = copy.deepcopy(model).to(memory_format=layout)  # type: ignore[call-overload]
             given = hook(twin, inputs)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
+
+from featherweight.blame import NOWHERE, at, is_users
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +24,26 @@ _for_documents: ContextVar[TextIO | None] = ContextVar("for_documents", default=
 def fail(message: str) -> None:
     """One fault, on standard error."""
     print(f"featherweight: {message}", file=sys.stderr)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print a warning about the user's code once, as one line: net.py:31 and the text. Others stay as they are."""
+    shown = set()
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], file: str, line: int, *rest: Any) -> None:
+            if not is_users(file) and file != NOWHERE:
+                return usual(message, category, file, line, *rest)
+            text = str(message) if file == NOWHERE else f"{at((file, line))}: {message}"
+            if text not in shown:
+                shown.add(text)
+                print(text, file=sys.stderr)
+            return None
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def console(*, stderr: bool = False) -> Console:

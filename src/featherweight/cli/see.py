@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featherweight.cli.data import DataDir
+from featherweight.cli.look import parse_arguments, parse_shape
 from featherweight.cli.output import check_output, console
+from featherweight.cli.trusting import Trust
 from featherweight.cli.use import RunPath
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch import Tensor, nn
 
     from featherweight.examination import Examination
 
@@ -32,6 +35,7 @@ def report(
     mixed: Annotated[bool, typer.Option("--mixed", help="Allow runs on different data sets.")] = False,
     force: Force = False,
     data_dir: DataDir = None,
+    trust: Trust = False,
 ) -> None:
     """Write a page that shows one run, or several side by side: verdict, curves, mistakes, what the network sees."""
     from featherweight.report import write_report
@@ -51,8 +55,16 @@ def plot(
     head: Annotated[str | None, typer.Option("--head", help="Which head of a network with several.")] = None,
     image: Annotated[int, typer.Option("--image", help="Which test image is looked at, counted from 0.")] = 0,
     autograd: Annotated[bool, typer.Option("--autograd", help="graph: how gradients flow.")] = False,
+    input: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="C,H,W", help="graph, receptive-field: shape of one input; repeat for more."),
+    ] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An argument of the MODEL; repeatable.")
+    ] = None,
     force: Force = False,
     data_dir: DataDir = None,
+    trust: Trust = False,
 ) -> None:
     """Draw one picture of a run or a network."""
     from featherweight import plots
@@ -62,8 +74,13 @@ def plot(
         raise UnknownName("kind of picture", kind, KINDS)
     if autograd and kind != "graph":
         raise typer.BadParameter(f"--autograd is about graph, not {kind}.")
+    if input and kind not in ("graph", "receptive-field"):
+        raise typer.BadParameter(f"--input is about graph and receptive-field, not {kind}.")
     check_output(out, plots.ENDINGS, "--out", force=force)
-    wanted = Wanted(subject, head, image, autograd, data_dir)
+    shapes = tuple(parse_shape(text) for text in input or ())
+    wanted = Wanted(subject, head, image, autograd, data_dir, shapes, parse_arguments(set or []))
+    if wanted.is_run and wanted.arguments:
+        raise typer.BadParameter(f"--set is about a MODEL; {subject!r} is a run, which has its arguments.")
     figure = (DRAWN_FROM_A_MODEL.get(kind) or drawn_from_a_run(kind))(wanted)
     plots.save(figure, out)
     print(f"wrote {out}")
@@ -78,11 +95,25 @@ class Wanted:
     image: int
     autograd: bool
     data_dir: Path | None
+    shapes: tuple[tuple[int, ...], ...]     # of --input; empty if it was not given
+    arguments: dict[str, object]            # of --set
 
     @property
     def is_run(self) -> bool:
         """Whether the subject is a run folder; else it is a network."""
         return (Path(self.subject) / "recipe.toml").is_file()
+
+    def network(self) -> tuple[nn.Module, tuple[tuple[int, ...], ...]]:
+        """The network of the run or the model, and the shape of each of its inputs."""
+        from featherweight.models import build_model, input_shapes
+        from featherweight.networks import load_network, shapes_of
+        from featherweight.runs import Run
+
+        if self.is_run:
+            run = Run.open(self.subject)
+            return load_network(run), self.shapes or shapes_of(run.recipe)
+        model = build_model(self.subject, self.arguments)
+        return model, self.shapes or input_shapes(model)
 
     def examine(self) -> Examination:
         """The run with its answers."""
@@ -125,45 +156,45 @@ def draw_kernels(wanted: Wanted) -> Figure:
     from featherweight.errors import FeatherweightError
     from featherweight.report import figures
 
-    found = figures.kernels(network_of(wanted))
+    found = figures.kernels(wanted.network()[0])
     if found is None:
         raise FeatherweightError(f"{wanted.subject!r} has no convolution. Try another kind.")
     return found
 
 
 def draw_fields(wanted: Wanted) -> Figure:
-    """What each layer sees of a test image: of the run's data, or of the bundled digits."""
-    from featherweight.data import load_dataset
-    from featherweight.models import input_shapes
+    """What each layer sees of a test image: of the run's data, or of the bundled digits in the size of the input."""
+    from featherweight.errors import FeatherweightError
     from featherweight.report import figures
 
-    if wanted.is_run:
-        examination = wanted.examine()
-        network, images = examination.network, examination.dataset.test.images
-    else:
-        network, images = network_of(wanted), load_dataset("digits").test.images
-    shapes = input_shapes(network)
-    picture = images[wanted.image % len(images)]
-    return figures.receptive_fields(network, picture, (tuple(picture.shape), *shapes[1:]))
+    network, shapes = wanted.network()
+    found = figures.receptive_fields(network, picture_for(wanted, shapes[0]), shapes)
+    if found is None:
+        raise FeatherweightError(f"no layer of {wanted.subject!r} has places on the image. Try another kind.")
+    return found
 
 
-def network_of(wanted: Wanted):  # type: ignore[no-untyped-def]  # nn.Module, which is heavy to import
-    """The network of a run, or of the catalogue."""
-    from featherweight.models import build_model
-    from featherweight.networks import load_network
-    from featherweight.runs import Run
+def picture_for(wanted: Wanted, shape: tuple[int, ...]) -> Tensor:
+    """A uint8 picture of this shape: a test image, or an empty one where the bundled digits have no such size."""
+    import torch
 
-    return load_network(Run.open(wanted.subject)) if wanted.is_run else build_model(wanted.subject)
+    from featherweight.data import load_dataset
+
+    if wanted.is_run and not wanted.shapes:
+        return wanted.examine().dataset.test.images[wanted.image]
+    if len(shape) != 3 or shape[0] not in (1, 3) or shape[1] != shape[2]:
+        return torch.zeros(shape if len(shape) == 3 else (1, 1, 1), dtype=torch.uint8)
+    images = load_dataset("digits", channels=shape[0], size=shape[1]).test.images
+    return images[wanted.image % len(images)]
 
 
 def draw_network(wanted: Wanted) -> Figure:
     """The network as data flows through it, or as gradients do."""
     from featherweight.anatomy import autograd_graph, data_flow
-    from featherweight.models import input_shapes
     from featherweight.plots import draw_graph
 
-    network = network_of(wanted)
-    graph = (autograd_graph if wanted.autograd else data_flow)(network, input_shapes(network))
+    network, shapes = wanted.network()
+    graph = (autograd_graph if wanted.autograd else data_flow)(network, shapes)
     return draw_graph(graph, Path(wanted.subject).name + (", how gradients flow" if wanted.autograd else ""))
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from featherweight.user_code import quietly
+
 Shape = tuple[int, ...]
 GREY = (1, 28, 28)
 SIDES = (28, 32, 64, 224)       # pixels, tried in turn
@@ -68,7 +70,7 @@ def runs_on(model: nn.Module, shape: Shape) -> bool:
     """True if the network runs on two blank examples of this shape. Its weights, modes and random state stay."""
     cuda = list(range(torch.cuda.device_count()))
     try:
-        with torch.random.fork_rng(devices=cuda), torch.no_grad():
+        with torch.random.fork_rng(devices=cuda), torch.no_grad(), quietly():
             twin = copy.deepcopy(model).eval()
             like = next(twin.parameters(), torch.empty(0))
             twin(torch.zeros(2, *shape, dtype=like.dtype, device=like.device))

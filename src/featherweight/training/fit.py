@@ -16,6 +16,7 @@ from featherweight.tasks import Outputs, Task, as_heads, ask
 from featherweight.training.randomness import random_calls
 from featherweight.training.rehearsal import rehearse
 from featherweight.training.step import evaluating
+from featherweight.user_code import quietly
 
 TRIED = 8       # images that are asked together, in another order and alone
 SHOWN = 5       # names of parameters in a sentence
@@ -34,7 +35,8 @@ def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> list[str]:
     inputs = first_inputs(model, task, dataset, 2)
     outputs = as_heads(try_out(model, inputs, dataset, task))
     check_heads(outputs, task, needed, dataset)
-    random = random_calls(model, inputs)
+    with quietly():
+        random = random_calls(model, inputs)
     if not random:
         check_alone(model, first_inputs(model, task, dataset, TRIED))
     unused = rehearse(model, task, dataset.train.images, dataset.train.labels)
@@ -87,7 +89,7 @@ def try_out(model: nn.Module, inputs: tuple[Tensor, ...], dataset: Dataset, task
 @torch.no_grad()
 def check_alone(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     """Raise ModelError if an answer changes with the other images of its batch, by 1 % of how much answers differ."""
-    with evaluating(model):
+    with evaluating(model), quietly():
         spreads = [head.float().std().clamp_min(1e-12) for head in ask(model, *inputs)]
 
         def answer(*given: Tensor) -> list[Tensor]:
@@ -104,7 +106,7 @@ def check_alone(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
 @torch.no_grad()
 def squeeze_notes(model: nn.Module, inputs: tuple[Tensor, ...]) -> list[str]:
     """Return a sentence if the network drops the batch axis of a single image."""
-    with evaluating(model):
+    with evaluating(model), quietly():
         try:
             kept = all(output.dim() == 2 for output in as_heads(model(*(value[:1] for value in inputs))))
         except (IndexError, RuntimeError, ValueError):     # tasks.ask asks such a network about two

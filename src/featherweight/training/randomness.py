@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from featherweight.anatomy.calls import function_name
-from featherweight.anatomy.trace import untouched_random_state
+from featherweight.anatomy.twin import untouched_random_state
 from featherweight.blame import at, running_place
 from featherweight.training.step import evaluating
 

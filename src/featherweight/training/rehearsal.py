@@ -12,6 +12,7 @@ from featherweight.environment import layout_for
 from featherweight.errors import ModelError
 from featherweight.tasks import Loss, Task
 from featherweight.training.step import make_passes
+from featherweight.user_code import quietly
 
 BATCHES = (2, 2, 3)     # images; the last is of another size, as the last batch of an epoch may be
 REASONS = {             # a part of torch's message -> what it means for the one who wrote the network
@@ -54,7 +55,8 @@ def rehearse(
             picked = torch.arange(start, start + count) % len(labels)
             batch = images[picked].to(device).float().div(255).contiguous(memory_format=layout or layout_for(device))
             try:
-                passes(batch, task.ask(labels[picked].to(device), generator))
+                with quietly():
+                    passes(batch, task.ask(labels[picked].to(device), generator))
                 optimizer.step()
             except Exception as fault:  # a network of a user's own may raise anything
                 raise ModelError(f"the network cannot be trained: {why(fault, step, count)}") from fault

@@ -10,6 +10,7 @@ from typing import Any
 from featherweight.errors import ModelError, UnknownName
 from featherweight.user_code import trust
 from featherweight.user_code.modules import Library, repository_root
+from featherweight.user_code.quiet import quietly as quietly
 from featherweight.user_code.source import MANIFEST as MANIFEST
 from featherweight.user_code.source import SOURCE_FOLDER as SOURCE_FOLDER
 from featherweight.user_code.source import Source as Source
