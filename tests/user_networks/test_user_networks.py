@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,6 @@ def each(entries):
     return pytest.mark.parametrize("entry", entries, ids=label)
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:Implicit dimension choice")     # torch's word on one of the networks
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A copy of the networks, where each folder is the root of a repository, as after git clone."""
@@ -41,18 +39,24 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def typed(files, tmp_path, monkeypatch, capsys):
-    """Run a command line in an empty folder: (exit code, standard output, standard error). No trace is left."""
+    """Run a command line in an empty folder: (exit code, standard output, standard error with warnings).
+
+    No trace is left, and a warning names a line of the network's own.
+    """
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
         before = contents(files), list(sys.path), list(sys.argv), contents(tmp_path)
-        with pytest.raises(SystemExit) as stop:
+        with pytest.raises(SystemExit) as stop, warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
             main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         outside = [name for name in contents(tmp_path) if name.split("/")[0] != "run"]
         assert (contents(files), sys.path, sys.argv, outside) == before
         assert "Traceback" not in captured.err, captured.err
-        return stop.value.code, captured.out, captured.err
+        assert all(Path(each.filename).is_relative_to(files) for each in warned), [str(each) for each in warned]
+        places = [f"{Path(each.filename).name}:{each.lineno}: {each.message}\n" for each in warned]
+        return stop.value.code, captured.out, "".join(places) + captured.err
 
     return run
 
