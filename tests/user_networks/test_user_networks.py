@@ -47,9 +47,10 @@ def typed(files, tmp_path, monkeypatch, capsys):
 
     def run(*arguments):
         before = contents(files), list(sys.path), list(sys.argv), contents(tmp_path)
-        with pytest.raises(SystemExit) as stop, warnings.catch_warnings(record=True) as warned:
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            main([str(argument) for argument in arguments])
+            with pytest.raises(SystemExit) as stop:
+                main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         outside = [name for name in contents(tmp_path) if name.split("/")[0] != "run"]
         assert (contents(files), sys.path, sys.argv, outside) == before
