@@ -18,7 +18,7 @@ from featherweight.environment import describe_environment
 from featherweight.errors import DataError, RunError, TrainingInterrupted
 from featherweight.evaluation import confusion_matrix
 from featherweight.models import Blueprint
-from featherweight.networks import build_network, cuda_devices, find_network, match_images
+from featherweight.networks import build_network, cuda_devices, example, find_network, match_images
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, check_free, create_run
 from featherweight.specification import specification_of
@@ -33,6 +33,7 @@ from featherweight.training.optimization import Schedule, build_average, build_o
 from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
 from featherweight.training.workers import refuse_while_importing
+from featherweight.user_code import Source
 
 CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch may cost
 SHORT_SECONDS = 0.1         # since the last checkpoint: an epoch of a GPU is no longer than it takes to write one
@@ -89,6 +90,10 @@ class Training:
     def parameters(self) -> int:
         """Trainable parameters, each counted once."""
         return sum(p.numel() for p in self.state.model.parameters() if p.requires_grad)
+
+    def source(self) -> Source | None:
+        """The source of a network of the user's own."""
+        return self.blueprint.source(self.state.model, example(self.recipe, self.device))
 
     def environment(self) -> dict[str, Any]:
         """What environment.json holds."""
@@ -148,7 +153,7 @@ def train(
         if resume:
             take_up(run, training)
         else:
-            run = create_run(out, recipe, blueprint.source(), force=force)
+            run = create_run(out, recipe, training.source(), force=force)
         run.save_json("environment.json", training.environment())
         watcher.on_start(training)
         run_epochs(run, training, watcher)
@@ -159,7 +164,7 @@ def take_up(run: Run, training: Training) -> None:
     """Bring a training to where its interrupted run stopped."""
     run.sweep()
     if run.source is None:      # killed before it was written, or a run of an earlier version
-        run.keep(training.blueprint.source())
+        run.keep(training.source())
     load_checkpoint(run, training.state)
 
 

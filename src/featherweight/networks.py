@@ -51,7 +51,7 @@ def match_images(recipe: Recipe, blueprint: Blueprint, tell: Callable[[str], Non
     tell is called with a sentence if they are not grey images of 28 x 28 pixels.
     """
     data, given = recipe.data, recipe.data.model_fields_set
-    if blueprint.user_class is None or {"channels", "size"} <= given or recipe.task != "classification":
+    if not blueprint.is_own or {"channels", "size"} <= given or recipe.task != "classification":
         return recipe
     suggested = {"in_channels": data.channels, "classes": 10}
     with torch.random.fork_rng(devices=cuda_devices()):

@@ -259,8 +259,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 def beside(folder: Path, name: str) -> str:
     """Return "FILE:Class" with the file's path from the working folder, if it lies beside the recipe or in its run."""
     file, _, attribute = name.rpartition(":")
-    if not file.endswith((".py", ".ipynb")):
-        return name
+    if not file.endswith((".py", ".ipynb")):    # the catalogue's name, or that of a class given in Python
+        return kept_copy(folder) or name
     if (folder / file).is_file():
         return f"{folder / file}:{attribute}"
     kept = kept_copy(folder)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from featherweight.blame import explain
 from featherweight.errors import ModelError, UnknownName
 from featherweight.models.catalogue import CATALOGUE
+from featherweight.models.exported import exported_source
 from featherweight.user_code import Source, UserClass, load_class
 
 ENDINGS = (".py", ".ipynb")
@@ -25,7 +26,7 @@ Suggestions = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A named way to build a network; user_class is None for a network of the catalogue."""
+    """A named way to build a network. user_class: what its source text gives, None for the catalogue's networks."""
 
     name: str
     builder: Callable[..., Any]
@@ -72,9 +73,19 @@ class Blueprint:
                 f"{self.name} {shown} (in a recipe: [model.arguments])"
             )
 
-    def source(self) -> Source | None:
-        """Return the network's source text, None for a network of the catalogue."""
-        return None if self.user_class is None else self.user_class.source()
+    @property
+    def is_own(self) -> bool:
+        """True for a network that is not of the catalogue."""
+        return CATALOGUE.get(self.name) is not self.builder
+
+    def source(self, model: nn.Module, inputs: Sequence[Tensor]) -> Source | None:
+        """Return the network's source text, None for a network of the catalogue.
+
+        Of a network without one, the graph that torch.export finds in the built model for a batch of inputs.
+        """
+        if not self.is_own:
+            return None
+        return self.user_class.source() if self.user_class else exported_source(model, inputs)
 
 
 def find_blueprint(name: str) -> Blueprint:

@@ -84,7 +84,7 @@ def begin(job: Job, seed: int) -> Member:
     if (run.path / "recipe.toml").exists():
         take_up(run, training)
     else:
-        create_run(run.path, recipe, training.blueprint.source())
+        create_run(run.path, recipe, training.source())
     run.save_json("environment.json", training.environment())
     return Member(seed, run, training)
 

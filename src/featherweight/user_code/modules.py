@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.blame import in_one_line
-from featherweight.user_code.pieces import parse, read_pieces
+from featherweight.user_code.pieces import Piece, joined, parse, read_pieces
 from featherweight.user_code.stand_in import StandIn
 from featherweight.user_code.statements import Statement, is_plain, needed, statements_of
 
@@ -30,14 +30,14 @@ ANNOTATIONS_AS_TEXT = __future__.annotations.compiler_flag
 class UserModule(types.ModuleType):
     """One file of the user's. Reading an attribute executes what it needs."""
 
-    def __init__(self, name: str, file: Path, library: Library) -> None:
+    def __init__(self, name: str, file: Path, library: Library, pieces: Sequence[Piece]) -> None:
         super().__init__(name)
         self.__file__ = str(file)
         self.__dict__["__builtins__"] = {**vars(builtins), "__import__": library.import_module}
         self._library, self._file = library, file
         self._done: set[int] = set()
-        pieces = read_pieces(file)
-        parsed = [(parse(piece, lenient=file.suffix == ".ipynb"), piece.place) for piece in pieces]
+        self._text = joined(pieces)
+        parsed = [(parse(piece, lenient=len(pieces) > 1), piece.place) for piece in pieces]
         self._statements = [one for nodes, place in parsed for one in statements_of(nodes, place)]
 
     def __getattr__(self, name: str) -> Any:
@@ -50,6 +50,11 @@ class UserModule(types.ModuleType):
         if submodule is None:
             raise AttributeError(f"{self._file.name} has no {name!r}")
         return submodule
+
+    @property
+    def text(self) -> str:
+        """The source text."""
+        return self._text
 
     @property
     def classes(self) -> list[str]:
@@ -94,12 +99,12 @@ class Library:
         self.folder = file.parent
         self.modules: dict[Path, UserModule] = {}
 
-    def open(self, file: Path) -> UserModule:
-        """Return the module of a file. Raises ModelError for a file that is no Python."""
+    def open(self, file: Path, pieces: Sequence[Piece] | None = None) -> UserModule:
+        """Return the module of a file, or of pieces in its place. Raises ModelError for what is no Python."""
         file = file.resolve()
         if file not in self.modules:
-            mark = hashlib.sha256(str(file).encode()).hexdigest()[:8]
-            module = self.modules[file] = UserModule(f"featherweight_user_{mark}_{file.stem}", file, self)
+            name = f"featherweight_user_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}_{file.stem}"
+            module = self.modules[file] = UserModule(name, file, self, pieces or read_pieces(file))
             sys.modules[module.__name__] = module       # dataclasses look their class's module up there
         return self.modules[file]
 

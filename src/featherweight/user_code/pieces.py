@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import linecache
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def read_pieces(file: Path) -> list[Piece]:
     except (OSError, UnicodeDecodeError) as fault:
         raise ModelError(f"model file {str(file)!r} cannot be read: {explain(fault)}") from fault
     return notebook_pieces(file, text) if file.suffix == ".ipynb" else [Piece(str(file), text)]
+
+
+def joined(pieces: Sequence[Piece]) -> str:
+    """Return pieces as one text; cells one after another, each under its number."""
+    if len(pieces) == 1:
+        return pieces[0].text
+    return "\n\n".join(f"# {piece.place.rpartition(', ')[2]}\n{piece.text.strip()}" for piece in pieces) + "\n"
 
 
 def notebook_pieces(file: Path, text: str) -> list[Piece]:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from featherweight.errors import ModelError
 from featherweight.files import write_atomically
 from featherweight.user_code.modules import Library
-from featherweight.user_code.pieces import read_pieces
+from featherweight.user_code.pieces import joined, read_pieces
 
 SOURCE_FOLDER, MANIFEST = "network", "network.json"     # in a run folder
 
@@ -67,15 +67,11 @@ def inside(name: str) -> str:
 
 def collect(library: Library, file: Path, attribute: str) -> Source:
     """Return the source of a class: its file and all files of the user's that were imported for it."""
-    files = list(dict.fromkeys([file.resolve(), *library.modules]))
-    common = Path(os.path.commonpath([each.parent for each in files]))
-    names = {each: each.relative_to(common).with_suffix(".py").as_posix() for each in files}
-    return Source(names[file.resolve()], attribute, {name: text_of(each) for each, name in names.items()})
+    common = Path(os.path.commonpath([each.parent for each in library.modules]))
+    names = {each: each.relative_to(common).with_suffix(".py").as_posix() for each in library.modules}
+    return Source(names[file.resolve()], attribute, {name: library.modules[each].text for each, name in names.items()})
 
 
 def text_of(file: Path) -> str:
     """Return a file's source text; of a notebook its code cells, one after another."""
-    pieces = read_pieces(file)
-    if file.suffix != ".ipynb":
-        return pieces[0].text
-    return "\n\n".join(f"# {piece.place.rpartition(', ')[2]}\n{piece.text.strip()}" for piece in pieces) + "\n"
+    return joined(read_pieces(file))

@@ -30,6 +30,11 @@ class Statement:
         return isinstance(self.node, ast.ImportFrom) and self.node.names[0].name == "*"
 
     @property
+    def has_text(self) -> bool:
+        """False for an import that was taken apart, and for a decorated definition, whose text begins too late."""
+        return not isinstance(self.node, ast.Import | ast.ImportFrom) and not getattr(self.node, "decorator_list", [])
+
+    @property
     def line(self) -> str:
         """The file's name and the line, as in net.py:8."""
         return f"{self.place.rpartition('/')[2]}:{self.node.lineno}"
