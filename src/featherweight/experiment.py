@@ -173,6 +173,7 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
         fraction=recipe.training.fraction, precision=precision, gradient_clip=recipe.training.gradient_clip,
         augmentation=Augmentation(**recipe.augmentation.model_dump()),
         loss=Loss(recipe.distillation.weight, recipe.distillation.temperature),
+        keep_best=recipe.training.keep == "best-on-validation", patience=recipe.training.patience,
     )
     optimizer, schedule = build_optimization(recipe, model.parameters(), len(dataset.train), plan)
     average = build_average(model, recipe.training.ema) if recipe.training.ema else None
@@ -215,10 +216,10 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
         )
         for record in records:
             history.append(as_line(record))
-            if record.epoch == training.plan.epochs or time.monotonic() - saved_at > SHORT_SECONDS:
+            if training.plan.ended(state) or time.monotonic() - saved_at > SHORT_SECONDS:
                 save()
             watcher.on_epoch(record)
-        if state.position.epoch < training.plan.epochs:
+        if not training.plan.ended(state):
             save()
             raise TrainingInterrupted(caught[0], how_to_resume(run, state, training.plan.epochs))
 
@@ -226,12 +227,13 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
 def finish(run: Run, training: Training) -> Run:
     """Look at the test data, once; write the network and the result."""
     state, dataset, task = training.state, training.dataset, training.task
+    kept = state.return_to_best() if training.plan.keep_best else state.position.epoch
     answers, targets = answer_all(training)
     test = score_heads(task, answers, targets)
     heads = zip(task.heads, answers, targets, strict=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.trained.state_dict().items()}
     run.save_tensors("model.safetensors", tensors, {"model": training.recipe.model.name})
-    last = run.history[-1]
+    line = run.history[kept - 1]
     run.save_json("result.json", {
         "recipe": training.recipe.name,
         "model": training.recipe.model.name,
@@ -239,11 +241,12 @@ def finish(run: Run, training: Training) -> Run:
         "dataset": dataset.name,
         "train_images": len(dataset.train),
         "epochs": state.position.epoch,
+        **ending(training.plan, state.position.epoch, kept),
         "seed": training.plan.seed,
         "seconds": round(state.position.seconds, 3),
         "device": str(training.device),
         "precision": training.precision,
-        "train": {"accuracy": last["train_accuracy"], "loss": last["train_loss"]},
+        "train": {"accuracy": line["train_accuracy"], "loss": line["train_loss"]},
         "test": {head: score.to_dict() for head, score in test.items()},
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
         "curve": training.recipe.curve,
@@ -255,6 +258,13 @@ def finish(run: Run, training: Training) -> Run:
         "picture": specification_of(dataset.name, **training.recipe.data.seen).to_dict(),
     })
     return run
+
+
+def ending(plan: Plan, done: int, kept: int) -> dict[str, Any]:
+    """The part of result.json about a training that keeps another epoch than the last, or ended before it."""
+    chosen = {"kept": {"epoch": kept, "of": done, "by": "validation loss"}} if plan.keep_best else {}
+    early = {"stopped_early": {"planned": plan.epochs, "patience": plan.patience}} if done < plan.epochs else {}
+    return chosen | early
 
 
 def notes_after(state: TrainingState) -> list[str]:

@@ -105,9 +105,10 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
     test = {head: describe([run.result["test"][head]["accuracy"] for run in runs]) for head in first["test"]}
     heads = build_task(runs[0].recipe.task).heads       # "both" is none
     goal = judge(runs[0].recipe, first["parameters"], {head: test[head]["mean"] for head in heads})
-    same = ("recipe", "model", "parameters", "dataset", "train_images", "epochs", "device", "precision")
+    same = ("recipe", "model", "parameters", "dataset", "train_images", "device", "precision")
     content = {
         **{key: first[key] for key in same},
+        **endings([run.result for run in runs]),
         "seeds": list(seeds),
         "seconds_a_seed": round(summarize_values([run.result["seconds"] for run in runs]).mean, 3),
         "wall_seconds": None if wall_seconds is None else round(wall_seconds, 3),
@@ -116,6 +117,17 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
         "goal": goal,
     }
     write_atomically(replicas.path / "summary.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+
+def endings(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The most epochs of a seed; the epoch that each seed keeps, and after which it stopped, if the recipe chooses."""
+    content: dict[str, Any] = {"epochs": max(result["epochs"] for result in results)}
+    if all("kept" in result for result in results):
+        kept = [result["kept"] for result in results]
+        content["kept"] = {"epochs": [one["epoch"] for one in kept], "by": kept[0]["by"]}
+    if early := [result["stopped_early"] for result in results if "stopped_early" in result]:
+        content["stopped_early"] = {**early[0], "after": [result["epochs"] for result in results]}
+    return content
 
 
 def describe(accuracies: Sequence[float]) -> dict[str, Any]:
