@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from featherweight.augment import Augmentation
+from featherweight.continuation import begin, note_of, recipe_from
 from featherweight.data import Dataset, ImageDataset, load_dataset
 from featherweight.distillation import keep_apart, with_teacher
 from featherweight.environment import describe_environment
@@ -77,6 +78,7 @@ class Training:
     plan: Plan
     state: TrainingState
     notes: list[str] = field(default_factory=list)      # sentences for the person, found before training
+    start: dict[str, Any] | None = None                 # where the first weights come from, if not from the seed
 
     @property
     def parameters(self) -> int:
@@ -102,9 +104,10 @@ class Training:
 
 
 def train(
-    recipe: Recipe | str | Path,
+    recipe: Recipe | str | Path | None = None,
     out: str | Path | None = None,
     *,
+    start: Run | str | Path | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     resume: bool = False,
@@ -114,13 +117,14 @@ def train(
 ) -> Run:
     """Train a recipe to its end and leave a run folder; out defaults to runs/NAME-seedN.
 
+    start: a finished run whose weights are the first, as the recipe's training.start; its own recipe is the default.
     resume goes on where an interrupted run stopped, to the same final weights, bit for bit on one CPU.
     A finished run is returned as it is. dataset: the recipe's data where it is loaded already, without a
     validation split, perhaps with a teacher's soft labels. Raises RunError for a folder that exists (unless force), the
     faults of recipe, data and model, TrainingDiverged, and TrainingInterrupted after Ctrl-C or SIGTERM.
     """
     refuse_while_importing()
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    recipe = recipe_from(start, recipe)
     watcher = watcher or Silent()
     out = Path(out) if out is not None else default_out(recipe)
     keep_apart(recipe, out)
@@ -148,7 +152,13 @@ def train(
 
 def default_out(recipe: Recipe) -> Path:
     """Where a run goes when nobody says."""
-    return Path("runs") / f"{recipe.name}-seed{recipe.training.seed}"
+    return Path("runs") / f"{name_of(recipe)}-seed{recipe.training.seed}"
+
+
+def name_of(recipe: Recipe) -> str:
+    """The recipe's name, and the run from which it starts."""
+    start = recipe.training.start
+    return f"{recipe.name}-from-{Path(start).resolve().name}" if start else recipe.name
 
 
 def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
@@ -168,6 +178,7 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
     torch.manual_seed(recipe.training.seed)
     model = build_network(recipe, dataset.classes, device)
     check_fit(model, task, dataset)
+    start = begin(recipe, model, task, dataset)
     plan = Plan(
         epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
         fraction=recipe.training.fraction, precision=precision, gradient_clip=recipe.training.gradient_clip,
@@ -179,7 +190,7 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
     average = build_average(model, recipe.training.ema) if recipe.training.ema else None
     generator = torch.Generator(device).manual_seed(recipe.training.seed)
     state = TrainingState(model, optimizer, schedule, average, generator)
-    return Training(recipe, task, dataset, device, precision, plan, state)
+    return Training(recipe, task, dataset, device, precision, plan, state, note_of(start, dataset), start)
 
 
 def build_optimization(
@@ -250,6 +261,7 @@ def finish(run: Run, training: Training) -> Run:
         "test": {head: score.to_dict() for head, score in test.items()},
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
         "curve": training.recipe.curve,
+        **({"start": training.start} if training.start else {}),
         "notes": [*training.notes, *notes_after(state)],
         "goal": judge(training.recipe, training.parameters, {head: test[head].accuracy for head in task.heads}),
         "classes": list(dataset.classes),

@@ -142,6 +142,7 @@ class Training(Section):
     ema: float = Field(0.0, ge=0, lt=1)                     # decay a step of the averaged weights; 0 is off
     gradient_clip: NotNegative = 0.0                        # largest norm of all gradients; 0 is off
     keep: Literal["last", "best-on-validation"] = "last"    # the epoch whose network is measured on test and written
+    start: str = Field("", pattern=r"^[^\x00]*$")           # a finished run whose weights are the first; "" is none
     patience: int = Field(0, ge=0)                          # epochs without lower validation loss; then stop; 0 is off
 
 
@@ -232,6 +233,10 @@ class Recipe(Section):
     def with_seed(self, seed: int) -> Recipe:
         """The same experiment with another seed."""
         return self.model_copy(update={"training": self.training.model_copy(update={"seed": seed})})
+
+    def with_start(self, run: str) -> Recipe:
+        """The same experiment, beginning with the weights of a finished run."""
+        return self.model_copy(update={"training": self.training.model_copy(update={"start": run})})
 
     def to_toml(self) -> str:
         """The whole recipe with its defaults written out; what is None is left out."""

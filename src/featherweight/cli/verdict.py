@@ -25,6 +25,8 @@ def verdict_table(result: Mapping[str, Any]) -> RenderableType:
     made.add_row("model", f"{result['model']}, {result['parameters']:,} parameters")
     made.add_row("data", training_images(result))
     made.add_row("trained", trained(result))
+    if start := result.get("start"):
+        made.add_row("start", f"weights of {start['run']} (sha256 {start['sha256'][:12]})")
     if ended := ending(result):
         made.add_row("kept" if "kept" in result else "ended", ended)
     for head, score in result["test"].items():

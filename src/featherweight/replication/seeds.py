@@ -10,15 +10,17 @@ from typing import Any
 
 import torch
 
+from featherweight.continuation import check_start, recipe_from
 from featherweight.distillation import keep_apart, with_teacher
 from featherweight.errors import RecipeError, TrainingInterrupted
-from featherweight.experiment import build_training, judge, load_data
+from featherweight.experiment import build_training, judge, load_data, name_of
 from featherweight.files import write_atomically
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas, check_folder, open_folder
 from featherweight.replication.job import Job, SeedsWatcher, Unwatched
 from featherweight.replication.one_process import can_keep_step, train_in_one_process
 from featherweight.replication.processes import train_in_processes
+from featherweight.runs import Run
 from featherweight.statistics import bootstrap_interval, summarize_values
 from featherweight.tasks import build_task
 from featherweight.training.interruption import stop_signals
@@ -27,10 +29,11 @@ from featherweight.training.workers import cores, refuse_while_importing
 
 
 def train_seeds(
-    recipe: Recipe | str | Path,
+    recipe: Recipe | str | Path | None,
     seeds: Sequence[int],
     out: str | Path | None = None,
     *,
+    start: Run | str | Path | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     resume: bool = False,
@@ -41,15 +44,15 @@ def train_seeds(
 
     On a CPU each run is the same, bit for bit, as its seed trained alone on one thread; on a GPU all seeds go in
     step in one process. In a script the call belongs under if __name__ == "__main__", since worker processes import the
-    script. resume goes on with what an earlier call began and may add seeds. Raises what experiment.train raises, and
-    RunError naming a seed that could not be trained: the others are kept, but no summary is written of seeds that
-    happened to go well.
+    script. start: a finished run with whose weights every seed begins; its own recipe is the default. resume goes on
+    with what an earlier call began and may add seeds. Raises what experiment.train raises, and RunError naming a seed
+    that could not be trained: the others are kept, but no summary is written of seeds that happened to go well.
     """
     refuse_while_importing()
     watcher = watcher or Unwatched()
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    recipe = recipe_from(start, recipe)
     seeds = check_seeds(seeds)
-    replicas = Replicas(Path(out) if out is not None else Path("runs") / f"{recipe.name}-{len(seeds)}seeds")
+    replicas = Replicas(Path(out) if out is not None else Path("runs") / f"{name_of(recipe)}-{len(seeds)}seeds")
     keep_apart(recipe, replicas.path)
     check_folder(replicas, recipe, seeds, resume=resume, force=force)   # before data is loaded and a teacher asked
     finished = [seed for seed in seeds if resume and replicas.run(seed).finished]
@@ -59,6 +62,7 @@ def train_seeds(
         dataset = load_data(recipe, data_dir)
         if todo:    # once, not once a seed
             dataset = with_teacher(recipe, dataset, torch_device, seeds, tell=watcher.on_teacher)
+        check_start(recipe, seeds)
         training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device)
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
     begun = replicas.seeds
@@ -113,6 +117,7 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
         "seconds_a_seed": round(summarize_values([run.result["seconds"] for run in runs]).mean, 3),
         "wall_seconds": None if wall_seconds is None else round(wall_seconds, 3),
         "test": test,
+        **({"start": first["start"]} if "start" in first else {}),
         "notes": list(dict.fromkeys(note for run in runs for note in run.result.get("notes", []))),
         "goal": goal,
     }
