@@ -41,7 +41,7 @@ class Goal(Section):
     analysis: str = ""                                      # what that means
     max_parameters: int | None = Field(None, gt=0)          # at most
     max_epochs: int | None = Field(None, gt=0)              # at most
-    accuracy: Fraction | None = None                        # at least, on test, after the last epoch, on every head
+    accuracy: Fraction | None = None                        # at least, on test, after training, on every head
 
 
 class Data(Section):
@@ -142,6 +142,9 @@ class Training(Section):
     precision: Literal["auto", "float32", "bf16"] = "auto"  # auto: bf16 where the machine computes it natively
     ema: float = Field(0.0, ge=0, lt=1)                     # decay a step of the averaged weights; 0 is off
     gradient_clip: NotNegative = 0.0                        # largest norm of all gradients; 0 is off
+    keep: Literal["last", "best-on-validation"] = "last"    # the epoch whose network is measured on test and written
+    start: str = Field("", pattern=r"^[^\x00]*$")           # a finished run whose weights are the first; "" is none
+    patience: int = Field(0, ge=0)                          # epochs without lower validation loss; then stop; 0 is off
 
 
 class Evaluation(Section):
@@ -175,6 +178,18 @@ class Recipe(Section):
             raise ValueError("data.unseen_writers: true needs a validation split. Set data.validation, e.g. 5000")
         if self.augmentation.crop > self.data.size:
             raise ValueError(f"augmentation.crop: {self.augmentation.crop} is larger than data.size {self.data.size}")
+        return self
+
+    @model_validator(mode="after")
+    def _epochs_are_chosen_on_validation(self) -> Self:
+        training = self.training
+        chosen = [("keep", training.keep)] if training.keep != "last" else []
+        for key, value in chosen + ([("patience", training.patience)] if training.patience else []):
+            if self.data.validation == 0:
+                raise ValueError(f"training.{key}: {value!r} needs a validation split. Set data.validation, e.g. 5000")
+            if self.curve != "validation":
+                raise ValueError(f"evaluation.curve: {self.curve!r} cannot go with training.{key} {value!r}, which "
+                                 "watches validation and never test. Set evaluation.curve to auto")
         return self
 
     @property
@@ -223,6 +238,10 @@ class Recipe(Section):
     def with_seed(self, seed: int) -> Recipe:
         """The same experiment with another seed."""
         return self.model_copy(update={"training": self.training.model_copy(update={"seed": seed})})
+
+    def with_start(self, run: str) -> Recipe:
+        """The same experiment, beginning with the weights of a finished run."""
+        return self.model_copy(update={"training": self.training.model_copy(update={"start": run})})
 
     def to_toml(self) -> str:
         """The whole recipe with its defaults written out; what is None is left out."""

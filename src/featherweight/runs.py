@@ -24,8 +24,8 @@ from typing import Any
 from torch import Tensor
 
 from featherweight.errors import RunError
-from featherweight.files import is_one_of, names_in, write_atomically
-from featherweight.integrity import digest, metadata_of, sha256_of
+from featherweight.files import is_one_of, names_in, sha256_of, write_atomically
+from featherweight.integrity import digest, metadata_of
 from featherweight.recipe import Recipe
 from featherweight.user_code import MANIFEST, SOURCE_FOLDER, Source, trust
 

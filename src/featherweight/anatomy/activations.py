@@ -15,13 +15,8 @@ from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.geometry import Field
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
 from featherweight.anatomy.receptive_field import SurrogateRun, agreeing, ends_of, middle_unit
-<<<<<<< HEAD
 from featherweight.anatomy.trace import BATCH, Row, Tracer, prepare, run, trace
-from featherweight.anatomy.twin import one_thread, untouched_random_state
-=======
-from featherweight.anatomy.trace import Row, Tracer, prepare, run, trace
 from featherweight.anatomy.twin import kind_of, on_cpu, one_thread, untouched_random_state
->>>>>>> anatomy
 from featherweight.errors import ModelError
 
 LINEAR = {      # autograd's steps that keep a sum a sum; what log-softmax takes from all classes, the mean gives back

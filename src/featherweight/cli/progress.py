@@ -49,6 +49,13 @@ class OneBar:
         self.total, self.done_before, self.started = total, done, time.monotonic()
         self.bar.update(self.task, total=total, completed=done)
 
+    def begin_with(self, training: Training) -> None:
+        """A line about the first weights if they are a run's, and one for each note."""
+        if training.start:
+            self.console.print(f"begins with the weights of {training.start['run']}", soft_wrap=True, markup=False)
+        for sentence in training.notes:
+            self.console.print(f"note: {sentence}", soft_wrap=True, markup=False)
+
     def draw(self, done: int, description: str, text: str) -> None:
         """Move the bar, at most five times a second."""
         now = time.monotonic()
@@ -84,6 +91,7 @@ class Progress(OneBar):
             f"seed {plan.seed}{again}",
             soft_wrap=True, markup=False,
         )
+        self.begin_with(training)
 
     def on_step(self, state: TrainingState, steps: int) -> None:
         """Move the bar."""
@@ -123,6 +131,7 @@ class SeedsProgress(OneBar):
             f"{self.count} seeds{again}, {workers} side by side",
             soft_wrap=True, markup=False,
         )
+        self.begin_with(training)
 
     def on_standing(self, seed: int, standing: Standing) -> None:
         """Move the bar."""

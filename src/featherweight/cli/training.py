@@ -24,7 +24,9 @@ Device = Annotated[str, typer.Option("--device", help="auto (cuda, then mps, the
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name, or a .toml file.")],
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="A name, or a .toml file; by default that of --from.")
+    ] = None,
     set: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, e.g. training.epochs=1; repeatable."),
@@ -35,6 +37,9 @@ def train(
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Default: runs/NAME-seedN, or runs/NAME-Nseeds.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Begin with the weights of a finished run.")
     ] = None,
     data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="A data set, or folder:DIR.")] = None,
     data_dir: DataDir = None,
@@ -47,13 +52,15 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a recipe to its end and leave a run folder, or one for each of many seeds."""
-    from featherweight.recipe import Recipe
+    from featherweight.continuation import recipe_from
 
+    if recipe is None and start is None:
+        raise typer.BadParameter("Missing argument 'RECIPE'. Give one, such as session7-model2, or --from RUN.")
     settings = [*(set or []), *([f'data.dataset="{data}"'] if data else [])]
     if seeds is not None and any(setting.partition("=")[0].strip() == "training.seed" for setting in settings):
         raise typer.BadParameter("--seeds and --set training.seed both name the seed. Give one of them.")
     how = Switches(data_dir, device, resume, force, no_report)
-    loaded = Recipe.load(recipe, settings)
+    loaded = recipe_from(start, recipe, settings)
     report_of, result = train_run(loaded, out, how) if seeds is None else train_replicas(loaded, seeds, out, how)
     if as_json:
         show_json({"run": str(report_of), **result})

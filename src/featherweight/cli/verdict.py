@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from featherweight.statistics import wilson_interval
-from featherweight.words import duration, percent, training_images
+from featherweight.words import duration, ending, percent, training_images
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,6 +25,10 @@ def verdict_table(result: Mapping[str, Any]) -> RenderableType:
     made.add_row("model", f"{result['model']}, {result['parameters']:,} parameters")
     made.add_row("data", training_images(result))
     made.add_row("trained", trained(result))
+    if start := result.get("start"):
+        made.add_row("start", f"weights of {start['run']} (sha256 {start['sha256'][:12]})")
+    if ended := ending(result):
+        made.add_row("kept" if "kept" in result else "ended", ended)
     for head, score in result["test"].items():
         made.add_row("test" if len(result["test"]) == 1 else f"test, {head}",
                      over_seeds(score) if "seeds" in result else in_words(score))

@@ -22,7 +22,7 @@ class Card:
     takes_number: bool                      # whether a number 0..9 goes in beside the image
     mean: tuple[float, ...]                 # of the training pixels in [0, 1], one a channel
     std: tuple[float, ...]
-    accuracy: dict[str, float]              # head -> accuracy on test at the last epoch
+    accuracy: dict[str, float]              # head -> accuracy on test after training
     picture: PictureSpecification
 
     def check_number(self, number: int | None) -> None:
