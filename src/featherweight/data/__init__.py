@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from featherweight.data.dataset import Dataset, ImageDataset, load_dataset, pixel_statistics
 from featherweight.data.grid import labelled_grid
+from featherweight.data.objects import as_dataset
 from featherweight.data.sources import SOURCES, Place, Source, fetch, locate
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ImageDataset",
     "Place",
     "Source",
+    "as_dataset",
     "fetch",
     "labelled_grid",
     "load_dataset",

@@ -69,6 +69,7 @@ class Dataset:
     mean and std are of training pixels in [0, 1], one for each channel; std is 1 for a channel with one
     value throughout. validation is a part of what was published for training. source says in words where
     the bytes came from. writers, where they are known, gives a number for who wrote each image published for training.
+    span: the values of arrays given in Python that became 0 and 255.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Dataset:
     test: ImageDataset
     source: str
     writers: Writers | None = None
+    span: tuple[float, float] = (0.0, 255.0)
 
     def to(self, device: torch.device) -> Dataset:
         """The same with every split on a device."""
@@ -136,7 +138,7 @@ def load_dataset(
         classes, phrase = source.classes, place.phrase
     if upright:
         train, test = (_stood_upright(split) for split in (train, test))
-    mean, std = _mean_and_std(name, train[0], source)
+    mean, std = mean_and_std(name, train[0], source)
     whole = Dataset(
         name=name, classes=classes, mean=mean, std=std, train=_tensors(train), validation=None, test=_tensors(test),
         source=phrase, writers=source.writers if source else None,
@@ -226,9 +228,13 @@ def _stood_upright(split: Split) -> Split:
     return upright_images(images[:, 0])[:, None], labels
 
 
-def _mean_and_std(
-    name: str, images: NDArray[np.uint8], source: Source | None
+def mean_and_std(
+    name: str, images: NDArray[np.uint8], source: Source | None = None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each channel: the published ones, or those of the pixels.
+
+    The standard deviation of an even channel is 1. Raises DataError where all channels are even.
+    """
     channels = images.shape[1]
     if source is not None and source.mean is not None and source.std is not None:
         return (source.mean,) * channels, (source.std,) * channels
