@@ -108,7 +108,7 @@ def test_the_same_seed_repeats_bit_for_bit(undisturbed, lively, tmp_path):
 @pytest.mark.parametrize("steps", [1, 10, 13, 17])
 def test_interrupted_and_resumed_is_the_undisturbed_run(undisturbed, lively, tmp_path, steps, number):
     before = signal.getsignal(number)
-    with pytest.raises(TrainingInterrupted, match=rf"--out {tmp_path / 'run'} --resume$") as stop:
+    with pytest.raises(TrainingInterrupted, match=rf"out='{tmp_path / 'run'}', resume=True\)$") as stop:
         featherweight.train(lively, tmp_path / "run", watcher=StopAt(steps, number))
     assert stop.value.signal_number == number and signal.getsignal(number) is before
     assert not Run.open(tmp_path / "run").finished

@@ -22,10 +22,10 @@ from featherweight.recipe import Recipe
 from featherweight.runs import Run, open_runs
 from featherweight.tasks import Task, as_heads, build_task
 from featherweight.training.step import autocast, pick_precision
+from featherweight.wording import call, option
 
 AT_ONCE = 500       # images
 MOVES = 2015        # seed of how each image is moved once: the same for all seeds and for a resume
-LEAVE_OUT = 'or leave it out: --set distillation.teacher=""'
 
 
 def with_teacher(
@@ -70,8 +70,13 @@ def open_teacher(teacher: str) -> list[Run]:
     if not runs or not all(run.finished for run in runs):
         missing = next((str(run.path) for run in runs if not run.finished), teacher)
         raise RunError(f"distillation.teacher: {missing!r} is no finished run, nor a folder of seeds that are. Train "
-                       f"it first, e.g. featherweight train session6 --seeds 5 --out {teacher}, {LEAVE_OUT}")
+                       f"it first, e.g. {call('train', 'session6', seeds=5, out=teacher)}, {leave_out()}")
     return runs
+
+
+def leave_out() -> str:
+    """The move that always helps."""
+    return "or leave it out: " + option("set", 'distillation.teacher=""')
 
 
 def check_data(run: Run, recipe: Recipe, dataset: Dataset) -> None:
@@ -81,10 +86,10 @@ def check_data(run: Run, recipe: Recipe, dataset: Dataset) -> None:
     for key, value in ours.items():
         if theirs[key] != value:
             raise RunError(f"distillation.teacher: {str(run.path)!r} was trained with data.{key} {theirs[key]!r}, this "
-                           f"recipe has {value!r}. Give a teacher of the same data, {LEAVE_OUT}")
+                           f"recipe has {value!r}. Give a teacher of the same data, {leave_out()}")
     if tuple(run.result["classes"]) != dataset.classes:
         raise RunError(f"distillation.teacher: {str(run.path)!r} knows the classes {', '.join(run.result['classes'])}, "
-                       f"{dataset.name} has {', '.join(dataset.classes)}. Train it again, {LEAVE_OUT}")
+                       f"{dataset.name} has {', '.join(dataset.classes)}. Train it again, {leave_out()}")
 
 
 def check_validation(run: Run, recipe: Recipe, seeds: Sequence[int]) -> None:
@@ -94,7 +99,7 @@ def check_validation(run: Run, recipe: Recipe, seeds: Sequence[int]) -> None:
         if recipe.data.validation and ours != theirs:
             shown = [f"{key}={value}".lower() for key, value in ours.items() if value or theirs[key]]
             raise RunError(f"distillation.teacher: {str(run.path)!r} was trained on validation images of seed {seed}. "
-                           f"Give one with {' and '.join(shown)}, {LEAVE_OUT}")
+                           f"Give one with {' and '.join(shown)}, {leave_out()}")
 
 
 def held_out(recipe: Recipe) -> dict[str, int | bool]:
@@ -110,8 +115,8 @@ def keep_apart(recipe: Recipe, out: Path) -> None:
         return
     teacher, other = Path(recipe.distillation.teacher).resolve(), out.resolve()
     if teacher.is_relative_to(other) or other.is_relative_to(teacher):
-        raise RunError(f"distillation.teacher: {recipe.distillation.teacher!r} and --out {str(out)!r} are not apart. "
-                       "Give another --out.")
+        raise RunError(f"distillation.teacher: {recipe.distillation.teacher!r} and {option('out', out)} are not apart. "
+                       f"Give another {option('out')}.")
 
 
 @dataclass(frozen=True)

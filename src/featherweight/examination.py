@@ -18,6 +18,7 @@ from featherweight.runs import Run
 from featherweight.tasks import Question, Task, build_task
 from featherweight.training.loop import Images, answer, measure
 from featherweight.training.step import pick_device
+from featherweight.wording import option
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Examination:
         """The number of a test image; DataError where there is none."""
         count = len(self.dataset.test)
         if not 0 <= image < count:
-            raise DataError(f"test image {image} is not between 0 and {count - 1}. Give another --image.")
+            raise DataError(f"test image {image} is not between 0 and {count - 1}. Give another {option('image')}.")
         return image
 
     def an_image_of_each_class(self) -> list[int]:
@@ -120,7 +121,7 @@ def load(
     if len(dataset.classes) != len(run.result["classes"]):
         raise RunError(
             f"run {str(run.path)!r} knows {len(run.result['classes'])} classes, "
-            f"{dataset.name} has {len(dataset.classes)}. Give another --data."
+            f"{dataset.name} has {len(dataset.classes)}. Give another with {option('data')}."
         )
     mean, std = (torch.tensor(run.result[key], device=torch_device) for key in ("mean", "std"))
     images = Images(dataset.test.images.to(torch_device), dataset.test.labels.to(torch_device), mean, std)

@@ -30,6 +30,7 @@ from featherweight.training.loop import train as train_epochs
 from featherweight.training.optimization import Schedule, build_average, build_optimizer, build_schedule
 from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
+from featherweight.wording import call
 
 CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch may cost
 SHORT_SECONDS = 0.1         # since the last checkpoint: an epoch of a GPU is no longer than it takes to write one
@@ -191,7 +192,7 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
     state, saved_at = training.state, time.monotonic()
     history = run.history[: state.position.epoch]   # a kill may have come between a line and its checkpoint
     if len(history) < state.position.epoch:
-        raise RunError(f"{run.path / 'history.jsonl'} lost epochs that are trained. Train again into another --out.")
+        raise RunError(f"{run.path / 'history.jsonl'} lost epochs that are trained. Train again into another folder.")
 
     def save() -> None:
         nonlocal saved_at
@@ -292,7 +293,7 @@ def how_to_resume(run: Run, state: TrainingState, epochs: int) -> str:
     position = state.position
     return (
         f"interrupted in epoch {position.epoch + 1} of {epochs}, after {position.step} of its steps; the checkpoint "
-        f"is written. Go on with: featherweight train {run.path / 'recipe.toml'} --out {run.path} --resume"
+        f"is written. Go on with: {call('train', run.path / 'recipe.toml', out=run.path, resume=True)}"
     )
 
 

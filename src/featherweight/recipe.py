@@ -19,6 +19,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from featherweight.errors import RecipeError, UnknownName
+from featherweight.wording import option
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -246,17 +247,17 @@ def apply_setting(content: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise RecipeError(f"--set {setting!r} is not section.key=value, such as training.epochs=1.")
+        raise RecipeError(f"{option('set', setting)} is not section.key=value, such as training.epochs=1.")
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         parsed = {"value": text.strip()}
     if len(parsed) > 1:
-        raise RecipeError(f"--set {setting!r} holds more than one value. Repeat --set for each.")
+        raise RecipeError(f"{option('set', setting)} holds more than one value. Give each by itself.")
     for part in parts[:-1]:
         content = content.setdefault(part, {})
         if not isinstance(content, dict):
-            raise RecipeError(f"--set {setting!r}: {part!r} is not a section.")
+            raise RecipeError(f"{option('set', setting)}: {part!r} is not a section.")
     content[parts[-1]] = parsed["value"]
 
 

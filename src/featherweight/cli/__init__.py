@@ -11,6 +11,7 @@ from featherweight import __version__
 from featherweight.cli import byhand, data, look, see, serve, ship, training, use
 from featherweight.cli.output import fail
 from featherweight.errors import FeatherweightError, TrainingInterrupted
+from featherweight.wording import command_line
 
 UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])   # click's, wherever this typer keeps it
 
@@ -56,7 +57,8 @@ def usage(fault: Exception) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a goal missed under --strict, 2 bad input or usage."""
     try:
-        code = app(arguments, prog_name="featherweight", standalone_mode=False)
+        with command_line():
+            code = app(arguments, prog_name="featherweight", standalone_mode=False)
         if code == 130:     # typer's word for Ctrl-C
             raise KeyboardInterrupt
     except FeatherweightError as fault:

@@ -37,6 +37,7 @@ from featherweight.shipping.trace import check_installed, describe, trace
 from featherweight.shipping.verdict import judge
 from featherweight.shipping.write_onnx import write_graph
 from featherweight.tasks import build_task
+from featherweight.wording import option
 
 FORMATS = ("onnx", "onnx-int8", "c", "bundle")
 NAMED = ("featherweight", "torch", "onnx", "onnxruntime")    # what the proof was made with
@@ -82,7 +83,8 @@ def check_format(to: str, int8: bool) -> None:
     if to not in FORMATS:
         raise UnknownName("format", to, FORMATS)
     if int8 and to != "c":
-        raise FeatherweightError(f"--int8 goes with --to c, not with --to {to}. For ONNX give --to onnx-int8.")
+        raise FeatherweightError(f"{option('int8')} goes with {option('to', 'c')}, not with {option('to', to)}. "
+                                f"For ONNX give {option('to', 'onnx-int8')}.")
 
 
 def questions_of(network: TrainedNetwork, dataset: Dataset) -> Questions:
