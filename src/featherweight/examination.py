@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.augment import normalise
-from featherweight.data import Dataset, load_dataset
+from featherweight.data import Dataset, dataset_from_sample, load_dataset
 from featherweight.errors import DataError, RunError
 from featherweight.evaluation import Score
 from featherweight.networks import load_network
@@ -89,7 +89,8 @@ class Examination:
 
 
 def examine(
-    run: Run | str | Path, *, data: str | None = None, data_dir: str | Path | None = None, device: str = "auto"
+    run: Run | str | Path, *, data: str | Dataset | None = None, data_dir: str | Path | None = None,
+    device: str = "auto",
 ) -> Examination:
     """Load a finished run and ask it about each test image of its data set, or of another.
 
@@ -104,7 +105,8 @@ def examine(
 
 
 def evaluate(
-    run: Run | str | Path, *, data: str | None = None, data_dir: str | Path | None = None, device: str = "auto"
+    run: Run | str | Path, *, data: str | Dataset | None = None, data_dir: str | Path | None = None,
+    device: str = "auto",
 ) -> dict[str, Score]:
     """Measure a finished run's network again on the test images of its data set, or of another."""
     run = run if isinstance(run, Run) else Run.open(run)
@@ -113,11 +115,10 @@ def evaluate(
 
 
 def load(
-    run: Run, data: str | None, data_dir: str | Path | None, device: str
+    run: Run, data: str | Dataset | None, data_dir: str | Path | None, device: str
 ) -> tuple[nn.Module, Dataset, Images]:
     """A run's network, the data set, and its test images on the device, normalised as in training."""
-    recipe, torch_device = run.recipe, pick_device(device)
-    dataset = load_once(data or recipe.data.dataset, data_dir, **recipe.data.seen)
+    torch_device, dataset = pick_device(device), data_of(run, data, data_dir)
     if len(dataset.classes) != len(run.result["classes"]):
         raise RunError(
             f"run {str(run.path)!r} knows {len(run.result['classes'])} classes, "
@@ -126,6 +127,21 @@ def load(
     mean, std = (torch.tensor(run.result[key], device=torch_device) for key in ("mean", "std"))
     images = Images(dataset.test.images.to(torch_device), dataset.test.labels.to(torch_device), mean, std)
     return load_network(run, torch_device), dataset, images
+
+
+def data_of(
+    run: Run, data: str | Dataset | None = None, data_dir: str | Path | None = None, *, upright: bool | None = None
+) -> Dataset:
+    """The data that a run is asked about: those that are given, those that it keeps, or those of its recipe by name.
+
+    upright: None asks for images as the run's network sees them.
+    """
+    if isinstance(data, Dataset):
+        return data
+    seen = run.recipe.data.seen | ({} if upright is None else {"upright": upright})
+    if data is None and (run.path / "data.safetensors").is_file():
+        return dataset_from_sample(*run.load_tensors("data.safetensors"))
+    return load_once(data or run.recipe.data.dataset, data_dir, **seen)
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from featherweight.augment import Augmentation
-from featherweight.data import Dataset, ImageDataset, load_dataset
+from featherweight.data import Dataset, ImageDataset, is_loadable, load_dataset, save_sample
 from featherweight.distillation import keep_apart, with_teacher
 from featherweight.environment import describe_environment
 from featherweight.errors import DataError, RunError, TrainingInterrupted
@@ -138,6 +138,8 @@ def train(
         else:
             run = create_run(out, recipe, force=force)
         run.save_json("environment.json", training.environment())
+        if not is_loadable(whole.name):
+            run.save_tensors("data.safetensors", *save_sample(whole))
         watcher.on_start(training)
         run_epochs(run, training, watcher)
         return finish(run, training)
@@ -248,7 +250,7 @@ def finish(run: Run, training: Training) -> Run:
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
         "std": list(dataset.std),
-        "picture": specification_of(dataset.name, **training.recipe.data.seen).to_dict(),
+        "picture": replace(specification_of(dataset.name, **training.recipe.data.seen), span=dataset.span).to_dict(),
     })
     return run
 

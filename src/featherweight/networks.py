@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from featherweight.environment import layout_for
-from featherweight.errors import RunError
+from featherweight.errors import ModelError, RunError
 from featherweight.models import build_model
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
@@ -29,6 +31,12 @@ def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
         reason = " ".join(str(fault).split())
         raise RunError(f"the weights of {str(run.path)!r} do not fit {run.recipe.model.name!r}: {reason}") from fault
     return model.eval()
+
+
+def name_of(model: Any) -> str:
+    """Return the name by which a recipe finds a network that is given as an object. ModelError for what is none."""
+    shown = getattr(model, "__name__", type(model).__name__)
+    raise ModelError(f"model={shown} is no name of a network. Give a name, such as 'session6' or 'net.py:{shown}'.")
 
 
 def cuda_devices() -> list[int]:

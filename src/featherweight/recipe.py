@@ -254,11 +254,17 @@ def apply_setting(content: dict[str, Any], setting: str) -> None:
         parsed = {"value": text.strip()}
     if len(parsed) > 1:
         raise RecipeError(f"{option('set', setting)} holds more than one value. Give each by itself.")
-    for part in parts[:-1]:
+    set_value(content, key.strip(), parsed["value"])
+
+
+def set_value(content: dict[str, Any], key: str, value: Any) -> None:
+    """Write a value under "section.key" into nested content; RecipeError where a section is none."""
+    *sections, last = key.split(".")
+    for part in sections:
         content = content.setdefault(part, {})
         if not isinstance(content, dict):
-            raise RecipeError(f"{option('set', setting)}: {part!r} is not a section.")
-    content[parts[-1]] = parsed["value"]
+            raise RecipeError(f"{option('set', key)}: {part!r} is not a section.")
+    content[last] = value
 
 
 def _folder() -> Any:

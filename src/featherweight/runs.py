@@ -6,6 +6,7 @@ result.json              parameters, accuracy of each head on test, the verdict;
 model.safetensors        the trained network
 checkpoint.safetensors   all that a resume needs; checkpoint.json shows its text part
 environment.json         machine, versions, device, precision, where the data came from
+data.safetensors         where the data were given as Python objects: the test images and some training images
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from featherweight.wording import call, option
 
 FILES = (
     "recipe.toml", "history.jsonl", "result.json", "model.safetensors",
-    "checkpoint.safetensors", "checkpoint.json", "environment.json", "report.html",
+    "checkpoint.safetensors", "checkpoint.json", "environment.json", "data.safetensors", "report.html",
 )
 RESULT_KEYS = (
     "recipe", "model", "parameters", "dataset", "epochs", "seed", "seconds", "test", "goal",

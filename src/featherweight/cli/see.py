@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,14 +11,11 @@ from featherweight.cli.data import DataDir
 from featherweight.cli.output import check_output, console
 from featherweight.cli.use import RunPath
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from featherweight.examination import Examination
-
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
-KINDS = ("curves", "confusion", "mistakes", "by-class", "calibration", "kernels", "activations", "cam",
-         "receptive-field", "graph")
+KINDS = (   # those of report/drawing.py, which is heavy to import
+    "curves", "confusion", "mistakes", "by-class", "calibration", "kernels", "activations", "cam",
+    "receptive-field", "graph",
+)
 
 
 def report(
@@ -57,119 +52,15 @@ def plot(
     """Draw one picture of a run or a network."""
     from featherweight import plots
     from featherweight.errors import UnknownName
+    from featherweight.report.drawing import draw
 
     if kind not in KINDS:
         raise UnknownName("kind of picture", kind, KINDS)
     if autograd and kind != "graph":
         raise typer.BadParameter(f"--autograd is about graph, not {kind}.")
     check_output(out, plots.ENDINGS, "--out", force=force)
-    wanted = Wanted(subject, head, image, autograd, data_dir)
-    figure = (DRAWN_FROM_A_MODEL.get(kind) or drawn_from_a_run(kind))(wanted)
-    plots.save(figure, out)
+    plots.save(draw(kind, subject, head=head, image=image, autograd=autograd, data_dir=data_dir), out)
     print(f"wrote {out}")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the command line asks to be drawn."""
-
-    subject: str
-    head: str | None
-    image: int
-    autograd: bool
-    data_dir: Path | None
-
-    @property
-    def is_run(self) -> bool:
-        """Whether the subject is a run folder; else it is a network."""
-        return (Path(self.subject) / "recipe.toml").is_file()
-
-    def examine(self) -> Examination:
-        """The run with its answers."""
-        from featherweight.examination import examine
-
-        found = examine(self.subject, data_dir=self.data_dir)
-        found.check_image(self.image)
-        return found
-
-    def head_of(self, examination: Examination) -> str:
-        """The head that is asked for; the first where none is."""
-        from featherweight.errors import UnknownName
-
-        if self.head is not None and self.head not in examination.task.heads:
-            raise UnknownName("head", self.head, examination.task.heads)
-        return self.head or examination.task.heads[0]
-
-
-def drawn_from_a_run(kind: str) -> Callable[[Wanted], Figure]:
-    """How a picture that needs a run's answers is drawn."""
-    from featherweight.errors import FeatherweightError
-    from featherweight.report import figures
-
-    def draw(wanted: Wanted) -> Figure:
-        examination = wanted.examine()
-        if kind == "curves":
-            return figures.curves(examination)
-        if kind == "activations":
-            return figures.activations(examination, wanted.image)
-        found: Figure | None = figures.OF_A_HEAD[kind](examination, wanted.head_of(examination))
-        if found is None:
-            raise FeatherweightError(f"there is nothing to draw as {kind} for {wanted.subject!r}. Try another kind.")
-        return found
-
-    return draw
-
-
-def draw_kernels(wanted: Wanted) -> Figure:
-    """The kernels of the first layer."""
-    from featherweight.errors import FeatherweightError
-    from featherweight.report import figures
-
-    found = figures.kernels(network_of(wanted))
-    if found is None:
-        raise FeatherweightError(f"{wanted.subject!r} has no convolution. Try another kind.")
-    return found
-
-
-def draw_fields(wanted: Wanted) -> Figure:
-    """What each layer sees of a test image: of the run's data, or of the bundled digits."""
-    from featherweight.data import load_dataset
-    from featherweight.models import input_shapes
-    from featherweight.report import figures
-
-    if wanted.is_run:
-        examination = wanted.examine()
-        network, images = examination.network, examination.dataset.test.images
-    else:
-        network, images = network_of(wanted), load_dataset("digits").test.images
-    shapes = input_shapes(network)
-    picture = images[wanted.image % len(images)]
-    return figures.receptive_fields(network, picture, (tuple(picture.shape), *shapes[1:]))
-
-
-def network_of(wanted: Wanted):  # type: ignore[no-untyped-def]  # nn.Module, which is heavy to import
-    """The network of a run, or of the catalogue."""
-    from featherweight.models import build_model
-    from featherweight.networks import load_network
-    from featherweight.runs import Run
-
-    return load_network(Run.open(wanted.subject)) if wanted.is_run else build_model(wanted.subject)
-
-
-def draw_network(wanted: Wanted) -> Figure:
-    """The network as data flows through it, or as gradients do."""
-    from featherweight.anatomy import autograd_graph, data_flow
-    from featherweight.models import input_shapes
-    from featherweight.plots import draw_graph
-
-    network = network_of(wanted)
-    graph = (autograd_graph if wanted.autograd else data_flow)(network, input_shapes(network))
-    return draw_graph(graph, Path(wanted.subject).name + (", how gradients flow" if wanted.autograd else ""))
-
-
-DRAWN_FROM_A_MODEL: dict[str, Callable[[Wanted], Figure]] = {
-    "kernels": draw_kernels, "receptive-field": draw_fields, "graph": draw_network,
-}
 
 
 def curves(

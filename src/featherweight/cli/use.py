@@ -32,8 +32,8 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a finished run again on test images."""
-    from featherweight.cli.verdict import in_words
     from featherweight.examination import evaluate as measure_run
+    from featherweight.report.verdict import in_words
 
     scores = measure_run(run, data=data, data_dir=data_dir, device=device)
     if as_json:
@@ -56,7 +56,8 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Say what pictures show: the three most probable classes of each."""
-    from featherweight.cli.pictures import answer_all, expand, save_strip
+    from featherweight.cli.pictures import answer_all, save_strip
+    from featherweight.picture_files import expand
 
     if strip:
         check_output(strip, (".png",), "--show", force=force)

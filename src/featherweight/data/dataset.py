@@ -5,6 +5,9 @@ Bytes come from sources.py and folders.py; here they become tensors of one shape
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +19,7 @@ from torch import Tensor
 
 from featherweight.data.decode import decode_split
 from featherweight.data.folders import list_folder, load_pictures
+from featherweight.data.grid import labelled_grid
 from featherweight.data.pictures import MODES, resize_grey
 from featherweight.data.sources import (
     FOLDER_PREFIX,
@@ -105,6 +109,15 @@ class Dataset:
             return self
         kept, held_out = (torch.from_numpy(part) for part in split)
         return replace(self, train=self.train.pick(kept), validation=self.train.pick(held_out))
+
+    def _repr_html_(self) -> str:
+        """The first training images of each class, and where the data are from."""
+        buffer = io.BytesIO()
+        grid = labelled_grid(self.train.images.numpy(), self.train.labels.numpy(), self.classes, columns=8, rows=20)
+        grid.save(buffer, "PNG")
+        drawn = base64.b64encode(buffer.getvalue()).decode()
+        words = f"{self.name}: {len(self.train):,} training and {len(self.test):,} test images, {self.source}"
+        return f'<p>{html.escape(words)}</p><img alt="examples of each class" src="data:image/png;base64,{drawn}">'
 
 
 def load_dataset(

@@ -7,7 +7,7 @@ split where there is none, and name the whole by its content.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,27 @@ def as_dataset(
         name=name, classes=classes, mean=mean, std=std, train=tensors(train), validation=None, test=tensors(test),
         source=given[0].words + done + ("" if len(splits) == 2 else DRAWN), span=(span.low, span.high),
     )
+
+
+def as_test_data(
+    data: Any, *, classes: Sequence[str], mean: Sequence[float], std: Sequence[float], channels: int, size: int,
+    span: tuple[float, float],
+) -> Dataset:
+    """Make test images of Python objects for a network that was trained on others; of one split, all images.
+
+    Images get the network's channels and size, labels its classes. span: the values that became 0 and 255 in training.
+    """
+    given = read_split(splits_of(data)[-1], Wanted(channels, size))
+    raw = channels_first(as_array(given.images, "test images"), "test images")
+    labels = checked_labels(as_array(given.labels, "test labels"), len(raw), "test labels")
+    low, high = span
+    if raw.dtype != np.uint8 and span == (0, 255):      # the network learned bytes
+        found = span_of(raw, "test images")
+        low, high = found.low, found.high
+    split = shaped(to_bytes(raw, low, high), channels, size), numbered(labels, classes, "test labels")
+    name = ARRAYS_PREFIX + fingerprint([split], tuple(classes))
+    return Dataset(name=name, classes=tuple(classes), mean=tuple(mean), std=tuple(std), train=tensors(split),
+                   validation=None, test=tensors(split), source=given.words, span=span)
 
 
 def splits_of(data: Any) -> list[Any]:

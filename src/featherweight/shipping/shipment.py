@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from featherweight.data import Dataset, load_dataset
+from featherweight.data import Dataset
 from featherweight.environment import processor_name
 from featherweight.errors import FeatherweightError, UnknownName
+from featherweight.examination import data_of
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.runs import Run
 from featherweight.shipping.bundle import bundle_files
@@ -60,11 +61,10 @@ def export(
     check_folder(out, force=force)
     network = TrainedNetwork.open(run)
     check_installed()
-    data = network.run.recipe.data
-    dataset = load_dataset(data.dataset, **data.seen, data_dir=data_dir)
+    dataset = data_of(network.run, data_dir=data_dir)
     questions = questions_of(network, dataset)
-    if data.upright and to == "c":      # the one form that stands images upright itself
-        leaning = load_dataset(data.dataset, **(data.seen | {"upright": False}), data_dir=data_dir)
+    if network.run.recipe.data.upright and to == "c":      # the one form that stands images upright itself
+        leaning = data_of(network.run, data_dir=data_dir, upright=False)
         questions = replace(questions, leaning=leaning.test.images.numpy())
     with ExitStack() as stack:
         say(f"{network.card.recipe}: making {to}{' in int8' if int8 else ''}")

@@ -22,14 +22,23 @@ def verdict_table(result: Mapping[str, Any]) -> RenderableType:
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(style="bold")
     made.add_column(overflow="fold")
-    made.add_row("model", f"{result['model']}, {result['parameters']:,} parameters")
-    made.add_row("data", training_images(result))
-    made.add_row("trained", trained(result))
-    for head, score in result["test"].items():
-        made.add_row("test" if len(result["test"]) == 1 else f"test, {head}",
-                     over_seeds(score) if "seeds" in result else in_words(score))
-    made.add_row("goal", Text(goal(result["goal"]), style={True: "green", False: "red"}.get(result["goal"]["met"], "")))
+    colour = {True: "green", False: "red"}.get(result["goal"]["met"], "")
+    for name, text in verdict_rows(result):
+        made.add_row(name, Text(text, style=colour if name == "goal" else ""))
     return made
+
+
+def verdict_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was trained, how, what it gave and whether the goal was met: (name, text) of each row."""
+    several = len(result["test"]) > 1
+    return [
+        ("model", f"{result['model']}, {result['parameters']:,} parameters"),
+        ("data", training_images(result)),
+        ("trained", trained(result)),
+        *((f"test, {head}" if several else "test", over_seeds(score) if "seeds" in result else in_words(score))
+          for head, score in result["test"].items()),
+        ("goal", goal(result["goal"])),
+    ]
 
 
 def trained(result: Mapping[str, Any]) -> str:

@@ -1,0 +1,128 @@
+"""Every kind of picture of a run or a network: one table, which the command `plot` and `Run.plot` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from torch import nn
+
+from featherweight import plots
+from featherweight.anatomy import autograd_graph, data_flow
+from featherweight.data import load_dataset
+from featherweight.errors import FeatherweightError, UnknownName
+from featherweight.examination import Examination, examine
+from featherweight.models import build_model, input_shapes
+from featherweight.networks import load_network
+from featherweight.report import figures
+from featherweight.runs import Run
+
+
+def draw(
+    kind: str, subject: Run | Examination | str | Path, *, head: str | None = None, image: int = 0,
+    autograd: bool = False, data_dir: str | Path | None = None,
+) -> Figure:
+    """Draw one picture of a run, or of a network for the kinds that need no answers.
+
+    kind: a key of KINDS. subject: a run, its folder, its examination, or a model's name. head: default the first.
+    image: the test image that is looked at. autograd: graph as gradients flow. Raises UnknownName for another kind or
+    head, DataError for an image that is not there, FeatherweightError where there is nothing to draw.
+    """
+    if kind not in KINDS:
+        raise UnknownName("kind of picture", kind, KINDS)
+    wanted = Wanted(subject, head, image, autograd, data_dir)
+    found = KINDS[kind](wanted)
+    if found is None:
+        raise FeatherweightError(f"there is nothing to draw as {kind} for {wanted.name!r}. Try another kind.")
+    return found
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be drawn."""
+
+    subject: Run | Examination | str | Path
+    head: str | None
+    image: int
+    autograd: bool
+    data_dir: str | Path | None
+
+    @property
+    def run(self) -> Run | None:
+        """The run that is drawn; None for a network alone."""
+        if isinstance(self.subject, Examination):
+            return self.subject.run
+        if isinstance(self.subject, Run):
+            return self.subject
+        return Run.open(self.subject) if (Path(self.subject) / "recipe.toml").is_file() else None
+
+    @property
+    def name(self) -> str:
+        """What is drawn, in words."""
+        return str(self.run.path if self.run else self.subject)
+
+    @cached_property
+    def examination(self) -> Examination:
+        """The run with its answers; RunError where the subject is no run."""
+        found = self.subject if isinstance(self.subject, Examination) \
+            else examine(self.run or str(self.subject), data_dir=self.data_dir)
+        found.check_image(self.image)
+        return found
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network of the run, or the one of this name."""
+        if isinstance(self.subject, Examination):
+            return self.subject.network
+        return load_network(self.run) if self.run else build_model(str(self.subject))
+
+    @property
+    def asked_head(self) -> str:
+        """The head that is asked for; the first where none is."""
+        heads = self.examination.task.heads
+        if self.head is not None and self.head not in heads:
+            raise UnknownName("head", self.head, heads)
+        return self.head or heads[0]
+
+
+def of_a_head(drawn: Callable[[Examination, str], Figure | None]) -> Callable[[Wanted], Figure | None]:
+    """A picture of one head's answers."""
+    return lambda wanted: drawn(wanted.examination, wanted.asked_head)
+
+
+def curves(wanted: Wanted) -> Figure | None:
+    """Loss, accuracy and learning rate by epoch, also of a run that is still training."""
+    run = wanted.run or wanted.examination.run
+    return plots.curves({"": run.history}) if run.history else None
+
+
+def fields(wanted: Wanted) -> Figure:
+    """What each layer sees of a test image: of the run's data, or of the bundled digits."""
+    images = wanted.examination.dataset.test.images if wanted.run else load_dataset("digits").test.images
+    picture = images[wanted.image % len(images)]
+    shapes = input_shapes(wanted.network)
+    return figures.receptive_fields(wanted.network, picture, (tuple(picture.shape), *shapes[1:]))
+
+
+def graph(wanted: Wanted) -> Figure:
+    """The network as data flows through it, or as gradients do."""
+    found = (autograd_graph if wanted.autograd else data_flow)(wanted.network, input_shapes(wanted.network))
+    return plots.draw_graph(found, Path(wanted.name).name + (", how gradients flow" if wanted.autograd else ""))
+
+
+NEED_NO_ANSWERS = ("curves", "kernels", "graph")
+KINDS: dict[str, Callable[[Wanted], Figure | None]] = {
+    "curves": curves,
+    "confusion": of_a_head(figures.confusion),
+    "mistakes": of_a_head(figures.mistakes),
+    "by-class": of_a_head(figures.by_class),
+    "calibration": of_a_head(figures.calibration),
+    "kernels": lambda wanted: figures.kernels(wanted.network),
+    "activations": lambda wanted: figures.activations(wanted.examination, wanted.image),
+    "cam": of_a_head(figures.cam),
+    "receptive-field": fields,
+    "graph": graph,
+}
