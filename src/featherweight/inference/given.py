@@ -51,7 +51,7 @@ def each_picture(pictures: Any, specification: PictureSpecification) -> Iterator
     elif isinstance(pictures, Sequence):
         yield from each_of_many(pictures, specification)
     else:
-        raise PictureError(f"pictures: a {type(pictures).__name__} is no picture. {ALLOWED}")
+        raise PictureError(f"pictures: {type(pictures).__name__} is no picture. {ALLOWED}")
 
 
 def each_of_many(pictures: Sequence[Any], specification: PictureSpecification) -> Iterator[tuple[str, Image.Image]]:
@@ -64,7 +64,7 @@ def each_of_many(pictures: Sequence[Any], specification: PictureSpecification) -
         elif hasattr(one, "ndim"):
             yield f"image {place}", of_array(as_array(one), place, specification)
         else:
-            raise PictureError(f"pictures: item {place} is a {type(one).__name__}, no picture. {ALLOWED}")
+            raise PictureError(f"pictures: item {place} is of type {type(one).__name__}, no picture. {ALLOWED}")
 
 
 def of_pillow(picture: Image.Image, place: int) -> Image.Image:
