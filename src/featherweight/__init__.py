@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from featherweight.anatomy import receptive_field as receptive_field
     from featherweight.anatomy import summarize as summarize
+    from featherweight.data import as_dataset as as_dataset
     from featherweight.data import load_dataset as load_dataset
     from featherweight.inference import predict as predict
     from featherweight.interface import Run as Run
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from featherweight.models import build_model as build_model
     from featherweight.recipe import Recipe as Recipe
     from featherweight.replication import train_seeds as train_seeds
+    from featherweight.report.drawing import plot as plot
 
 _HOMES = {
     "load_dataset": "featherweight.data",
@@ -32,6 +34,8 @@ _HOMES = {
     "train_seeds": "featherweight.replication",
     "Run": "featherweight.interface",
     "predict": "featherweight.inference",
+    "plot": "featherweight.report.drawing",
+    "as_dataset": "featherweight.data",
 }
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604  the names of _HOMES are strings
 

@@ -71,9 +71,12 @@ class Examination:
     def inputs(self, image: int) -> tuple[Tensor, ...]:
         """What the network is given about one test image: (1, ...) for each input."""
         part = slice(image, image + 1)
+        return (self.pixels(part), *(value[part] for value in self.question.inputs))
+
+    def pixels(self, part: slice = slice(None)) -> Tensor:
+        """Test images as the network is given them: float32 (N, C, H, W), normalised as in training."""
         mean, std = (torch.tensor(self.run.result[key]) for key in ("mean", "std"))
-        pixels = normalise(self.dataset.test.images[part].float().div(255), mean, std)
-        return (pixels, *(value[part] for value in self.question.inputs))
+        return normalise(self.dataset.test.images[part].float().div(255), mean, std)
 
     def check_image(self, image: int) -> int:
         """The number of a test image; DataError where there is none."""

@@ -52,14 +52,14 @@ def plot(
     """Draw one picture of a run or a network."""
     from featherweight import plots
     from featherweight.errors import UnknownName
-    from featherweight.report.drawing import draw
+    from featherweight.report import drawing
 
     if kind not in KINDS:
         raise UnknownName("kind of picture", kind, KINDS)
     if autograd and kind != "graph":
         raise typer.BadParameter(f"--autograd is about graph, not {kind}.")
     check_output(out, plots.ENDINGS, "--out", force=force)
-    plots.save(draw(kind, subject, head=head, image=image, autograd=autograd, data_dir=data_dir), out)
+    plots.save(drawing.plot(kind, subject, head=head, image=image, autograd=autograd, data_dir=data_dir), out)
     print(f"wrote {out}")
 
 

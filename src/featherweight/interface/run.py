@@ -91,10 +91,10 @@ class Run(runs.Run):
         kind: curves, confusion, mistakes, by-class, calibration, kernels, activations, cam, receptive-field or graph.
         head: default the first. image: a test image. autograd: graph as gradients flow.
         """
-        from featherweight.report.drawing import NEED_NO_ANSWERS, draw
+        from featherweight.report import drawing
 
-        subject = self if kind in NEED_NO_ANSWERS else self.examine()
-        return draw(kind, subject, head=head, image=image, autograd=autograd, data_dir=self.data_dir)
+        subject = self if kind in drawing.NEED_NO_ANSWERS else self.examine()
+        return drawing.plot(kind, subject, head=head, image=image, autograd=autograd, data_dir=self.data_dir)
 
     def report(self, out: str | Path | None = None) -> Path:
         """Write the page that shows the run, by default into its folder; its path."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from torch import nn
+from torch import Tensor, nn
 
 from featherweight import plots
 from featherweight.anatomy import autograd_graph, data_flow
@@ -20,16 +20,19 @@ from featherweight.networks import load_network
 from featherweight.report import figures
 from featherweight.runs import Run
 
+Subject = Run | Examination | nn.Module | str | Path
 
-def draw(
-    kind: str, subject: Run | Examination | str | Path, *, head: str | None = None, image: int = 0,
+
+def plot(
+    kind: str, subject: Subject, *, head: str | None = None, image: int | Tensor = 0,
     autograd: bool = False, data_dir: str | Path | None = None,
 ) -> Figure:
     """Draw one picture of a run, or of a network for the kinds that need no answers.
 
-    kind: a key of KINDS. subject: a run, its folder, its examination, or a model's name. head: default the first.
-    image: the test image that is looked at. autograd: graph as gradients flow. Raises UnknownName for another kind or
-    head, DataError for an image that is not there, FeatherweightError where there is nothing to draw.
+    kind: a key of KINDS. subject: a run, its folder, its examination, or a network or its name. head: default the
+    first. image: the number of a test image, or for receptive-field a uint8 (C, H, W) one. autograd: graph as gradients
+    flow. Raises UnknownName for another kind or head, DataError for an image that is not there, FeatherweightError
+    where there is nothing to draw.
     """
     if kind not in KINDS:
         raise UnknownName("kind of picture", kind, KINDS)
@@ -44,9 +47,9 @@ def draw(
 class Wanted:
     """What is to be drawn."""
 
-    subject: Run | Examination | str | Path
+    subject: Subject
     head: str | None
-    image: int
+    image: int | Tensor
     autograd: bool
     data_dir: str | Path | None
 
@@ -55,28 +58,39 @@ class Wanted:
         """The run that is drawn; None for a network alone."""
         if isinstance(self.subject, Examination):
             return self.subject.run
-        if isinstance(self.subject, Run):
-            return self.subject
+        if isinstance(self.subject, Run | nn.Module):
+            return self.subject if isinstance(self.subject, Run) else None
         return Run.open(self.subject) if (Path(self.subject) / "recipe.toml").is_file() else None
 
     @property
     def name(self) -> str:
         """What is drawn, in words."""
+        if isinstance(self.subject, nn.Module):
+            return type(self.subject).__name__
         return str(self.run.path if self.run else self.subject)
 
     @cached_property
     def examination(self) -> Examination:
         """The run with its answers; RunError where the subject is no run."""
         found = self.subject if isinstance(self.subject, Examination) \
-            else examine(self.run or str(self.subject), data_dir=self.data_dir)
-        found.check_image(self.image)
+            else examine(self.run or self.name, data_dir=self.data_dir)
+        if isinstance(self.image, int):
+            found.check_image(self.image)
         return found
+
+    @property
+    def place(self) -> int:
+        """The number of the test image; FeatherweightError for an image of one's own."""
+        if isinstance(self.image, int):
+            return self.image
+        raise FeatherweightError("image: only receptive-field takes an image of one's own. Give the number of a test "
+                                 "image.")
 
     @cached_property
     def network(self) -> nn.Module:
         """The network of the run, or the one of this name."""
-        if isinstance(self.subject, Examination):
-            return self.subject.network
+        if isinstance(self.subject, Examination | nn.Module):
+            return self.subject.network if isinstance(self.subject, Examination) else self.subject
         return load_network(self.run) if self.run else build_model(str(self.subject))
 
     @property
@@ -101,8 +115,10 @@ def curves(wanted: Wanted) -> Figure | None:
 
 def fields(wanted: Wanted) -> Figure:
     """What each layer sees of a test image: of the run's data, or of the bundled digits."""
-    images = wanted.examination.dataset.test.images if wanted.run else load_dataset("digits").test.images
-    picture = images[wanted.image % len(images)]
+    picture = wanted.image
+    if isinstance(picture, int):
+        images = wanted.examination.dataset.test.images if wanted.run else load_dataset("digits").test.images
+        picture = images[picture % len(images)]
     shapes = input_shapes(wanted.network)
     return figures.receptive_fields(wanted.network, picture, (tuple(picture.shape), *shapes[1:]))
 
@@ -121,7 +137,7 @@ KINDS: dict[str, Callable[[Wanted], Figure | None]] = {
     "by-class": of_a_head(figures.by_class),
     "calibration": of_a_head(figures.calibration),
     "kernels": lambda wanted: figures.kernels(wanted.network),
-    "activations": lambda wanted: figures.activations(wanted.examination, wanted.image),
+    "activations": lambda wanted: figures.activations(wanted.examination, wanted.place),
     "cam": of_a_head(figures.cam),
     "receptive-field": fields,
     "graph": graph,
