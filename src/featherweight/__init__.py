@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from featherweight.anatomy import summarize as summarize
     from featherweight.data import as_dataset as as_dataset
     from featherweight.data import load_dataset as load_dataset
+    from featherweight.errors import FeatherweightError as FeatherweightError
     from featherweight.inference import predict as predict
     from featherweight.interface import Run as Run
     from featherweight.interface import train as train
@@ -30,6 +31,7 @@ _HOMES = {
     "summarize": "featherweight.anatomy",
     "receptive_field": "featherweight.anatomy",
     "Recipe": "featherweight.recipe",
+    "FeatherweightError": "featherweight.errors",
     "train": "featherweight.interface",
     "train_seeds": "featherweight.replication",
     "Run": "featherweight.interface",
