@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -45,6 +47,13 @@ def same_weights(first, second):
 def told(run):
     """The history without the times."""
     return [{key: value for key, value in line.items() if key != "seconds"} for line in run.history]
+
+
+def test_few_steps_of_batch_normalisation_are_noted(digits_recipe, undisturbed, tmp_path):
+    run = featherweight.train(digits_recipe(), tmp_path / "short")
+    assert [note[:42] for note in run.result["notes"]] == ["batch normalisation has seen 12 steps: 28 "]
+    many = featherweight.train(digits_recipe(training={"batch_size": 32}), tmp_path / "long")      # 45 steps
+    assert many.result["notes"] == []
 
 
 class StopAt(experiment.Silent):
@@ -89,7 +98,7 @@ def test_a_run_leaves_what_the_design_says(undisturbed, lively):
 
 
 def test_no_file_is_a_pickle(undisturbed):
-    for file in undisturbed.path.iterdir():
+    for file in filter(Path.is_file, undisturbed.path.rglob("*")):
         content = file.read_bytes()
         if file.suffix == ".safetensors":
             assert json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])   # its header is JSON
@@ -236,10 +245,8 @@ def test_evaluating_again_gives_the_record(undisturbed):
 
 
 def test_weights_of_another_network_are_refused(undisturbed, tmp_path):
-    run = Run(tmp_path)
-    for name in ("recipe.toml", "result.json"):
-        (tmp_path / name).write_bytes((undisturbed.path / name).read_bytes())
-    run.save_tensors("model.safetensors", {"x": torch.zeros(1)}, {})
+    run = Run(shutil.copytree(undisturbed.path, tmp_path / "run"))
+    run.save_result(undisturbed.result, {"x": torch.zeros(1)})
     with pytest.raises(RunError, match="do not fit") as fault:
         networks.load_network(run)
     assert "\n" not in str(fault.value)

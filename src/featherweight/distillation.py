@@ -20,7 +20,7 @@ from featherweight.errors import RecipeError, RunError
 from featherweight.networks import load_network
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, open_runs
-from featherweight.tasks import Task, as_heads, build_task
+from featherweight.tasks import Task, ask, build_task
 from featherweight.training.step import autocast, pick_precision
 from featherweight.wording import call, option
 
@@ -139,7 +139,7 @@ class Teacher:
         """(N, C, H, W) in [0, 1] -> float32 (N, classes), softmax(log-probabilities / temperature)."""
         pixels = normalise(images, self.mean, self.std).contiguous(memory_format=layout_for(images.device))
         question = self.task.ask_each(torch.zeros(len(images), dtype=torch.int64, device=images.device))
-        head = as_heads(self.network(pixels, *question.inputs))[0]      # of both tasks the one that names the class
+        head = ask(self.network, pixels, *question.inputs)[0]      # of both tasks the one that names the class
         return F.softmax(head.float()[:, : self.classes] / temperature, dim=1)
 
 

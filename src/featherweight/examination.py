@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,10 +14,13 @@ from featherweight.augment import normalise
 from featherweight.data import Dataset, dataset_from_sample, load_dataset
 from featherweight.errors import DataError, RunError
 from featherweight.evaluation import Score
+from featherweight.independence import FEW
 from featherweight.networks import load_network
 from featherweight.runs import Run
 from featherweight.tasks import Question, Task, build_task
+from featherweight.training.fit import check_alone
 from featherweight.training.loop import Images, answer, measure
+from featherweight.training.randomness import random_calls
 from featherweight.training.step import pick_device
 from featherweight.wording import option
 
@@ -111,10 +115,28 @@ def evaluate(
     run: Run | str | Path, *, data: str | Dataset | None = None, data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> dict[str, Score]:
-    """Measure a finished run's network again on the test images of its data set, or of another."""
+    """Measure a finished run's network again on the test images of its data set, or of another.
+
+    Raises ModelError if an answer depends on which images are asked together: no accuracy holds for such a network.
+    """
     run = run if isinstance(run, Run) else Run.open(run)
     network, _, images = load(run, data, data_dir, device)
-    return measure(network, images, build_task(run.recipe.task), run.result["precision"])
+    task = build_task(run.recipe.task)
+    pixels = normalise(images.images[:FEW].float().div(255), images.mean, images.std)
+    if not random_calls(network, (pixels[:2], *task.ask_each(images.labels[:2]).inputs)):
+        check_alone(network, (pixels, *task.ask_each(images.labels[:FEW]).inputs))
+    return measure(network, images, task, run.result["precision"])
+
+
+def against_record(run: Run, scores: Mapping[str, Score]) -> list[str]:
+    """Return a sentence for each head whose score is not the one that the run recorded."""
+    recorded = run.result["test"]
+    return [
+        f"{head}: {score.correct:,} of {score.count:,} right now, {recorded[head]['correct']:,} of "
+        f"{recorded[head]['count']:,} in the run's record."
+        for head, score in scores.items()
+        if head in recorded and (score.correct, score.count) != (recorded[head]["correct"], recorded[head]["count"])
+    ]
 
 
 def load(

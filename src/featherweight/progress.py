@@ -46,6 +46,10 @@ class OneBar:
             self.begin(images, 0)
         self.draw(answered, "teacher", f"{answered:,} of {images:,} images")
 
+    def on_note(self, note: str) -> None:
+        """A line that stays."""
+        self.say(f"note: {note}")
+
     def begin(self, total: int, done: int) -> None:
         """Start to count to total steps, of which some were done earlier."""
         self.total, self.done_before, self.started = total, done, time.monotonic()

@@ -19,6 +19,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from featherweight.errors import RecipeError, UnknownName
+from featherweight.user_code import MANIFEST, SOURCE_FOLDER, Source
 from featherweight.wording import option
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -193,18 +194,22 @@ class Recipe(Section):
     def load(cls, name_or_path: str | Path, settings: Sequence[str] = ()) -> Recipe:
         """Read a recipe of the package by name, or any TOML file; settings are "section.key=value".
 
-        Raises UnknownName for a recipe that does not exist, RecipeError with all faults at once.
+        A network's file is looked for beside the recipe's file, then in the working folder. Raises UnknownName for a
+        recipe that does not exist, RecipeError with all faults at once.
         """
         path = find_recipe(name_or_path)
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-            raise RecipeError(f"{path.name} is not TOML: {fault}. Compare it with: featherweight recipes") from fault
-        except OSError as fault:
-            raise RecipeError(f"{path} cannot be read: {fault.strerror}.") from fault
+        content = read_toml(path)
+        model = content.get("model")
+        if isinstance(model, dict) and isinstance(model.get("name"), str):
+            model["name"] = beside(path.parent, model["name"])
         for setting in settings:
             apply_setting(content, setting)
         return cls.from_dict(content, origin=path.name)
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """Read a TOML file as it stands. Raises RecipeError with all faults at once."""
+        return cls.from_dict(read_toml(path), origin=path.name)
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], origin: str = "recipe") -> Recipe:
@@ -240,6 +245,35 @@ def find_recipe(name_or_path: str | Path) -> Path:
     if text not in recipe_names():
         raise UnknownName("recipe", text, recipe_names(), "See: featherweight recipes, or give a .toml file.")
     return Path(str(_folder() / f"{text}.toml"))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return a recipe file's content. Raises RecipeError if it is no TOML or cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise RecipeError(f"{path.name} is not TOML: {fault}. Compare it with: featherweight recipes") from fault
+    except OSError as fault:
+        raise RecipeError(f"{path} cannot be read: {fault.strerror}.") from fault
+
+
+def beside(folder: Path, name: str) -> str:
+    """Return "FILE:Class" with the file's path from the working folder, if it lies beside the recipe or in its run."""
+    file, _, attribute = name.rpartition(":")
+    if not file.endswith((".py", ".ipynb")):
+        return name
+    if (folder / file).is_file():
+        return f"{folder / file}:{attribute}"
+    kept = kept_copy(folder)
+    return kept if kept and not Path(file).is_file() else name
+
+
+def kept_copy(folder: Path) -> str | None:
+    """Return "FILE:Class" of the network's source that a run folder holds, None without one."""
+    if not (folder / SOURCE_FOLDER / MANIFEST).is_file():
+        return None
+    source = Source.read(folder / SOURCE_FOLDER)
+    return f"{folder / SOURCE_FOLDER / source.entry}:{source.attribute}"
 
 
 def apply_setting(content: dict[str, Any], setting: str) -> None:

@@ -76,6 +76,7 @@ def test_json_has_exactly_what_is_promised():
     found = summary_of("session6").to_dict()
     assert list(found) == [
         "model", "input_shape", "layers", "total_parameters", "trainable_parameters", "total_macs", "sizes_mb",
+        "unused",
     ]
     assert found["model"] == "session6"
     assert found["input_shape"] == [1, 28, 28]
@@ -113,6 +114,26 @@ def test_rich_prints_a_summary_as_wide_as_its_console():
     console.print(summary_of("session1"))
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
     assert lines == summary_of("session1").to_text(120).splitlines()
+
+
+CELL = """
+from featherweight.anatomy import checks_text, summarize, verify
+from featherweight.models import CATALOGUE
+text = str(summarize(CATALOGUE["session6"]()))
+print(text.splitlines()[0])
+print(checks_text(verify(CATALOGUE["session6"]())).splitlines()[-1])
+"""
+
+
+def test_text_is_text_in_a_notebook():
+    """In a kernel, rich displays what it is given, unless it is told to write it."""
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    nbclient.NotebookClient(notebook, timeout=120).execute()
+    (output,) = notebook.cells[0].outputs
+    assert output.text.splitlines() == [
+        "Session6 on [1, 28, 28]", "Rule and gradient: 36 equal, 0 different, 0 not applicable",
+    ]
 
 
 def test_numbers():

@@ -126,12 +126,23 @@ def test_unused_and_frozen_parameters():
     module.used.weight.requires_grad_(False)
     summary = summarize(module)
     assert (summary.total_parameters, summary.trainable_parameters, summary.unused_parameters) == (32, 14, 12)
-    assert "Not used by any layer: 12" in str(summary)
+    assert "Not used by any layer: 12 (unused)" in str(summary).splitlines()
+    assert summary.to_dict()["unused"] == [{"name": "unused", "kind": "Linear", "parameters": 12}]
     assert "Non-trainable params: 18" in str(summary)
 
 
 def test_a_leaf_of_torch_alone_is_a_row():
     assert rows(nn.Conv2d(1, 8, 3)) == [("Conv2d-1", 80)]
+
+
+def test_an_empty_container_is_no_row():
+    """A residual block's shortcut is often an empty Sequential; torchsummary lists no container."""
+    block = Through(lambda m, x: F.relu(m.conv(x) + m.shortcut(x)), conv=nn.Conv2d(1, 1, 3, padding=1),
+                    shortcut=nn.Sequential(), none=nn.ModuleList(), named=nn.ModuleDict())
+    module = nn.Sequential(block, nn.Sequential(), nn.Flatten())
+    assert rows(module) == [("Conv2d-1", 10), ("add", 0), ("relu", 0), ("Flatten-2", 0)]
+    assert summarize(module).layers[1].receptive_field == 3
+    assert rows(nn.Sequential()) == []
 
 
 def test_several_outputs():
@@ -225,7 +236,8 @@ def test_multiply_accumulates():
 
 
 @pytest.mark.parametrize(("shapes", "message"), [
-    ((1, 14, 14), r"^Session5 does not run on input \(1, 14, 14\): .+\. Give its shape with --input C,H,W$"),
+    ((1, 14, 14), r"^Session5 does not run on input \(1, 14, 14\): .+ small\. It runs on \(1, 28, 28\): .+ 1,28,28$"),
+    ((3, 28, 28), r"^Session5 .+: layer \S+ \(Conv2d\): .+ 3 channels.+\. Give its shape with --input C,H,W$"),
     (((1, 28, 28), (10,)), r"^Session5 does not run on input \(1, 28, 28\), \(10,\): .*positional"),
     ((0, 28, 28), r"^input shape \(0, 28, 28\) has an empty axis"),
     ((), "empty"),

@@ -7,6 +7,7 @@ import shutil
 import pytest
 from PIL import Image
 
+import featherweight
 from featherweight.cli import main
 
 SETTINGS = ("data.dataset=digits", "training.epochs=2", "data.validation=100")
@@ -118,3 +119,59 @@ def test_curves_of_a_run_that_is_still_training(run_command, refused, finished, 
     assert run_command("curves", young)[0] == 0
     (young / "history.jsonl").write_text("")
     refused("curves", young, words=["no epoch is done yet"])
+
+
+COLOUR = """import torch
+from torch import nn
+class Colour(nn.Module):
+    def __init__(self, width=4):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, width, 5, stride=5), nn.Linear(16 * width, 10)
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x)).flatten(1))
+"""
+SUM = """import torch
+from torch import nn
+class Sum(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 4, 7, stride=7), nn.Linear(74, 29)
+    def forward(self, image, number):
+        found = self.head(torch.cat([self.conv(image).flatten(1), number], 1))
+        return found[:, :10], found[:, 10:]
+"""
+
+
+@pytest.mark.parametrize(("source", "name", "settings"), [
+    (COLOUR, "Colour", {"data": {"channels": 3, "size": 20}}), (SUM, "Sum", {"task": "digit-sum"}),
+])
+def test_a_run_is_drawn_in_the_shapes_of_its_data(
+    run_command, network_file, digits_recipe, tmp_path, source, name, settings
+):
+    recipe = digits_recipe(model={"name": f"{network_file(source)}:{name}"}, **settings)
+    featherweight.train(recipe, tmp_path / "run", device="cpu")
+    for kind in ("graph", "receptive-field", "kernels"):
+        assert run_command("plot", kind, tmp_path / "run", "--out", tmp_path / f"{kind}.svg")[0] == 0
+    shape = "3x20x20" if name == "Colour" else "input number"
+    assert shape in (tmp_path / "graph.svg").read_text()
+    assert run_command("report", tmp_path / "run")[0] == 0
+
+
+def test_a_model_is_drawn_on_the_input_it_is_given(run_command, refused, network_file, tmp_path):
+    model, file, other = f"{network_file(COLOUR)}:Colour", tmp_path / "x.svg", tmp_path / "y.svg"
+    refused("plot", "graph", model, "--out", file, words=["conv (Conv2d), own.py:8", "--input C,H,W"])
+    given = ["--input", "3,20,20", "--set", "width=7"]
+    assert run_command("plot", "graph", model, *given, "--out", file)[0] == 0
+    assert "3x20x20" in file.read_text() and "7x4x4" in file.read_text()
+    assert run_command("plot", "receptive-field", model, *given, "--out", other)[0] == 0
+    refused("plot", "kernels", model, "--input", "3,20,20", "--out", other, words=["--input", "kernels"])
+
+
+def test_the_arguments_of_a_run_stand_in_its_recipe(refused, finished, tmp_path):
+    refused("plot", "graph", finished, "--set", "width=7", "--out", tmp_path / "x.svg", words=["--set", "is a run"])
+
+
+def test_a_network_without_places_has_no_fields_to_draw(refused, network_file, tmp_path):
+    spectrum = "import torch\nclass Net(torch.nn.Module):\n    def forward(self, x):\n"
+    model = network_file(spectrum + "        return torch.fft.fft2(x).real.mean((2, 3))\n")
+    refused("plot", "receptive-field", f"{model}:Net", "--out", tmp_path / "x.svg", words=["no layer", "another kind"])

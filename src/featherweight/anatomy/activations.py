@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.geometry import Field
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
-from featherweight.anatomy.receptive_field import SurrogateRun, ends_of, middle_unit
-from featherweight.anatomy.trace import Row, Tracer, one_thread, prepare, running_on, untouched_random_state
+from featherweight.anatomy.receptive_field import SurrogateRun, agreeing, ends_of, middle_unit
+from featherweight.anatomy.trace import BATCH, Row, Tracer, prepare, run, trace
+from featherweight.anatomy.twin import one_thread, untouched_random_state
 from featherweight.errors import ModelError
 
 LINEAR = {      # autograd's steps that keep a sum a sum; what log-softmax takes from all classes, the mean gives back
@@ -83,15 +84,14 @@ def class_map(module: nn.Module, inputs: Sequence[Tensor], target: int, head: in
 
 
 def run_once(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tracer, Tensor | tuple[Tensor, ...]]:
-    """One pass of a copy on the CPU, its rows with their outputs, and what came out."""
+    """One pass of a copy on the CPU, its rows with their outputs, and what came out: the image BATCH times."""
     shapes = [tuple(value.shape[1:]) for value in inputs]
     twin = prepare(module, shapes).cpu().requires_grad_(False)
     for part in twin.modules():
         if getattr(part, "inplace", False):     # would overwrite what is to be looked at
             part.inplace = False  # type: ignore[assignment]
     tracer = Tracer(twin, keep_tensors=True)
-    with running_on(shapes, module):
-        return tracer, tracer.run(list(inputs))
+    return tracer, run(tracer, [torch.cat([value] * BATCH) for value in inputs])
 
 
 def last_with_places(rows: Sequence[Row]) -> int:
@@ -142,12 +142,14 @@ def box_of(field: Field, unit: Sequence[int]) -> Box:
 def middle_fields(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Seen]:
     """For every layer that has places on the image: what the unit in its middle sees, by rule and by gradient."""
     shapes: Sequence[Shape] = as_shapes(input_shapes)
+    seen = trace(module, shapes)
     with untouched_random_state(module), one_thread():
-        run = SurrogateRun(module, shapes, images=1)
-        run.finish()
+        pixels = SurrogateRun(module, shapes, images=1)
+        pixels.finish()
+        rows, _ = agreeing(seen.rows, pixels)
         found = []
-        for row, layer in zip(run.tracer.rows, layers_of(run.tracer.rows), strict=True):
+        for row, layer in zip(rows, layers_of(rows), strict=True):
             if row.field is not None and len(row.field.axes) == 2 and len(shapes[row.field.source]) == 3:
                 unit = middle_unit(row.field, shapes)
-                found.append(Seen(layer, box_of(row.field, unit), run.support(row, [unit])[0]))
+                found.append(Seen(layer, box_of(row.field, unit), pixels.support(row, [unit])[0]))
         return found

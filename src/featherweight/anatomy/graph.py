@@ -18,16 +18,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from featherweight.anatomy import calls
 from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.layers import IMAGE, Shapes, as_shapes
-from featherweight.anatomy.trace import (
-    BATCH,
-    Row,
-    Tracer,
-    blank_inputs,
-    one_thread,
-    prepare,
-    running_on,
-    untouched_random_state,
-)
+from featherweight.anatomy.trace import Row, Tracer, prepare, run_blank
+from featherweight.anatomy.twin import one_thread, untouched_random_state
 from featherweight.errors import ModelError
 
 Kind = Literal["input", "layer", "operation", "junction", "output", "parameter", "loss"]
@@ -71,13 +63,7 @@ def data_flow(module: nn.Module, input_shapes: Shapes = IMAGE) -> Graph:
     shapes = as_shapes(input_shapes)
     with torch.inference_mode(False), untouched_random_state(module), one_thread(), torch.no_grad():
         twin = prepare(module, shapes)
-        flow = Flow(twin)
-        try:
-            flow.run(blank_inputs(twin, shapes, BATCH))
-        except Exception:       # a network may be written for one image only
-            flow = Flow(twin)
-            with running_on(shapes, module):
-                flow.run(blank_inputs(twin, shapes, 1))
+        flow, _ = run_blank(lambda: Flow(twin), shapes)
     return Graph(tuple(flow.nodes), tuple(flow.edges))
 
 
@@ -92,11 +78,7 @@ def autograd_graph(module: nn.Module, input_shapes: Shapes = IMAGE) -> Graph:
     shapes = as_shapes(input_shapes)
     with torch.inference_mode(False), untouched_random_state(module), one_thread(), torch.enable_grad():
         twin = prepare(module, shapes).cpu()
-        try:
-            result = twin(*blank_inputs(twin, shapes, BATCH))
-        except Exception:
-            with running_on(shapes, module):
-                result = twin(*blank_inputs(twin, shapes, 1))
+        _, result = run_blank(lambda: Tracer(twin), shapes)
         heads = [head for head in calls.floating_in(result) if head.requires_grad]
         if not heads:
             raise ModelError(f"{type(module).__name__} has no output that depends on a trainable parameter.")
@@ -141,11 +123,11 @@ class Flow(Tracer):
         self._fed: set[int] = set()                         # the origins of what went into the leaf that runs
         self._inner: list[str] = []                         # the functions that it called
 
-    def run(self, inputs: Sequence[Tensor]) -> None:
-        """One forward pass. Raises whatever the network raises."""
-        for title, tensor in zip(_input_titles(self._module, len(inputs)), inputs, strict=True):
+    def run(self, inputs: Sequence[Tensor]) -> Any:
+        """One forward pass and what it gave. Raises whatever the network raises."""
+        for title, tensor in zip(_input_titles(self.module, len(inputs)), inputs, strict=True):
             self._add(Node(len(self.nodes), "input", title, (_by(tensor.shape[1:]),)), set(), [tensor])
-        super().run(inputs)
+        return super().run(inputs)
 
     def _add(self, node: Node, fed: Iterable[int], outputs: Iterable[Tensor]) -> None:
         self.nodes.append(node)
@@ -227,7 +209,7 @@ class Flow(Tracer):
             if not note and not type(module).__module__.startswith("torch."):
                 note = ", ".join(dict.fromkeys(self._inner))        # what a layer of the user's own does
             self._draw(self.rows[-1], title, (note,), self._fed | self._origins_of(given), tensors)
-        if module is self._module:
+        if module is self.module:
             self._end(tensors)
 
     def _leave(self, module: nn.Module, given: Any, result: Any) -> None:
@@ -236,7 +218,7 @@ class Flow(Tracer):
         for tensor in tensors:
             if tensor not in self._origins and (origins := self._origins_of(given)):
                 self._origins[tensor] = origins     # by a function that was not seen
-        if module is self._module:
+        if module is self.module:
             self._end(tensors)
 
     def _end(self, outputs: Sequence[Tensor]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,9 @@ from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.geometry import Axis, Field, Span
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
 from featherweight.anatomy.surrogate import Surrogate
-from featherweight.anatomy.trace import (
-    Row,
-    Tracer,
-    one_thread,
-    prepare,
-    running_on,
-    trace,
-    untouched_random_state,
-)
+from featherweight.anatomy.trace import Row, Tracer, prepare, trace
+from featherweight.anatomy.twin import one_thread, untouched_random_state
+from featherweight.blame import in_one_line
 from featherweight.errors import ModelError
 
 LONGEST_SIDE = 1500     # pixels; of a field that needs more, the part inside the given image is checked
@@ -45,6 +39,7 @@ class Check:
     equal: bool | None
     whole: bool
     input_shape: Shape
+    note: str = ""      # why rule and gradient could not be compared, where the rule gives a field
 
     @property
     def verdict(self) -> str:
@@ -62,6 +57,7 @@ class Check:
             "verdict": self.verdict,
             "whole": self.whole,
             "input_shape": list(self.input_shape),
+            "note": self.note,
         }
 
 
@@ -71,38 +67,60 @@ def receptive_field(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Lay
     A number where height and width agree, [height, width] where they differ, None without meaning. Sizes
     are theoretical and may exceed the image. Raises ModelError where the module does not run.
     """
-    rows, _ = trace(module, as_shapes(input_shapes))
-    return layers_of(rows)
+    return layers_of(trace(module, as_shapes(input_shapes)).rows)
 
 
 def verify(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Check]:
     """Compare rule and gradient for every row: the units in the corners and the one in the middle.
 
     Where a field is larger than the image, a larger image is tried on which it fits, as far as the
-    network runs on it. Raises ModelError where the module does not run on the given shapes.
+    network runs on it. From a row on that the gradient does not reach, there is a note instead of a verdict:
+    forward may take another way for other images. Raises ModelError where the module does not run.
     """
     shapes = as_shapes(input_shapes)
+    seen = trace(module, shapes)
     with untouched_random_state(module), one_thread():
-        run = SurrogateRun(module, shapes, images=1 + 2 ** max(len(shape) - 1 for shape in shapes))
-        run.finish()
-        rows = run.tracer.rows
-        checks = [_check(run, row, layer, shapes) for row, layer in zip(rows, layers_of(rows), strict=True)]
+        pixels = SurrogateRun(module, shapes, images=1 + 2 ** max(len(shape) - 1 for shape in shapes))
+        pixels.finish()
+        rows, note = agreeing(seen.rows, pixels)
+        layers = layers_of(seen.rows)
+        checks = [_check(pixels, row, layer, shapes) for row, layer in zip(rows, layers, strict=False)]
         larger = _enlarged(shapes, rows, checks)
-        return checks if larger is None else _on_larger(module, larger, rows, checks)
+        checks = checks if larger is None else _on_larger(module, larger, rows, checks)
+    return checks + [_unchecked(layer, shapes, note) for layer in layers[len(rows) :]]
+
+
+def agreeing(expected: Sequence[Row], pixels: SurrogateRun) -> tuple[list[Row], str]:
+    """The rows of the surrogate up to the first that is not the network's own, and a note about the rest."""
+    rows = pixels.tracer.rows
+    pairs = zip(expected, rows, strict=False)
+    same = sum(1 for _ in itertools.takewhile(lambda pair: _place(pair[0]) == _place(pair[1]), pairs))
+    if same == len(expected) == len(rows):
+        return rows, ""
+    if pixels.fault and same == len(rows):
+        return rows, f"the gradient could not be followed: {pixels.fault}"
+    return rows[:same], "forward takes another way for other images"
+
+
+def _place(row: Row) -> tuple[str, str, list[Shape]]:
+    return row.name, row.kind, row.shapes
+
+
+def _unchecked(layer: Layer, shapes: Sequence[Shape], note: str) -> Check:
+    return Check(layer, None, None, None, False, tuple(shapes[0]), note)
 
 
 def _on_larger(
     module: nn.Module, shapes: Sequence[Shape], rows: Sequence[Row], checks: Sequence[Check]
 ) -> list[Check]:
     """Ask the middle unit again where its field did not fit, up to the row at which the network stops."""
-    run = SurrogateRun(module, shapes, images=1)
-    with suppress(ModelError):
-        run.finish()
+    pixels = SurrogateRun(module, shapes, images=1)
+    pixels.finish()
     result = list(checks)
-    for k, (row, again, check) in enumerate(zip(rows, run.tracer.rows, checks, strict=False)):
+    for k, (row, again, check) in enumerate(zip(rows, pixels.tracer.rows, checks, strict=False)):
         comparable = row.field is not None and row.name == again.name and row.field.same_numbers(again.field)
         if comparable and check.equal and not check.whole:
-            result[k] = _check(run, again, check.layer, shapes)
+            result[k] = _check(pixels, again, check.layer, shapes)
     return result
 
 
@@ -116,30 +134,39 @@ def gradient_support(
     """
     shapes = as_shapes(input_shapes)
     with untouched_random_state(module), one_thread():
-        run = SurrogateRun(module, shapes, images=1)
-        run.finish()
-    row = run.tracer.rows[layer]
+        pixels = SurrogateRun(module, shapes, images=1)
+        pixels.finish()
+    rows, note = agreeing(trace(module, shapes).rows, pixels)
+    if note and layer >= len(rows):
+        raise ModelError(f"row {layer} cannot be looked at: {note}.")
+    row = rows[layer]
     if row.field is None:
         raise ModelError(f"row {row.name!r} has no receptive field: its units have no one place in one input.")
     places = middle_unit(row.field, shapes) if unit is None else tuple(unit)
-    return run.support(row, [places])[0]
+    return pixels.support(row, [places])[0]
 
 
 class SurrogateRun:
     """One forward pass of the surrogate, kept for gradients; one image for each unit to be asked."""
 
     def __init__(self, module: nn.Module, shapes: Sequence[Shape], images: int) -> None:
-        self.module, self.shapes, self.images = module, shapes, images
+        self.images = images
         self.twin = prepare(module, shapes).to("cpu", torch.float64).requires_grad_(False)
         blanks = (torch.ones(images, *shape, dtype=torch.float64) for shape in shapes)
         self.inputs = [blank.requires_grad_() for blank in blanks]
         self.surrogate = Surrogate()
         self.tracer = Tracer(self.twin, keep_tensors=True)
+        self.fault = ""         # why the pass ended early, in a phrase
         self._known: dict[tuple[int, tuple[tuple[int, ...], ...]], Tensor] = {}
 
     def finish(self) -> None:
-        with torch.enable_grad(), self.surrogate, running_on(self.shapes, self.module):
-            self.tracer.run(self.inputs)
+        """Run the pass; what it gave up to a failure is kept. The network is known to run, and its warnings are."""
+        try:
+            with torch.enable_grad(), self.surrogate, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.tracer.run(self.inputs)
+        except Exception as fault:
+            self.fault = in_one_line(fault)
 
     def support(self, row: Row, units: Sequence[tuple[int, ...]]) -> Tensor:
         """(units, height, width) of booleans: the k-th unit is asked of the k-th image."""
@@ -158,15 +185,15 @@ class SurrogateRun:
         return self._known[key]
 
 
-def _check(run: SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]) -> Check:
+def _check(pixels: SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]) -> Check:
     """The middle, and the corners if there are images for them; the first difference is kept, else the middle."""
-    if row.field is None or row.tensors[0].shape[:1] != (run.images,):     # a batch axis that was moved
+    if row.field is None or row.tensors[0].shape[:1] != (pixels.images,):     # a batch axis that was moved
         return Check(layer, None, None, None, False, tuple(shapes[0]))
     field, shape = row.field, shapes[row.field.source]
     middle = middle_unit(field, shapes)
     corners = itertools.product(*((0, len(axis.seen) - 1) for axis in field.axes))
-    units = [middle, *corners][: run.images]
-    boxes = [_box(mask) for mask in run.support(row, units)]
+    units = [middle, *corners][: pixels.images]
+    boxes = [_box(mask) for mask in pixels.support(row, units)]
     expected = [_seen(field, unit) for unit in units]
     whole = all(_inside(axis, u, n) for axis, u, n in zip(field.axes, middle, shape[1:], strict=True))
     if whole:           # nothing is cut off, so the three numbers alone must say where it lies

@@ -13,6 +13,7 @@ from featherweight.anatomy import cost, table
 from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
 from featherweight.anatomy.trace import trace
+from featherweight.anatomy.unused import Unused
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Summary:
     layers: tuple[Layer, ...]
     total_parameters: int
     trainable_parameters: int
+    unused: tuple[Unused, ...] = ()     # layers that were never called, parameters that no row uses
 
     @property
     def unused_parameters(self) -> int:
@@ -52,6 +54,7 @@ class Summary:
             "trainable_parameters": self.trainable_parameters,
             "total_macs": self.total_macs,
             "sizes_mb": self.sizes_mb,
+            "unused": [one.to_dict() for one in self.unused],
         }
 
     def to_text(self, width: int = 80) -> str:
@@ -77,12 +80,13 @@ def summarize(module: nn.Module, input_shapes: Shapes = IMAGE, *, name: str | No
     Raises ModelError, in one line, where the module does not run on inputs of these shapes.
     """
     shapes = as_shapes(input_shapes)
-    rows, twin = trace(module, shapes)
-    parameters = list(twin.parameters())
+    seen = trace(module, shapes)
+    parameters = list(seen.module.parameters())
     return Summary(
         model=name or type(module).__name__,
         input_shapes=shapes,
-        layers=tuple(layers_of(rows)),
+        layers=tuple(layers_of(seen.rows)),
         total_parameters=sum(p.numel() for p in parameters),
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+        unused=tuple(seen.unused()),
     )

@@ -25,6 +25,8 @@ HEADERS = {
     "start": "Start", "macs": "MACs", "kib": "KiB", "share": "Share",
 }
 
+NAMED = 4       # of what is not used, in the table; JSON has all
+
 
 @dataclass(frozen=True)
 class _Layout:
@@ -81,7 +83,9 @@ def renderable(summary: Summary, width: int) -> RenderableType:
 def as_text(content: RenderableType, width: int) -> str:
     """Plain text of this many columns, without colours and without spaces at line ends."""
     file = io.StringIO()
-    console = Console(file=file, width=width, color_system=None, force_terminal=False, legacy_windows=False)
+    console = Console(      # in a notebook rich would display the text and leave the file empty
+        file=file, width=width, color_system=None, force_terminal=False, force_jupyter=False, legacy_windows=False
+    )
     console.print(content)
     return "\n".join(text.rstrip() for text in file.getvalue().splitlines())
 
@@ -105,12 +109,11 @@ def _cells(layer: Layer, total: int, layout: _Layout) -> list[str]:
 def _totals(summary: Summary, line: str) -> list[str]:
     """The lines under the table, worded as in the documents."""
     sizes = summary.sizes_mb
-    unused = summary.unused_parameters
     return [
         f"Total params: {summary.total_parameters:,}",
         f"Trainable params: {summary.trainable_parameters:,}",
         f"Non-trainable params: {summary.total_parameters - summary.trainable_parameters:,}",
-        *([f"Not used by any layer: {unused:,}"] if unused else []),
+        *_unused(summary),
         f"Multiply-accumulates (MACs) per image: {summary.total_macs:,}",
         line,
         f"Input size (MB): {sizes['input']:.2f}",
@@ -118,6 +121,22 @@ def _totals(summary: Summary, line: str) -> list[str]:
         f"Params size (MB): {sizes['parameters']:.2f}",
         f"Estimated Total Size (MB): {sizes['total']:.2f}",
     ]
+
+
+def _unused(summary: Summary) -> list[str]:
+    """Not used by any layer: 1,290 (fc2, fc3.bias), and the layers without parameters that were never called."""
+    counted = [one.name for one in summary.unused if one.parameters]
+    empty = [one.name for one in summary.unused if not one.parameters]
+    return [
+        *([f"Not used by any layer: {summary.unused_parameters:,} ({_some(counted)})"] if counted else []),
+        *([f"Never called: {_some(empty)}"] if empty else []),
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names; of many, how many more there are."""
+    shown = ", ".join(names[:NAMED])
+    return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more"
 
 
 def _inputs(summary: Summary) -> str:
@@ -204,7 +223,9 @@ def checks_renderable(checks: Sequence[Check]) -> RenderableType:
             check.verdict + ("" if check.whole or check.equal is None else " inside the image"),
             style="bold red" if check.equal is False else "dim" if check.equal is None else "",
         )
-    return Group(shown, Text(counted(checks)))
+    unchecked = next((check for check in checks if check.note), None)
+    note = [Text(f"Not compared from {unchecked.layer.label} on: {unchecked.note}.")] if unchecked else []
+    return Group(shown, *note, Text(counted(checks)))
 
 
 def counted(checks: Sequence[Check]) -> str:

@@ -7,27 +7,29 @@ need no special treatment, and the module that was given is never run.
 
 from __future__ import annotations
 
-import copy
-import random
-import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedBuffer, is_lazy
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from featherweight.anatomy import calls, cost
 from featherweight.anatomy.cost import Shape
+from featherweight.anatomy.faults import does_not_run, layer_text
 from featherweight.anatomy.geometry import Field, input_field
 from featherweight.anatomy.rules import Call, propagate
+from featherweight.anatomy.twin import blank_inputs, copied, has_lazy, is_leaf, one_thread, untouched_random_state
+from featherweight.anatomy.unused import Unused, unused_in
+from featherweight.anatomy.warned import warnings_placed
 from featherweight.errors import ModelError
 
 BATCH = 2       # with two images squeeze() drops no batch axis
+USUAL = ((28, 28), (32, 32), (64, 64), (224, 224))      # images that a network may have been written for
 
 
 @dataclass
@@ -51,10 +53,11 @@ class Tracer(TorchFunctionMode):
     def __init__(self, module: nn.Module, *, keep_tensors: bool = False) -> None:
         super().__init__()
         self.rows: list[Row] = []
-        self._module = module
+        self.module = module
         self._keep = keep_tensors
         self._batch = 1
-        self._path: list[str] = []
+        self._running: list[tuple[nn.Module, str]] = []     # the modules that were entered and not left
+        self._called_modules: set[int] = set()
         self._leaf: Row | None = None
         self._parameters = {id(parameter) for parameter in module.parameters()}
         self._counted: set[int] = set()
@@ -67,13 +70,27 @@ class Tracer(TorchFunctionMode):
         for source, tensor in enumerate(inputs):
             axes = input_field(source, tensor.shape[1:])
             self._fields[tensor] = axes if axes.axes else None
-        handles = list(self._watch(self._module, "", set()))
+        handles = list(self._watch(self.module, "", set()))
         try:
             with self:
-                return self._module(*inputs)
+                return self.module(*inputs)
         finally:
             for handle in handles:
                 handle.remove()
+
+    @property
+    def layer(self) -> str:
+        """The innermost module that runs, as text; empty for the network itself."""
+        return layer_text(*self._running[-1]) if self._running else ""
+
+    @property
+    def has_used_parameters(self) -> bool:
+        """Whether a row has used a parameter."""
+        return bool(self._counted)
+
+    def unused(self) -> list[Unused]:
+        """After a pass: the layers and parameters that had no part in it."""
+        return unused_in(self.module, self._called_modules, self._counted)
 
     def _watch(self, module: nn.Module, name: str, seen: set[int]) -> Iterator[Any]:
         """Hooks on the module and on all below it, down to the leaves."""
@@ -89,17 +106,25 @@ class Tracer(TorchFunctionMode):
                 yield from self._watch(child, f"{name}.{child_name}" if name else child_name, seen)
 
     def _enter(self, module: nn.Module, name: str) -> None:
-        self._path.append(name)
+        self._running.append((module, name))
+        self._called_modules.add(id(module))
 
     def _leave(self, module: nn.Module, given: Any, result: Any) -> None:
-        self._path.pop()
+        self._no_longer_running(module)
         self._mark_unseen(given, result)
 
+    def _no_longer_running(self, module: nn.Module) -> None:
+        while self._running and self._running.pop()[0] is not module:
+            pass        # a module that failed inside of a try was never left
+
     def _enter_leaf(self, module: nn.Module, name: str) -> None:
+        self._running.append((module, name))
+        self._called_modules.add(id(module))
         self._leaf = Row(name or type(module).__name__, type(module).__name__, numbered=True)
 
     def _leave_leaf(self, module: nn.Module, given: Any, result: Any) -> None:
         row, self._leaf = self._leaf, None
+        self._no_longer_running(module)
         if row is None:
             return
         self._mark_unseen(given, result)
@@ -152,7 +177,7 @@ class Tracer(TorchFunctionMode):
         if row is None:
             if name in calls.HIDDEN:
                 return
-            row = Row(".".join(part for part in (self._path[-1], name) if part), name, numbered=False)
+            row = Row(".".join(part for part in (self._running[-1][1], name) if part), name, numbered=False)
         row.macs += cost.macs(name, args, kwargs, outputs) // self._batch
         self._count(row, used)
         if row is not self._leaf:
@@ -161,6 +186,8 @@ class Tracer(TorchFunctionMode):
     def _overwritten(self, args: Sequence[Any]) -> None:
         """x[...] = y: where y depends on an input, x does too, in a way that no rule follows."""
         target, *_, value = args
+        if carried := self._parameters_in(calls.floating_in(value)):
+            self._carried[target] = self._carried.get(target, {}) | carried
         if any(tensor in self._fields for tensor in calls.tensors_in(value)):
             self._fields[target] = None
 
@@ -168,7 +195,7 @@ class Tracer(TorchFunctionMode):
         """id -> number of elements, for parameters and for what was computed from parameters alone."""
         found: dict[int, int] = {}
         for tensor in tensors:
-            if id(tensor) in self._parameters:
+            if id(tensor) in self._parameters and not is_lazy(tensor):
                 found[id(tensor)] = tensor.numel()
             found |= self._carried.get(tensor, {})
         return found
@@ -195,102 +222,71 @@ class Tracer(TorchFunctionMode):
         return tuple(n for d, n in enumerate(shape) if d != axis)
 
 
-def is_leaf(module: nn.Module) -> bool:
-    """Whether the module is a row of its own; a parametrized layer still is one."""
-    return all(name == "parametrizations" for name, _ in module.named_children())
+Watch = TypeVar("Watch", bound=Tracer)
+
+
+def trace(module: nn.Module, input_shapes: Sequence[Shape]) -> Tracer:
+    """Run a copy of the network once and return what was seen.
+
+    Raises ModelError, in one line, if the network does not run on inputs of these shapes.
+    """
+    with untouched_random_state(module), one_thread(), torch.no_grad():
+        twin = prepare(module, input_shapes)
+        return run_blank(lambda: Tracer(twin), input_shapes)[0]
 
 
 def prepare(module: nn.Module, input_shapes: Sequence[Shape]) -> nn.Module:
     """A copy in evaluation mode, without the user's hooks, with lazy parameters filled in.
 
-    Raises ModelError where the module cannot be copied or a shape is none.
+    Raises ModelError if the module cannot be copied, if a shape is empty, or if lazy parameters cannot be filled.
     """
-    for shape in input_shapes:
-        if not shape or any(n < 1 for n in shape):
-            raise ModelError(f"input shape {tuple(shape)} has an empty axis. Give it as C,H,W, like 1,28,28.")
-    module = getattr(module, "_orig_mod", module)       # of a compiled module, the one that was written
-    buffers = [b for part in module.modules() for b in part._buffers.values() if isinstance(b, UninitializedBuffer)]
-    copies: dict[int, Any] = {id(b): UninitializedBuffer(device=b.device, dtype=b.dtype) for b in buffers}  # type: ignore[call-arg]
-    try:
-        twin = copy.deepcopy(module, copies).eval()     # torch does not copy such buffers itself
-    except Exception as fault:
-        raise ModelError(f"{type(module).__name__} cannot be copied: {first_line(fault)}") from fault
-    lazy = False
-    for part in twin.modules():
-        if any(is_lazy(value) for value in (*part._parameters.values(), *part._buffers.values())):
-            lazy = True         # its hook is what fills the parameters in
-        else:
-            part._forward_hooks.clear()
-            part._forward_pre_hooks.clear()
-    if lazy:
-        with torch.no_grad(), running_on(input_shapes, module):
-            twin(*blank_inputs(twin, input_shapes, BATCH))
+    twin = copied(module, input_shapes)
+    if any(has_lazy(part) for part in twin.modules()):
+        with torch.no_grad():
+            run(Tracer(twin), blank_inputs(twin, input_shapes, BATCH))
     return twin
 
 
-def trace(module: nn.Module, input_shapes: Sequence[Shape]) -> tuple[list[Row], nn.Module]:
-    """The rows of a network and the copy that was run.
+def run_blank(watch: Callable[[], Watch], input_shapes: Sequence[Shape]) -> tuple[Watch, Any]:
+    """A pass of two blank images, or of one if the network is written for one; the tracer, and what came out.
 
-    Raises ModelError, in one line, where it does not run on inputs of these shapes.
+    If both fail, the ModelError is of the pass that came further.
     """
-    with untouched_random_state(module), one_thread(), torch.no_grad():
-        twin = prepare(module, input_shapes)
-        tracer = Tracer(twin)
+    faults: list[tuple[int, ModelError]] = []
+    for batch in (BATCH, 1):
+        tracer = watch()
         try:
-            tracer.run(blank_inputs(twin, input_shapes, BATCH))
-        except Exception:       # a network may be written for one image only
-            tracer = Tracer(twin)
-            with running_on(input_shapes, module):
-                tracer.run(blank_inputs(twin, input_shapes, 1))
-    return tracer.rows, twin
+            return tracer, run(tracer, blank_inputs(tracer.module, input_shapes, batch))
+        except ModelError as fault:
+            faults.append((len(tracer.rows), fault))
+    raise max(faults, key=lambda found: found[0])[1]
 
 
-def blank_inputs(module: nn.Module, input_shapes: Sequence[Shape], batch: int) -> list[Tensor]:
-    """(batch, *shape) of zeros for each input, in the module's dtype and on its device."""
-    like = next((p for p in module.parameters() if not is_lazy(p) and p.is_floating_point()), torch.empty(0))
-    return [torch.zeros(batch, *shape, dtype=like.dtype, device=like.device) for shape in input_shapes]
+def run(tracer: Tracer, inputs: Sequence[Tensor]) -> Any:
+    """One forward pass and what it gave; its warnings stand at the user's lines.
+
+    Raises ModelError, with the layer and the user's line, if the network fails.
+    """
+    with warnings_placed(lambda: tracer.layer):
+        try:
+            return tracer.run(inputs)
+        except Exception as fault:
+            shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
+            other = _runs_on(tracer.module, shapes)
+            raise does_not_run(
+                tracer.module, shapes, fault, begun=tracer.has_used_parameters, other=other
+            ) from fault
 
 
-@contextmanager
-def running_on(input_shapes: Sequence[Shape], module: nn.Module) -> Iterator[None]:
-    """Turn whatever a network raises into one line that names the input."""
-    try:
-        yield
-    except Exception as fault:
-        shapes = ", ".join(str(tuple(shape)) for shape in input_shapes)
-        raise ModelError(
-            f"{type(module).__name__} does not run on input {shapes}: {first_line(fault)}. "
-            "Give its shape with --input C,H,W"
-        ) from fault
-
-
-@contextmanager
-def untouched_random_state(module: nn.Module) -> Iterator[None]:
-    """Whatever draws random numbers inside, the global generators go on as if it had not."""
-    devices = sorted({p.device.index or 0 for p in module.parameters() if p.device.type == "cuda"})
-    numpy = sys.modules.get("numpy")
-    python_state, numpy_state = random.getstate(), numpy.random.get_state() if numpy else None
-    try:
-        with torch.random.fork_rng(devices):
-            yield
-    finally:
-        random.setstate(python_state)
-        if numpy:
-            numpy.random.set_state(numpy_state)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One or two images are little work; on a busy machine, threads that wait for each other take 15 times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def first_line(fault: Exception) -> str:
-    """The first line of what went wrong, without a full stop."""
-    lines = str(fault).strip().splitlines()
-    return lines[0].rstrip(". ") if lines else type(fault).__name__
+def _runs_on(module: nn.Module, shapes: Sequence[Shape]) -> Shape | None:
+    """A usual image of as many channels on which the network does run."""
+    for sides in USUAL if len(shapes) == 1 and len(shapes[0]) == 3 else ():
+        shape = (shapes[0][0], *sides)
+        try:
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                module(*blank_inputs(module, [shape], BATCH))
+        except Exception:
+            continue
+        return shape
+    return None

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TextIO
+
+from featherweight.blame import NOWHERE, at, is_users
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,10 +18,32 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from rich.console import Console, RenderableType
 
+_for_documents: ContextVar[TextIO | None] = ContextVar("for_documents", default=None)
+
 
 def fail(message: str) -> None:
     """One fault, on standard error."""
     print(f"featherweight: {message}", file=sys.stderr)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print a warning about the user's code once, as one line: net.py:31 and the text. Others stay as they are."""
+    shown = set()
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], file: str, line: int, *rest: Any) -> None:
+            if not is_users(file) and file != NOWHERE:
+                return usual(message, category, file, line, *rest)
+            text = str(message) if file == NOWHERE else f"{at((file, line))}: {message}"
+            if text not in shown:
+                shown.add(text)
+                print(text, file=sys.stderr)
+            return None
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -39,7 +67,21 @@ def show(content: RenderableType) -> None:
 
 def show_json(content: Any) -> None:
     """A result for programs: one document and nothing else."""
-    print(json.dumps(content, indent=2, allow_nan=False))
+    print(json.dumps(content, indent=2, allow_nan=False), file=_for_documents.get())
+
+
+@contextmanager
+def only_documents() -> Iterator[None]:
+    """Send every print inside the block to standard error; show_json alone writes to standard output.
+
+    A network of a user's own may print when it is imported or asked.
+    """
+    before = _for_documents.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _for_documents.reset(before)
 
 
 def check_output(file: Path, endings: tuple[str, ...], option: str, *, force: bool) -> None:

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from featherweight.cli.data import DataDir
+from featherweight.cli.look import parse_arguments, parse_shape
 from featherweight.cli.output import check_output, console
+from featherweight.cli.trusting import Trust
 from featherweight.cli.use import RunPath
 
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
@@ -27,6 +29,7 @@ def report(
     mixed: Annotated[bool, typer.Option("--mixed", help="Allow runs on different data sets.")] = False,
     force: Force = False,
     data_dir: DataDir = None,
+    trust: Trust = False,
 ) -> None:
     """Write a page that shows one run, or several side by side: verdict, curves, mistakes, what the network sees."""
     from featherweight.report import write_report
@@ -46,8 +49,16 @@ def plot(
     head: Annotated[str | None, typer.Option("--head", help="Which head of a network with several.")] = None,
     image: Annotated[int, typer.Option("--image", help="Which test image is looked at, counted from 0.")] = 0,
     autograd: Annotated[bool, typer.Option("--autograd", help="graph: how gradients flow.")] = False,
+    input: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="C,H,W", help="graph, receptive-field: shape of one input; repeat for more."),
+    ] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An argument of the MODEL; repeatable.")
+    ] = None,
     force: Force = False,
     data_dir: DataDir = None,
+    trust: Trust = False,
 ) -> None:
     """Draw one picture of a run or a network."""
     from featherweight import plots
@@ -58,8 +69,17 @@ def plot(
         raise UnknownName("kind of picture", kind, KINDS)
     if autograd and kind != "graph":
         raise typer.BadParameter(f"--autograd is about graph, not {kind}.")
+    if input and kind not in ("graph", "receptive-field"):
+        raise typer.BadParameter(f"--input is about graph and receptive-field, not {kind}.")
     check_output(out, plots.ENDINGS, "--out", force=force)
-    plots.save(drawing.plot(kind, subject, head=head, image=image, autograd=autograd, data_dir=data_dir), out)
+    arguments = parse_arguments(set or [])
+    if arguments and (Path(subject) / "recipe.toml").is_file():
+        raise typer.BadParameter(f"--set is about a MODEL; {subject!r} is a run, which has its arguments.")
+    figure = drawing.plot(
+        kind, subject, head=head, image=image, autograd=autograd, data_dir=data_dir, arguments=arguments,
+        input_shapes=tuple(parse_shape(text) for text in input or ()),
+    )
+    plots.save(figure, out)
     print(f"wrote {out}")
 
 

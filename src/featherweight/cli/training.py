@@ -12,6 +12,7 @@ import typer
 from featherweight.cli.data import DataDir
 from featherweight.cli.look import Json
 from featherweight.cli.output import console, note, save_png, show, show_json
+from featherweight.cli.trusting import Trust
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +43,7 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="Replace the run that --out holds.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html into the run folder.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when the goal is not met.")] = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Train a recipe to its end and leave a run folder, or one for each of many seeds."""

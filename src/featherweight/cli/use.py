@@ -12,8 +12,9 @@ import typer
 
 from featherweight.cli.data import DataDir
 from featherweight.cli.look import Json
-from featherweight.cli.output import check_output, fail, show, show_json, table
+from featherweight.cli.output import check_output, fail, note, show, show_json, table
 from featherweight.cli.training import Device
+from featherweight.cli.trusting import Trust
 from featherweight.statistics import summarize_values
 from featherweight.words import duration, percent
 
@@ -29,15 +30,23 @@ def evaluate(
     data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Another data set, or folder:DIR.")] = None,
     data_dir: DataDir = None,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Measure a finished run again on test images."""
+    from featherweight.examination import against_record
     from featherweight.examination import evaluate as measure_run
     from featherweight.report.verdict import in_words
+    from featherweight.runs import Run
 
-    scores = measure_run(run, data=data, data_dir=data_dir, device=device)
+    opened = Run.open(run)
+    scores = measure_run(opened, data=data, data_dir=data_dir, device=device)
+    differences = against_record(opened, scores) if data is None else []
+    for difference in differences:
+        note(f"not as recorded: {difference}")
     if as_json:
-        return show_json({"run": str(run), "test": {head: score.to_dict() for head, score in scores.items()}})
+        test = {head: score.to_dict() for head, score in scores.items()}
+        return show_json({"run": str(run), "test": test, "as_recorded": None if data else not differences})
     show(table("head", "test", rows=[[head, in_words(score.to_dict())] for head, score in scores.items()]))
     return None
 
@@ -53,6 +62,7 @@ def predict(
         Path | None, typer.Option("--show", metavar="STRIP.png", help="Draw what the network saw of each picture.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace STRIP.png.")] = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Say what pictures show: the three most probable classes of each."""

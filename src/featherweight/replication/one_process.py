@@ -15,11 +15,12 @@ from featherweight.experiment import (
     as_line,
     build_training,
     finish,
+    take_up,
 )
 from featherweight.recipe import Recipe
 from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Standing
 from featherweight.runs import Run, create_run
-from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
+from featherweight.training.checkpoint import save_checkpoint
 from featherweight.training.loop import Record
 from featherweight.training.replicas import train_replicas
 from featherweight.training.state import Position
@@ -81,10 +82,9 @@ def begin(job: Job, seed: int) -> Member:
     recipe, run = job.recipe.with_seed(seed), job.replicas.run(seed)
     training = build_training(recipe, job.dataset, pick_device(job.device))
     if (run.path / "recipe.toml").exists():
-        run.sweep()
-        load_checkpoint(run, training.state)
+        take_up(run, training)
     else:
-        create_run(run.path, recipe)
+        create_run(run.path, recipe, training.blueprint.source())
     run.save_json("environment.json", training.environment())
     return Member(seed, run, training)
 

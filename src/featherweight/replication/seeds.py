@@ -14,6 +14,7 @@ from featherweight.distillation import keep_apart, with_teacher
 from featherweight.errors import RecipeError, TrainingInterrupted
 from featherweight.experiment import build_training, judge, load_data
 from featherweight.files import write_atomically
+from featherweight.networks import find_network, match_images
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas, check_folder, open_folder
 from featherweight.replication.job import Job, SeedsWatcher, Unwatched
@@ -23,7 +24,7 @@ from featherweight.statistics import bootstrap_interval, summarize_values
 from featherweight.tasks import build_task
 from featherweight.training.interruption import stop_signals
 from featherweight.training.step import pick_device
-from featherweight.training.workers import cores
+from featherweight.training.workers import cores, refuse_while_importing
 from featherweight.wording import option
 
 
@@ -46,11 +47,14 @@ def train_seeds(
     RunError naming a seed that could not be trained: the others are kept, but no summary is written of seeds that
     happened to go well.
     """
+    refuse_while_importing()
     watcher = watcher or Unwatched()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     seeds = check_seeds(seeds)
     replicas = Replicas(Path(out) if out is not None else Path("runs") / f"{recipe.name}-{len(seeds)}seeds")
     keep_apart(recipe, replicas.path)
+    blueprint = find_network(recipe)
+    recipe = match_images(recipe, blueprint, watcher.on_note)
     check_folder(replicas, recipe, seeds, resume=resume, force=force)   # before data is loaded and a teacher asked
     finished = [seed for seed in seeds if resume and replicas.run(seed).finished]
     todo = [seed for seed in seeds if seed not in finished]
@@ -59,7 +63,9 @@ def train_seeds(
         dataset = load_data(recipe, data_dir)
         if todo:    # once, not once a seed
             dataset = with_teacher(recipe, dataset, torch_device, seeds, tell=watcher.on_teacher)
-        training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device)
+        training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device, blueprint)
+    for note in training.notes:
+        watcher.on_note(note)
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
     begun = replicas.seeds
     in_step = can_keep_step(recipe, torch_device)
@@ -112,6 +118,7 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
         "seconds_a_seed": round(summarize_values([run.result["seconds"] for run in runs]).mean, 3),
         "wall_seconds": None if wall_seconds is None else round(wall_seconds, 3),
         "test": test,
+        "notes": list(dict.fromkeys(note for run in runs for note in run.result.get("notes", []))),
         "goal": goal,
     }
     write_atomically(replicas.path / "summary.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())

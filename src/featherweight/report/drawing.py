@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -16,27 +18,30 @@ from featherweight.data import load_dataset
 from featherweight.errors import FeatherweightError, UnknownName
 from featherweight.examination import Examination, examine
 from featherweight.models import build_model, input_shapes
-from featherweight.networks import load_network
+from featherweight.networks import load_network, shapes_of
 from featherweight.report import figures
 from featherweight.runs import Run
 
+Shapes = tuple[tuple[int, ...], ...]
 Subject = Run | Examination | nn.Module | str | Path
 
 
 def plot(
     kind: str, subject: Subject, *, head: str | None = None, image: int | Tensor = 0,
-    autograd: bool = False, data_dir: str | Path | None = None,
+    autograd: bool = False, data_dir: str | Path | None = None, input_shapes: Shapes = (),
+    arguments: Mapping[str, Any] | None = None,
 ) -> Figure:
     """Draw one picture of a run, or of a network for the kinds that need no answers.
 
     kind: a key of KINDS. subject: a run, its folder, its examination, or a network or its name. head: default the
     first. image: the number of a test image, or for receptive-field a uint8 (C, H, W) one. autograd: graph as gradients
-    flow. Raises UnknownName for another kind or head, DataError for an image that is not there, FeatherweightError
+    flow. input_shapes: of each input, (C, H, W), default what the network's images are. arguments: of a network's name.
+    Raises UnknownName for another kind or head, DataError for an image that is not there, FeatherweightError
     where there is nothing to draw.
     """
     if kind not in KINDS:
         raise UnknownName("kind of picture", kind, KINDS)
-    wanted = Wanted(subject, head, image, autograd, data_dir)
+    wanted = Wanted(subject, head, image, autograd, data_dir, input_shapes, arguments or {})
     found = KINDS[kind](wanted)
     if found is None:
         raise FeatherweightError(f"there is nothing to draw as {kind} for {wanted.name!r}. Try another kind.")
@@ -52,6 +57,8 @@ class Wanted:
     image: int | Tensor
     autograd: bool
     data_dir: str | Path | None
+    input_shapes: Shapes
+    arguments: Mapping[str, Any]
 
     @property
     def run(self) -> Run | None:
@@ -91,7 +98,12 @@ class Wanted:
         """The network of the run, or the one of this name."""
         if isinstance(self.subject, Examination | nn.Module):
             return self.subject.network if isinstance(self.subject, Examination) else self.subject
-        return load_network(self.run) if self.run else build_model(str(self.subject))
+        return load_network(self.run) if self.run else build_model(str(self.subject), self.arguments)
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shape of each input: what was asked for, what the run's recipe says, or the network's own word."""
+        return self.input_shapes or (shapes_of(self.run.recipe) if self.run else input_shapes(self.network))
 
     @property
     def asked_head(self) -> str:
@@ -113,19 +125,27 @@ def curves(wanted: Wanted) -> Figure | None:
     return plots.curves({"": run.history}) if run.history else None
 
 
-def fields(wanted: Wanted) -> Figure:
-    """What each layer sees of a test image: of the run's data, or of the bundled digits."""
-    picture = wanted.image
-    if isinstance(picture, int):
-        images = wanted.examination.dataset.test.images if wanted.run else load_dataset("digits").test.images
-        picture = images[picture % len(images)]
-    shapes = input_shapes(wanted.network)
-    return figures.receptive_fields(wanted.network, picture, (tuple(picture.shape), *shapes[1:]))
+def fields(wanted: Wanted) -> Figure | None:
+    """What each layer sees of an image; None where no layer has places on it."""
+    shapes = wanted.shapes
+    return figures.receptive_fields(wanted.network, picture_for(wanted, shapes[0]), shapes)
+
+
+def picture_for(wanted: Wanted, shape: tuple[int, ...]) -> Tensor:
+    """A uint8 picture of this shape: the one that was given, a test image, or an empty one where digits do not fit."""
+    if not isinstance(wanted.image, int):
+        return wanted.image
+    if wanted.run and not wanted.input_shapes:
+        return wanted.examination.dataset.test.images[wanted.image]
+    if len(shape) != 3 or shape[0] not in (1, 3) or shape[1] != shape[2]:
+        return torch.zeros(shape if len(shape) == 3 else (1, 1, 1), dtype=torch.uint8)
+    images = load_dataset("digits", channels=shape[0], size=shape[1]).test.images
+    return images[wanted.image % len(images)]
 
 
 def graph(wanted: Wanted) -> Figure:
     """The network as data flows through it, or as gradients do."""
-    found = (autograd_graph if wanted.autograd else data_flow)(wanted.network, input_shapes(wanted.network))
+    found = (autograd_graph if wanted.autograd else data_flow)(wanted.network, wanted.shapes)
     return plots.draw_graph(found, Path(wanted.name).name + (", how gradients flow" if wanted.autograd else ""))
 
 

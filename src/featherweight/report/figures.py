@@ -97,14 +97,14 @@ def class_maps(examination: Examination, head: str) -> tuple[Figure, bool] | Non
     return plots.class_maps(images, maps, boxes, captions), exact
 
 
-def receptive_fields(network: nn.Module, image: Tensor, shapes: Shapes = IMAGE) -> Figure:
-    """What the unit in the middle of each layer sees of a uint8 (C, H, W) image."""
+def receptive_fields(network: nn.Module, image: Tensor, shapes: Shapes = IMAGE) -> Figure | None:
+    """What the unit in the middle of each layer sees of a uint8 (C, H, W) image; None without such layers."""
     fields = [
         plots.Field(f"{seen.layer.label}", f"{numbers(seen.layer.receptive_field)} px, jump {numbers(seen.layer.jump)}",
                     seen.box, seen.support.numpy())
         for seen in middle_fields(network, shapes)
     ]
-    return plots.receptive_fields(picture(image), distinct(fields))
+    return plots.receptive_fields(picture(image), distinct(fields)) if fields else None
 
 
 def distinct(fields: list[plots.Field]) -> list[plots.Field]:

@@ -16,7 +16,7 @@ from featherweight import __version__, plots
 from featherweight.anatomy import Summary, summarize
 from featherweight.examination import Examination, examine
 from featherweight.files import write_atomically
-from featherweight.models import input_shapes
+from featherweight.networks import shapes_of
 from featherweight.report import figures
 from featherweight.report.analysis import analyse
 from featherweight.report.comparison import Group, check_same_data, common_heads, differences, folder, group_runs
@@ -85,7 +85,7 @@ def called(runs: Sequence[Run]) -> list[str]:
 def look_at(run: Run, name: str, examination: Examination, full: bool, image: int | None) -> Subject:
     """One run with its anatomy, what its record means, and its pictures."""
     images = tuple(examination.dataset.test.images.shape[1:])
-    shapes = input_shapes(examination.network)
+    shapes = shapes_of(run.recipe)
     summary = summarize(examination.network, (images, *shapes[1:]), name=run.result["model"])
     return Subject(name, examination, summary, analyse(examination, summary), pictures_of(examination, full, image))
 

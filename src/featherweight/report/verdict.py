@@ -38,6 +38,7 @@ def verdict_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         *((f"test, {head}" if several else "test", over_seeds(score) if "seeds" in result else in_words(score))
           for head, score in result["test"].items()),
         ("goal", goal(result["goal"])),
+        *(("note", sentence) for sentence in result.get("notes", [])),      # runs of earlier versions have none
     ]
 
 

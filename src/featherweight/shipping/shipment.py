@@ -21,6 +21,7 @@ from featherweight.data import Dataset
 from featherweight.environment import processor_name
 from featherweight.errors import FeatherweightError, UnknownName
 from featherweight.examination import data_of
+from featherweight.independence import FEW
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.runs import Run
 from featherweight.shipping.bundle import bundle_files
@@ -35,6 +36,7 @@ from featherweight.shipping.quantise import quantise
 from featherweight.shipping.read_onnx import read_graph
 from featherweight.shipping.ship_page import ship_page
 from featherweight.shipping.trace import check_installed, describe, trace
+from featherweight.shipping.trust import check_form, check_torch
 from featherweight.shipping.verdict import judge
 from featherweight.shipping.write_onnx import write_graph
 from featherweight.tasks import build_task
@@ -63,6 +65,7 @@ def export(
     check_installed()
     dataset = data_of(network.run, data_dir=data_dir)
     questions = questions_of(network, dataset)
+    check_torch(network, questions.some(FEW))
     if network.run.recipe.data.upright and to == "c":      # the one form that stands images upright itself
         leaning = data_of(network.run, data_dir=data_dir, upright=False)
         questions = replace(questions, leaning=leaning.test.images.numpy())
@@ -133,6 +136,7 @@ def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions, 
                 asked = questions.as_given() if form.stands_upright else questions
                 compared = compare(asked.ask(form.answer, progress(form.name, asked, say)), expected, questions)
                 found[form.name] = {"heads": compared, "microseconds": form.timed(asked)}
+                check_form(form, asked.some(FEW))
             if form.answer and form.facts.get("compiler"):
                 form.facts["sanitizers"] = watch(form, network.card, asked)
     finally:

@@ -15,7 +15,7 @@ from featherweight.augment import Augmentation, normalise
 from featherweight.environment import layout_for
 from featherweight.errors import TrainingDiverged
 from featherweight.evaluation import Score, score, score_all
-from featherweight.tasks import Loss, Question, Task, as_heads, loss_of
+from featherweight.tasks import Loss, Question, Task, as_heads, ask, loss_of
 from featherweight.training.count import Count
 from featherweight.training.optimization import move
 from featherweight.training.order import epoch_order, selected_order
@@ -227,7 +227,7 @@ def answer(
                 part = slice(start, start + batch_size)
                 images = normalise(data.images[part].float().div_(255), data.mean, data.std)
                 images = images.contiguous(memory_format=layout_for(images.device))
-                outputs = as_heads(model(images, *(value[part] for value in question.inputs)))
+                outputs = ask(model, images, *(value[part] for value in question.inputs))
                 answers.append([F.log_softmax(head.float(), dim=1).cpu() for head in outputs])
             truths.append([target.cpu() for target in question.targets])
     heads = tuple(torch.cat(parts) for parts in zip(*answers, strict=True))

@@ -1,0 +1,57 @@
+"""One line for a network that fails while it is looked at: the layer, the user's line, and the next move."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+
+from torch import nn
+
+from featherweight.anatomy.cost import Shape
+from featherweight.blame import in_one_line, user_line
+from featherweight.errors import ModelError
+
+
+def does_not_run(
+    module: nn.Module, shapes: Sequence[Shape], fault: Exception, *, begun: bool, other: Shape | None
+) -> ModelError:
+    """The error for a network that raised `fault` on inputs of these shapes.
+
+    begun: an earlier layer had used its parameters. other: the shape of a usual image on which the network runs.
+    """
+    layer = _failed(module, fault)
+    where = ", ".join(part for part in (layer, user_line(fault)) if part)
+    what = f"{where}: {in_one_line(fault)}" if where else in_one_line(fault)
+    start = f"{type(module).__name__} does not run on input {', '.join(map(str, shapes))}"
+    return ModelError(f"{start}: {what}. {_advice(fault, layer, begun, other)}")
+
+
+def layer_text(module: nn.Module, name: str) -> str:
+    """layer conv2 (Conv2d); nothing for the network itself."""
+    return f"layer {name} ({type(module).__name__})" if name else ""
+
+
+def _failed(module: nn.Module, fault: Exception) -> str:
+    """The innermost module that the exception left, as text."""
+    names = {id(part): name for name, part in module.named_modules()}
+    selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(fault.__traceback__)]
+    last = next((one for one in reversed(selves) if isinstance(one, nn.Module) and id(one) in names), module)
+    return layer_text(last, names[id(last)])
+
+
+def _advice(fault: Exception, layer: str, begun: bool, other: Shape | None) -> str:
+    if isinstance(fault, NameError):
+        return "Define or import it above that line"
+    if other is not None:
+        return f"It runs on {other}: give that with --input {','.join(map(str, other))}"
+    if not begun and _is_about_the_image(fault):
+        return "Give its shape with --input C,H,W"
+    line = "that line" if user_line(fault) else "its code"
+    return f"Mend the layer or {line}" if layer else f"Mend {line}"
+
+
+def _is_about_the_image(fault: Exception) -> bool:
+    """Whether the first layer refused its input, or forward takes another number of inputs."""
+    if isinstance(fault, TypeError):
+        return not user_line(fault)
+    return isinstance(fault, (RuntimeError, ValueError, IndexError)) and not isinstance(fault, NotImplementedError)

@@ -1,0 +1,57 @@
+"""The layers of a network that a pass never called, and the parameters that it never used."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from featherweight.anatomy.twin import CONTAINERS
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A layer that was never called, with its parameters; or one parameter that no row uses (kind "Parameter")."""
+
+    name: str
+    kind: str
+    parameters: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"name": self.name, "kind": self.kind, "parameters": self.parameters}
+
+
+def unused_in(module: nn.Module, called: Collection[int], used: Collection[int]) -> list[Unused]:
+    """List the outermost layers that were never called, and single parameters of the others.
+
+    called and used: the ids of the modules that ran and of the parameters that a row counts. A parameter that
+    two unused layers share is counted at the first.
+    """
+    return list(_below(module, "", called, used, set(used)))
+
+
+def _below(
+    module: nn.Module, name: str, called: Collection[int], used: Collection[int], counted: set[int]
+) -> Iterator[Unused]:
+    """As unused_in, for a part of the network; counted are the parameters that were used or listed already."""
+    if name and not _has_part(module, called, used):
+        new = {id(parameter): parameter for parameter in module.parameters() if id(parameter) not in counted}
+        counted.update(new)
+        if new or not isinstance(module, CONTAINERS):
+            yield Unused(name, type(module).__name__, sum(parameter.numel() for parameter in new.values()))
+        return
+    whole = type(module).__module__.startswith("torch.") and not isinstance(module, CONTAINERS)
+    for own, parameter in module.named_parameters(name, recurse=whole):     # of attention, the children are no layers
+        if id(parameter) not in counted:
+            counted.add(id(parameter))
+            yield Unused(own, "Parameter", parameter.numel())
+    for child_name, child in () if whole else module.named_children():
+        yield from _below(child, f"{name}.{child_name}" if name else child_name, called, used, counted)
+
+
+def _has_part(module: nn.Module, called: Collection[int], used: Collection[int]) -> bool:
+    """Whether the module or anything below it ran, or a row counts one of its parameters."""
+    return any(id(p) in used for p in module.parameters()) or any(id(part) in called for part in module.modules())
