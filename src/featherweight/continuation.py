@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from featherweight.data import Dataset
-from featherweight.distillation import check_validation, seen_by
+from featherweight.distillation import check_validation, leave_out, seen_by
 from featherweight.errors import RecipeError, RunError
 from featherweight.files import sha256_of
 from featherweight.models.weights import in_words, misfits
@@ -19,7 +19,6 @@ from featherweight.tasks import Task, as_heads
 from featherweight.training.fit import first_inputs, try_out
 
 KEY = "training.start"
-LEAVE_OUT = 'or leave it out: --set training.start=""'
 
 
 def recipe_from(
@@ -41,7 +40,7 @@ def recipe_from(
 def check_start(recipe: Recipe, seeds: Sequence[int]) -> None:
     """Raise RunError where the run to start from is not finished, or has learned validation images of a seed."""
     if recipe.training.start:
-        check_validation(open_start(recipe.training.start), recipe, seeds, KEY, LEAVE_OUT)
+        check_validation(open_start(recipe.training.start), recipe, seeds, KEY)
 
 
 def begin(recipe: Recipe, model: nn.Module, task: Task, dataset: Dataset) -> dict[str, Any] | None:
@@ -61,7 +60,7 @@ def begin(recipe: Recipe, model: nn.Module, task: Task, dataset: Dataset) -> dic
     weights = run.weights() | fresh
     if wrong := misfits(model, weights):
         raise RunError(f"{KEY}: the weights of {str(run.path)!r} do not fit {recipe.model.name!r}: {in_words(wrong)}. "
-                       f"Give a run of the same network, {LEAVE_OUT}")
+                       f"Give a run of the same network, {leave_out(KEY)}")
     model.load_state_dict(weights, strict=False)
     return {
         "run": recipe.training.start, "sha256": sha256_of(run.path / "model.safetensors"), "fresh": head,
@@ -84,7 +83,7 @@ def head_of(model: nn.Module, task: Task, dataset: Dataset, run: Run) -> str:
                         if len(outputs) == 1 and width_of(layer) == outputs[0].shape[1]]
     if not found:
         raise RunError(f"{KEY}: {str(run.path)!r} knows other classes than {dataset.name}, and no single last layer "
-                       f"can be made fresh. Give a run of the same classes, {LEAVE_OUT}")
+                       f"can be made fresh. Give a run of the same classes, {leave_out(KEY)}")
     return found[-1]
 
 

@@ -23,10 +23,10 @@ from featherweight.recipe import Recipe
 from featherweight.runs import Run, open_runs
 from featherweight.tasks import Task, ask, build_task
 from featherweight.training.step import autocast, pick_precision
+from featherweight.wording import call, option
 
 AT_ONCE = 500       # images
 MOVES = 2015        # seed of how each image is moved once: the same for all seeds and for a resume
-LEAVE_OUT = 'or leave it out: --set distillation.teacher=""'
 
 
 def with_teacher(
@@ -71,8 +71,13 @@ def open_teacher(teacher: str) -> list[Run]:
     if not runs or not all(run.finished for run in runs):
         missing = next((str(run.path) for run in runs if not run.finished), teacher)
         raise RunError(f"distillation.teacher: {missing!r} is no finished run, nor a folder of seeds that are. Train "
-                       f"it first, e.g. featherweight train session6 --seeds 5 --out {teacher}, {LEAVE_OUT}")
+                       f"it first, e.g. {call('train', 'session6', seeds=5, out=teacher)}, {leave_out()}")
     return runs
+
+
+def leave_out(key: str = "distillation.teacher") -> str:
+    """How to do without the run that a setting of the recipe names."""
+    return f"or leave it out: {option('set', key + '=""')}"
 
 
 def check_data(run: Run, recipe: Recipe, dataset: Dataset) -> None:
@@ -82,18 +87,16 @@ def check_data(run: Run, recipe: Recipe, dataset: Dataset) -> None:
     for key, value in ours.items():
         if theirs[key] != value:
             raise RunError(f"distillation.teacher: {str(run.path)!r} was trained with data.{key} {theirs[key]!r}, this "
-                           f"recipe has {value!r}. Give a teacher of the same data, {LEAVE_OUT}")
+                           f"recipe has {value!r}. Give a teacher of the same data, {leave_out()}")
     if tuple(run.result["classes"]) != dataset.classes:
         raise RunError(f"distillation.teacher: {str(run.path)!r} knows the classes {', '.join(run.result['classes'])}, "
-                       f"{dataset.name} has {', '.join(dataset.classes)}. Train it again, {LEAVE_OUT}")
+                       f"{dataset.name} has {', '.join(dataset.classes)}. Train it again, {leave_out()}")
 
 
-def check_validation(
-    run: Run, recipe: Recipe, seeds: Sequence[int], key: str = "distillation.teacher", leave_out: str = LEAVE_OUT
-) -> None:
+def check_validation(run: Run, recipe: Recipe, seeds: Sequence[int], key: str = "distillation.teacher") -> None:
     """Raise RunError where a run has learned images that a seed holds out: what learns from it would know them.
 
-    key: the recipe's setting that names the run; leave_out: how to do without it.
+    key: the recipe's setting that names the run.
     """
     for seed in seeds if recipe.data.validation else []:
         ours = held_out(recipe.with_seed(seed))
@@ -102,7 +105,7 @@ def check_validation(
                 shown = [f"{name}={value}".lower() for name, value in ours.items()
                          if name != "data.dataset" and (value or theirs[name])]
                 raise RunError(f"{key}: {str(run.path)!r} was trained on validation images of seed {seed}. "
-                               f"Give one with {' and '.join(shown)}, {leave_out}")
+                               f"Give one with {' and '.join(shown)}, {leave_out(key)}")
 
 
 def seen_by(run: Run) -> list[dict[str, Any]]:
@@ -123,7 +126,7 @@ def keep_apart(recipe: Recipe, out: Path) -> None:
     for key, name in (("distillation.teacher", teacher), ("training.start", recipe.training.start)):
         folder, other = Path(name).resolve(), out.resolve()
         if name and (folder.is_relative_to(other) or other.is_relative_to(folder)):
-            raise RunError(f"{key}: {name!r} and --out {str(out)!r} are not apart. Give another --out.")
+            raise RunError(f"{key}: {name!r} and {option('out', out)} are not apart. Give another {option('out')}.")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.augment import normalise
-from featherweight.data import Dataset, load_dataset
+from featherweight.data import Dataset, dataset_from_sample, load_dataset
 from featherweight.errors import DataError, ModelError, RunError
 from featherweight.evaluation import Score
 from featherweight.independence import FEW
@@ -29,6 +29,7 @@ from featherweight.training.fit import check_alone, check_fit
 from featherweight.training.loop import Images, answer, measure
 from featherweight.training.randomness import random_calls
 from featherweight.training.step import pick_device
+from featherweight.wording import option
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,18 @@ class Examination:
     def inputs(self, image: int) -> tuple[Tensor, ...]:
         """What the network is given about one test image: (1, ...) for each input."""
         part = slice(image, image + 1)
+        return (self.pixels(part), *(value[part] for value in self.question.inputs))
+
+    def pixels(self, part: slice = slice(None)) -> Tensor:
+        """Test images as the network is given them: float32 (N, C, H, W), normalised as in training."""
         mean, std = (torch.tensor(self.run.result[key]) for key in ("mean", "std"))
-        pixels = normalise(self.dataset.test.images[part].float().div(255), mean, std)
-        return (pixels, *(value[part] for value in self.question.inputs))
+        return normalise(self.dataset.test.images[part].float().div(255), mean, std)
 
     def check_image(self, image: int) -> int:
         """The number of a test image; DataError where there is none."""
         count = len(self.dataset.test)
         if not 0 <= image < count:
-            raise DataError(f"test image {image} is not between 0 and {count - 1}. Give another --image.")
+            raise DataError(f"test image {image} is not between 0 and {count - 1}. Give another {option('image')}.")
         return image
 
     def an_image_of_each_class(self) -> list[int]:
@@ -99,7 +103,8 @@ class Examination:
 
 
 def examine(
-    run: Run | str | Path, *, data: str | None = None, data_dir: str | Path | None = None, device: str = "auto"
+    run: Run | str | Path, *, data: str | Dataset | None = None, data_dir: str | Path | None = None,
+    device: str = "auto",
 ) -> Examination:
     """Load a finished run and ask it about each test image of its data set, or of another.
 
@@ -114,7 +119,8 @@ def examine(
 
 
 def evaluate(
-    run: Run | str | Path, *, data: str | None = None, data_dir: str | Path | None = None, device: str = "auto"
+    run: Run | str | Path, *, data: str | Dataset | None = None, data_dir: str | Path | None = None,
+    device: str = "auto",
 ) -> dict[str, Score]:
     """Measure a finished run's network again on the test images of its data set, or of another.
 
@@ -186,15 +192,14 @@ def side_of(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def load(
-    run: Run, data: str | None, data_dir: str | Path | None, device: str
+    run: Run, data: str | Dataset | None, data_dir: str | Path | None, device: str
 ) -> tuple[nn.Module, Dataset, Images]:
     """A run's network, the data set, and its test images on the device, normalised as in training."""
-    recipe, torch_device = run.recipe, pick_device(device)
-    dataset = load_once(data or recipe.data.dataset, data_dir, **recipe.data.seen)
+    torch_device, dataset = pick_device(device), data_of(run, data, data_dir)
     if len(dataset.classes) != len(run.result["classes"]):
         raise RunError(
             f"run {str(run.path)!r} knows {len(run.result['classes'])} classes, "
-            f"{dataset.name} has {len(dataset.classes)}. Give another --data."
+            f"{dataset.name} has {len(dataset.classes)}. Give another with {option('data')}."
         )
     images = images_of_test(dataset, run.result["mean"], run.result["std"], torch_device)
     return load_network(run, torch_device), dataset, images
@@ -204,6 +209,21 @@ def images_of_test(dataset: Dataset, mean: Sequence[float], std: Sequence[float]
     """The test images of a data set on a device, and how to normalise them."""
     means, deviations = (torch.tensor(values, device=device) for values in (mean, std))
     return Images(dataset.test.images.to(device), dataset.test.labels.to(device), means, deviations)
+
+
+def data_of(
+    run: Run, data: str | Dataset | None = None, data_dir: str | Path | None = None, *, upright: bool | None = None
+) -> Dataset:
+    """The data that a run is asked about: those that are given, those that it keeps, or those of its recipe by name.
+
+    upright: None asks for images as the run's network sees them.
+    """
+    if isinstance(data, Dataset):
+        return data
+    seen = run.recipe.data.seen | ({} if upright is None else {"upright": upright})
+    if data is None and (run.path / "data.safetensors").is_file():
+        return dataset_from_sample(*run.load_tensors("data.safetensors"))
+    return load_once(data or run.recipe.data.dataset, data_dir, **seen)
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from featherweight.augment import Augmentation
 from featherweight.continuation import begin, note_of, recipe_from
-from featherweight.data import Dataset, ImageDataset, load_dataset
+from featherweight.data import Dataset, ImageDataset, is_loadable, load_dataset, save_sample
 from featherweight.distillation import keep_apart, with_teacher
 from featherweight.environment import describe_environment
 from featherweight.errors import DataError, RunError, TrainingInterrupted
@@ -35,6 +35,7 @@ from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
 from featherweight.training.workers import refuse_while_importing
 from featherweight.user_code import Source
+from featherweight.wording import call
 
 CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch may cost
 SHORT_SECONDS = 0.1         # since the last checkpoint: an epoch of a GPU is no longer than it takes to write one
@@ -159,6 +160,8 @@ def train(
         else:
             run = create_run(out, recipe, training.source(), force=force)
         run.save_json("environment.json", training.environment())
+        if not is_loadable(whole.name):
+            run.save_tensors("data.safetensors", *save_sample(whole))
         watcher.on_start(training)
         run_epochs(run, training, watcher)
         return finish(run, training)
@@ -233,7 +236,7 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
     state, saved_at = training.state, time.monotonic()
     history = run.history[: state.position.epoch]   # a kill may have come between a line and its checkpoint
     if len(history) < state.position.epoch:
-        raise RunError(f"{run.path / 'history.jsonl'} lost epochs that are trained. Train again into another --out.")
+        raise RunError(f"{run.path / 'history.jsonl'} lost epochs that are trained. Train again into another folder.")
 
     def save() -> None:
         nonlocal saved_at
@@ -292,7 +295,7 @@ def finish(run: Run, training: Training) -> Run:
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
         "std": list(dataset.std),
-        "picture": specification_of(dataset.name, **training.recipe.data.seen).to_dict(),
+        "picture": replace(specification_of(dataset.name, **training.recipe.data.seen), span=dataset.span).to_dict(),
         **({"network": source.sha256} if source else {}),
     }
     run.save_result(result, tensors)
@@ -354,7 +357,7 @@ def how_to_resume(run: Run, state: TrainingState, epochs: int) -> str:
     position = state.position
     return (
         f"interrupted in epoch {position.epoch + 1} of {epochs}, after {position.step} of its steps; the checkpoint "
-        f"is written. Go on with: featherweight train {run.path / 'recipe.toml'} --out {run.path} --resume"
+        f"is written. Go on with: {call('train', run.path / 'recipe.toml', out=run.path, resume=True)}"
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.environment import layout_for
-from featherweight.errors import RunError
+from featherweight.errors import ModelError, RunError
 from featherweight.models import Blueprint, find_blueprint, image_shape
 from featherweight.models.lazy import fill_lazy
 from featherweight.recipe import Recipe
@@ -86,6 +86,12 @@ def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
         reason = " ".join(str(fault).split())
         raise RunError(f"the weights of {str(run.path)!r} do not fit {run.recipe.model.name!r}: {reason}") from fault
     return model.eval()
+
+
+def name_of(model: Any) -> str:
+    """Return the name by which a recipe finds a network that is given as an object. ModelError for what is none."""
+    shown = getattr(model, "__name__", type(model).__name__)
+    raise ModelError(f"model={shown} is no name of a network. Give a name, such as 'session6' or 'net.py:{shown}'.")
 
 
 def run_blueprint(run: Run) -> Blueprint:

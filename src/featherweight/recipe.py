@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from featherweight.errors import RecipeError, UnknownName
 from featherweight.user_code import MANIFEST, SOURCE_FOLDER, Source
+from featherweight.wording import option
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -299,18 +300,24 @@ def apply_setting(content: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise RecipeError(f"--set {setting!r} is not section.key=value, such as training.epochs=1.")
+        raise RecipeError(f"{option('set', setting)} is not section.key=value, such as training.epochs=1.")
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         parsed = {"value": text.strip()}
     if len(parsed) > 1:
-        raise RecipeError(f"--set {setting!r} holds more than one value. Repeat --set for each.")
-    for part in parts[:-1]:
+        raise RecipeError(f"{option('set', setting)} holds more than one value. Give each by itself.")
+    set_value(content, key.strip(), parsed["value"])
+
+
+def set_value(content: dict[str, Any], key: str, value: Any) -> None:
+    """Write a value under "section.key" into nested content; RecipeError where a section is none."""
+    *sections, last = key.split(".")
+    for part in sections:
         content = content.setdefault(part, {})
         if not isinstance(content, dict):
-            raise RecipeError(f"--set {setting!r}: {part!r} is not a section.")
-    content[parts[-1]] = parsed["value"]
+            raise RecipeError(f"{option('set', key)}: {part!r} is not a section.")
+    content[last] = value
 
 
 def _folder() -> Any:

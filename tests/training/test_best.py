@@ -8,10 +8,10 @@ import signal
 
 import pytest
 import torch
+from featherweight.cli.verdict import verdict_table
 
 import featherweight
 from featherweight import examination, experiment
-from featherweight.cli.verdict import verdict_table
 from featherweight.errors import RecipeError, TrainingInterrupted
 from featherweight.networks import load_network
 from featherweight.recipe import Recipe

@@ -83,8 +83,8 @@ class Switches:
 
 def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
     """One seed -> its folder and result."""
-    from featherweight.cli.progress import Progress
     from featherweight.experiment import train as run_training
+    from featherweight.progress import Progress
 
     with Progress() as progress:
         run = run_training(
@@ -98,7 +98,7 @@ def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, di
 
 def train_replicas(recipe: Recipe, seeds: str, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
     """Many seeds -> the folder of all and its summary."""
-    from featherweight.cli.progress import SeedsProgress
+    from featherweight.progress import SeedsProgress
     from featherweight.replication import train_seeds
 
     with SeedsProgress() as progress:
@@ -138,7 +138,7 @@ def write_page(runs: Sequence[Run], folder: Path, data_dir: Path | None) -> None
 
 def show_result(folder: Path, result: Mapping[str, Any]) -> None:
     """A finished run's result, or the summary of many."""
-    from featherweight.cli.verdict import verdict_table
+    from featherweight.report.verdict import verdict_table
 
     show(verdict_table(result))
     page = folder / "report.html"
@@ -153,12 +153,12 @@ def demo(
 ) -> None:
     """Train session7-model2 on data that is at hand, and read five pictures with it."""
     from featherweight.anatomy import summarize
-    from featherweight.cli.progress import Progress
     from featherweight.cli.use import show_predictions
     from featherweight.data import load_dataset
     from featherweight.experiment import train as run_training
     from featherweight.inference import Predictor
     from featherweight.networks import load_network
+    from featherweight.progress import Progress
     from featherweight.recipe import Recipe
 
     name, why = choose_data(data_dir)

@@ -46,9 +46,9 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a finished run again on test images, or a network with weights that were trained elsewhere."""
-    from featherweight.cli.verdict import in_words
     from featherweight.examination import against_record
     from featherweight.examination import evaluate as measure_run
+    from featherweight.report.verdict import in_words
     from featherweight.runs import Run
 
     if weights is None and (input or set):
@@ -101,7 +101,8 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Say what pictures show: the three most probable classes of each."""
-    from featherweight.cli.pictures import answer_all, expand, save_strip
+    from featherweight.cli.pictures import answer_all, save_strip
+    from featherweight.picture_files import expand
 
     if strip:
         check_output(strip, (".png",), "--show", force=force)

@@ -27,6 +27,7 @@ from featherweight.tasks import build_task
 from featherweight.training.interruption import stop_signals
 from featherweight.training.step import pick_device
 from featherweight.training.workers import cores, refuse_while_importing
+from featherweight.wording import option
 
 
 def train_seeds(
@@ -90,7 +91,7 @@ def train_missing(job: Job, todo: Sequence[int], watcher: SeedsWatcher, *, in_st
     if len(done) < len(todo):
         raise TrainingInterrupted(caught[0], (
             f"interrupted with {len(done)} of {len(todo)} seeds trained; the checkpoints of the others are "
-            "written. Go on with the same command and --resume."
+            f"written. Go on with the same command and {option('resume')}."
         ))
     return time.perf_counter() - started
 

@@ -213,7 +213,7 @@ def look(position: Position, count: Count, lr: float) -> None:
     if not math.isfinite(position.loss_sum):
         raise TrainingDiverged(
             f"the loss became {position.loss_sum} in epoch {position.epoch + 1}, step {position.step}, at learning "
-            f"rate {lr:g}. Lower it, e.g. --set optimizer.lr={lr / 10:g}, or clip: --set training.gradient_clip=1"
+            f"rate {lr:g}. Lower it, e.g. optimizer.lr={lr / 10:g}, or clip: training.gradient_clip=1"
         )
 
 
@@ -261,7 +261,7 @@ def score_heads(task: Task, answers: tuple[Tensor, ...], targets: tuple[Tensor, 
     if not math.isfinite(total_loss(scores)):
         raise TrainingDiverged(
             "the measured loss is no number: the weights have grown beyond all bounds. Lower the learning rate, e.g. "
-            "--set optimizer.lr=0.001, or clip: --set training.gradient_clip=1"
+            "optimizer.lr=0.001, or clip: training.gradient_clip=1"
         )
     return scores if len(scores) == 1 else scores | {"both": score_all(answers, targets)}
 

@@ -160,7 +160,7 @@ def close_epoch(states: Sequence[TrainingState], plans: Sequence[Plan], task: Ta
         if not math.isfinite(own.loss_sum):
             raise TrainingDiverged(
                 f"the loss of seed {plan.seed} became {own.loss_sum} in epoch {own.epoch + 1}. Lower the learning "
-                "rate, e.g. --set optimizer.lr=0.01, or clip: --set training.gradient_clip=1"
+                "rate, e.g. optimizer.lr=0.01, or clip: training.gradient_clip=1"
             )
         accuracy = {head: right / own.seen for head, right in zip(task.heads, own.correct, strict=True)}
         records.append(Record(own.epoch + 1, lr, own.loss_sum / own.seen, accuracy, own.epoch_seconds, None, None))
