@@ -62,26 +62,48 @@ def test_the_same_data_by_name_and_as_objects_give_the_same_network(tiny_model, 
 
 
 def test_a_model_replaces_that_of_a_recipe_and_settings_come_last(tiny_model):
-    settled, dataset = settle("session6", tiny_model, "digits", {"training.epochs": 3, "model.arguments.width": 2})
+    found = settle("session6", tiny_model, "digits", {"training.epochs": 3, "model.arguments.width": 2})
+    settled, dataset = found.recipe, found.dataset
     assert (settled.model.name, settled.model.arguments, settled.data.dataset) == (tiny_model, {"width": 2}, "digits")
     assert (settled.training.epochs, settled.name, dataset) == (3, "session6", None)
-    again, _ = settle(settled, None, None, "training.seed=7")
+    again = settle(settled, None, None, "training.seed=7").recipe
     assert again.training.seed == 7 and again.model == settled.model
 
 
 def test_the_defaults_move_handwriting_and_nothing_else(tiny_model):
-    moved, _ = settle(None, tiny_model, "mnist", ())
-    still, dataset = settle(None, tiny_model, PAIR, {"optimizer.lr": 0.02})
+    moved, given = settle(None, tiny_model, "mnist", ()).recipe, settle(None, tiny_model, PAIR, {"optimizer.lr": 0.03})
+    still = given.recipe
     assert (moved.augmentation.rotation, moved.training.batch_size, moved.training.epochs) == (7, 128, 15)
-    assert (still.augmentation.rotation, still.training.batch_size, still.optimizer.lr) == (0, 32, 0.02)
+    assert (still.augmentation.rotation, still.training.batch_size, still.optimizer.lr) == (0, 32, 0.03)
     assert still.optimizer.name == moved.optimizer.name == "muon"
-    assert (still.data.dataset, still.data.size) == (dataset.name, 8)
+    assert still.data.dataset == given.dataset.name
 
 
 def test_a_recipe_that_sets_the_size_has_arrays_resized(tiny_model):
     recipe = Recipe.from_dict({"name": "sized", "model": {"name": tiny_model}, "data": {"size": 12, "channels": 3}})
-    _, dataset = settle(recipe, None, PAIR, ())
-    assert dataset.train.images.shape[1:] == (3, 12, 12)
+    assert settle(recipe, None, PAIR, ()).dataset.train.images.shape[1:] == (3, 12, 12)
+
+
+def test_arrays_are_resized_to_what_the_network_takes_and_it_is_said(network_file):
+    large = settle(None, "session7-model2", PAIR, ())
+    assert (large.recipe.data.channels, large.recipe.data.size) == (1, 28)
+    assert large.dataset.name == as_dataset(PAIR, size=28).name
+    assert large.notes == ("session7-model2 takes images of 1x28x28, so those of 1x8x8 are resized",)
+    file = network_file("""from torch import nn
+
+
+class Any(nn.Sequential):
+    def __init__(self, channels=1):
+        super().__init__(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+
+
+class Colour(Any):
+    def __init__(self):
+        super().__init__(3)
+""")
+    small, colour = (settle(None, f"{file}:{name}", PAIR, ()) for name in ("Any", "Colour"))
+    assert (small.recipe.data.size, small.notes) == (8, ())
+    assert (colour.recipe.data.channels, colour.recipe.data.size) == (3, 32)
 
 
 def test_resume_gives_the_finished_run(own_run, tiny_model):

@@ -88,7 +88,7 @@ def head_of(model: nn.Module, task: Task, dataset: Dataset, run: Run) -> str:
 
 
 def width_of(layer: nn.Module) -> int | None:
-    """How many numbers a dense or convolutional layer gives for a place; None for other layers."""
+    """Outputs of a dense layer, or channels of a convolution; None for other layers."""
     if isinstance(layer, nn.Linear):
         return layer.out_features
     return layer.out_channels if isinstance(layer, nn.Conv2d) else None

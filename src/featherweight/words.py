@@ -27,7 +27,7 @@ def training_images(result: Mapping[str, Any]) -> str:
 
 
 def ending(result: Mapping[str, Any]) -> str:
-    """Which epoch a result.json or summary.json keeps and why training ended; "" for the last of all planned epochs."""
+    """The kept epoch and the reason of an early end, from a result.json or summary.json; "" for all planned epochs."""
     said = []
     if kept := result.get("kept"):
         one = f"epoch {kept['epoch']} of {kept['of']}" if "epoch" in kept else f"epochs {numbers(kept['epochs'])}"

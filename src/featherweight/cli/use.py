@@ -73,7 +73,7 @@ def measure_model(
     model: str, weights: Path, shape: tuple[int, ...] | None, arguments: dict[str, object], data: str,
     data_dir: Path | None, device: str,
 ) -> tuple[dict[str, Any], dict[str, Score]]:
-    """What was measured, as --json says it, and the scores; people are told what it is."""
+    """Return the measured network as --json describes it, and its scores; tell people on standard error."""
     from featherweight.examination import evaluate_weights
     from featherweight.files import sha256_of
 

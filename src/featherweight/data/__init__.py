@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from featherweight.data.dataset import Dataset, ImageDataset, load_dataset, pixel_statistics
 from featherweight.data.grid import labelled_grid
-from featherweight.data.objects import as_dataset, as_test_data
+from featherweight.data.objects import as_dataset, as_test_data, resized
 from featherweight.data.sample import dataset_from_sample, save_sample
 from featherweight.data.sources import SOURCES, Place, Source, fetch, is_loadable, locate
 
@@ -23,5 +23,6 @@ __all__ = [
     "load_dataset",
     "locate",
     "pixel_statistics",
+    "resized",
     "save_sample",
 ]

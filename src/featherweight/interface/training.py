@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from featherweight import experiment
-from featherweight.data import Dataset, as_dataset
+from featherweight.data import Dataset, as_dataset, resized
 from featherweight.errors import DataError, RecipeError
 from featherweight.interface.run import Run
-from featherweight.networks import name_of
+from featherweight.models import Blueprint, find_blueprint
+from featherweight.networks import blueprint_of, fitting_shape
 from featherweight.progress import progress
 from featherweight.recipe import Recipe, apply_setting, set_value
 from featherweight.specification import HANDWRITING
@@ -51,22 +53,33 @@ def train(
     resume: continue an interrupted run. force: replace the run in out. quiet: show no progress.
     Raises FeatherweightError, one line, for what does not fit, and TrainingInterrupted after Ctrl-C.
     """
-    settled, dataset = settle(recipe, model, data, settings)
+    settled = settle(recipe, model, data, settings)
     with nullcontext(experiment.Silent()) if quiet else progress() as watcher:
+        for note in settled.notes:
+            watcher.on_note(note)
         run = experiment.train(
-            settled, out, data_dir=data_dir, device=str(device), resume=resume, force=force, watcher=watcher,
-            dataset=dataset,
+            settled.recipe, out, data_dir=data_dir, device=str(device), resume=resume, force=force, watcher=watcher,
+            dataset=settled.dataset, blueprint=settled.blueprint,
         )
     return Run(run.path, data_dir=data_dir)
 
 
-def settle(
-    recipe: Recipe | str | Path | None, model: Any, data: Any, settings: Settings
-) -> tuple[Recipe, Dataset | None]:
-    """The recipe with everything that was given beside it, and the data where they are no name."""
+@dataclass(frozen=True)
+class Settled:
+    """What is trained: a recipe with all that was given beside it, and data and network where they are no names."""
+
+    recipe: Recipe
+    dataset: Dataset | None
+    blueprint: Blueprint | None
+    notes: tuple[str, ...] = ()
+
+
+def settle(recipe: Recipe | str | Path | None, model: Any, data: Any, settings: Settings) -> Settled:
+    """Put a recipe, a network, data and settings together, each over the one before it."""
     content = content_of(recipe, model)
+    blueprint = None if model is None or isinstance(model, str) else blueprint_of(model)
     if model is not None:
-        content["model"] = {"name": model if isinstance(model, str) else name_of(model)}
+        content["model"] = {"name": blueprint.name if blueprint else model}
     if isinstance(data, str | Path):
         section(content, "data")["dataset"] = data if isinstance(data, str) else f"folder:{data}"
     for setting in [settings] if isinstance(settings, str) else settings:
@@ -74,10 +87,13 @@ def settle(
             set_value(content, setting, settings[setting])
         else:
             apply_setting(content, setting)
-    dataset = None if data is None or isinstance(data, str | Path) else taken(data, content)
+    dataset: Dataset | None = None
+    notes: tuple[str, ...] = ()
+    if data is not None and not isinstance(data, str | Path):
+        dataset, notes = taken(data, content, blueprint)
     if recipe is None:
         content = filled(content, dataset)
-    return Recipe.from_dict(content), dataset
+    return Settled(Recipe.from_dict(content), dataset, blueprint, notes)
 
 
 def content_of(recipe: Any, model: Any) -> dict[str, Any]:
@@ -97,19 +113,33 @@ def content_of(recipe: Any, model: Any) -> dict[str, Any]:
     return recipe.model_dump(exclude_unset=True)
 
 
-def taken(data: Any, content: dict[str, Any]) -> Dataset:
-    """Data given as objects, in the channels and size that are set, if any; the recipe takes over their name and shape.
+def taken(data: Any, content: dict[str, Any], blueprint: Blueprint | None) -> tuple[Dataset, tuple[str, ...]]:
+    """Data given as objects, and notes on what was done; the recipe's content takes over their name and shape.
 
-    DataError where images are to be stood upright: that is for data sets known for handwriting.
+    Images get the channels and the size that are set; where none are, those that the network takes. DataError where
+    they are to be stood upright: that is for data sets known for handwriting.
     """
-    wanted = section(content, "data")
+    wanted, network = section(content, "data"), section(content, "model")
     dataset = as_dataset(data, channels=wanted.get("channels"), size=wanted.get("size"))
     if wanted.get("upright") and dataset.name not in HANDWRITING:
         raise DataError("data.upright: data given in Python are not known for light ink on black. Train with "
                         "settings=['data.upright=false'].")
+    notes: tuple[str, ...] = ()
+    shape = tuple(dataset.train.images.shape[1:])
+    if not {"channels", "size"} & wanted.keys():
+        blueprint = blueprint or find_blueprint(str(network.get("name")))
+        fits = fitting_shape(blueprint, network.get("arguments", {}), len(dataset.classes), shape)
+        if fits != shape:
+            dataset = resized(dataset, *fits[:2])
+            notes = (f"{blueprint.name} takes images of {by(fits)}, so those of {by(shape)} are resized",)
     channels, _, size = dataset.train.images.shape[1:]
     wanted |= {"dataset": dataset.name, "channels": channels, "size": size}
-    return dataset
+    return dataset, notes
+
+
+def by(shape: Sequence[int]) -> str:
+    """(1, 28, 28) -> "1x28x28"."""
+    return "x".join(map(str, shape))
 
 
 def filled(content: dict[str, Any], dataset: Dataset | None) -> dict[str, Any]:

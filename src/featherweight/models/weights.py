@@ -45,7 +45,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 
 def described(content: Any) -> str:
-    """What a file holds, in a few words."""
+    """The content of a file in a few words."""
     if isinstance(content, Mapping):
         return f"the keys {', '.join(str(key) for key in list(content)[:5])}" if content else "nothing"
     return f"a {type(content).__name__}"
@@ -63,7 +63,7 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
 
 
 def read_pickled(file: Path) -> Any:
-    """What torch.save wrote, as long as it is tensors and plain values; torch refuses to run anything else."""
+    """Return tensors and plain values that torch.save wrote. torch refuses a file that would run anything."""
     try:
         with warnings.catch_warnings(action="ignore"):
             return torch.load(file, map_location="cpu", weights_only=True)

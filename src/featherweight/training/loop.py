@@ -99,7 +99,7 @@ class Plan:
             state.keep_if_best(epoch, total_loss(measured))
 
     def ended(self, state: TrainingState) -> bool:
-        """Whether the last epoch is done, or the patience is at its end."""
+        """Return True after the last epoch, and when the patience is at its end."""
         done = state.position.epoch
         waited = done - state.best.epoch if state.best is not None else 0
         return done >= self.epochs or 0 < self.patience <= waited
