@@ -117,8 +117,8 @@ def test_the_same_seed_repeats_bit_for_bit(undisturbed, lively, tmp_path):
 @pytest.mark.parametrize("steps", [1, 10, 13, 17])
 def test_interrupted_and_resumed_is_the_undisturbed_run(undisturbed, lively, tmp_path, steps, number):
     before = signal.getsignal(number)
-    with pytest.raises(TrainingInterrupted, match=rf"--out {tmp_path / 'run'} --resume$") as stop:
-        featherweight.train(lively, tmp_path / "run", watcher=StopAt(steps, number))
+    with pytest.raises(TrainingInterrupted, match=rf"out='{tmp_path / 'run'}', resume=True\)$") as stop:
+        experiment.train(lively, tmp_path / "run", watcher=StopAt(steps, number))
     assert stop.value.signal_number == number and signal.getsignal(number) is before
     assert not Run.open(tmp_path / "run").finished
     resumed = featherweight.train(lively, tmp_path / "run", resume=True)
@@ -139,7 +139,7 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_is_good(undisturbed, lively, tmp
                 raise Killed
 
     with pytest.raises(Killed):
-        featherweight.train(lively, tmp_path / "run", watcher=KilledAt())
+        experiment.train(lively, tmp_path / "run", watcher=KilledAt())
     position = json.loads((tmp_path / "run" / "checkpoint.json").read_text())["position"]
     assert (position["epoch"], position["step"]) == (1, 4)
     assert same_weights(undisturbed, featherweight.train(lively, tmp_path / "run", resume=True))
@@ -168,7 +168,7 @@ def test_killed_at_random_moments_and_resumed_each_time(undisturbed, lively, tmp
 
 def test_a_line_of_history_without_its_checkpoint_is_written_again(undisturbed, lively, tmp_path):
     with pytest.raises(TrainingInterrupted):
-        featherweight.train(lively, tmp_path / "run", watcher=StopAt(12))
+        experiment.train(lively, tmp_path / "run", watcher=StopAt(12))
     run = Run.open(tmp_path / "run")
     run.save_history([*run.history, {"epoch": 2, "lr": 99}])
     assert told(featherweight.train(lively, run.path, resume=True)) == told(undisturbed)
@@ -195,7 +195,7 @@ def test_resuming_with_another_recipe_names_what_differs(undisturbed, lively):
 
 def test_a_damaged_checkpoint_is_one_line(lively, tmp_path):
     with pytest.raises(TrainingInterrupted):
-        featherweight.train(lively, tmp_path / "run", watcher=StopAt(3))
+        experiment.train(lively, tmp_path / "run", watcher=StopAt(3))
     file = tmp_path / "run" / "checkpoint.safetensors"
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(RunError, match=r"checkpoint\.safetensors"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from featherweight.augment import Augmentation
-from featherweight.data import Dataset, ImageDataset, load_dataset
+from featherweight.continuation import begin, note_of, recipe_from
+from featherweight.data import Dataset, ImageDataset, is_loadable, load_dataset, save_sample
 from featherweight.distillation import keep_apart, with_teacher
 from featherweight.environment import describe_environment
 from featherweight.errors import DataError, RunError, TrainingInterrupted
@@ -34,6 +35,7 @@ from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
 from featherweight.training.workers import refuse_while_importing
 from featherweight.user_code import Source
+from featherweight.wording import call
 
 CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch may cost
 SHORT_SECONDS = 0.1         # since the last checkpoint: an epoch of a GPU is no longer than it takes to write one
@@ -84,7 +86,8 @@ class Training:
     precision: str
     plan: Plan
     state: TrainingState
-    notes: list[str]        # what a person should know of the network, a sentence each
+    notes: list[str]                # what a person should know of the network, a sentence each
+    start: dict[str, Any] | None    # where the first weights come from, if not from the seed
 
     @property
     def parameters(self) -> int:
@@ -114,9 +117,10 @@ class Training:
 
 
 def train(
-    recipe: Recipe | str | Path,
+    recipe: Recipe | str | Path | None = None,
     out: str | Path | None = None,
     *,
+    start: Run | str | Path | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     resume: bool = False,
@@ -127,6 +131,7 @@ def train(
 ) -> Run:
     """Train a recipe to its end and leave a run folder; out defaults to runs/NAME-seedN.
 
+    start: a finished run whose weights are the first, as the recipe's training.start; its own recipe is the default.
     resume goes on where an interrupted run stopped, to the same final weights, bit for bit on one CPU. A finished run
     is returned as it is. dataset: the recipe's data where it is loaded already, without a validation split, perhaps
     with a teacher's soft labels. blueprint: the network, if the recipe's name is not enough to find it. Raises
@@ -134,7 +139,7 @@ def train(
     TrainingInterrupted after Ctrl-C or SIGTERM.
     """
     refuse_while_importing()
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    recipe = recipe_from(start, recipe)
     watcher = watcher or Silent()
     out = Path(out) if out is not None else default_out(recipe)
     keep_apart(recipe, out)
@@ -155,6 +160,8 @@ def train(
         else:
             run = create_run(out, recipe, training.source(), force=force)
         run.save_json("environment.json", training.environment())
+        if not is_loadable(whole.name):
+            run.save_tensors("data.safetensors", *save_sample(whole))
         watcher.on_start(training)
         run_epochs(run, training, watcher)
         return finish(run, training)
@@ -170,7 +177,13 @@ def take_up(run: Run, training: Training) -> None:
 
 def default_out(recipe: Recipe) -> Path:
     """Where a run goes when nobody says."""
-    return Path("runs") / f"{recipe.name}-seed{recipe.training.seed}"
+    return Path("runs") / f"{name_of(recipe)}-seed{recipe.training.seed}"
+
+
+def name_of(recipe: Recipe) -> str:
+    """The recipe's name, and the run from which it starts."""
+    start = recipe.training.start
+    return f"{recipe.name}-from-{Path(start).resolve().name}" if start else recipe.name
 
 
 def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
@@ -193,17 +206,20 @@ def build_training(
     blueprint = blueprint or find_network(recipe)
     model = build_network(recipe, dataset.classes, device, blueprint)
     notes = check_fit(model, task, dataset)
+    start = begin(recipe, model, task, dataset)
     plan = Plan(
         epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
         fraction=recipe.training.fraction, precision=precision, gradient_clip=recipe.training.gradient_clip,
         augmentation=Augmentation(**recipe.augmentation.model_dump()),
         loss=Loss(recipe.distillation.weight, recipe.distillation.temperature),
+        keep_best=recipe.training.keep == "best-on-validation", patience=recipe.training.patience,
     )
     optimizer, schedule = build_optimization(recipe, model.parameters(), len(dataset.train), plan)
     average = build_average(model, recipe.training.ema) if recipe.training.ema else None
     generator = torch.Generator(device).manual_seed(recipe.training.seed)
     state = TrainingState(model, optimizer, schedule, average, generator)
-    return Training(recipe, blueprint, task, dataset, device, precision, plan, state, notes)
+    notes += note_of(start, dataset)
+    return Training(recipe, blueprint, task, dataset, device, precision, plan, state, notes, start)
 
 
 def build_optimization(
@@ -220,7 +236,7 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
     state, saved_at = training.state, time.monotonic()
     history = run.history[: state.position.epoch]   # a kill may have come between a line and its checkpoint
     if len(history) < state.position.epoch:
-        raise RunError(f"{run.path / 'history.jsonl'} lost epochs that are trained. Train again into another --out.")
+        raise RunError(f"{run.path / 'history.jsonl'} lost epochs that are trained. Train again into another folder.")
 
     def save() -> None:
         nonlocal saved_at
@@ -240,10 +256,10 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
         )
         for record in records:
             history.append(as_line(record))
-            if record.epoch == training.plan.epochs or time.monotonic() - saved_at > SHORT_SECONDS:
+            if training.plan.ended(state) or time.monotonic() - saved_at > SHORT_SECONDS:
                 save()
             watcher.on_epoch(record)
-        if state.position.epoch < training.plan.epochs:
+        if not training.plan.ended(state):
             save()
             raise TrainingInterrupted(caught[0], how_to_resume(run, state, training.plan.epochs))
 
@@ -251,11 +267,12 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
 def finish(run: Run, training: Training) -> Run:
     """Look at the test data, once; write the network and the result."""
     state, dataset, task = training.state, training.dataset, training.task
+    kept = state.return_to_best() if training.plan.keep_best else state.position.epoch
     answers, targets = answer_all(training)
     test = score_heads(task, answers, targets)
     heads = zip(task.heads, answers, targets, strict=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.trained.state_dict().items()}
-    last, source = run.history[-1], run.source
+    line, source = run.history[kept - 1], run.source
     result = {
         "recipe": training.recipe.name,
         "model": training.blueprint.name,
@@ -263,24 +280,33 @@ def finish(run: Run, training: Training) -> Run:
         "dataset": dataset.name,
         "train_images": len(dataset.train),
         "epochs": state.position.epoch,
+        **ending(training.plan, state.position.epoch, kept),
         "seed": training.plan.seed,
         "seconds": round(state.position.seconds, 3),
         "device": str(training.device),
         "precision": training.precision,
-        "train": {"accuracy": last["train_accuracy"], "loss": last["train_loss"]},
+        "train": {"accuracy": line["train_accuracy"], "loss": line["train_loss"]},
         "test": {head: score.to_dict() for head, score in test.items()},
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
         "curve": training.recipe.curve,
+        **({"start": training.start} if training.start else {}),
         "notes": [*training.notes, *notes_after(state)],
         "goal": judge(training.recipe, training.parameters, {head: test[head].accuracy for head in task.heads}),
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
         "std": list(dataset.std),
-        "picture": specification_of(dataset.name, **training.recipe.data.seen).to_dict(),
+        "picture": replace(specification_of(dataset.name, **training.recipe.data.seen), span=dataset.span).to_dict(),
         **({"network": source.sha256} if source else {}),
     }
     run.save_result(result, tensors)
     return run
+
+
+def ending(plan: Plan, done: int, kept: int) -> dict[str, Any]:
+    """The part of result.json about a training that keeps another epoch than the last, or ended before it."""
+    chosen = {"kept": {"epoch": kept, "of": done, "by": "validation loss"}} if plan.keep_best else {}
+    early = {"stopped_early": {"planned": plan.epochs, "patience": plan.patience}} if done < plan.epochs else {}
+    return chosen | early
 
 
 def notes_after(state: TrainingState) -> list[str]:
@@ -331,7 +357,7 @@ def how_to_resume(run: Run, state: TrainingState, epochs: int) -> str:
     position = state.position
     return (
         f"interrupted in epoch {position.epoch + 1} of {epochs}, after {position.step} of its steps; the checkpoint "
-        f"is written. Go on with: featherweight train {run.path / 'recipe.toml'} --out {run.path} --resume"
+        f"is written. Go on with: {call('train', run.path / 'recipe.toml', out=run.path, resume=True)}"
     )
 
 

@@ -9,12 +9,6 @@ from pathlib import Path
 from typing import Any
 
 
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def digest(result: Mapping[str, Any]) -> str:
     """Return a hash of what result.json says, without the hash of the weights in it."""
     said = {key: value for key, value in result.items() if key != "weights"}

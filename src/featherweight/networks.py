@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.environment import layout_for
-from featherweight.errors import RunError
+from featherweight.errors import ModelError, RunError
 from featherweight.models import Blueprint, find_blueprint, image_shape
 from featherweight.models.lazy import fill_lazy
+from featherweight.models.shapes import runs_on
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import as_heads, build_task
@@ -86,6 +87,21 @@ def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
         reason = " ".join(str(fault).split())
         raise RunError(f"the weights of {str(run.path)!r} do not fit {run.recipe.model.name!r}: {reason}") from fault
     return model.eval()
+
+
+def blueprint_of(model: Any) -> Blueprint:
+    """Return the network of an object: a class, a function that builds one, or a module. ModelError for another."""
+    shown = getattr(model, "__name__", type(model).__name__)
+    raise ModelError(f"model={shown} is no name of a network. Give a name, such as 'session6' or 'net.py:{shown}'.")
+
+
+def fitting_shape(
+    blueprint: Blueprint, arguments: Mapping[str, Any], classes: int, shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return the shape (C, H, W) of images that a network takes: this one where it runs on it, else its usual one."""
+    with torch.random.fork_rng(devices=cuda_devices()):
+        model = blueprint.build(arguments, {"in_channels": shape[0], "classes": classes})
+        return shape if runs_on(model, shape) else image_shape(model, None, None) or shape
 
 
 def run_blueprint(run: Run) -> Blueprint:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from featherweight.errors import RecipeError, UnknownName
 from featherweight.user_code import MANIFEST, SOURCE_FOLDER, Source
+from featherweight.wording import option
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -41,7 +42,7 @@ class Goal(Section):
     analysis: str = ""                                      # what that means
     max_parameters: int | None = Field(None, gt=0)          # at most
     max_epochs: int | None = Field(None, gt=0)              # at most
-    accuracy: Fraction | None = None                        # at least, on test, after the last epoch, on every head
+    accuracy: Fraction | None = None                        # at least, on test, after training, on every head
 
 
 class Data(Section):
@@ -142,6 +143,9 @@ class Training(Section):
     precision: Literal["auto", "float32", "bf16"] = "auto"  # auto: bf16 where the machine computes it natively
     ema: float = Field(0.0, ge=0, lt=1)                     # decay a step of the averaged weights; 0 is off
     gradient_clip: NotNegative = 0.0                        # largest norm of all gradients; 0 is off
+    keep: Literal["last", "best-on-validation"] = "last"    # the epoch whose network is measured on test and written
+    start: str = Field("", pattern=r"^[^\x00]*$")           # a finished run whose weights are the first; "" is none
+    patience: int = Field(0, ge=0)                          # epochs without lower validation loss; then stop; 0 is off
 
 
 class Evaluation(Section):
@@ -175,6 +179,18 @@ class Recipe(Section):
             raise ValueError("data.unseen_writers: true needs a validation split. Set data.validation, e.g. 5000")
         if self.augmentation.crop > self.data.size:
             raise ValueError(f"augmentation.crop: {self.augmentation.crop} is larger than data.size {self.data.size}")
+        return self
+
+    @model_validator(mode="after")
+    def _epochs_are_chosen_on_validation(self) -> Self:
+        training = self.training
+        chosen = [("keep", training.keep)] if training.keep != "last" else []
+        for key, value in chosen + ([("patience", training.patience)] if training.patience else []):
+            if self.data.validation == 0:
+                raise ValueError(f"training.{key}: {value!r} needs a validation split. Set data.validation, e.g. 5000")
+            if self.curve != "validation":
+                raise ValueError(f"evaluation.curve: {self.curve!r} cannot go with training.{key} {value!r}, which "
+                                 "watches validation and never test. Set evaluation.curve to auto")
         return self
 
     @property
@@ -223,6 +239,10 @@ class Recipe(Section):
     def with_seed(self, seed: int) -> Recipe:
         """The same experiment with another seed."""
         return self.model_copy(update={"training": self.training.model_copy(update={"seed": seed})})
+
+    def with_start(self, run: str) -> Recipe:
+        """The same experiment, beginning with the weights of a finished run."""
+        return self.model_copy(update={"training": self.training.model_copy(update={"start": run})})
 
     def to_toml(self) -> str:
         """The whole recipe with its defaults written out; what is None is left out."""
@@ -280,18 +300,24 @@ def apply_setting(content: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise RecipeError(f"--set {setting!r} is not section.key=value, such as training.epochs=1.")
+        raise RecipeError(f"{option('set', setting)} is not section.key=value, such as training.epochs=1.")
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         parsed = {"value": text.strip()}
     if len(parsed) > 1:
-        raise RecipeError(f"--set {setting!r} holds more than one value. Repeat --set for each.")
-    for part in parts[:-1]:
+        raise RecipeError(f"{option('set', setting)} holds more than one value. Give each by itself.")
+    set_value(content, key.strip(), parsed["value"])
+
+
+def set_value(content: dict[str, Any], key: str, value: Any) -> None:
+    """Write a value under "section.key" into nested content; RecipeError where a section is none."""
+    *sections, last = key.split(".")
+    for part in sections:
         content = content.setdefault(part, {})
         if not isinstance(content, dict):
-            raise RecipeError(f"--set {setting!r}: {part!r} is not a section.")
-    content[parts[-1]] = parsed["value"]
+            raise RecipeError(f"{option('set', key)}: {part!r} is not a section.")
+    content[last] = value
 
 
 def _folder() -> Any:

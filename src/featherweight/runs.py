@@ -6,6 +6,7 @@ result.json              parameters, accuracy of each head on test, the verdict;
 model.safetensors        the trained network
 checkpoint.safetensors   all that a resume needs; checkpoint.json shows its text part
 environment.json         machine, versions, device, precision, where the data came from
+data.safetensors         where the data were given as Python objects: the test images and some training images
 network/                 the source of a network of the user's own, with its hash
 """
 
@@ -24,14 +25,15 @@ from typing import Any
 from torch import Tensor
 
 from featherweight.errors import RunError
-from featherweight.files import is_one_of, names_in, write_atomically
-from featherweight.integrity import digest, metadata_of, sha256_of
+from featherweight.files import is_one_of, names_in, sha256_of, write_atomically
+from featherweight.integrity import digest, metadata_of
 from featherweight.recipe import Recipe
 from featherweight.user_code import MANIFEST, SOURCE_FOLDER, Source, trust
+from featherweight.wording import call, option
 
 FILES = (
-    "recipe.toml", "history.jsonl", "result.json", "model.safetensors",
-    "checkpoint.safetensors", "checkpoint.json", "environment.json", "report.html", SOURCE_FOLDER,
+    "recipe.toml", "history.jsonl", "result.json", "model.safetensors", "checkpoint.safetensors", "checkpoint.json",
+    "environment.json", "data.safetensors", "report.html", SOURCE_FOLDER,
 )
 RESULT_KEYS = (
     "recipe", "model", "parameters", "dataset", "epochs", "seed", "seconds", "test", "goal",
@@ -82,7 +84,7 @@ class Run:
                 raise RunError(f"{str(path)!r} holds the runs of {len(found)} seeds. Give one of them, such as "
                                f"{found[0].parent}")
             what = "is no run folder (it has no recipe.toml)" if run.path.exists() else "does not exist"
-            raise RunError(f"run {str(path)!r} {what}. Make one with: featherweight train RECIPE --out {path}")
+            raise RunError(f"run {str(path)!r} {what}. Make one with: {call('train', 'RECIPE', out=path)}")
         return run
 
     @cached_property
@@ -155,9 +157,9 @@ class Run:
         try:
             lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
         except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-            raise RunError(f"{file} is not JSON: {fault}. Train again into another --out.") from fault
+            raise RunError(f"{file} is not JSON: {fault}. Train again into another folder.") from fault
         if not all(isinstance(line, dict) and "epoch" in line for line in lines):
-            raise RunError(f"{file} holds a line that is no epoch. Train again into another --out.")
+            raise RunError(f"{file} holds a line that is no epoch. Train again into another folder.")
         return History(lines)
 
     @cached_property
@@ -166,12 +168,12 @@ class Run:
         if not self.finished:
             raise RunError(
                 f"run {str(self.path)!r} is not finished ({len(self.history)} of {self.recipe.training.epochs} "
-                f"epochs). Continue it with: featherweight train {self.path / 'recipe.toml'} --out {self.path} --resume"
+                f"epochs). Continue it with: {call('train', self.path / 'recipe.toml', out=self.path, resume=True)}"
             )
         result = self._json("result.json")
         missing = [key for key in RESULT_KEYS if key not in result]
         if missing:
-            raise RunError(f"{self.path / 'result.json'} has no {missing[0]!r}. Train again into another --out.")
+            raise RunError(f"{self.path / 'result.json'} has no {missing[0]!r}. Train again into another folder.")
         self.check_hashes(result)
         return result
 
@@ -204,7 +206,7 @@ class Run:
                 names: list[str] = file.keys()
                 return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
         except (OSError, SafetensorError) as fault:
-            raise RunError(f"{self.path / name} cannot be read: {fault}. Train again into another --out.") from fault
+            raise RunError(f"{self.path / name} cannot be read: {fault}. Train again into another folder.") from fault
 
     def save_tensors(self, name: str, tensors: Mapping[str, Tensor], text: Mapping[str, str]) -> None:
         """Write a safetensors file in one move, so that a reader sees the old one or the new one."""
@@ -229,11 +231,11 @@ class Run:
         try:
             content = json.loads((self.path / name).read_text())
         except FileNotFoundError as fault:
-            raise RunError(f"run {str(self.path)!r} has no {name}. Train again into another --out.") from fault
+            raise RunError(f"run {str(self.path)!r} has no {name}. Train again into another folder.") from fault
         except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-            raise RunError(f"{self.path / name} is not JSON: {fault}. Train again into another --out.") from fault
+            raise RunError(f"{self.path / name} is not JSON: {fault}. Train again into another folder.") from fault
         if not isinstance(content, dict):
-            raise RunError(f"{self.path / name} holds no JSON object. Train again into another --out.")
+            raise RunError(f"{self.path / name} holds no JSON object. Train again into another folder.")
         return content
 
     def _repr_html_(self) -> str:
@@ -267,15 +269,17 @@ def check_free(path: str | Path, *, force: bool = False) -> Run:
     """The run that may be created here; RunError where the folder holds one, unless force, or anything else."""
     run = Run(path)
     if run.path.exists() and not run.path.is_dir():
-        raise RunError(f"{str(path)!r} is a file. Give a folder with --out.")
+        raise RunError(f"{str(path)!r} is a file. Give a folder with {option('out')}.")
     if run.strangers:
         stranger = run.strangers[0]
-        raise RunError(f"folder {str(path)!r} holds {stranger!r}, which is no part of a run. Give another --out.")
+        raise RunError(f"folder {str(path)!r} holds {stranger!r}, which is no part of a run. "
+                       f"Give another folder with {option('out')}.")
     run.sweep()
     if names_in(run.path) and not force:
         state = "a finished" if run.finished else "an unfinished"
-        more = "" if run.finished else "--resume continues it, "
-        raise RunError(f"{str(path)!r} holds {state} run: {more}--force replaces it, --out takes another folder.")
+        more = "" if run.finished else f"{option('resume')} continues it, "
+        raise RunError(f"{str(path)!r} holds {state} run: {more}{option('force')} replaces it, {option('out')} takes "
+                       "another folder.")
     return run
 
 

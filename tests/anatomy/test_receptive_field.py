@@ -173,6 +173,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*Using padding='same' with even kernel")
 @pytest.mark.parametrize("kind", LAYERS)
 def test_each_kind_of_layer_by_gradient(kind):
     layer = LAYERS[kind]()

@@ -247,10 +247,3 @@ def test_faults_are_one_line(look, shapes, message):
     with pytest.raises(ModelError, match=message) as fault:
         look(CATALOGUE["session5"](), shapes)
     assert "\n" not in str(fault.value)
-
-
-def test_a_module_that_cannot_be_copied():
-    module = nn.Linear(2, 2)
-    module.kept = module.weight * 2
-    with pytest.raises(ModelError, match="Linear cannot be copied"):
-        summarize(module, (2,))

@@ -73,7 +73,7 @@ def test_digit_sum_needs_a_number(sum_run, number):
 
 
 def test_classification_takes_no_number(digits_run):
-    with pytest.raises(FeatherweightError, match="Leave --number out"):
+    with pytest.raises(FeatherweightError, match="Leave number= out"):
         Predictor(digits_run).predict("x.png", number=3)
 
 

@@ -79,3 +79,53 @@ class LessTheMean(Plain):
     def forward(self, x):
         x = super().forward(x)
         return x - x.mean(dim=0)
+
+
+class DeadUnits(nn.Module):
+    """Seven units never fire: their variance falls to nothing, and the normalisation multiplies them by 316."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__()
+        self.hidden, self.norm = nn.Linear(784, 32), nn.BatchNorm1d(32, momentum=0.99)
+        self.last = nn.Linear(32, classes)
+        with torch.no_grad():
+            self.hidden.bias[:7] = -50.0
+
+    def forward(self, x):
+        return self.last(self.norm(F.relu(self.hidden(x.flatten(1)))))
+
+
+class StillUnits(DeadUnits):
+    """Seven units always give 1."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__(in_channels, classes)
+        nn.init.zeros_(self.hidden.weight[:7].detach())
+        nn.init.ones_(self.hidden.bias[:7].detach())
+        for parameter in self.hidden.parameters():
+            parameter.register_hook(lambda slope: torch.cat([0 * slope[:7], slope[7:]]))
+
+
+class DeadChannels(nn.Module):
+    """The same behind a pool, and the image flattened after it."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(in_channels, 16, 5), nn.BatchNorm2d(16, momentum=0.99)
+        self.last = nn.Linear(16 * 36, classes)
+        with torch.no_grad():
+            self.conv.bias[:7] = -50.0
+
+    def forward(self, x):
+        return self.last(self.norm(F.max_pool2d(F.relu(self.conv(x)), 4)).flatten(1))
+
+
+class NormalisedPixels(nn.Module):
+    """Pixels that are hardly ever ink are multiplied by up to 316, and some weigh so much: too much for 8 bits."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__()
+        self.norm, self.last = nn.BatchNorm1d(784, momentum=0.99), nn.Linear(784, classes)
+
+    def forward(self, x):
+        return self.last(self.norm(x.flatten(1)))

@@ -1,4 +1,4 @@
-"""What a training says beside its numbers."""
+"""Sentences beside the numbers of a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would fail in training fails in the rehearsal, in one line; the network stays as it was."""
+"""A fault of training is found in the rehearsal, in one line; the network stays as it was."""
 
 from __future__ import annotations
 

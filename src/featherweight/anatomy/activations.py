@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.geometry import Field
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
 from featherweight.anatomy.receptive_field import SurrogateRun, agreeing, ends_of, middle_unit
 from featherweight.anatomy.trace import BATCH, Row, Tracer, prepare, run, trace
-from featherweight.anatomy.twin import one_thread, untouched_random_state
+from featherweight.anatomy.twin import kind_of, on_cpu, one_thread, untouched_random_state
 from featherweight.errors import ModelError
 
 LINEAR = {      # autograd's steps that keep a sum a sum; what log-softmax takes from all classes, the mean gives back
@@ -57,8 +60,9 @@ def activation_maps(module: nn.Module, inputs: Sequence[Tensor]) -> list[tuple[L
 
 def first_kernels(module: nn.Module) -> Tensor | None:
     """The weights of the first two-dimensional convolution, (O, I, h, w); None where there is none."""
-    found = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
-    return None if found is None else found.weight.detach().cpu()
+    found = (part for part in module.modules() if isinstance(part, nn.Conv2d) or kind_of(part) == "Conv2d")
+    weight: Any = getattr(next(found, None), "weight", None)
+    return None if weight is None or is_lazy(weight) or weight.is_meta else weight.detach().cpu()
 
 
 def class_map(module: nn.Module, inputs: Sequence[Tensor], target: int, head: int = 0) -> ClassMap:
@@ -86,7 +90,7 @@ def class_map(module: nn.Module, inputs: Sequence[Tensor], target: int, head: in
 def run_once(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tracer, Tensor | tuple[Tensor, ...]]:
     """One pass of a copy on the CPU, its rows with their outputs, and what came out: the image BATCH times."""
     shapes = [tuple(value.shape[1:]) for value in inputs]
-    twin = prepare(module, shapes).cpu().requires_grad_(False)
+    twin = on_cpu(prepare(module, shapes)).requires_grad_(False)
     for part in twin.modules():
         if getattr(part, "inplace", False):     # would overwrite what is to be looked at
             part.inplace = False  # type: ignore[assignment]
@@ -149,7 +153,10 @@ def middle_fields(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Seen]
         rows, _ = agreeing(seen.rows, pixels)
         found = []
         for row, layer in zip(rows, layers_of(rows), strict=True):
-            if row.field is not None and len(row.field.axes) == 2 and len(shapes[row.field.source]) == 3:
+            if row.field is None or not pixels.has_images(row):
+                continue
+            if len(row.field.axes) == 2 and len(shapes[row.field.source]) == 3:
                 unit = middle_unit(row.field, shapes)
-                found.append(Seen(layer, box_of(row.field, unit), pixels.support(row, [unit])[0]))
+                with suppress(ModelError):      # a backward of the network's own, that fails
+                    found.append(Seen(layer, box_of(row.field, unit), pixels.support(row, [unit])[0]))
         return found

@@ -40,6 +40,13 @@ MOVES = _names(
     "swapdims movedim moveaxis t T mT H getitem chunk split tensor_split narrow select unbind expand expand_as "
     "broadcast_to pixel_unshuffle channel_shuffle"
 )
+# The result has the shape, the type or the device of an argument, and depends on no value of it.
+LIKE = _names(
+    "zeros_like ones_like full_like empty_like rand_like randn_like randint_like "
+    "new_zeros new_ones new_full new_empty new_tensor"
+)
+# All arguments but the first say only a shape, a type or a device.
+FIRST_ONLY = _names("to type_as view_as reshape_as expand_as")
 # What moves, reads or retypes is no row of a layer table; nor is a softmax (the documents print none).
 HIDDEN = MOVES | _names(
     "softmax log_softmax clone contiguous detach to float double half bfloat16 type type_as cpu cuda "
@@ -96,6 +103,13 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, (tuple, list)):
         for item in value:
             yield from tensors_in(item)
+
+
+def values_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Those arguments of a call whose values the result depends on."""
+    if name in LIKE:
+        return ()
+    return args[:1] if name in FIRST_ONLY and args else (args, kwargs)
 
 
 def floating_in(value: Any) -> list[Tensor]:

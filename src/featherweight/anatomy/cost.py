@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from featherweight.anatomy import calls
 
@@ -51,6 +53,20 @@ def _attention(name: str, tensors: Sequence[Tensor]) -> int:
         queries, keys, width = query[..., 0].numel(), key[..., 0].numel(), query.shape[-1]
         return 2 * (queries + keys) * width**2 + 2 * queries * key.shape[0] * width
     return 0
+
+
+class ScriptedMacs(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what a scripted module multiplies while active: torch functions are not seen in there."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        flops = flop_registry.get(function._overloadpacket)
+        self.total += flops(*args, **(kwargs or {}), out_val=result) // 2 if flops else 0
+        return result
 
 
 def activation_bytes(shapes: Sequence[Shape]) -> int:

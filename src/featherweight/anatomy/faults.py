@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from featherweight.anatomy.cost import Shape
+from featherweight.anatomy.twin import kind_of
 from featherweight.blame import in_one_line, user_line
 from featherweight.errors import ModelError
 
@@ -28,7 +29,7 @@ def does_not_run(
 
 def layer_text(module: nn.Module, name: str) -> str:
     """layer conv2 (Conv2d); nothing for the network itself."""
-    return f"layer {name} ({type(module).__name__})" if name else ""
+    return f"layer {name} ({kind_of(module)})" if name else ""
 
 
 def _failed(module: nn.Module, fault: Exception) -> str:
@@ -54,4 +55,6 @@ def _is_about_the_image(fault: Exception) -> bool:
     """Whether the first layer refused its input, or forward takes another number of inputs."""
     if isinstance(fault, TypeError):
         return not user_line(fault)
-    return isinstance(fault, (RuntimeError, ValueError, IndexError)) and not isinstance(fault, NotImplementedError)
+    if isinstance(fault, (NotImplementedError, RecursionError)):
+        return False
+    return isinstance(fault, (RuntimeError, ValueError, IndexError))

@@ -19,7 +19,7 @@ from featherweight.anatomy import calls
 from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.layers import IMAGE, Shapes, as_shapes
 from featherweight.anatomy.trace import Row, Tracer, prepare, run_blank
-from featherweight.anatomy.twin import one_thread, untouched_random_state
+from featherweight.anatomy.twin import kind_of, on_cpu, one_thread, untouched_random_state
 from featherweight.errors import ModelError
 
 Kind = Literal["input", "layer", "operation", "junction", "output", "parameter", "loss"]
@@ -77,12 +77,12 @@ def autograd_graph(module: nn.Module, input_shapes: Shapes = IMAGE) -> Graph:
     """
     shapes = as_shapes(input_shapes)
     with torch.inference_mode(False), untouched_random_state(module), one_thread(), torch.enable_grad():
-        twin = prepare(module, shapes).cpu()
+        twin = on_cpu(prepare(module, shapes))
         _, result = run_blank(lambda: Tracer(twin), shapes)
         heads = [head for head in calls.floating_in(result) if head.requires_grad]
         if not heads:
             raise ModelError(f"{type(module).__name__} has no output that depends on a trainable parameter.")
-        losses = [-(head[:, 0] if head.dim() > 1 else head).mean() for head in heads]
+        losses = [-(head[:, 0] if head.dim() > 1 and head.shape[1] else head).mean() for head in heads]
         loss = sum(losses[1:], losses[0])
     return _gradient_walk(loss, {id(p): name for name, p in twin.named_parameters()}, len(heads))
 
@@ -146,12 +146,12 @@ class Flow(Tracer):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         known = [t for t in calls.tensors_in((args, kwargs or {})) if t in self._origins]
-        before = {id(tensor): (tensor._version, self._origins[tensor]) for tensor in known}
+        before = {id(tensor): (_version(tensor), self._origins[tensor]) for tensor in known}
         result = super().__torch_function__(function, types, args, kwargs)
         for output in calls.tensors_in(result):
             if before and output not in self._origins and not output.is_floating_point():
                 self._origins[output] = self._origins_of(known)      # of a mask or an argmax there is no row
-        if not isinstance(result, Tensor) or before.get(id(result), (None,))[0] != result._version:
+        if not isinstance(result, Tensor) or before.get(id(result), (None,))[0] != _version(result):
             return result
         # Handed on and not written into, as by dropout in evaluation: two names, so that a way past it is seen.
         handed = result.view_as(result)
@@ -228,6 +228,11 @@ class Flow(Tracer):
             self._add(node, self._origins_of(output), ())
 
 
+def _version(tensor: Tensor) -> int:
+    """How often the tensor was written into; 0 in inference mode, where torch does not count."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
 def _input_titles(module: nn.Module, count: int) -> list[str]:
     """One input is the input; of several, each has its name in forward's signature."""
     if count == 1:
@@ -239,7 +244,7 @@ def _input_titles(module: nn.Module, count: int) -> list[str]:
 
 def _module_title(module: nn.Module) -> tuple[str, str]:
     """Conv2d 3x3, 16 and what else it was told: stride 2, padding 1."""
-    kind = type(module).__name__
+    kind = kind_of(module)
     if isinstance(module, nn.Linear):
         return f"{kind} {module.out_features}", ""
     if isinstance(module, _DropoutNd):

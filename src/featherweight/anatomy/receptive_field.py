@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from featherweight.anatomy.geometry import Axis, Field, Span
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
 from featherweight.anatomy.surrogate import Surrogate
 from featherweight.anatomy.trace import Row, Tracer, prepare, trace
-from featherweight.anatomy.twin import one_thread, untouched_random_state
+from featherweight.anatomy.twin import filled, on_cpu, one_thread, untouched_random_state
 from featherweight.blame import in_one_line
 from featherweight.errors import ModelError
 
@@ -87,7 +88,9 @@ def verify(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Check]:
         checks = [_check(pixels, row, layer, shapes) for row, layer in zip(rows, layers, strict=False)]
         larger = _enlarged(shapes, rows, checks)
         checks = checks if larger is None else _on_larger(module, larger, rows, checks)
-    return checks + [_unchecked(layer, shapes, note) for layer in layers[len(rows) :]]
+    rest = layers[len(rows) :]
+    note = note if any(layer.field for layer in rest) else ""
+    return checks + [Check(layer, None, None, None, False, tuple(shapes[0]), note) for layer in rest]
 
 
 def agreeing(expected: Sequence[Row], pixels: SurrogateRun) -> tuple[list[Row], str]:
@@ -104,10 +107,6 @@ def agreeing(expected: Sequence[Row], pixels: SurrogateRun) -> tuple[list[Row], 
 
 def _place(row: Row) -> tuple[str, str, list[Shape]]:
     return row.name, row.kind, row.shapes
-
-
-def _unchecked(layer: Layer, shapes: Sequence[Shape], note: str) -> Check:
-    return Check(layer, None, None, None, False, tuple(shapes[0]), note)
 
 
 def _on_larger(
@@ -140,7 +139,7 @@ def gradient_support(
     if note and layer >= len(rows):
         raise ModelError(f"row {layer} cannot be looked at: {note}.")
     row = rows[layer]
-    if row.field is None:
+    if row.field is None or not pixels.has_images(row):
         raise ModelError(f"row {row.name!r} has no receptive field: its units have no one place in one input.")
     places = middle_unit(row.field, shapes) if unit is None else tuple(unit)
     return pixels.support(row, [places])[0]
@@ -151,7 +150,10 @@ class SurrogateRun:
 
     def __init__(self, module: nn.Module, shapes: Sequence[Shape], images: int) -> None:
         self.images = images
-        self.twin = prepare(module, shapes).to("cpu", torch.float64).requires_grad_(False)
+        twin = on_cpu(prepare(module, shapes))
+        for parameter in filled(twin):
+            parameter.requires_grad_(False)
+        self.twin = twin.to(torch.float64)
         blanks = (torch.ones(images, *shape, dtype=torch.float64) for shape in shapes)
         self.inputs = [blank.requires_grad_() for blank in blanks]
         self.surrogate = Surrogate()
@@ -162,14 +164,21 @@ class SurrogateRun:
     def finish(self) -> None:
         """Run the pass; what it gave up to a failure is kept. The network is known to run, and its warnings are."""
         try:
-            with torch.enable_grad(), self.surrogate, warnings.catch_warnings():
+            with torch.enable_grad(), self.surrogate, double_by_default(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self.tracer.run(self.inputs)
         except Exception as fault:
             self.fault = in_one_line(fault)
 
+    def has_images(self, row: Row) -> bool:
+        """Whether the row's field is known and its first axis is the images', so that a unit can be asked."""
+        return row.field is not None and row.tensors[0].shape[:1] == (self.images,)
+
     def support(self, row: Row, units: Sequence[tuple[int, ...]]) -> Tensor:
-        """(units, height, width) of booleans: the k-th unit is asked of the k-th image."""
+        """(units, height, width) of booleans: the k-th unit is asked of the k-th image.
+
+        Raises ModelError if the network's own backward fails.
+        """
         assert row.field is not None
         tensor = self.surrogate.single(row.tensors[0])
         key = (id(tensor), tuple(units))
@@ -179,21 +188,38 @@ class SurrogateRun:
             total = torch.stack(picked).sum()
             if not total.requires_grad:
                 return torch.zeros(len(units), *source.shape[2:], dtype=torch.bool)
-            (gradient,) = torch.autograd.grad(total, source, retain_graph=True, allow_unused=True)
+            try:
+                (gradient,) = torch.autograd.grad(total, source, retain_graph=True, allow_unused=True)
+            except RuntimeError as fault:       # of a backward that the network brings itself
+                raise ModelError(f"the gradient could not be followed: {in_one_line(fault)}") from fault
             gradient = torch.zeros_like(source) if gradient is None else gradient
             self._known[key] = (gradient != 0).any(1)
         return self._known[key]
 
 
+@contextmanager
+def double_by_default() -> Iterator[None]:
+    """Tensors that forward makes are of the surrogate's type, as they are of the network's type elsewhere."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(usual)
+
+
 def _check(pixels: SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]) -> Check:
     """The middle, and the corners if there are images for them; the first difference is kept, else the middle."""
-    if row.field is None or row.tensors[0].shape[:1] != (pixels.images,):     # a batch axis that was moved
+    if row.field is None or not pixels.has_images(row):
         return Check(layer, None, None, None, False, tuple(shapes[0]))
     field, shape = row.field, shapes[row.field.source]
     middle = middle_unit(field, shapes)
     corners = itertools.product(*((0, len(axis.seen) - 1) for axis in field.axes))
     units = [middle, *corners][: pixels.images]
-    boxes = [_box(mask) for mask in pixels.support(row, units)]
+    try:
+        boxes = [_box(mask) for mask in pixels.support(row, units)]
+    except ModelError as fault:
+        return Check(layer, None, None, None, False, tuple(shape), str(fault))
     expected = [_seen(field, unit) for unit in units]
     whole = all(_inside(axis, u, n) for axis, u, n in zip(field.axes, middle, shape[1:], strict=True))
     if whole:           # nothing is cut off, so the three numbers alone must say where it lies

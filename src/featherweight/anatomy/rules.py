@@ -73,6 +73,7 @@ def _stretched(axis: Axis, shift: int, shape: Sequence[int]) -> Axis:
 
 
 def _one_place(call: Call) -> Field | None:
+    """The fields of the first argument; normalisation and the like may be given more that depends on an input."""
     return call.first[1] if len(call.sources) == 1 else _same_place(call)
 
 
@@ -85,6 +86,11 @@ def _windows(call: Call, kernel: Any, stride: Any, before: Any, dilation: Any) -
     axes = []
     for axis in field.axes:
         k = None if axis.dim is None else axis.dim - (tensor.dim() - n)
+        if k == -1 and call.name not in calls.POOLS | calls.ADAPTIVE_POOLS:
+            if call.arguments().get("groups", 1) != 1:
+                return None
+            axes.append(union(axis))        # rows of the image in place of channels: all are mixed
+            continue
         if k is None or k < 0:
             axes.append(axis)
         elif axis.jump is None:

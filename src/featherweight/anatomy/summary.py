@@ -13,6 +13,7 @@ from featherweight.anatomy import cost, table
 from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
 from featherweight.anatomy.trace import trace
+from featherweight.anatomy.twin import filled
 from featherweight.anatomy.unused import Unused
 
 
@@ -81,7 +82,7 @@ def summarize(module: nn.Module, input_shapes: Shapes = IMAGE, *, name: str | No
     """
     shapes = as_shapes(input_shapes)
     seen = trace(module, shapes)
-    parameters = list(seen.module.parameters())
+    parameters = filled(seen.module)
     return Summary(
         model=name or type(module).__name__,
         input_shapes=shapes,

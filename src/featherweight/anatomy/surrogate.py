@@ -44,7 +44,7 @@ class Surrogate(TorchFunctionMode):
         super().__init__()
         self._singles: Any = WeakTensorKeyDictionary()      # map with equal channels -> its one channel
         self._replacements: dict[str, Callable[[_Call], Any]] = {
-            **dict.fromkeys(calls.POINTWISE, lambda call: call.sources[0]),
+            **dict.fromkeys(calls.POINTWISE, _first),
             **dict.fromkeys(calls.ARITHMETIC, self._sum),
             **dict.fromkeys(calls.CONVOLUTIONS, self._convolution),
             **dict.fromkeys(calls.TRANSPOSED, _evenly),
@@ -69,11 +69,16 @@ class Surrogate(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        sources = [tensor for tensor in calls.floating_in((args, kwargs)) if tensor.requires_grad]
-        replacement = self._replacements.get(calls.function_name(function))
-        if not sources or replacement is None:
-            return function(*args, **kwargs)
-        return replacement(_Call(function, args, kwargs, sources))
+        name = calls.function_name(function)
+        given = calls.floating_in(calls.values_of(name, args, kwargs))
+        with torch.inference_mode(False), torch.enable_grad():      # forward may switch gradients off
+            sources = [tensor for tensor in given if tensor.requires_grad]
+            replacement = self._replacements.get(name)
+            if _reads_a_flag(function, name):
+                return False            # as in the pass of the table, which needs no gradient
+            if not sources or replacement is None:
+                return function(*args, **kwargs)
+            return replacement(_Call(function, args, kwargs, sources))
 
     def _spread(self, one: Tensor, channels: int) -> Tensor:
         """(N, 1, ...) -> (N, channels, ...) without copying, and remembered."""
@@ -125,7 +130,7 @@ class Surrogate(TorchFunctionMode):
         padded = F.pad(one, amounts)
         result = _CONVOLVE[n](padded, _equal_kernel(maps, kernel), None, stride, 0, dilation, maps)
         result = result if one is tensor else self._spread(result, tensor.shape[1])
-        return (result, model[1]) if isinstance(model, tuple) else result
+        return (result, model[1].expand(result.shape)) if isinstance(model, tuple) else result
 
     def _mean(self, call: _Call) -> Any:
         """max, sum, std ... over axes; torch.max(a, b) is arithmetic."""
@@ -137,6 +142,15 @@ class Surrogate(TorchFunctionMode):
         average = tensor.mean() if dim is None else tensor.mean(dim, keepdim=keep)
         result = call.function(*call.args, **call.kwargs)
         return type(result)((average, result[1])) if isinstance(result, tuple) else average
+
+
+def _reads_a_flag(function: Callable[..., Any], name: str) -> bool:
+    """x.requires_grad is a bool; x.requires_grad_() and x.data hand on the tensor."""
+    return name == "requires_grad" and function.__name__ == "__get__"
+
+
+def _first(call: _Call) -> Tensor:
+    return call.sources[0]
 
 
 def _adaptive_average(call: _Call) -> Tensor:

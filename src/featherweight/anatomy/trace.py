@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -23,7 +25,16 @@ from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.faults import does_not_run, layer_text
 from featherweight.anatomy.geometry import Field, input_field
 from featherweight.anatomy.rules import Call, propagate
-from featherweight.anatomy.twin import blank_inputs, copied, has_lazy, is_leaf, one_thread, untouched_random_state
+from featherweight.anatomy.twin import (
+    blank_inputs,
+    copied,
+    filled,
+    has_lazy,
+    is_leaf,
+    kind_of,
+    one_thread,
+    untouched_random_state,
+)
 from featherweight.anatomy.unused import Unused, unused_in
 from featherweight.anatomy.warned import warnings_placed
 from featherweight.errors import ModelError
@@ -59,6 +70,7 @@ class Tracer(TorchFunctionMode):
         self._running: list[tuple[nn.Module, str]] = []     # the modules that were entered and not left
         self._called_modules: set[int] = set()
         self._leaf: Row | None = None
+        self._open = ExitStack()                            # what counts inside of a scripted module
         self._parameters = {id(parameter) for parameter in module.parameters()}
         self._counted: set[int] = set()
         self._fields: Any = WeakTensorKeyDictionary()    # everything that depends on an input
@@ -72,7 +84,7 @@ class Tracer(TorchFunctionMode):
             self._fields[tensor] = axes if axes.axes else None
         handles = list(self._watch(self.module, "", set()))
         try:
-            with self:
+            with self, self._open:
                 return self.module(*inputs)
         finally:
             for handle in handles:
@@ -99,6 +111,10 @@ class Tracer(TorchFunctionMode):
         seen.add(id(module))
         leaf = is_leaf(module) and (name != "" or type(module).__module__.startswith("torch."))
         enter = self._enter_leaf if leaf else self._enter
+        if isinstance(module, torch.jit.ScriptModule):      # which takes no hooks of its own
+            yield register_module_forward_pre_hook(lambda part, _: self._enter_scripted(part, name, module))
+            yield register_module_forward_hook(lambda part, *seen: self._leave_scripted(part, module, *seen))
+            return
         yield module.register_forward_pre_hook(lambda part, _: enter(part, name))
         yield module.register_forward_hook(self._leave_leaf if leaf else self._leave)
         if not leaf:
@@ -120,7 +136,7 @@ class Tracer(TorchFunctionMode):
     def _enter_leaf(self, module: nn.Module, name: str) -> None:
         self._running.append((module, name))
         self._called_modules.add(id(module))
-        self._leaf = Row(name or type(module).__name__, type(module).__name__, numbered=True)
+        self._leaf = Row(name or kind_of(module), kind_of(module), numbered=True)
 
     def _leave_leaf(self, module: nn.Module, given: Any, result: Any) -> None:
         row, self._leaf = self._leaf, None
@@ -128,8 +144,20 @@ class Tracer(TorchFunctionMode):
         if row is None:
             return
         self._mark_unseen(given, result)
-        self._count(row, {id(parameter): parameter.numel() for parameter in module.parameters()})
+        self._count(row, {id(parameter): parameter.numel() for parameter in filled(module)})
         self._finish(row, calls.tensors_in(result))
+
+    def _enter_scripted(self, module: nn.Module, name: str, watched: nn.Module) -> None:
+        if module is watched:
+            self._enter_leaf(module, name)
+            self._scripted = self._open.enter_context(cost.ScriptedMacs())
+
+    def _leave_scripted(self, module: nn.Module, watched: nn.Module, given: Any, result: Any) -> None:
+        if module is watched:
+            self._open.close()
+            if self._leaf is not None:
+                self._leaf.macs = self._scripted.total // self._batch
+            self._leave_leaf(module, given, result)
 
     def _mark_unseen(self, given: Any, result: Any) -> None:
         """What came out without a torch function that was seen depends on the input in an unknown way."""
@@ -162,7 +190,7 @@ class Tracer(TorchFunctionMode):
         kwargs: Mapping[str, Any],
         outputs: list[Tensor],
     ) -> None:
-        given = calls.floating_in((args, kwargs))
+        given = calls.floating_in(calls.values_of(name, args, kwargs))
         used = self._parameters_in(given)
         sources = [(tensor, self._fields[tensor]) for tensor in given if tensor in self._fields]
         if not sources:
@@ -209,7 +237,7 @@ class Tracer(TorchFunctionMode):
 
     def _finish(self, row: Row, outputs: Iterator[Tensor] | list[Tensor]) -> None:
         tensors = list(outputs)
-        fields = [self._fields.get(tensor) for tensor in tensors if tensor.is_floating_point()]
+        fields = [self._fields.get(tensor) for tensor in calls.floating_in(tensors)]
         if fields and all(one is not None and one.same_numbers(fields[0]) for one in fields):
             row.field = fields[0]
         row.shapes = [self._one_image(tensor.shape) for tensor in tensors]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
+from featherweight.anatomy.calls import tensors_in
 from featherweight.anatomy.cost import Shape
 from featherweight.blame import in_one_line
 from featherweight.errors import ModelError
@@ -21,32 +22,99 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.
 
 
 def is_leaf(module: nn.Module) -> bool:
-    """Whether the module is a row of its own: a parametrized layer is one, an empty container is none."""
+    """Whether the module is a row of its own: a parametrized or scripted one is, an empty container is not."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return True
     if isinstance(module, CONTAINERS):
         return False
     return all(name == "parametrizations" for name, _ in module.named_children())
 
 
-def copied(module: nn.Module, input_shapes: Sequence[Shape]) -> nn.Module:
-    """A copy in evaluation mode, without the user's hooks; lazy parameters are still empty.
+def kind_of(module: nn.Module) -> str:
+    """The name of the module's class; of a scripted module, of the class it was scripted from."""
+    return str(getattr(module, "original_name", type(module).__name__))
 
-    Raises ModelError if the module cannot be copied or if a shape is empty.
+
+def filled(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that have their shape; those of a lazy layer that was never called have none."""
+    return [parameter for parameter in module.parameters() if not is_lazy(parameter)]
+
+
+def copied(module: nn.Module, input_shapes: Sequence[Shape]) -> nn.Module:
+    """A copy in evaluation mode, uncompiled, without the user's hooks; lazy parameters are still empty.
+
+    Raises ModelError if the module is scripted as a whole or cannot be copied, or if a shape is empty.
     """
     for shape in input_shapes:
         if not shape or any(n < 1 for n in shape):
             raise ModelError(f"input shape {tuple(shape)} has an empty axis. Give it as C,H,W, like 1,28,28.")
-    module = getattr(module, "_orig_mod", module)       # of a compiled module, the one that was written
-    buffers = [b for part in module.modules() for b in part._buffers.values() if isinstance(b, UninitializedBuffer)]
-    copies: dict[int, Any] = {id(b): UninitializedBuffer(device=b.device, dtype=b.dtype) for b in buffers}  # type: ignore[call-arg]
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ModelError(f"{kind_of(module)} is scripted, so its layers cannot be watched. Give it before torch.jit.")
     try:
-        twin = copy.deepcopy(module, copies).eval()     # torch does not copy such buffers itself
+        with torch.no_grad():
+            twin = _copy(module).eval()
     except Exception as fault:
         raise ModelError(f"{type(module).__name__} cannot be copied: {in_one_line(fault)}") from fault
+    for own, parameter in zip(module.parameters(), twin.parameters(), strict=True):
+        if own.requires_grad != parameter.requires_grad:        # a scripted module's copy forgets it
+            parameter.requires_grad_(own.requires_grad)
     for part in twin.modules():
-        if not has_lazy(part):      # the hook of a lazy module is what fills its parameters in
-            part._forward_hooks.clear()
-            part._forward_pre_hooks.clear()
+        if not has_lazy(part) and not isinstance(part, torch.jit.ScriptModule):
+            _drop_hooks(part._forward_hooks)
+            _drop_hooks(part._forward_pre_hooks)
     return twin
+
+
+def _copy(module: nn.Module) -> nn.Module:
+    """A deep copy, with the written module in place of each compiled one."""
+    known: dict[int, Any] = {}
+    for part in module.modules():
+        for buffer in part._buffers.values():
+            if isinstance(buffer, UninitializedBuffer):     # torch does not copy these itself
+                known[id(buffer)] = UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)  # type: ignore[call-arg]
+    try:
+        return _written(module, dict(known))
+    except Exception:       # a tensor that was computed, a lock, a file: looking needs none of them
+        return _written(module, known | _stand_ins(module))
+
+
+def _written(module: nn.Module, known: dict[int, Any]) -> nn.Module:
+    for part in reversed(list(module.modules())):
+        if hasattr(part, "_orig_mod"):
+            known[id(part)] = copy.deepcopy(part._orig_mod, known)
+    twin: nn.Module = copy.deepcopy(module, known)
+    return twin
+
+
+def _stand_ins(module: nn.Module) -> dict[int, Any]:
+    """What to use in place of attributes that cannot be copied: a tensor's values, any other object itself."""
+    found: dict[int, Any] = {}
+    for part in module.modules():
+        for value in vars(part).values():
+            for tensor in tensors_in(value):
+                if not tensor.is_leaf:
+                    found[id(tensor)] = tensor.detach().clone()
+        for name, value in vars(part).items():
+            if name not in ("_modules", "_parameters", "_buffers"):
+                try:
+                    copy.deepcopy(value, dict(found))
+                except Exception:
+                    found[id(value)] = value
+    return found
+
+
+def _drop_hooks(hooks: dict[int, Any]) -> None:
+    """Without the user's; torch's own compute a normalised or pruned weight before the layer runs."""
+    for key, hook in list(hooks.items()):
+        if not type(hook).__module__.startswith("torch.nn.utils"):
+            del hooks[key]
+
+
+def on_cpu(twin: nn.Module) -> nn.Module:
+    """The copy on the CPU; parameters without values, on the meta device, get any."""
+    if any(value.is_meta for value in (*twin.parameters(), *twin.buffers())):
+        return twin.to_empty(device="cpu")
+    return twin.cpu()
 
 
 def has_lazy(part: nn.Module) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from featherweight.anatomy.twin import CONTAINERS
+from featherweight.anatomy.twin import CONTAINERS, filled, kind_of
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,14 @@ def _below(
 ) -> Iterator[Unused]:
     """As unused_in, for a part of the network; counted are the parameters that were used or listed already."""
     if name and not _has_part(module, called, used):
-        new = {id(parameter): parameter for parameter in module.parameters() if id(parameter) not in counted}
+        new = {id(parameter): parameter for parameter in filled(module) if id(parameter) not in counted}
         counted.update(new)
         if new or not isinstance(module, CONTAINERS):
-            yield Unused(name, type(module).__name__, sum(parameter.numel() for parameter in new.values()))
+            yield Unused(name, kind_of(module), sum(parameter.numel() for parameter in new.values()))
         return
     whole = type(module).__module__.startswith("torch.") and not isinstance(module, CONTAINERS)
     for own, parameter in module.named_parameters(name, recurse=whole):     # of attention, the children are no layers
-        if id(parameter) not in counted:
+        if id(parameter) not in counted and not is_lazy(parameter):
             counted.add(id(parameter))
             yield Unused(own, "Parameter", parameter.numel())
     for child_name, child in () if whole else module.named_children():

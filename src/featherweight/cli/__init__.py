@@ -13,6 +13,7 @@ from featherweight.cli import byhand, data, look, see, serve, ship, training, us
 from featherweight.cli.output import fail, plain_warnings
 from featherweight.cli.trusting import ask_for_trust
 from featherweight.errors import FeatherweightError, TrainingInterrupted, Untrusted
+from featherweight.wording import command_line
 
 UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])   # click's, wherever this typer keeps it
 
@@ -69,7 +70,8 @@ def call(arguments: list[str] | None) -> object:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a goal missed under --strict, 2 bad input or usage."""
     try:
-        code = call(arguments)
+        with command_line():
+            code = call(arguments)
         if code == 130:     # typer's word for Ctrl-C
             raise KeyboardInterrupt
     except FeatherweightError as fault:

@@ -35,9 +35,10 @@ def export(
     else:
         show_export(document, out)
     verdict = document["verdict"]
-    if not verdict["agrees"]:
+    wrong = verdict["ruined"] or not verdict["agrees"]
+    if wrong:
         fail(verdict["sentence"])
-    if not (verdict["agrees"] and verdict["proved"]) or (strict and not verdict["holds"]):
+    if wrong or not verdict["proved"] or (strict and not verdict["holds"]):
         raise typer.Exit(1)
 
 

@@ -45,8 +45,11 @@ class Member:
 
 
 def can_keep_step(recipe: Recipe, device: torch.device) -> bool:
-    """Whether this device gains by it, and the seeds keep step: on a plateau each has a rate of its own."""
-    return device.type == "cuda" and recipe.schedule.name != "plateau"
+    """Whether this device gains by it, and the seeds keep step.
+
+    On a plateau each has a rate of its own; with patience each has an end of its own.
+    """
+    return device.type == "cuda" and recipe.schedule.name != "plateau" and recipe.training.patience == 0
 
 
 def train_in_one_process(

@@ -1,4 +1,4 @@
-"""Three training steps on a copy of a network, so that what would fail in training fails before it, in one line."""
+"""Three training steps on a copy of a network: a fault of training is found before it, and told in one line."""
 
 from __future__ import annotations
 
