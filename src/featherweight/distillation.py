@@ -77,7 +77,7 @@ def open_teacher(teacher: str) -> list[Run]:
 
 def leave_out(key: str = "distillation.teacher") -> str:
     """How to do without the run that a setting of the recipe names."""
-    return f"or leave it out: {option('set', key + '=""')}"
+    return "or leave it out: " + option("set", f'{key}=""')
 
 
 def check_data(run: Run, recipe: Recipe, dataset: Dataset) -> None:
