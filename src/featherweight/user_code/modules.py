@@ -15,6 +15,7 @@ import importlib
 import sys
 import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,21 @@ class UserModule(types.ModuleType):
     def _execute(self, one: Statement) -> None:
         code = compile(ast.Module([one.node], []), one.place, "exec", ANNOTATIONS_AS_TEXT, dont_inherit=True)
         try:
-            exec(code, self.__dict__)
+            with arguments_of(self._file):
+                exec(code, self.__dict__)
         except (Exception, SystemExit) as fault:
             reason = f"{one.line}: {missing_package(fault) or in_one_line(fault)}"
             self.__dict__.update({name: StandIn(reason) for name in one.binds if name not in self.__dict__})
+
+
+@contextmanager
+def arguments_of(file: Path) -> Iterator[None]:
+    """Show a program's file no command line but its own name: argparse takes its defaults."""
+    before, sys.argv = sys.argv, [str(file)]
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def missing_package(fault: BaseException) -> str:
