@@ -114,6 +114,15 @@ def test_resume_gives_the_finished_run(own_run, tiny_model):
                             out=own_run.path, resume=True, quiet=True)
 
 
+def test_a_run_is_trained_on_from_its_weights(own_run, tmp_path):
+    settings = {"training.epochs": 1, "optimizer.lr": 1e-6}
+    more = featherweight.train(start=own_run, data=PAIR, settings=settings, out=tmp_path / "more", quiet=True)
+    assert more.recipe.training.start == str(own_run.path) and more.recipe.data.dataset == own_run.result["dataset"]
+    assert more.accuracy == pytest.approx(own_run.accuracy, abs=0.02)     # hardly moved
+    with pytest.raises(DataError, match=r"arrays that were given in Python.*with data="):
+        featherweight.train(start=own_run, out=tmp_path / "other", quiet=True)
+
+
 FAULTS = {
     "nothing": ({}, RecipeError, r"featherweight\.train\('session6'\), or a network with model="),
     "a class": ({"recipe": torch.nn.Linear}, RecipeError, r"Linear is no recipe\. Give a network as model=Linear"),

@@ -31,7 +31,7 @@ class Card:
         if self.takes_number and (number is None or not 0 <= number <= 9):
             given = "no number" if number is None else f"number {number}"
             raise FeatherweightError(f"{given} given: this run adds a number 0..9 to the digit. "
-                                    f"Give {option('number', 'K')}.")
+                                    f"Give {option('number')}.")
         if not self.takes_number and number is not None:
             raise FeatherweightError(f"number {number} given: this run only classifies pictures. "
                                     f"Leave {option('number')} out.")

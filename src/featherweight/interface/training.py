@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featherweight import experiment
+from featherweight import experiment, runs
+from featherweight.continuation import recipe_from
 from featherweight.data import Dataset, as_dataset, resized
 from featherweight.errors import DataError, RecipeError
 from featherweight.interface.run import Run
@@ -38,6 +39,7 @@ def train(
     model: Any = None,
     data: Any = None,
     settings: Settings = (),
+    start: runs.Run | str | Path | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     resume: bool = False,
@@ -50,10 +52,11 @@ def train(
     model: a network instead of the recipe's: a name such as "session6" or "net.py:Net", a class or a module.
     data: a data set's name, or anything that `as_dataset` takes: (images, labels), a (train, test) pair, a torch
     Dataset or DataLoader. settings: changes of the recipe, ["training.epochs=2"] or {"training.epochs": 2}.
+    start: a finished run whose weights are the first; its recipe is the default.
     resume: continue an interrupted run. force: replace the run in out. quiet: show no progress.
     Raises FeatherweightError, one line, for what does not fit, and TrainingInterrupted after Ctrl-C.
     """
-    settled = settle(recipe, model, data, settings)
+    settled = settle(recipe if start is None else recipe_from(start, recipe), model, data, settings)
     with nullcontext(experiment.Silent()) if quiet else progress() as watcher:
         for note in settled.notes:
             watcher.on_note(note)

@@ -44,7 +44,8 @@ def plot(
     wanted = Wanted(subject, head, image, autograd, data_dir, input_shapes, arguments or {})
     found = KINDS[kind](wanted)
     if found is None:
-        raise FeatherweightError(f"there is nothing to draw as {kind} for {wanted.name!r}. Try another kind.")
+        raise FeatherweightError(f"there is nothing to draw as {kind} of {wanted.name!r}: {MISSING[kind]}. Try another "
+                                 "kind.")
     return found
 
 
@@ -149,6 +150,10 @@ def graph(wanted: Wanted) -> Figure:
     return plots.draw_graph(found, Path(wanted.name).name + (", how gradients flow" if wanted.autograd else ""))
 
 
+MISSING = {
+    "curves": "no epoch is done yet", "mistakes": "no answer is wrong", "kernels": "it has no convolution",
+    "receptive-field": "no layer has places on the image", "cam": "no layer before the answer has places on the image",
+}
 NEED_NO_ANSWERS = ("curves", "kernels", "graph")
 KINDS: dict[str, Callable[[Wanted], Figure | None]] = {
     "curves": curves,
