@@ -34,7 +34,7 @@ from featherweight.training.optimization import Schedule, build_average, build_o
 from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
 from featherweight.training.workers import refuse_while_importing
-from featherweight.user_code import Source
+from featherweight.user_code import Source, unwarned
 from featherweight.wording import call
 
 CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch may cost
@@ -249,7 +249,7 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS and state.position.step < steps:
             save()
 
-    with stop_signals() as caught:
+    with stop_signals() as caught, unwarned():
         records = train_epochs(
             state, training.images(training.dataset.train), training.task, training.plan,
             curve=training.curve, on_step=on_step, should_stop=lambda: bool(caught),

@@ -131,8 +131,7 @@ def suited(model: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:
     expected = answers(model, in_standard_layout, inputs)
     if expected is None:
         flat = answers(model, flattened, inputs)
-        if flat is not None:
-            model.register_forward_pre_hook(flattened)
+        model.register_forward_pre_hook(in_standard_layout if flat is None else flattened)
         return model.to(memory_format=standard)  # type: ignore[call-overload,no-any-return]
     if fast != standard:
         moved = answers(model, lambda _, given: given, tuple(as_laid_out(one, fast) for one in inputs), fast)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featherweight.errors import ModelError, UnknownName
+from featherweight.user_code import unwarned
 
 Outputs = Tensor | tuple[Tensor, ...]
 
@@ -120,7 +121,8 @@ def ask(network: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
     """
     count = len(inputs[0])
     try:
-        return heads_of(network(*inputs), count)
+        with unwarned():
+            return heads_of(network(*inputs), count)
     except (IndexError, RuntimeError, ValueError) as fault:
         if count != 1:
             raise

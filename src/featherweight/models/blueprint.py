@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,10 +100,15 @@ def find_blueprint(name: str) -> Blueprint:
     path, _, attribute = name.rpartition(":")
     if path.endswith(ENDINGS):
         found = load_class(path, attribute)
-        return Blueprint(name, found.builder, found)
+        return Blueprint(name, builder_of(found.builder), found)
     if name.endswith(ENDINGS):
         raise ModelError(f"model {name!r} names a file without its class. Write {name + ':Class'!r}.")
     raise UnknownName("model", name, CATALOGUE, "See: featherweight models, or give path/to/file.py:Class.")
+
+
+def builder_of(found: Any) -> Callable[..., Any]:
+    """Return what builds a network: a class or function as it is; for a module, a function that copies it."""
+    return (lambda: copy.deepcopy(found)) if isinstance(found, nn.Module) else found
 
 
 def fitting(suggested: Suggestions, accepted: Mapping[str, Any]) -> dict[str, Any]:

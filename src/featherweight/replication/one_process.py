@@ -25,6 +25,7 @@ from featherweight.training.loop import Record
 from featherweight.training.replicas import train_replicas
 from featherweight.training.state import Position
 from featherweight.training.step import pick_device
+from featherweight.user_code import unwarned
 
 MOST_AT_ONCE = 256      # replicas
 SAVING_PART = 0.05      # of the time that checkpoints may take
@@ -101,8 +102,9 @@ def run_members(members: Sequence[Member], watcher: SeedsWatcher, should_stop: C
         [one.plan for one in trainings], curves=[one.curve for one in trainings],
         on_step=Teller(members, watcher), should_stop=should_stop,
     )
-    for records in epochs:
-        saver.after_epoch(records)
+    with unwarned():
+        for records in epochs:
+            saver.after_epoch(records)
     saver.save()
     return first.state.position.epoch == first.plan.epochs
 

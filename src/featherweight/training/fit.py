@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from featherweight.anatomy.faults import failed_layer
+from featherweight.anatomy.trace import Tracer
+from featherweight.anatomy.warned import warnings_placed
 from featherweight.blame import explain
 from featherweight.data import Dataset
 from featherweight.errors import ModelError
@@ -74,16 +77,28 @@ def first_inputs(model: nn.Module, task: Task, dataset: Dataset, count: int) -> 
 
 @torch.no_grad()
 def try_out(model: nn.Module, inputs: tuple[Tensor, ...], dataset: Dataset, task: Task) -> Outputs:
-    """Return the outputs for two images. Raises ModelError, one line, for whatever the network raises."""
+    """Return the outputs for two images; warnings stand at the network's lines.
+
+    Raises ModelError, one line that names the layer and the line, for whatever the network raises.
+    """
+    tracer = Tracer(model)
     try:
-        with evaluating(model):
-            outputs: Outputs = model(*inputs)
+        with evaluating(model), warnings_placed(lambda: tracer.layer):
+            outputs: Outputs = tracer.run(inputs)
     except Exception as fault:  # a network of a user's own may raise anything
+        layer = failed_layer(model, fault)
         raise ModelError(
             f"the network does not run on {tuple(inputs[0].shape[1:])} images of {dataset.name} "
-            f"for task {task.name!r}: {explain(fault)}"
+            f"for task {task.name!r}: {f'{layer}, ' if layer else ''}{explain(fault)}{further_inputs(fault)}"
         ) from fault
     return outputs
+
+
+def further_inputs(fault: Exception) -> str:
+    """Return what to do about a forward that takes more than the task gives; "" for any other exception."""
+    if isinstance(fault, TypeError) and "forward() missing" in str(fault):
+        return ". A second input is given by task = 'digit-sum' alone: a number 0..9, one-hot"
+    return ""
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from featherweight.user_code import trust
 from featherweight.user_code.modules import Library, repository_root
 from featherweight.user_code.pieces import Piece, parse, plain_python
 from featherweight.user_code.quiet import quietly as quietly
+from featherweight.user_code.quiet import unwarned as unwarned
 from featherweight.user_code.source import MANIFEST as MANIFEST
 from featherweight.user_code.source import SOURCE_FOLDER as SOURCE_FOLDER
 from featherweight.user_code.source import Source as Source

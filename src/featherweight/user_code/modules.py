@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.blame import in_one_line
-from featherweight.user_code.pieces import Piece, joined, parse, read_pieces
+from featherweight.user_code.pieces import Piece, joined, parse, read_pieces, written_files
 from featherweight.user_code.stand_in import StandIn
-from featherweight.user_code.statements import Statement, is_plain, needed, statements_of
+from featherweight.user_code.statements import Statement, needed, statements_of, unbound
 
 ROOT_MARKS = ("network.json", ".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
 ANNOTATIONS_AS_TEXT = __future__.annotations.compiler_flag
@@ -69,18 +69,26 @@ class UserModule(types.ModuleType):
                 self._done.add(index)       # before it runs: files may import each other
                 self._execute(self._statements[index])
 
-    def export_all(self) -> None:
-        """Execute all definitions, imports and constants, as `from module import *` needs them."""
-        self.execute([name for one in self._statements if is_plain(one) for name in one.binds])
-
     def _execute(self, one: Statement) -> None:
         code = compile(ast.Module([one.node], []), one.place, "exec", ANNOTATIONS_AS_TEXT, dont_inherit=True)
         try:
             with arguments_of(self._file):
-                exec(code, self.__dict__)
+                if not (one.star and self._import_all(one.node)):
+                    exec(code, self.__dict__)
         except (Exception, SystemExit) as fault:
             reason = f"{one.line}: {missing_package(fault) or in_one_line(fault)}"
             self.__dict__.update({name: StandIn(reason) for name in one.binds if name not in self.__dict__})
+
+    def _import_all(self, node: ast.stmt) -> bool:
+        """Import from a file of the user's those names that are used here and bound nowhere else; False for others."""
+        assert isinstance(node, ast.ImportFrom)
+        module = self._library.modules_of(node.module or "", self.__dict__, node.level)[-1]
+        if not isinstance(module, UserModule):
+            return False
+        wanted = unbound(self._statements)
+        module.execute(wanted)
+        self.__dict__.update({name: vars(module)[name] for name in wanted if name in vars(module)})
+        return True
 
 
 @contextmanager
@@ -118,6 +126,8 @@ class Library:
             name = f"featherweight_user_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}_{file.stem}"
             module = self.modules[file] = UserModule(name, file, self, pieces or read_pieces(file))
             sys.modules[module.__name__] = module       # dataclasses look their class's module up there
+            for written, piece in written_files(file).items():
+                self.open(file.parent / written, [piece])
         return self.modules[file]
 
     def import_module(
@@ -125,7 +135,15 @@ class Library:
         names: Sequence[str] | None = (), level: int = 0,
     ) -> Any:
         """Do what the import statement asks for: builtins.__import__ with the user's own files in it."""
-        here = Path((namespace or {}).get("__file__", self.folder)).parent
+        found = self.modules_of(name, namespace or {}, level)
+        for each in names or ():
+            if not isinstance(found[-1], UserModule | PlainFolder):
+                _import_submodule(found[-1], each)
+        return found[-1] if names else found[0]
+
+    def modules_of(self, name: str, namespace: Mapping[str, Any], level: int) -> list[Any]:
+        """Return the modules along a dotted name. Raises ModuleNotFoundError."""
+        here = Path(namespace.get("__file__", self.folder)).parent
         if level:
             base = here.parents[level - 2] if level > 1 else here
             found = self._walk(base, name.split("."), plain_folders=True) if name else [self._package(base)]
@@ -133,13 +151,7 @@ class Library:
             found = self._beside(here, name) or self._installed(name) or self._above(name)
         if found is None:
             raise ModuleNotFoundError(f"No module named {'.' * level + name!r}", name="." * level + name)
-        first, last = found[0], found[-1]
-        for each in names or ():
-            if isinstance(last, UserModule):
-                last.export_all() if each == "*" else None
-            elif not isinstance(last, PlainFolder):
-                _import_submodule(last, each)
-        return last if names else first
+        return found
 
     def _beside(self, here: Path, name: str) -> list[Any] | None:
         """The modules along a dotted name, in the folder of the network's file or of the importing one."""
@@ -185,7 +197,8 @@ class Library:
 
     def _file(self, folder: Path, name: str) -> Path | None:
         """The module's file in a folder, if there is one that may be loaded."""
-        file = module_file(folder, name)
+        written = (folder / f"{name}.py").resolve()
+        file = written if written in self.modules else module_file(folder, name)
         return file if file and (self.only is None or file.resolve() in self.only) else None
 
     def _package(self, folder: Path) -> Any:

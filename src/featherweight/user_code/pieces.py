@@ -15,6 +15,8 @@ from featherweight.errors import ModelError
 
 MAGIC = re.compile(r"[%!?]|[\w\s,]+=\s*[%!]|[\w.]+\?{1,2}$")     # %magic, !command, ?help, files = !command, help?
 
+WRITES = re.compile(r"%%(?:writefile|file)\s+([\w/]+\.py)\s*$")
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -48,22 +50,35 @@ def python_file(text: str) -> str:
 
 def notebook_pieces(file: Path, text: str) -> list[Piece]:
     """Return the code cells of a notebook in their order, without magics and shell lines."""
+    return [Piece(f"{file}, cell {n}", plain_python(source)) for n, source in code_cells(file, text)]
+
+
+def code_cells(file: Path, text: str) -> list[tuple[int, str]]:
+    """Return (number, source text) of a notebook's code cells. Raises ModelError for what is no notebook."""
     try:
-        cells = json.loads(text)["cells"]
-        sources = [(n, cell["source"]) for n, cell in enumerate(cells, start=1) if cell["cell_type"] == "code"]
+        cells = enumerate(json.loads(text)["cells"], start=1)
+        return [(n, "".join(cell["source"])) for n, cell in cells if cell["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError) as fault:
         raise ModelError(f"model file {str(file)!r} is no notebook of format 4: {explain(fault)}") from fault
-    return [Piece(f"{file}, cell {n}", plain_python(source)) for n, source in sources]
 
 
-def plain_python(source: str | list[str]) -> str:
+def written_files(file: Path) -> dict[str, Piece]:
+    """Return the Python files that a notebook writes with %%writefile, by name."""
+    found = {}
+    for n, source in code_cells(file, file.read_text(encoding="utf-8-sig")) if file.suffix == ".ipynb" else ():
+        first, _, rest = source.lstrip().partition("\n")
+        if match := WRITES.match(first):
+            found[match[1]] = Piece(f"{file}, cell {n}", "\n" + rest)
+    return found
+
+
+def plain_python(text: str) -> str:
     """Return a cell's text with its magics, shell lines and help questions replaced by `pass`.
 
     A cell magic that runs the cell as Python (%%time, %%capture) loses its first line; other cell magics (%%bash,
     %%writefile, %%html) empty the cell. Line numbers stay as they are. Text that is Python as it stands is returned
     as it is, such as `% width` at the start of a line.
     """
-    text = source if isinstance(source, str) else "".join(source)
     text = text.replace("\r\n", "\n").replace("\r", "\n")      # as files are read
     lines = text.split("\n")
     first = next((line for line in lines if line.strip()), "")

@@ -14,3 +14,11 @@ def quietly() -> Iterator[None]:
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Drop warnings inside the block: a network's were shown once, at its lines, before it was trained."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -178,10 +178,8 @@ def makers(statements: Sequence[Statement], name: str, before: int) -> list[int]
     return [last, *changing]
 
 
-def is_plain(one: Statement) -> bool:
-    """True for a definition, an import and a constant: what may be executed though nobody asked for it."""
-    if isinstance(one.node, (*DEFINITIONS, ast.Import, ast.ImportFrom)):
-        return True
-    return isinstance(one.node, ast.Assign | ast.AnnAssign) and not any(
-        isinstance(part, ast.Call) for part in ast.walk(one.node)
-    )
+def unbound(statements: Sequence[Statement]) -> list[str]:
+    """Return the names that are used and that nothing binds: a `from module import *` has to give them."""
+    used = {name for one in statements for name in one.uses | one.uses_later}
+    bound = {name for one in statements for name in one.binds} | set(dir(builtins))
+    return sorted(used - bound)
