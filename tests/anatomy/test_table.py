@@ -130,8 +130,7 @@ def test_text_is_text_in_a_notebook():
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     nbclient.NotebookClient(notebook, timeout=120).execute()
-    (output,) = notebook.cells[0].outputs
-    assert output.text.splitlines() == [
+    assert "".join(output.text for output in notebook.cells[0].outputs).splitlines() == [
         "Session6 on [1, 28, 28]", "Rule and gradient: 36 equal, 0 different, 0 not applicable",
     ]
 

@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.geometry import Field
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
-from featherweight.anatomy.receptive_field import SurrogateRun, agreeing, ends_of, middle_unit
+from featherweight.anatomy.receptive_field import SurrogateRun, agreeing, middle_unit
 from featherweight.anatomy.trace import BATCH, Row, Tracer, prepare, run, trace
 from featherweight.anatomy.twin import kind_of, on_cpu, one_thread, untouched_random_state
 from featherweight.errors import ModelError
@@ -139,7 +139,8 @@ def spread(shares: Tensor, field: Field, size: Sequence[int]) -> Tensor:
 
 def box_of(field: Field, unit: Sequence[int]) -> Box:
     """A unit's box by rule: left, top, width, height; it may reach over the border of the image."""
-    (top, bottom), (left, right) = (ends_of(axis, place) for axis, place in zip(field.axes, unit, strict=True))
+    ends = (axis.ends_at(place) or (0, 0) for axis, place in zip(field.axes, unit, strict=True))
+    (top, bottom), (left, right) = ends
     return left, top, right - left, bottom - top
 
 

@@ -38,8 +38,10 @@ POINTWISE = _names(
 MOVES = _names(
     "view view_as reshape reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose swapaxes "
     "swapdims movedim moveaxis t T mT H getitem chunk split tensor_split narrow select unbind expand expand_as "
-    "broadcast_to pixel_unshuffle channel_shuffle"
+    "broadcast_to channel_shuffle repeat tile repeat_interleave flip fliplr flipud rot90 roll index_select"
 )
+# Those of them that lay axes together or part them; what was laid together is told by its union.
+RESHAPES = _names("view view_as reshape reshape_as flatten unflatten ravel")
 # The result has the shape, the type or the device of an argument, and depends on no value of it.
 LIKE = _names(
     "zeros_like ones_like full_like empty_like rand_like randn_like randint_like "
@@ -49,7 +51,7 @@ LIKE = _names(
 FIRST_ONLY = _names("to type_as view_as reshape_as expand_as")
 # What moves, reads or retypes is no row of a layer table; nor is a softmax (the documents print none).
 HIDDEN = MOVES | _names(
-    "softmax log_softmax clone contiguous detach to float double half bfloat16 type type_as cpu cuda "
+    "pixel_unshuffle softmax log_softmax clone contiguous detach to float double half bfloat16 type type_as cpu cuda "
     "requires_grad data real setitem"
 )
 
@@ -70,6 +72,11 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("std", "var"), ("input", "dim", "unbiased", "keepdim")),
     **dict.fromkeys(("cat", "concat", "concatenate", "stack"), ("tensors", "dim")),
     "pad": ("input", "pad", "mode", "value"),
+    "interpolate": (
+        "input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias",
+    ),
+    "pixel_shuffle": ("input", "upscale_factor"),
+    "pixel_unshuffle": ("input", "downscale_factor"),
     "linear": ("input", "weight", "bias"),
 }
 

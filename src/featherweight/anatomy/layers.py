@@ -45,12 +45,12 @@ class Layer:
 
     @property
     def receptive_field(self) -> PerAxis:
-        """Pixels; [height, width] where they differ, None where it has no meaning."""
+        """Pixels; [height, width] where they differ, None where it has no meaning; the largest if uneven."""
         return _per_axis(axis.size for axis in self.field.axes) if self.field else None
 
     @property
     def jump(self) -> PerAxis:
-        """Pixels between two neighbouring units; None where all units see the same."""
+        """Pixels between two neighbouring units, the mean if uneven; None where all units see the same."""
         return _per_axis(axis.jump for axis in self.field.axes) if self.field else None
 
     @property
@@ -58,9 +58,15 @@ class Layer:
         """Centre of the first unit's field in pixels, where the first pixel spans [0, 1]."""
         return _per_axis(axis.start for axis in self.field.axes) if self.field else None
 
+    @property
+    def uneven(self) -> bool:
+        """Whether units see fields of different sizes or at different distances, as after upsampling."""
+        return self.field is not None and any(axis.ends is not None for axis in self.field.axes)
+
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON; "uneven" is there only if the units are."""
         shapes = [list(shape) for shape in self.output_shapes]
+        uneven = {"uneven": True} if self.uneven else {}
         return {
             "index": self.index,
             "name": self.name,
@@ -72,6 +78,7 @@ class Layer:
             "receptive_field": self.receptive_field,
             "jump": self.jump,
             "start": self.start,
+            **uneven,
         }
 
 

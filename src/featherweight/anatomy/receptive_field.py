@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -113,9 +114,12 @@ def _on_larger(
     module: nn.Module, shapes: Sequence[Shape], rows: Sequence[Row], checks: Sequence[Check]
 ) -> list[Check]:
     """Ask the middle unit again where its field did not fit, up to the row at which the network stops."""
-    pixels = SurrogateRun(module, shapes, images=1)
-    pixels.finish()
     result = list(checks)
+    try:
+        pixels = SurrogateRun(module, shapes, images=1)
+    except ModelError:      # lazy parameters cannot be filled on this image
+        return result
+    pixels.finish()
     for k, (row, again, check) in enumerate(zip(rows, pixels.tracer.rows, checks, strict=False)):
         comparable = row.field is not None and row.name == again.name and row.field.same_numbers(again.field)
         if comparable and check.equal and not check.whole:
@@ -223,7 +227,7 @@ def _check(pixels: SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]
     expected = [_seen(field, unit) for unit in units]
     whole = all(_inside(axis, u, n) for axis, u, n in zip(field.axes, middle, shape[1:], strict=True))
     if whole:           # nothing is cut off, so the three numbers alone must say where it lies
-        expected[0] = tuple(_numbers_span(axis, u) for axis, u in zip(field.axes, middle, strict=True))
+        expected[0] = tuple(axis.ends_at(u) for axis, u in zip(field.axes, middle, strict=True))
     differs = [k for k, (a, b) in enumerate(zip(expected, boxes, strict=True)) if a != b]
     k = differs[0] if differs else 0
     return Check(layer, expected[k], boxes[k], not differs, whole, tuple(shape))
@@ -233,25 +237,20 @@ def middle_unit(field: Field, shapes: Sequence[Shape]) -> tuple[int, ...]:
     """The unit whose field lies nearest to the middle of the image, for each axis."""
     sides = shapes[field.source][1:]
     return tuple(
-        min(range(len(axis.seen)), key=lambda u: abs(axis.start + u * (axis.jump or 0) - side / 2))
+        min(range(len(axis.seen)), key=lambda u: _distance(axis, u, side / 2))
         for axis, side in zip(field.axes, sides, strict=True)
     )
 
 
-def ends_of(axis: Axis, unit: int) -> tuple[float, float]:
-    """Where a unit's field begins and ends along an axis, in pixels, also outside of the image."""
-    centre = axis.start + unit * (axis.jump or 0)
-    return centre - axis.size / 2, centre + axis.size / 2
+def _distance(axis: Axis, unit: int, place: float) -> float:
+    """From a unit's centre; a unit that sees nothing is farther than any."""
+    span = axis.ends_at(unit)
+    return math.inf if span is None else abs(sum(span) / 2 - place)
 
 
 def _inside(axis: Axis, unit: int, side: int) -> bool:
-    low, high = ends_of(axis, unit)
-    return low >= 0 and high <= side
-
-
-def _numbers_span(axis: Axis, unit: int) -> Span:
-    low, high = ends_of(axis, unit)
-    return round(low), round(high)
+    span = axis.ends_at(unit)
+    return span is not None and span[0] >= 0 and span[1] <= side
 
 
 def _at(tensor: Tensor, field: Field, unit: Sequence[int]) -> Tensor:
@@ -294,7 +293,7 @@ def _enlarged(shapes: Sequence[Shape], rows: Sequence[Row], checks: Sequence[Che
     ]
     if not axes:
         return None
-    step = max(axis.jump or 1 for axis in axes)
+    step = math.ceil(max(axis.jump or 1 for axis in axes))
     needed = max(axis.size for axis in axes) + 2 * step
     # Whole steps more: the network divides the larger image as it divides the given one.
     larger = [(shape[0], *(n + -(-max(needed - n, 0) // step) * step for n in shape[1:])) for shape in shapes]

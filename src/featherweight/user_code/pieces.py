@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import json
 import linecache
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from featherweight.blame import explain
 from featherweight.errors import ModelError
+
+MAGIC = re.compile(r"[%!?]|[\w\s,]+=\s*[%!]|[\w.]+\?{1,2}$")     # %magic, !command, ?help, files = !command, help?
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ def read_pieces(file: Path) -> list[Piece]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
         raise ModelError(f"model file {str(file)!r} cannot be read: {explain(fault)}") from fault
-    return notebook_pieces(file, text) if file.suffix == ".ipynb" else [Piece(str(file), text)]
+    return notebook_pieces(file, text) if file.suffix == ".ipynb" else [Piece(str(file), python_file(text))]
 
 
 def joined(pieces: Sequence[Piece]) -> str:
@@ -35,6 +38,12 @@ def joined(pieces: Sequence[Piece]) -> str:
     if len(pieces) == 1:
         return pieces[0].text
     return "\n\n".join(f"# {piece.place.rpartition(', ')[2]}\n{piece.text.strip()}" for piece in pieces) + "\n"
+
+
+def python_file(text: str) -> str:
+    """Return a file's text; of a notebook that was saved as a .py file, without its magics and shell lines."""
+    plain = text if is_python(text) else plain_python(text)
+    return plain if is_python(plain) else text      # a fault of the file's own is told in its own words
 
 
 def notebook_pieces(file: Path, text: str) -> list[Piece]:
@@ -51,22 +60,39 @@ def plain_python(source: str | list[str]) -> str:
     """Return a cell's text with its magics, shell lines and help questions replaced by `pass`.
 
     A cell magic that runs the cell as Python (%%time, %%capture) loses its first line; other cell magics (%%bash,
-    %%writefile, %%html) empty the cell. Line numbers stay as they are.
+    %%writefile, %%html) empty the cell. Line numbers stay as they are. Text that is Python as it stands is returned
+    as it is, such as `% width` at the start of a line.
     """
-    lines = (source if isinstance(source, str) else "".join(source)).split("\n")
+    text = source if isinstance(source, str) else "".join(source)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")      # as files are read
+    lines = text.split("\n")
     first = next((line for line in lines if line.strip()), "")
     if first.startswith("%%") and first.split()[0] not in ("%%time", "%%timeit", "%%capture", "%%prun"):
         return "\n" * (len(lines) - 1)
-    return "\n".join(without_magic(line) for line in lines)
+    return text if is_python(text) else "\n".join(without_magics(lines))
 
 
-def without_magic(line: str) -> str:
-    """Return the line, or `pass` at its indentation where it is a magic or a shell line."""
-    stripped = line.lstrip()
-    indent = line[: len(line) - len(stripped)]
-    if stripped.startswith(("%", "!", "?")) or (stripped.endswith("?") and not stripped.startswith("#")):
-        return indent + "pass"
-    return line
+def is_python(text: str) -> bool:
+    """True for text without syntax errors."""
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def without_magics(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines, or `pass` at their indentation for magics and shell lines, also those that go over several lines."""
+    continued = False
+    for line in lines:
+        magic = continued or is_magic(line)
+        continued = magic and line.rstrip().endswith("\\")
+        yield line[: len(line) - len(line.lstrip())] + "pass" if magic else line
+
+
+def is_magic(line: str) -> bool:
+    """True for a line that IPython takes and Python does not."""
+    return bool(MAGIC.match(line.strip()))
 
 
 def parse(piece: Piece, *, lenient: bool) -> list[ast.stmt]:

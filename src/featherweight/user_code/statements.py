@@ -21,6 +21,7 @@ class Statement:
     place: str                      # the file, with the cell for a notebook
     binds: frozenset[str]
     changes: frozenset[str]         # objects that it changes in place: config["depth"] = 3, Net.forward = f
+    keeps: frozenset[str]           # of binds, those that may keep or build on their earlier value: n += 1, if a: n = 1
     uses: frozenset[str]            # while it is executed
     uses_later: frozenset[str]      # inside its functions, when they are called
 
@@ -74,8 +75,13 @@ def analyse(node: ast.stmt, place: str) -> Statement:
     later: set[str] = set()
     for child in table.get_children():
         collect(child, uses, later, at_once=True)
-    return Statement(node, place, frozenset(binds - {"*"}), frozenset(changed_by(node)), frozenset(uses),
-                     frozenset(later))
+    return Statement(node, place, frozenset(binds - {"*"}), frozenset(changed_by(node)),
+                     frozenset(kept_by(node, binds)), frozenset(uses), frozenset(later))
+
+
+def kept_by(node: ast.stmt, binds: set[str]) -> set[str]:
+    """Return the names that a statement binds in a way that needs what they were before, or does not always happen."""
+    return binds if isinstance(node, ast.AugAssign | ast.If | ast.For | ast.While | ast.Try | ast.Match) else set()
 
 
 def collect(table: symtable.SymbolTable, uses: set[str], later: set[str], *, at_once: bool) -> None:
@@ -151,7 +157,9 @@ def needed(statements: Sequence[Statement], wanted: Collection[str]) -> list[int
                 continue
             found.add(index)
             one = statements[index]
-            more = [(name, index) for name in one.uses | one.changes] + [(n, len(statements)) for n in one.uses_later]
+            earlier = {name for name in one.keeps if any(name in other.binds for other in statements[:index])}
+            more = [(name, index) for name in one.uses | one.changes | earlier]
+            more += [(name, len(statements)) for name in one.uses_later]
             waiting += [pair for pair in more if pair not in seen]
             seen |= set(more)
     return sorted(found)
