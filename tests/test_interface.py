@@ -303,5 +303,7 @@ def test_a_notebook_gets_one_output_that_is_drawn_again(tiny_model, tmp_path, mo
 
 
 def test_a_data_set_shows_a_few_images_of_each_class():
-    shown = as_dataset(PAIR)._repr_html_()
+    dataset = as_dataset(PAIR)
+    shown = dataset._repr_html_()
+    assert repr(dataset).startswith(f"{dataset.name}: 1,438 training and 359 test images, ")
     assert "1,438 training and 359 test images, arrays given in Python" in shown and "data:image/png;base64," in shown

@@ -66,7 +66,7 @@ class ImageDataset:
         return ImageDataset(self.images.to(device), self.labels.to(device), soft)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """The splits of a data set, and what a model has to know of it.
 
@@ -110,14 +110,16 @@ class Dataset:
         kept, held_out = (torch.from_numpy(part) for part in split)
         return replace(self, train=self.train.pick(kept), validation=self.train.pick(held_out))
 
+    def __repr__(self) -> str:
+        return f"{self.name}: {len(self.train):,} training and {len(self.test):,} test images, {self.source}"
+
     def _repr_html_(self) -> str:
         """The first training images of each class, and where the data are from."""
         buffer = io.BytesIO()
         grid = labelled_grid(self.train.images.numpy(), self.train.labels.numpy(), self.classes, columns=8, rows=20)
         grid.save(buffer, "PNG")
         drawn = base64.b64encode(buffer.getvalue()).decode()
-        words = f"{self.name}: {len(self.train):,} training and {len(self.test):,} test images, {self.source}"
-        return f'<p>{html.escape(words)}</p><img alt="examples of each class" src="data:image/png;base64,{drawn}">'
+        return f'<p>{html.escape(str(self))}</p><img alt="examples of each class" src="data:image/png;base64,{drawn}">'
 
 
 def load_dataset(
