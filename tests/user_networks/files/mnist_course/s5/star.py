@@ -20,3 +20,4 @@ for data, target in train_loader:
     optimizer.zero_grad()
     F.nll_loss(model(data), target).backward()
     optimizer.step()
+    log_file.write("one more batch\n")

@@ -21,3 +21,4 @@ train_data = datasets.MNIST('../data', train=True, download=True, transform=trai
 train_loader = torch.utils.data.DataLoader(train_data, batch_size=512, shuffle=True)
 batch_data, batch_label = next(iter(train_loader))
 fig = plt.figure()
+log_file = open("train_log.txt", "w")
