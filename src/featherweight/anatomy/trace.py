@@ -21,10 +21,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from featherweight.anatomy import calls, cost
+from featherweight.anatomy.call import Call
 from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.faults import does_not_run, layer_text
 from featherweight.anatomy.geometry import Field, input_field
-from featherweight.anatomy.rules import Call, propagate
+from featherweight.anatomy.rules import propagate
 from featherweight.anatomy.twin import (
     blank_inputs,
     copied,

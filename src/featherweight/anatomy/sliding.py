@@ -1,0 +1,180 @@
+"""Rules for what slides a window over the image: convolutions, pools, padding and unfold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from featherweight.anatomy import calls
+from featherweight.anatomy.call import Call, along_axes, less, lies_along
+from featherweight.anatomy.geometry import Axis, Field, gather, pick, union, window
+from featherweight.anatomy.moves import unit_numbers
+
+
+def windows(call: Call, kernel: Any, stride: Any, before: Any, dilation: Any) -> Field | None:
+    """Slide a window over the last axes of the tensor, as many as the function's name says."""
+    tensor, field = call.first
+    n = int(call.name[-2])
+    if len(call.sources) > 1:       # weights that depend on the image
+        return None
+    axes = []
+    for axis in field.axes:
+        k = None if axis.dim is None else axis.dim - (tensor.dim() - n)
+        if k == -1 and call.name not in calls.POOLS | calls.ADAPTIVE_POOLS:
+            if call.arguments().get("groups", 1) != 1:
+                return None
+            axes.append(union(axis))        # rows of the image in place of channels: all are mixed
+            continue
+        if k is None or k < 0:
+            axes.append(axis)
+        elif axis.jump is None:
+            return None
+        else:
+            numbers = [calls.per_axis(value, n)[k] for value in (kernel, stride, before, dilation)]
+            axes.append(
+                window(
+                    axis,
+                    kernel=numbers[0], stride=numbers[1], before=numbers[2], dilation=numbers[3],
+                    count=call.outputs[0].shape[axis.dim or 0],
+                )
+            )
+    return Field(field.source, tuple(axes))
+
+
+def convolution(call: Call) -> Field | None:
+    """conv1d, conv2d, conv3d."""
+    given = call.arguments()
+    kernel = given["weight"].shape[2:]
+    dilation = calls.per_axis(given.get("dilation", 1), len(kernel))
+    before = given.get("padding", 0)
+    if isinstance(before, str):
+        same = (d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True))
+        before = tuple(same) if before == "same" else 0
+    return windows(call, kernel, given.get("stride", 1), before, dilation)
+
+
+def transposed(call: Call) -> Field | None:
+    """With stride 1 it is a convolution with the rest of the padding; otherwise units see unequal fields."""
+    given = call.arguments()
+    kernel = given["weight"].shape[2:]
+    n = len(kernel)
+    stride = calls.per_axis(given.get("stride", 1), n)
+    dilation = calls.per_axis(given.get("dilation", 1), n)
+    padding = calls.per_axis(given.get("padding", 0), n)
+    if set(stride) == {1}:
+        before = tuple(d * (k - 1) - p for k, d, p in zip(kernel, dilation, padding, strict=True))
+        return windows(call, kernel, 1, before, dilation)
+    tensor, field = call.first
+    if len(call.sources) > 1 or field.on(tensor.dim() - n - 1):
+        return None
+
+    def spread(axis: Axis, k: int) -> Axis:
+        """Unit i of the input reaches the places i * stride - padding + j * dilation."""
+        reaching: list[list[int]] = [[] for _ in range(call.outputs[0].shape[axis.dim or 0])]
+        for unit in range(len(axis.seen)):
+            for j in range(kernel[k]):
+                place = unit * stride[k] - padding[k] + j * dilation[k]
+                if 0 <= place < len(reaching):
+                    reaching[place].append(unit)
+        return gather(axis, reaching, (axis.jump or 0) / stride[k], axis.dim)
+
+    return along_axes(call, n, spread)
+
+
+def pool(call: Call) -> Field | None:
+    """Pools with a window of one size."""
+    given = call.arguments()
+    kernel = given["kernel_size"]
+    stride = given.get("stride")
+    stride = kernel if stride is None or stride in ((), []) else stride
+    return windows(call, kernel, stride, given.get("padding", 0), given.get("dilation", 1))
+
+
+def adaptive_pool(call: Call) -> Field | None:
+    """Even windows where the output's length divides the input's; otherwise windows of unequal lengths."""
+    tensor, field = call.first
+    n = int(call.name[-2])
+    before, after = tensor.shape[-n:], call.outputs[0].shape[-n:]
+    if not any(before[k] % after[k] and field.on(tensor.dim() - n + k) for k in range(n)):
+        kernel = tuple(max(a // b, 1) for a, b in zip(before, after, strict=True))
+        return windows(call, kernel, kernel, 0, 1)
+
+    def pooled(axis: Axis, k: int) -> Axis:
+        a, b = before[k], after[k]
+        return gather(axis, [range(i * a // b, -(-(i + 1) * a // b)) for i in range(b)], less(axis, a / b), axis.dim)
+
+    return along_axes(call, n, pooled)
+
+
+def pad(call: Call) -> Field | None:
+    """Padding of every mode; a constant border sees nothing."""
+    tensor, field = call.first
+    given = call.arguments()
+    amounts = tuple(given["pad"])
+    axes = []
+    for axis in field.axes:
+        k = None if axis.dim is None else tensor.dim() - 1 - axis.dim
+        if k is None or 2 * k >= len(amounts):
+            axes.append(axis)
+        elif axis.jump is None:
+            return None
+        else:
+            # The padding moves unit numbers, so that reflected and circular padding tell whom they repeat.
+            units = unit_numbers(tensor, axis.dim)
+            mode = given.get("mode", "constant")
+            extra = {"value": -1.0} if mode == "constant" else {}
+            moved = torch.nn.functional.pad(units.to(torch.float64), amounts, mode=mode, **extra)
+            numbers = _along(moved, axis.dim, tensor.dim() - 1 - len(amounts) // 2, amounts)
+            if axis.ends is not None:
+                axes.append(pick(axis, numbers, axis.dim or 0))
+                continue
+            seen = tuple(axis.seen[i] if i >= 0 else None for i in numbers)
+            axes.append(replace(axis, start=axis.start - amounts[2 * k] * axis.jump, seen=seen))
+    return Field(field.source, tuple(axes))
+
+
+def _along(moved: Tensor, dim: int | None, last_free: int, amounts: Sequence[int]) -> list[int]:
+    """The numbers along dim, read where the other axes hold no padding of their own."""
+    index: list[Any] = [0] * moved.dim()
+    for d in range(last_free + 1, moved.dim()):
+        index[d] = max(amounts[2 * (moved.dim() - 1 - d)], 0)
+    index[dim or 0] = slice(None)
+    return [int(value) for value in moved[tuple(index)].tolist()]
+
+
+def window_of(axis: Axis, kernel: int, stride: int) -> Axis:
+    """Windows without padding, as many as fit."""
+    count = (len(axis.seen) - kernel) // stride + 1
+    return window(axis, kernel=kernel, stride=stride, before=0, dilation=1, count=count)
+
+
+def unfolded(call: Call) -> Field | None:
+    """Tensor.unfold gives windows along a new last axis; F.unfold lays all windows of an image along the last axis."""
+    tensor, field = call.first
+    if getattr(call.function, "__module__", None) != "torch.nn.functional":
+        given = dict(zip(("input", "dimension", "size", "step"), call.args, strict=False)) | dict(call.kwargs)
+        dim = given["dimension"] % tensor.dim()
+        axes = (
+            window_of(axis, given["size"], given["step"]) if lies_along(axis, dim) else axis for axis in field.axes
+        )
+        return Field(field.source, tuple(axes))
+    names = ("input", "kernel_size", "dilation", "padding", "stride")
+    given = dict(zip(names, call.args, strict=False)) | dict(call.kwargs)
+    kernel, dilation, padding, stride = (
+        calls.per_axis(given.get(name, default), 2)
+        for name, default in (("kernel_size", 1), ("dilation", 1), ("padding", 0), ("stride", 1))
+    )
+
+    def slid(axis: Axis, k: int) -> Axis:
+        reach = (kernel[k] - 1) * dilation[k] + 1
+        count = (len(axis.seen) + 2 * padding[k] - reach) // stride[k] + 1
+        windows = window(
+            axis, kernel=kernel[k], stride=stride[k], before=padding[k], dilation=dilation[k], count=count
+        )
+        return union(windows, call.outputs[0].dim() - 1)
+
+    return along_axes(call, 2, slid)
