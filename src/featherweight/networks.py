@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.environment import layout_for
-from featherweight.errors import ModelError, RunError
+from featherweight.errors import RunError
 from featherweight.models import Blueprint, find_blueprint, image_shape
 from featherweight.models.lazy import fill_lazy
 from featherweight.models.shapes import runs_on
@@ -87,12 +87,6 @@ def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
         reason = " ".join(str(fault).split())
         raise RunError(f"the weights of {str(run.path)!r} do not fit {run.recipe.model.name!r}: {reason}") from fault
     return model.eval()
-
-
-def blueprint_of(model: Any) -> Blueprint:
-    """Return the network of an object: a class, a function that builds one, or a module. ModelError for another."""
-    shown = getattr(model, "__name__", type(model).__name__)
-    raise ModelError(f"model={shown} is no name of a network. Give a name, such as 'session6' or 'net.py:{shown}'.")
 
 
 def fitting_shape(

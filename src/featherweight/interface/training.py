@@ -14,8 +14,8 @@ from featherweight.continuation import recipe_from
 from featherweight.data import Dataset, as_dataset, resized
 from featherweight.errors import DataError, RecipeError
 from featherweight.interface.run import Run
-from featherweight.models import Blueprint, find_blueprint
-from featherweight.networks import blueprint_of, fitting_shape
+from featherweight.models import Blueprint, blueprint_of, find_blueprint
+from featherweight.networks import fitting_shape
 from featherweight.progress import progress
 from featherweight.recipe import Recipe, apply_setting, set_value
 from featherweight.specification import HANDWRITING
