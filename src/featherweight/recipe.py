@@ -19,7 +19,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from featherweight.errors import RecipeError, UnknownName
-from featherweight.user_code import MANIFEST, SOURCE_FOLDER, Source
+from featherweight.user_code import ENDINGS, MANIFEST, SOURCE_FOLDER, Source
 from featherweight.wording import option
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -277,14 +277,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def beside(folder: Path, name: str) -> str:
-    """Return "FILE:Class" with the file's path from the working folder, if it lies beside the recipe or in its run."""
+    """Return "FILE:Class" with the file's path from the working folder, if it lies in the recipe's run or beside it."""
+    if kept := kept_copy(folder):
+        return kept
     file, _, attribute = name.rpartition(":")
-    if not file.endswith((".py", ".ipynb")):    # the catalogue's name, or that of a class given in Python
-        return kept_copy(folder) or name
-    if (folder / file).is_file():
-        return f"{folder / file}:{attribute}"
-    kept = kept_copy(folder)
-    return kept if kept and not Path(file).is_file() else name
+    return f"{folder / file}:{attribute}" if file.endswith(ENDINGS) and (folder / file).is_file() else name
 
 
 def kept_copy(folder: Path) -> str | None:
