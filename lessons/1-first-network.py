@@ -29,9 +29,6 @@ import torch
 
 import featherweight
 from featherweight import Recipe
-from featherweight.augment import normalise
-from featherweight.examination import examine
-from featherweight.report import figures
 
 FULL = os.environ.get("FEATHERWEIGHT_LESSONS") == "full"
 BUDGET = [] if FULL else ["data.dataset=digits", "training.epochs=2", "training.batch_size=32"]
@@ -42,7 +39,7 @@ print("Budget:", "full, MNIST" if FULL else "small, the digits of scikit-learn")
 def trained(name, recipe, *settings):
     """The finished run of this name: trained now, or found in runs/lessons."""
     out = PLACE / name
-    return featherweight.train(Recipe.load(recipe, [*BUDGET, *settings]), out, resume=out.exists())
+    return featherweight.train(Recipe.load(recipe, [*BUDGET, *settings]), out, resume=out.exists(), quiet=True)
 
 
 # %% [markdown]
@@ -66,11 +63,10 @@ for name, run in runs.items():
 # The confusion matrix has a row for each truth and a column for each answer. First with the ReLU, then without.
 
 # %%
-examinations = {name: examine(run) for name, run in runs.items()}
-figures.confusion(examinations["with the last ReLU"], "class")
+runs["with the last ReLU"].plot("confusion")
 
 # %%
-figures.confusion(examinations["without it"], "class")
+runs["without it"].plot("confusion")
 
 # %% [markdown]
 # What do the logits look like before the last ReLU? For each class, the share of test images whose logit is positive:
@@ -78,19 +74,17 @@ figures.confusion(examinations["without it"], "class")
 
 
 # %%
-def logits_before_relu(examination, images=500):
+def logits_before_relu(run, images=500):
     """The last convolution's outputs for the first test images, (images, 10)."""
-    caught = []
+    examination, caught = run.examine(), []
     hook = examination.network.conv7.register_forward_hook(lambda _, __, output: caught.append(output.flatten(1)))
-    mean, std = (torch.tensor(examination.run.result[key]) for key in ("mean", "std"))
-    pixels = examination.dataset.test.images[:images].float() / 255
     with torch.no_grad():
-        examination.network(normalise(pixels, mean, std))
+        examination.network(examination.pixels(slice(images)))
     hook.remove()
     return caught[0]
 
 
-logits = {name: logits_before_relu(one) for name, one in examinations.items()}
+logits = {name: logits_before_relu(run) for name, run in runs.items()}
 positive = {name: (values > 0).float().mean(dim=0) for name, values in logits.items()}
 print("share of images with a positive logit, by class")
 print(f"{'':20}", "  ".join(f"{digit:5d}" for digit in range(10)))

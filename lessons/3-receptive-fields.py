@@ -24,7 +24,6 @@ import os
 
 import featherweight
 from featherweight.anatomy import gradient_support, verify
-from featherweight.report import figures
 
 FULL = os.environ.get("FEATHERWEIGHT_LESSONS") == "full"
 print("Budget:", "full, MNIST" if FULL else "small, the digits of scikit-learn")
@@ -82,7 +81,7 @@ for check, number in zip(checks, said, strict=True):
 # What the unit in the middle of each layer sees of a digit.
 
 # %%
-figures.receptive_fields(model, image)
+featherweight.plot("receptive-field", model, image=image)
 
 # %% [markdown]
 # The same as numbers, for one unit behind the first pool. Its support is the set of pixels with a gradient.

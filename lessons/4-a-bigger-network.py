@@ -27,8 +27,7 @@ from pathlib import Path
 
 import featherweight
 from featherweight import Recipe
-from featherweight.plots import curves
-from featherweight.plots.figure import SERIES, new_figure, plain
+from featherweight.plots import SERIES, curves, new_figure, plain
 
 FULL = os.environ.get("FEATHERWEIGHT_LESSONS") == "full"
 SMALL = ["data.dataset=digits", "training.epochs=6", "training.batch_size=64"]
@@ -40,7 +39,7 @@ print("Budget:", "full, MNIST" if FULL else "small, the digits of scikit-learn")
 def trained(name, recipe, *settings):
     """The finished run of this name: trained now, or found in runs/lessons."""
     out = PLACE / name
-    return featherweight.train(Recipe.load(recipe, [*BUDGET, *settings]), out, resume=out.exists())
+    return featherweight.train(Recipe.load(recipe, [*BUDGET, *settings]), out, resume=out.exists(), quiet=True)
 
 
 # %% [markdown]

@@ -41,7 +41,7 @@ print("Budget:", "full, MNIST" if FULL else "small, the digits of scikit-learn")
 def trained(name, recipe, *settings):
     """The finished run of this name: trained now, or found in runs/lessons."""
     out = PLACE / name
-    return featherweight.train(Recipe.load(recipe, [*BUDGET, *settings]), out, resume=out.exists())
+    return featherweight.train(Recipe.load(recipe, [*BUDGET, *settings]), out, resume=out.exists(), quiet=True)
 
 
 # %% [markdown]

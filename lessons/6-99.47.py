@@ -29,8 +29,7 @@ import torch
 
 import featherweight
 from featherweight import Recipe
-from featherweight.plots import curves
-from featherweight.plots.figure import GOOD, PALE, new_figure, plain
+from featherweight.plots import GOOD, PALE, curves, new_figure, plain
 from featherweight.statistics import paired_difference, summarize_values
 
 FULL = os.environ.get("FEATHERWEIGHT_LESSONS") == "full"
@@ -43,7 +42,7 @@ print("Budget:", "full, MNIST" if FULL else "small, the digits of scikit-learn")
 def trained(name, recipe, *settings):
     """The finished run of this name: trained now, or found in runs/lessons."""
     out = PLACE / name
-    return featherweight.train(Recipe.load(recipe, [*BUDGET, *settings]), out, resume=out.exists())
+    return featherweight.train(Recipe.load(recipe, [*BUDGET, *settings]), out, resume=out.exists(), quiet=True)
 
 
 # %% [markdown]

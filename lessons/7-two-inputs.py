@@ -30,11 +30,7 @@ import torch
 
 import featherweight
 from featherweight import Recipe
-from featherweight.augment import normalise
-from featherweight.examination import examine
-from featherweight.plots import curves
-from featherweight.plots.figure import GOOD, new_figure, plain
-from featherweight.report import figures
+from featherweight.plots import GOOD, new_figure, plain
 
 FULL = os.environ.get("FEATHERWEIGHT_LESSONS") == "full"
 SMALL = ["data.dataset=digits", "training.epochs=20", "training.batch_size=32"]
@@ -46,7 +42,7 @@ print("Budget:", "full, MNIST" if FULL else "small, the digits of scikit-learn")
 def trained(name, recipe, *settings):
     """The finished run of this name: trained now, or found in runs/lessons."""
     out = PLACE / name
-    return featherweight.train(Recipe.load(recipe, [*BUDGET, *settings]), out, resume=out.exists())
+    return featherweight.train(Recipe.load(recipe, [*BUDGET, *settings]), out, resume=out.exists(), quiet=True)
 
 
 # %% [markdown]
@@ -61,7 +57,7 @@ for head in ("digit", "sum", "both"):
     print(f"{head:6} {score['accuracy']:7.2%}   {score['correct']:,} of {score['count']:,} questions")
 
 # %%
-curves({"": run.history})
+run.plot("curves")
 
 # %% [markdown]
 # ## Where the sum loses
@@ -69,10 +65,9 @@ curves({"": run.history})
 # Every question is asked again, and the answers are counted in four groups: digit right or wrong, sum right or wrong.
 
 # %%
-examination = examine(run)
+examination = run.examine()
 labels = examination.dataset.test.labels
-mean, std = (torch.tensor(run.result[key]) for key in ("mean", "std"))
-pixels = normalise(examination.dataset.test.images.float() / 255, mean, std)
+pixels = examination.pixels()
 with torch.no_grad():
     logs = torch.cat([examination.network.reader(part).flatten(1) for part in pixels.split(1000)]).log_softmax(dim=1)
     digit_right = logs.argmax(dim=1) == labels
@@ -121,7 +116,7 @@ beside.set_title("right sums (%), from the lowest one up", loc="left", fontsize=
 figure
 
 # %%
-figures.confusion(examination, "sum")
+run.plot("confusion", head="sum")
 
 # %%
 off = (answered - labels[:, None] - torch.arange(10))[read & ~right].abs()

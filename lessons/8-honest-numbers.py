@@ -27,7 +27,7 @@ from pathlib import Path
 
 import featherweight
 from featherweight import Recipe
-from featherweight.plots.figure import PALE, SERIES, new_figure, plain
+from featherweight.plots import PALE, SERIES, new_figure, plain
 from featherweight.statistics import summarize_values, wilson_interval
 
 FULL = os.environ.get("FEATHERWEIGHT_LESSONS") == "full"
@@ -40,7 +40,7 @@ print("Budget:", "full, MNIST" if FULL else "small, the digits of scikit-learn")
 def trained(name, recipe, *settings):
     """The finished run of this name: trained now, or found in runs/lessons."""
     out = PLACE / name
-    return featherweight.train(Recipe.load(recipe, [*BUDGET, *settings]), out, resume=out.exists())
+    return featherweight.train(Recipe.load(recipe, [*BUDGET, *settings]), out, resume=out.exists(), quiet=True)
 
 
 # %% [markdown]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -185,8 +186,7 @@ def test_a_network_with_nothing_to_train(
     ],
 )
 def test_a_damaged_file_of_a_run_is_named(finished: Run, tmp_path: Path, name: str, content: bytes | None) -> None:
-    for file in finished.path.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(finished.path, tmp_path, dirs_exist_ok=True)
     (tmp_path / name).unlink()
     if content is not None:
         (tmp_path / name).write_bytes(content)

@@ -11,7 +11,7 @@ from featherweight.errors import FeatherweightError, MissingExtra, TrainingInter
 
 
 def test_the_drawing_names_every_exception_and_no_other() -> None:
-    drawn = set(re.findall(r"^[├└─ ]*([A-Z]\w+) {2,}\S", errors.__doc__ or "", flags=re.MULTILINE))
+    drawn = set(re.findall(r"^[│├└─ ]*([A-Z]\w+) {2,}\S", errors.__doc__ or "", flags=re.MULTILINE))
     defined = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
     assert drawn == defined
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -45,6 +47,13 @@ def same_weights(first, second):
 def told(run):
     """The history without the times."""
     return [{key: value for key, value in line.items() if key != "seconds"} for line in run.history]
+
+
+def test_few_steps_of_batch_normalisation_are_noted(digits_recipe, undisturbed, tmp_path):
+    run = featherweight.train(digits_recipe(), tmp_path / "short")
+    assert [note[:42] for note in run.result["notes"]] == ["batch normalisation has seen 12 steps: 28 "]
+    many = featherweight.train(digits_recipe(training={"batch_size": 32}), tmp_path / "long")      # 45 steps
+    assert many.result["notes"] == []
 
 
 class StopAt(experiment.Silent):
@@ -89,7 +98,7 @@ def test_a_run_leaves_what_the_design_says(undisturbed, lively):
 
 
 def test_no_file_is_a_pickle(undisturbed):
-    for file in undisturbed.path.iterdir():
+    for file in filter(Path.is_file, undisturbed.path.rglob("*")):
         content = file.read_bytes()
         if file.suffix == ".safetensors":
             assert json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])   # its header is JSON
@@ -108,8 +117,8 @@ def test_the_same_seed_repeats_bit_for_bit(undisturbed, lively, tmp_path):
 @pytest.mark.parametrize("steps", [1, 10, 13, 17])
 def test_interrupted_and_resumed_is_the_undisturbed_run(undisturbed, lively, tmp_path, steps, number):
     before = signal.getsignal(number)
-    with pytest.raises(TrainingInterrupted, match=rf"--out {tmp_path / 'run'} --resume$") as stop:
-        featherweight.train(lively, tmp_path / "run", watcher=StopAt(steps, number))
+    with pytest.raises(TrainingInterrupted, match=rf"out='{tmp_path / 'run'}', resume=True\)$") as stop:
+        experiment.train(lively, tmp_path / "run", watcher=StopAt(steps, number))
     assert stop.value.signal_number == number and signal.getsignal(number) is before
     assert not Run.open(tmp_path / "run").finished
     resumed = featherweight.train(lively, tmp_path / "run", resume=True)
@@ -130,7 +139,7 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_is_good(undisturbed, lively, tmp
                 raise Killed
 
     with pytest.raises(Killed):
-        featherweight.train(lively, tmp_path / "run", watcher=KilledAt())
+        experiment.train(lively, tmp_path / "run", watcher=KilledAt())
     position = json.loads((tmp_path / "run" / "checkpoint.json").read_text())["position"]
     assert (position["epoch"], position["step"]) == (1, 4)
     assert same_weights(undisturbed, featherweight.train(lively, tmp_path / "run", resume=True))
@@ -159,7 +168,7 @@ def test_killed_at_random_moments_and_resumed_each_time(undisturbed, lively, tmp
 
 def test_a_line_of_history_without_its_checkpoint_is_written_again(undisturbed, lively, tmp_path):
     with pytest.raises(TrainingInterrupted):
-        featherweight.train(lively, tmp_path / "run", watcher=StopAt(12))
+        experiment.train(lively, tmp_path / "run", watcher=StopAt(12))
     run = Run.open(tmp_path / "run")
     run.save_history([*run.history, {"epoch": 2, "lr": 99}])
     assert told(featherweight.train(lively, run.path, resume=True)) == told(undisturbed)
@@ -186,7 +195,7 @@ def test_resuming_with_another_recipe_names_what_differs(undisturbed, lively):
 
 def test_a_damaged_checkpoint_is_one_line(lively, tmp_path):
     with pytest.raises(TrainingInterrupted):
-        featherweight.train(lively, tmp_path / "run", watcher=StopAt(3))
+        experiment.train(lively, tmp_path / "run", watcher=StopAt(3))
     file = tmp_path / "run" / "checkpoint.safetensors"
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(RunError, match=r"checkpoint\.safetensors"):
@@ -236,10 +245,8 @@ def test_evaluating_again_gives_the_record(undisturbed):
 
 
 def test_weights_of_another_network_are_refused(undisturbed, tmp_path):
-    run = Run(tmp_path)
-    for name in ("recipe.toml", "result.json"):
-        (tmp_path / name).write_bytes((undisturbed.path / name).read_bytes())
-    run.save_tensors("model.safetensors", {"x": torch.zeros(1)}, {})
+    run = Run(shutil.copytree(undisturbed.path, tmp_path / "run"))
+    run.save_result(undisturbed.result, {"x": torch.zeros(1)})
     with pytest.raises(RunError, match="do not fit") as fault:
         networks.load_network(run)
     assert "\n" not in str(fault.value)

@@ -5,6 +5,8 @@ They are not executed here; `python lessons/execute.py --check` does that.
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import re
 from pathlib import Path
@@ -25,6 +27,7 @@ RIGHT_AND_WRONG: dict[str, tuple[Any, list[Any]]] = {
     "7-two-inputs": (0.1, [1 / 19, 0.01, 1.0]),
     "8-honest-numbers": (0.089, [0.8, 0.00089, 0.0]),
 }
+PUBLIC = ("featherweight", *(f"featherweight.{name}" for name in ("anatomy", "byhand", "plots", "statistics")))
 lesson = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 
 
@@ -57,6 +60,19 @@ def test_there_are_eight() -> None:
     assert len(SOURCES) == 8
     assert [source.stem for source in SOURCES] == sorted(RIGHT_AND_WRONG)
     assert {file.stem for file in LESSONS.glob("*.ipynb")} == set(RIGHT_AND_WRONG)
+
+
+@lesson
+def test_a_lesson_uses_public_names_alone(source: Path) -> None:
+    text = "\n".join(text for kind, text, _ in cells_of(source) if kind == "code")
+    tree = ast.parse("\n".join(line for line in text.splitlines() if not line.startswith("%")))
+    taken = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom | ast.Import)]
+    modules = {name.name for node in taken if isinstance(node, ast.Import) for name in node.names}
+    assert {name for name in modules if name.startswith("featherweight")} <= {"featherweight"}
+    for node in taken:
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("featherweight"):
+            assert node.module in PUBLIC
+            assert {name.name for name in node.names} <= set(importlib.import_module(node.module).__all__)
 
 
 @lesson

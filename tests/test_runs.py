@@ -35,10 +35,10 @@ def test_what_is_written_comes_back(tmp_path):
 
 def test_nothing_is_overwritten_without_force(tmp_path):
     run = create_run(tmp_path / "run", RECIPE)
-    with pytest.raises(RunError, match=r"unfinished run.*--resume.*--force.*--out"):
+    with pytest.raises(RunError, match=r"unfinished run: resume=True continues it, force=True replaces it, out= takes"):
         create_run(run.path, RECIPE)
     run.save_json("result.json", {})
-    with pytest.raises(RunError, match="a finished run: --force replaces it"):
+    with pytest.raises(RunError, match="a finished run: force=True replaces it"):
         create_run(run.path, RECIPE)
     assert run.finished
     assert not create_run(run.path, RECIPE, force=True).finished
@@ -86,13 +86,13 @@ def test_a_number_that_json_does_not_know_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["gone", "empty"])
 def test_a_folder_that_is_no_run(tmp_path, name):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RunError, match=rf"{name}.*featherweight train RECIPE"):
+    with pytest.raises(RunError, match=rf"{name}.*featherweight\.train\(RECIPE, out="):
         Run.open(tmp_path / name)
 
 
 def test_damaged_files_are_named(tmp_path):
     run = create_run(tmp_path / "run", RECIPE)
-    with pytest.raises(RunError, match=r"not finished \(0 of 1 epochs\).*--resume"):
+    with pytest.raises(RunError, match=r"not finished \(0 of 1 epochs\).*resume=True\)$"):
         _ = run.result
     for name, content in (("result.json", b"{"), ("model.safetensors", b"cut short")):
         (run.path / name).write_bytes(content)

@@ -14,13 +14,16 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from featherweight.anatomy import receptive_field as receptive_field
     from featherweight.anatomy import summarize as summarize
+    from featherweight.data import as_dataset as as_dataset
     from featherweight.data import load_dataset as load_dataset
-    from featherweight.experiment import train as train
+    from featherweight.errors import FeatherweightError as FeatherweightError
     from featherweight.inference import predict as predict
+    from featherweight.interface import Run as Run
+    from featherweight.interface import train as train
     from featherweight.models import build_model as build_model
     from featherweight.recipe import Recipe as Recipe
     from featherweight.replication import train_seeds as train_seeds
-    from featherweight.runs import Run as Run
+    from featherweight.report.drawing import plot as plot
 
 _HOMES = {
     "load_dataset": "featherweight.data",
@@ -28,10 +31,13 @@ _HOMES = {
     "summarize": "featherweight.anatomy",
     "receptive_field": "featherweight.anatomy",
     "Recipe": "featherweight.recipe",
-    "train": "featherweight.experiment",
+    "FeatherweightError": "featherweight.errors",
+    "train": "featherweight.interface",
     "train_seeds": "featherweight.replication",
-    "Run": "featherweight.runs",
+    "Run": "featherweight.interface",
     "predict": "featherweight.inference",
+    "plot": "featherweight.report.drawing",
+    "as_dataset": "featherweight.data",
 }
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604  the names of _HOMES are strings
 

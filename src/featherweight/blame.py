@@ -80,6 +80,19 @@ def in_one_line(fault: BaseException) -> str:
     return text if isinstance(fault, _CLEAR_WITHOUT_KIND) and len(text) > len(kind) else f"{kind}: {text}"
 
 
+def explain(fault: BaseException) -> str:
+    """Return the user's line, the exception's kind and message, and a next move where one is known."""
+    place, text = user_line(fault), " ".join(f"{type(fault).__name__}: {fault}".split()).rstrip(". ")
+    return f"{place}: {text}{next_move(text)}" if place else f"{text}{next_move(text)}"
+
+
+def next_move(text: str) -> str:
+    """Return what to do about a message that is known, as a sentence to append; else ""."""
+    if "not compiled with CUDA" in text or "NVIDIA driver" in text or "No CUDA GPUs" in text:
+        return ". This machine has no CUDA device: write .to(x.device) where the network says .cuda()"
+    return ""
+
+
 def _running() -> Iterator[Place]:
     frame = sys._getframe(1)
     while frame is not None:

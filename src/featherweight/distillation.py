@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,12 +21,12 @@ from featherweight.errors import RecipeError, RunError
 from featherweight.networks import load_network
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, open_runs
-from featherweight.tasks import Task, as_heads, build_task
+from featherweight.tasks import Task, ask, build_task
 from featherweight.training.step import autocast, pick_precision
+from featherweight.wording import call, option
 
 AT_ONCE = 500       # images
 MOVES = 2015        # seed of how each image is moved once: the same for all seeds and for a resume
-LEAVE_OUT = 'or leave it out: --set distillation.teacher=""'
 
 
 def with_teacher(
@@ -70,8 +71,13 @@ def open_teacher(teacher: str) -> list[Run]:
     if not runs or not all(run.finished for run in runs):
         missing = next((str(run.path) for run in runs if not run.finished), teacher)
         raise RunError(f"distillation.teacher: {missing!r} is no finished run, nor a folder of seeds that are. Train "
-                       f"it first, e.g. featherweight train session6 --seeds 5 --out {teacher}, {LEAVE_OUT}")
+                       f"it first, e.g. {call('train', 'session6', seeds=5, out=teacher)}, {leave_out()}")
     return runs
+
+
+def leave_out(key: str = "distillation.teacher") -> str:
+    """How to do without the run that a setting of the recipe names."""
+    return "or leave it out: " + option("set", f'{key}=""')
 
 
 def check_data(run: Run, recipe: Recipe, dataset: Dataset) -> None:
@@ -81,37 +87,46 @@ def check_data(run: Run, recipe: Recipe, dataset: Dataset) -> None:
     for key, value in ours.items():
         if theirs[key] != value:
             raise RunError(f"distillation.teacher: {str(run.path)!r} was trained with data.{key} {theirs[key]!r}, this "
-                           f"recipe has {value!r}. Give a teacher of the same data, {LEAVE_OUT}")
+                           f"recipe has {value!r}. Give a teacher of the same data, {leave_out()}")
     if tuple(run.result["classes"]) != dataset.classes:
         raise RunError(f"distillation.teacher: {str(run.path)!r} knows the classes {', '.join(run.result['classes'])}, "
-                       f"{dataset.name} has {', '.join(dataset.classes)}. Train it again, {LEAVE_OUT}")
+                       f"{dataset.name} has {', '.join(dataset.classes)}. Train it again, {leave_out()}")
 
 
-def check_validation(run: Run, recipe: Recipe, seeds: Sequence[int]) -> None:
-    """RunError where a teacher was trained on images that a seed holds out: its pupil would know them."""
-    for seed in seeds:
-        ours, theirs = held_out(recipe.with_seed(seed)), held_out(run.recipe)
-        if recipe.data.validation and ours != theirs:
-            shown = [f"{key}={value}".lower() for key, value in ours.items() if value or theirs[key]]
-            raise RunError(f"distillation.teacher: {str(run.path)!r} was trained on validation images of seed {seed}. "
-                           f"Give one with {' and '.join(shown)}, {LEAVE_OUT}")
+def check_validation(run: Run, recipe: Recipe, seeds: Sequence[int], key: str = "distillation.teacher") -> None:
+    """Raise RunError where a run has learned images that a seed holds out: what learns from it would know them.
+
+    key: the recipe's setting that names the run.
+    """
+    for seed in seeds if recipe.data.validation else []:
+        ours = held_out(recipe.with_seed(seed))
+        for theirs in seen_by(run):
+            if theirs["data.dataset"] == ours["data.dataset"] and theirs != ours:
+                shown = [f"{name}={value}".lower() for name, value in ours.items()
+                         if name != "data.dataset" and (value or theirs[name])]
+                raise RunError(f"{key}: {str(run.path)!r} was trained on validation images of seed {seed}. "
+                               f"Give one with {' and '.join(shown)}, {leave_out(key)}")
 
 
-def held_out(recipe: Recipe) -> dict[str, int | bool]:
+def seen_by(run: Run) -> list[dict[str, Any]]:
+    """The images that a run's weights know, as settings of what was held out: its own, and those of its start."""
+    return [held_out(run.recipe), *run.result.get("start", {}).get("saw", [])]
+
+
+def held_out(recipe: Recipe) -> dict[str, Any]:
     """The settings that say which images a recipe holds out."""
     data = recipe.data
-    return {"data.validation": data.validation, "data.split_seed": recipe.split_seed,
+    return {"data.dataset": data.dataset, "data.validation": data.validation, "data.split_seed": recipe.split_seed,
             "data.unseen_writers": data.unseen_writers}
 
 
 def keep_apart(recipe: Recipe, out: Path) -> None:
-    """RunError where the teacher and what will be trained share a folder: one would replace the other."""
-    if not recipe.distillation.teaches:
-        return
-    teacher, other = Path(recipe.distillation.teacher).resolve(), out.resolve()
-    if teacher.is_relative_to(other) or other.is_relative_to(teacher):
-        raise RunError(f"distillation.teacher: {recipe.distillation.teacher!r} and --out {str(out)!r} are not apart. "
-                       "Give another --out.")
+    """Raise RunError where a run to learn from and what will be trained share a folder: one would replace the other."""
+    teacher = recipe.distillation.teacher if recipe.distillation.teaches else ""
+    for key, name in (("distillation.teacher", teacher), ("training.start", recipe.training.start)):
+        folder, other = Path(name).resolve(), out.resolve()
+        if name and (folder.is_relative_to(other) or other.is_relative_to(folder)):
+            raise RunError(f"{key}: {name!r} and {option('out', out)} are not apart. Give another {option('out')}.")
 
 
 @dataclass(frozen=True)
@@ -134,7 +149,7 @@ class Teacher:
         """(N, C, H, W) in [0, 1] -> float32 (N, classes), softmax(log-probabilities / temperature)."""
         pixels = normalise(images, self.mean, self.std).contiguous(memory_format=layout_for(images.device))
         question = self.task.ask_each(torch.zeros(len(images), dtype=torch.int64, device=images.device))
-        head = as_heads(self.network(pixels, *question.inputs))[0]      # of both tasks the one that names the class
+        head = ask(self.network, pixels, *question.inputs)[0]      # of both tasks the one that names the class
         return F.softmax(head.float()[:, : self.classes] / temperature, dim=1)
 
 

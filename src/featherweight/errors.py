@@ -6,6 +6,7 @@ FeatherweightError            one line: the value, what is allowed, the next mov
 ├── DataError                 files of a data set: missing, corrupt, swapped, not to be fetched
 ├── ModelError                a network that cannot be imported, built or looked at
 ├── RunError                  a run folder: exists already, is none, lacks a file
+│   └── Untrusted             a run that brings a network of its own, which nobody here has trusted
 ├── PictureError              a file that is no picture
 ├── ByHandError               a value that the network trained by hand cannot take
 ├── ExportError               an export that cannot be made or proved
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class FeatherweightError(Exception):
@@ -47,6 +49,17 @@ class ModelError(FeatherweightError):
 
 class RunError(FeatherweightError):
     """A run folder that exists already, is none, or lacks what is asked of it."""
+
+
+class Untrusted(RunError):
+    """A network's own source, with its hash, that would be executed and is not trusted."""
+
+    def __init__(self, sha256: str, place: Path) -> None:
+        self.sha256, self.place = sha256, place
+        super().__init__(
+            f"{str(place)!r} holds a network of its own, which is a program. Read it, then open it with --trust "
+            "(in Python: Run(...).trust())."
+        )
 
 
 class PictureError(FeatherweightError):

@@ -1,23 +1,35 @@
-"""A finished run looked at closely: its network, and what it answered to every test image."""
+"""A finished run looked at closely: its network, and what it answered to every test image.
+
+A network with weights that were trained elsewhere is measured here too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from featherweight.augment import normalise
-from featherweight.data import Dataset, load_dataset
-from featherweight.errors import DataError, RunError
+from featherweight.data import Dataset, dataset_from_sample, load_dataset
+from featherweight.errors import DataError, ModelError, RunError
 from featherweight.evaluation import Score
-from featherweight.networks import load_network
+from featherweight.independence import FEW
+from featherweight.models import build_model, input_shapes
+from featherweight.models.lazy import fill_lazy
+from featherweight.models.weights import put_weights
+from featherweight.networks import load_network, suited
 from featherweight.runs import Run
 from featherweight.tasks import Question, Task, build_task
+from featherweight.training.fit import check_alone, check_fit
 from featherweight.training.loop import Images, answer, measure
+from featherweight.training.randomness import random_calls
 from featherweight.training.step import pick_device
+from featherweight.wording import option
 
 
 @dataclass(frozen=True)
@@ -70,15 +82,18 @@ class Examination:
     def inputs(self, image: int) -> tuple[Tensor, ...]:
         """What the network is given about one test image: (1, ...) for each input."""
         part = slice(image, image + 1)
+        return (self.pixels(part), *(value[part] for value in self.question.inputs))
+
+    def pixels(self, part: slice = slice(None)) -> Tensor:
+        """Test images as the network is given them: float32 (N, C, H, W), normalised as in training."""
         mean, std = (torch.tensor(self.run.result[key]) for key in ("mean", "std"))
-        pixels = normalise(self.dataset.test.images[part].float().div(255), mean, std)
-        return (pixels, *(value[part] for value in self.question.inputs))
+        return normalise(self.dataset.test.images[part].float().div(255), mean, std)
 
     def check_image(self, image: int) -> int:
         """The number of a test image; DataError where there is none."""
         count = len(self.dataset.test)
         if not 0 <= image < count:
-            raise DataError(f"test image {image} is not between 0 and {count - 1}. Give another --image.")
+            raise DataError(f"test image {image} is not between 0 and {count - 1}. Give another {option('image')}.")
         return image
 
     def an_image_of_each_class(self) -> list[int]:
@@ -88,7 +103,8 @@ class Examination:
 
 
 def examine(
-    run: Run | str | Path, *, data: str | None = None, data_dir: str | Path | None = None, device: str = "auto"
+    run: Run | str | Path, *, data: str | Dataset | None = None, data_dir: str | Path | None = None,
+    device: str = "auto",
 ) -> Examination:
     """Load a finished run and ask it about each test image of its data set, or of another.
 
@@ -103,28 +119,111 @@ def examine(
 
 
 def evaluate(
-    run: Run | str | Path, *, data: str | None = None, data_dir: str | Path | None = None, device: str = "auto"
+    run: Run | str | Path, *, data: str | Dataset | None = None, data_dir: str | Path | None = None,
+    device: str = "auto",
 ) -> dict[str, Score]:
-    """Measure a finished run's network again on the test images of its data set, or of another."""
+    """Measure a finished run's network again on the test images of its data set, or of another.
+
+    Raises ModelError if an answer depends on which images are asked together: no accuracy holds for such a network.
+    """
     run = run if isinstance(run, Run) else Run.open(run)
     network, _, images = load(run, data, data_dir, device)
-    return measure(network, images, build_task(run.recipe.task), run.result["precision"])
+    task = build_task(run.recipe.task)
+    pixels = normalise(images.images[:FEW].float().div(255), images.mean, images.std)
+    if not random_calls(network, (pixels[:2], *task.ask_each(images.labels[:2]).inputs)):
+        check_alone(network, (pixels, *task.ask_each(images.labels[:FEW]).inputs))
+    return measure(network, images, task, run.result["precision"])
+
+
+def against_record(run: Run, scores: Mapping[str, Score]) -> list[str]:
+    """Return a sentence for each head whose score is not the one that the run recorded."""
+    recorded = run.result["test"]
+    return [
+        f"{head}: {score.correct:,} of {score.count:,} right now, {recorded[head]['correct']:,} of "
+        f"{recorded[head]['count']:,} in the run's record."
+        for head, score in scores.items()
+        if head in recorded and (score.correct, score.count) != (recorded[head]["correct"], recorded[head]["count"])
+    ]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A network with weights of one's own, and how it did on the test images of a data set."""
+
+    network: nn.Module
+    dataset: Dataset
+    scores: dict[str, Score]
+
+
+def evaluate_weights(
+    model: str, weights: str | Path, *, data: str = "mnist", arguments: Mapping[str, Any] | None = None,
+    shape: tuple[int, ...] | None = None, data_dir: str | Path | None = None, device: str = "auto",
+) -> Measured:
+    """Measure a network of the catalogue, or "path/to/file.py:Class", with weights that were trained anywhere.
+
+    weights: a .safetensors file, or one of torch.save's with a state dict. shape: of an image, (C, H, H), by
+    default the network's own. Images are normalised with mean and spread of the training images, as recipes do.
+    Raises ModelError where network, weights or images do not fit.
+    """
+    channels, size = side_of(shape or (1, 28, 28))
+    dataset = load_once(data, data_dir, channels=channels, size=size, upright=False)
+    suggested = {"in_channels": channels, "classes": len(dataset.classes)}
+    network = build_model(model, arguments, suggested=suggested)
+    if shape is None and (own := side_of(input_shapes(network)[0])) != (channels, size):
+        dataset = load_once(data, data_dir, channels=own[0], size=own[1], upright=False)
+    torch_device = pick_device(device)
+    task = build_task("digit-sum" if len(input_shapes(network)) > 1 else "classification")
+    question = task.ask_each(dataset.test.labels[:2])
+    fill_lazy(network, (dataset.test.images[:2].float(), *question.inputs))
+    put_weights(network, Path(weights))
+    blank = (torch.zeros(2, *dataset.test.images.shape[1:]), *question.inputs)
+    network = suited(network.to(torch_device), tuple(value.to(torch_device) for value in blank))
+    check_fit(network, task, dataset)
+    scores = measure(network, images_of_test(dataset, dataset.mean, dataset.std, torch_device), task, "float32")
+    return Measured(network, dataset, scores)
+
+
+def side_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """(C, H, H) -> (C, H); ModelError for a shape that no data set has."""
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise ModelError(f"the network takes {shape}, but images of a data set are square, such as (1, 28, 28). Give "
+                         "its shape with --input C,H,H.")
+    return shape[0], shape[1]
 
 
 def load(
-    run: Run, data: str | None, data_dir: str | Path | None, device: str
+    run: Run, data: str | Dataset | None, data_dir: str | Path | None, device: str
 ) -> tuple[nn.Module, Dataset, Images]:
     """A run's network, the data set, and its test images on the device, normalised as in training."""
-    recipe, torch_device = run.recipe, pick_device(device)
-    dataset = load_once(data or recipe.data.dataset, data_dir, **recipe.data.seen)
+    torch_device, dataset = pick_device(device), data_of(run, data, data_dir)
     if len(dataset.classes) != len(run.result["classes"]):
         raise RunError(
             f"run {str(run.path)!r} knows {len(run.result['classes'])} classes, "
-            f"{dataset.name} has {len(dataset.classes)}. Give another --data."
+            f"{dataset.name} has {len(dataset.classes)}. Give another with {option('data')}."
         )
-    mean, std = (torch.tensor(run.result[key], device=torch_device) for key in ("mean", "std"))
-    images = Images(dataset.test.images.to(torch_device), dataset.test.labels.to(torch_device), mean, std)
+    images = images_of_test(dataset, run.result["mean"], run.result["std"], torch_device)
     return load_network(run, torch_device), dataset, images
+
+
+def images_of_test(dataset: Dataset, mean: Sequence[float], std: Sequence[float], device: torch.device) -> Images:
+    """The test images of a data set on a device, and how to normalise them."""
+    means, deviations = (torch.tensor(values, device=device) for values in (mean, std))
+    return Images(dataset.test.images.to(device), dataset.test.labels.to(device), means, deviations)
+
+
+def data_of(
+    run: Run, data: str | Dataset | None = None, data_dir: str | Path | None = None, *, upright: bool | None = None
+) -> Dataset:
+    """The data that a run is asked about: those that are given, those that it keeps, or those of its recipe by name.
+
+    upright: None asks for images as the run's network sees them.
+    """
+    if isinstance(data, Dataset):
+        return data
+    seen = run.recipe.data.seen | ({} if upright is None else {"upright": upright})
+    if data is None and (run.path / "data.safetensors").is_file():
+        return dataset_from_sample(*run.load_tensors("data.safetensors"))
+    return load_once(data or run.recipe.data.dataset, data_dir, **seen)
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from featherweight.augment import Augmentation
-from featherweight.data import Dataset, ImageDataset, load_dataset
+from featherweight.continuation import begin, note_of, recipe_from
+from featherweight.data import Dataset, ImageDataset, is_loadable, load_dataset, save_sample
 from featherweight.distillation import keep_apart, with_teacher
 from featherweight.environment import describe_environment
 from featherweight.errors import DataError, RunError, TrainingInterrupted
 from featherweight.evaluation import confusion_matrix
-from featherweight.networks import build_network, cuda_devices
+from featherweight.models import Blueprint
+from featherweight.networks import build_network, cuda_devices, example, find_network, match_images
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, check_free, create_run
 from featherweight.specification import specification_of
@@ -27,9 +29,13 @@ from featherweight.training.fit import check_fit
 from featherweight.training.interruption import stop_signals
 from featherweight.training.loop import Images, Plan, Record, answer, score_heads
 from featherweight.training.loop import train as train_epochs
+from featherweight.training.notes import batch_norm_note
 from featherweight.training.optimization import Schedule, build_average, build_optimizer, build_schedule
 from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
+from featherweight.training.workers import refuse_while_importing
+from featherweight.user_code import Source, unwarned
+from featherweight.wording import call
 
 CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch may cost
 SHORT_SECONDS = 0.1         # since the last checkpoint: an epoch of a GPU is no longer than it takes to write one
@@ -40,6 +46,9 @@ class Watcher(Protocol):
 
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None:
         """So many networks of a teacher have answered so many training images, before anything else is built."""
+
+    def on_note(self, note: str) -> None:
+        """Something about the network or the data that a person should know, in a sentence."""
 
     def on_start(self, training: Training) -> None:
         """Everything is built; nothing is trained yet."""
@@ -56,6 +65,8 @@ class Silent:
 
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None: ...
 
+    def on_note(self, note: str) -> None: ...
+
     def on_start(self, training: Training) -> None: ...
 
     def on_step(self, state: TrainingState, steps: int) -> None: ...
@@ -68,17 +79,24 @@ class Training:
     """All that one training consists of, built from a recipe and not yet run."""
 
     recipe: Recipe
+    blueprint: Blueprint
     task: Task
     dataset: Dataset
     device: torch.device
     precision: str
     plan: Plan
     state: TrainingState
+    notes: list[str]                # what a person should know of the network, a sentence each
+    start: dict[str, Any] | None    # where the first weights come from, if not from the seed
 
     @property
     def parameters(self) -> int:
         """Trainable parameters, each counted once."""
         return sum(p.numel() for p in self.state.model.parameters() if p.requires_grad)
+
+    def source(self) -> Source | None:
+        """The source of a network of the user's own."""
+        return self.blueprint.source(self.state.model, example(self.recipe, self.device))
 
     def environment(self) -> dict[str, Any]:
         """What environment.json holds."""
@@ -99,52 +117,73 @@ class Training:
 
 
 def train(
-    recipe: Recipe | str | Path,
+    recipe: Recipe | str | Path | None = None,
     out: str | Path | None = None,
     *,
+    start: Run | str | Path | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     resume: bool = False,
     force: bool = False,
     watcher: Watcher | None = None,
     dataset: Dataset | None = None,
+    blueprint: Blueprint | None = None,
 ) -> Run:
     """Train a recipe to its end and leave a run folder; out defaults to runs/NAME-seedN.
 
-    resume goes on where an interrupted run stopped, to the same final weights, bit for bit on one CPU.
-    A finished run is returned as it is. dataset: the recipe's data where it is loaded already, without a
-    validation split, perhaps with a teacher's soft labels. Raises RunError for a folder that exists (unless force), the
-    faults of recipe, data and model, TrainingDiverged, and TrainingInterrupted after Ctrl-C or SIGTERM.
+    start: a finished run whose weights are the first, as the recipe's training.start; its own recipe is the default.
+    resume goes on where an interrupted run stopped, to the same final weights, bit for bit on one CPU. A finished run
+    is returned as it is. dataset: the recipe's data where it is loaded already, without a validation split, perhaps
+    with a teacher's soft labels. blueprint: the network, if the recipe's name is not enough to find it. Raises
+    RunError for a folder that exists (unless force), the faults of recipe, data and model, TrainingDiverged, and
+    TrainingInterrupted after Ctrl-C or SIGTERM.
     """
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    refuse_while_importing()
+    recipe = recipe_from(start, recipe)
     watcher = watcher or Silent()
     out = Path(out) if out is not None else default_out(recipe)
     keep_apart(recipe, out)
-    if resume:
-        run = reopen(out, recipe)
-        if run.finished:
-            return run
-    else:
-        check_free(out, force=force)    # before data is loaded and a teacher asked
+    run = Run.open(out) if resume else check_free(out, force=force)    # before data is loaded and a teacher asked
     torch_device = pick_device(device)
     with torch.random.fork_rng(devices=cuda_devices()):
+        blueprint = blueprint or find_network(recipe, run if resume else None)
+        recipe = match_images(recipe, blueprint, watcher.on_note)
+        if resume and reopen(out, recipe).finished:
+            return run
         whole = dataset or load_data(recipe, data_dir)
         taught = with_teacher(recipe, whole, torch_device, tell=watcher.on_teacher)
-        training = build_training(recipe, taught, torch_device)
+        training = build_training(recipe, taught, torch_device, blueprint)
+        for note in training.notes:
+            watcher.on_note(note)
         if resume:
-            run.sweep()
-            load_checkpoint(run, training.state)
+            take_up(run, training)
         else:
-            run = create_run(out, recipe, force=force)
+            run = create_run(out, recipe, training.source(), force=force)
         run.save_json("environment.json", training.environment())
+        if not is_loadable(whole.name):
+            run.save_tensors("data.safetensors", *save_sample(whole))
         watcher.on_start(training)
         run_epochs(run, training, watcher)
         return finish(run, training)
 
 
+def take_up(run: Run, training: Training) -> None:
+    """Bring a training to where its interrupted run stopped."""
+    run.sweep()
+    if run.source is None:      # killed before it was written, or a run of an earlier version
+        run.keep(training.source())
+    load_checkpoint(run, training.state)
+
+
 def default_out(recipe: Recipe) -> Path:
     """Where a run goes when nobody says."""
-    return Path("runs") / f"{recipe.name}-seed{recipe.training.seed}"
+    return Path("runs") / f"{name_of(recipe)}-seed{recipe.training.seed}"
+
+
+def name_of(recipe: Recipe) -> str:
+    """The recipe's name, and the run from which it starts."""
+    start = recipe.training.start
+    return f"{recipe.name}-from-{Path(start).resolve().name}" if start else recipe.name
 
 
 def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
@@ -153,8 +192,10 @@ def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
     return load_dataset(data.dataset, **data.seen, data_dir=data_dir)
 
 
-def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Training:
-    """Everything that a recipe describes, with weights drawn from its seed; dataset is not split, but taught."""
+def build_training(
+    recipe: Recipe, dataset: Dataset, device: torch.device, blueprint: Blueprint | None = None
+) -> Training:
+    """Build everything that a recipe describes, with weights drawn from its seed; dataset is not split, but taught."""
     keep_freed_memory()
     precision = pick_precision(recipe.training.precision, device)
     task = build_task(recipe.task)
@@ -162,19 +203,23 @@ def build_training(recipe: Recipe, dataset: Dataset, device: torch.device) -> Tr
     if len(dataset.train) < 2:
         raise DataError(f"{len(dataset.train)} training image is left of {dataset.name}. Lower data.validation.")
     torch.manual_seed(recipe.training.seed)
-    model = build_network(recipe, dataset.classes, device)
-    check_fit(model, task, dataset)
+    blueprint = blueprint or find_network(recipe)
+    model = build_network(recipe, dataset.classes, device, blueprint)
+    notes = check_fit(model, task, dataset)
+    start = begin(recipe, model, task, dataset)
     plan = Plan(
         epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
         fraction=recipe.training.fraction, precision=precision, gradient_clip=recipe.training.gradient_clip,
         augmentation=Augmentation(**recipe.augmentation.model_dump()),
         loss=Loss(recipe.distillation.weight, recipe.distillation.temperature),
+        keep_best=recipe.training.keep == "best-on-validation", patience=recipe.training.patience,
     )
     optimizer, schedule = build_optimization(recipe, model.parameters(), len(dataset.train), plan)
     average = build_average(model, recipe.training.ema) if recipe.training.ema else None
     generator = torch.Generator(device).manual_seed(recipe.training.seed)
     state = TrainingState(model, optimizer, schedule, average, generator)
-    return Training(recipe, task, dataset, device, precision, plan, state)
+    notes += note_of(start, dataset)
+    return Training(recipe, blueprint, task, dataset, device, precision, plan, state, notes, start)
 
 
 def build_optimization(
@@ -191,7 +236,7 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
     state, saved_at = training.state, time.monotonic()
     history = run.history[: state.position.epoch]   # a kill may have come between a line and its checkpoint
     if len(history) < state.position.epoch:
-        raise RunError(f"{run.path / 'history.jsonl'} lost epochs that are trained. Train again into another --out.")
+        raise RunError(f"{run.path / 'history.jsonl'} lost epochs that are trained. Train again into another folder.")
 
     def save() -> None:
         nonlocal saved_at
@@ -204,17 +249,17 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
         if time.monotonic() - saved_at > CHECKPOINT_SECONDS and state.position.step < steps:
             save()
 
-    with stop_signals() as caught:
+    with stop_signals() as caught, unwarned():
         records = train_epochs(
             state, training.images(training.dataset.train), training.task, training.plan,
             curve=training.curve, on_step=on_step, should_stop=lambda: bool(caught),
         )
         for record in records:
             history.append(as_line(record))
-            if record.epoch == training.plan.epochs or time.monotonic() - saved_at > SHORT_SECONDS:
+            if training.plan.ended(state) or time.monotonic() - saved_at > SHORT_SECONDS:
                 save()
             watcher.on_epoch(record)
-        if state.position.epoch < training.plan.epochs:
+        if not training.plan.ended(state):
             save()
             raise TrainingInterrupted(caught[0], how_to_resume(run, state, training.plan.epochs))
 
@@ -222,34 +267,51 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
 def finish(run: Run, training: Training) -> Run:
     """Look at the test data, once; write the network and the result."""
     state, dataset, task = training.state, training.dataset, training.task
+    kept = state.return_to_best() if training.plan.keep_best else state.position.epoch
     answers, targets = answer_all(training)
     test = score_heads(task, answers, targets)
     heads = zip(task.heads, answers, targets, strict=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.trained.state_dict().items()}
-    run.save_tensors("model.safetensors", tensors, {"model": training.recipe.model.name})
-    last = run.history[-1]
-    run.save_json("result.json", {
+    line, source = run.history[kept - 1], run.source
+    result = {
         "recipe": training.recipe.name,
-        "model": training.recipe.model.name,
+        "model": training.blueprint.name,
         "parameters": training.parameters,
         "dataset": dataset.name,
         "train_images": len(dataset.train),
         "epochs": state.position.epoch,
+        **ending(training.plan, state.position.epoch, kept),
         "seed": training.plan.seed,
         "seconds": round(state.position.seconds, 3),
         "device": str(training.device),
         "precision": training.precision,
-        "train": {"accuracy": last["train_accuracy"], "loss": last["train_loss"]},
+        "train": {"accuracy": line["train_accuracy"], "loss": line["train_loss"]},
         "test": {head: score.to_dict() for head, score in test.items()},
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
         "curve": training.recipe.curve,
+        **({"start": training.start} if training.start else {}),
+        "notes": [*training.notes, *notes_after(state)],
         "goal": judge(training.recipe, training.parameters, {head: test[head].accuracy for head in task.heads}),
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
         "std": list(dataset.std),
-        "picture": specification_of(dataset.name, **training.recipe.data.seen).to_dict(),
-    })
+        "picture": replace(specification_of(dataset.name, **training.recipe.data.seen), span=dataset.span).to_dict(),
+        **({"network": source.sha256} if source else {}),
+    }
+    run.save_result(result, tensors)
     return run
+
+
+def ending(plan: Plan, done: int, kept: int) -> dict[str, Any]:
+    """The part of result.json about a training that keeps another epoch than the last, or ended before it."""
+    chosen = {"kept": {"epoch": kept, "of": done, "by": "validation loss"}} if plan.keep_best else {}
+    early = {"stopped_early": {"planned": plan.epochs, "patience": plan.patience}} if done < plan.epochs else {}
+    return chosen | early
+
+
+def notes_after(state: TrainingState) -> list[str]:
+    """Sentences about a finished training that its numbers do not tell."""
+    return [note for note in (batch_norm_note(state.model),) if note]
 
 
 def answer_all(training: Training) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -272,12 +334,15 @@ def judge(recipe: Recipe, parameters: int, accuracies: Mapping[str, float]) -> d
 
 
 def reopen(out: Path, recipe: Recipe) -> Run:
-    """The run to resume; RunError where there is none or where its recipe is another one."""
+    """Return the run to resume. Raises RunError if there is none or its recipe is another one.
+
+    The file of a network of the user's own may lie elsewhere now: find_network has compared its text.
+    """
     run = Run.open(out)
     before, now = run.recipe.model_dump(), recipe.model_dump()
     changed = [
         f"{section}.{key}" for section, values in now.items() if isinstance(values, dict) and section != "goal"
-        for key, value in values.items() if before[section].get(key) != value
+        for key, value in values.items() if before[section].get(key) != value and not (key == "name" and run.source)
     ] + [key for key in ("name", "task") if before[key] != now[key]]
     if changed:
         raise RunError(
@@ -292,7 +357,7 @@ def how_to_resume(run: Run, state: TrainingState, epochs: int) -> str:
     position = state.position
     return (
         f"interrupted in epoch {position.epoch + 1} of {epochs}, after {position.step} of its steps; the checkpoint "
-        f"is written. Go on with: featherweight train {run.path / 'recipe.toml'} --out {run.path} --resume"
+        f"is written. Go on with: {call('train', run.path / 'recipe.toml', out=run.path, resume=True)}"
     )
 
 

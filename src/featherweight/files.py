@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Collection, Iterator
@@ -53,3 +54,9 @@ def names_in(folder: Path) -> list[str]:
 def is_one_of(name: str, files: Collection[str]) -> bool:
     """Whether a file is one of these, or what a killed process left of writing one."""
     return name in files or any(name.startswith(f".{file}.") for file in files)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,23 +1,69 @@
-"""The network of a recipe: new, or a finished run's with its weights; and the shapes of its inputs."""
+"""The network of a recipe: new, or a finished run's with its weights; ready for images on a device."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from featherweight.environment import layout_for
-from featherweight.errors import RunError
-from featherweight.models import build_model
+from featherweight.errors import ModelError, RunError
+from featherweight.models import Blueprint, find_blueprint, image_shape
+from featherweight.models.lazy import fill_lazy
+from featherweight.models.shapes import runs_on
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
-from featherweight.tasks import build_task
+from featherweight.tasks import as_heads, build_task
+from featherweight.user_code import quietly, text_of
+
+FEW = 2     # images that a network is tried on
 
 
-def build_network(recipe: Recipe, classes: tuple[str, ...], device: torch.device) -> nn.Module:
-    """The recipe's network for these classes on the device."""
+def build_network(
+    recipe: Recipe, classes: Sequence[str], device: torch.device, blueprint: Blueprint | None = None
+) -> nn.Module:
+    """Build the recipe's network for these classes on the device. blueprint: the network, if it is found already."""
+    blueprint = blueprint or find_blueprint(recipe.model.name)
     suggested = {"in_channels": recipe.data.channels, "classes": len(classes)}
-    model = build_model(recipe.model.name, recipe.model.arguments, suggested=suggested)
-    return model.to(device).to(memory_format=layout_for(device))  # type: ignore[call-overload,no-any-return]
+    model, inputs = blueprint.build(recipe.model.arguments, suggested).to(device), example(recipe, device)
+    fill_lazy(model, inputs)
+    return suited(model, inputs)
+
+
+def find_network(recipe: Recipe, run: Run | None = None) -> Blueprint:
+    """Return the recipe's network; to resume a run, the one that lies in it. Raises RunError if the file changed."""
+    if run is None or run.source is None:
+        return find_blueprint(recipe.model.name)
+    file = Path(recipe.model.name.rpartition(":")[0])
+    if file.is_file() and text_of(file) != run.source.files[run.source.entry]:
+        raise RunError(f"{str(file)!r} changed since run {str(run.path)!r} began. Resume with the run's own recipe, "
+                       f"{run.path / 'recipe.toml'}, or train into another --out.")
+    return run_blueprint(run)
+
+
+def match_images(recipe: Recipe, blueprint: Blueprint, tell: Callable[[str], None] = lambda text: None) -> Recipe:
+    """Return the recipe with the channels and the size of images that its own network takes, where it names none.
+
+    tell is called with a sentence if they are not grey images of 28 x 28 pixels.
+    """
+    data, given = recipe.data, recipe.data.model_fields_set
+    if not blueprint.is_own or {"channels", "size"} <= given or recipe.task != "classification":
+        return recipe
+    suggested = {"in_channels": data.channels, "classes": 10}
+    with torch.random.fork_rng(devices=cuda_devices()):
+        model = blueprint.build(recipe.model.arguments, suggested)
+    shape = image_shape(model, *(getattr(data, key) if key in given else None for key in ("channels", "size")))
+    if shape is None or shape[:2] == (data.channels, data.size):
+        return recipe
+    tell(f"{blueprint.name} takes images of {'x'.join(map(str, shape))}, so data.channels={shape[0]} and "
+         f"data.size={shape[1]}")
+    matched = data.model_copy(update={"channels": shape[0], "size": shape[1]})
+    return recipe.model_copy(update={"data": matched})
 
 
 def shapes_of(recipe: Recipe) -> tuple[tuple[int, ...], ...]:
@@ -28,9 +74,13 @@ def shapes_of(recipe: Recipe) -> tuple[tuple[int, ...], ...]:
 
 
 def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
-    """A finished run's network with its weights, in evaluation mode."""
+    """Return a finished run's network with its weights, in evaluation mode.
+
+    The network's own source in the run is executed. Raises RunError if nobody trusts it or the weights do not fit.
+    """
+    blueprint = run_blueprint(run)
     with torch.random.fork_rng(devices=cuda_devices()):     # the weights that are drawn here are thrown away
-        model = build_network(run.recipe, tuple(run.result["classes"]), device or torch.device("cpu"))
+        model = build_network(run.recipe, run.result["classes"], device or torch.device("cpu"), blueprint)
     try:
         model.load_state_dict(run.weights())
     except RuntimeError as fault:
@@ -39,6 +89,91 @@ def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
     return model.eval()
 
 
+def blueprint_of(model: Any) -> Blueprint:
+    """Return the network of an object: a class, a function that builds one, or a module. ModelError for another."""
+    shown = getattr(model, "__name__", type(model).__name__)
+    raise ModelError(f"model={shown} is no name of a network. Give a name, such as 'session6' or 'net.py:{shown}'.")
+
+
+def fitting_shape(
+    blueprint: Blueprint, arguments: Mapping[str, Any], classes: int, shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return the shape (C, H, W) of images that a network takes: this one where it runs on it, else its usual one."""
+    with torch.random.fork_rng(devices=cuda_devices()):
+        model = blueprint.build(arguments, {"in_channels": shape[0], "classes": classes})
+        return shape if runs_on(model, shape) else image_shape(model, None, None) or shape
+
+
+def run_blueprint(run: Run) -> Blueprint:
+    """Return the network of a run: of the source that lies in it, else of the recipe's name."""
+    source, name = run.source, run.recipe.model.name
+    if source is None:
+        run.check_foreign_file()
+        return find_blueprint(name)
+    return replace(find_blueprint(f"{run.source_folder / source.entry}:{source.attribute}"), name=name)
+
+
+def example(recipe: Recipe, device: torch.device) -> tuple[Tensor, ...]:
+    """Return blank inputs of the recipe's shape: images (2, C, H, W), and what the task gives beside them."""
+    images = torch.zeros(FEW, recipe.data.channels, recipe.data.size, recipe.data.size, device=device)
+    question = build_task(recipe.task).ask_each(torch.zeros(FEW, dtype=torch.int64, device=device))
+    return images, *question.inputs
+
+
+def suited(model: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:
+    """Return the network with its weights as they lie best in memory, and its images as it needs them.
+
+    Networks that call view() on maps need the standard layout, those that begin with a linear layer flat images. Each
+    way is tried on a copy; a network that runs in no way is left to the check that explains why.
+    """
+    fast = layout_for(inputs[0].device)
+    standard = torch.contiguous_format
+    expected = answers(model, in_standard_layout, inputs)
+    if expected is None:
+        flat = answers(model, flattened, inputs)
+        model.register_forward_pre_hook(in_standard_layout if flat is None else flattened)
+        return model.to(memory_format=standard)  # type: ignore[call-overload,no-any-return]
+    if fast != standard:
+        moved = answers(model, lambda _, given: given, tuple(as_laid_out(one, fast) for one in inputs), fast)
+        if moved is not None and all(torch.allclose(a, b, atol=1e-3) for a, b in zip(expected, moved, strict=True)):
+            return model.to(memory_format=fast)  # type: ignore[call-overload,no-any-return]
+        model.register_forward_pre_hook(in_standard_layout)
+    return model
+
+
+def answers(
+    model: nn.Module, hook: Any, inputs: tuple[Tensor, ...], layout: torch.memory_format = torch.contiguous_format
+) -> list[Tensor] | None:
+    """Return a copy's outputs in evaluation mode, None if it fails there or in training mode."""
+    with torch.random.fork_rng(devices=cuda_devices()), torch.no_grad(), quietly():
+        try:
+            twin = copy.deepcopy(model).to(memory_format=layout)  # type: ignore[call-overload]
+            given = hook(twin, inputs)
+            found = [one.detach().float() for one in as_heads(twin.eval()(*given))]
+            twin.train()(*given)
+        except Exception:       # the network's own code may raise anything
+            return None
+    return found
+
+
+def as_laid_out(tensor: Tensor, layout: torch.memory_format) -> Tensor:
+    """Return an input in a layout, if it is a batch of images."""
+    return tensor.contiguous(memory_format=layout) if tensor.dim() == 4 else tensor
+
+
+def in_standard_layout(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the inputs with images as torch lays them out by default. clone: contiguous() keeps one-channel images."""
+    return tuple(
+        one.clone(memory_format=torch.contiguous_format) if isinstance(one, Tensor) and one.dim() == 4 else one
+        for one in inputs
+    )
+
+
+def flattened(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the inputs with images (N, C, H, W) as rows (N, C x H x W)."""
+    return tuple(one.flatten(1) if isinstance(one, Tensor) and one.dim() == 4 else one for one in inputs)
+
+
 def cuda_devices() -> list[int]:
-    """All of them, whose random state a fork_rng is to keep."""
+    """Return all of them, whose random state a fork_rng is to keep."""
     return list(range(torch.cuda.device_count()))

@@ -1,12 +1,35 @@
-"""What holds for every picture file, whether it is learned from or asked about: its endings, and its ground."""
+"""What holds for every picture file, whether it is learned from or asked about: its endings, places and ground."""
 
 from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 LIGHT = 160     # mean of the opaque pixels, 0..255, from which on white would swallow what is drawn
+
+
+def expand(arguments: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Files, folders and globs -> picture files in their order, and a line for each that gives none."""
+    files: list[Path] = []
+    faults = []
+    for argument in arguments:
+        if argument.is_dir():
+            found = sorted(file for file in argument.iterdir() if file.suffix.lower() in SUFFIXES)
+            if not found:
+                faults.append(f"folder {str(argument)!r} holds no picture ({' '.join(SUFFIXES)}). Name files.")
+        elif not argument.exists() and glob.has_magic(str(argument)):
+            found = sorted(Path(name) for name in glob.glob(str(argument)))      # noqa: PTH207  the pattern may be absolute
+            if not found:
+                faults.append(f"no file fits {str(argument)!r}. Check the pattern.")
+        else:
+            found = [argument]
+        files += found
+    return files, faults
 
 
 def on_its_ground(picture: Image.Image) -> Image.Image:

@@ -19,6 +19,8 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from featherweight.errors import RecipeError, UnknownName
+from featherweight.user_code import MANIFEST, SOURCE_FOLDER, Source
+from featherweight.wording import option
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -40,7 +42,7 @@ class Goal(Section):
     analysis: str = ""                                      # what that means
     max_parameters: int | None = Field(None, gt=0)          # at most
     max_epochs: int | None = Field(None, gt=0)              # at most
-    accuracy: Fraction | None = None                        # at least, on test, after the last epoch, on every head
+    accuracy: Fraction | None = None                        # at least, on test, after training, on every head
 
 
 class Data(Section):
@@ -141,6 +143,9 @@ class Training(Section):
     precision: Literal["auto", "float32", "bf16"] = "auto"  # auto: bf16 where the machine computes it natively
     ema: float = Field(0.0, ge=0, lt=1)                     # decay a step of the averaged weights; 0 is off
     gradient_clip: NotNegative = 0.0                        # largest norm of all gradients; 0 is off
+    keep: Literal["last", "best-on-validation"] = "last"    # the epoch whose network is measured on test and written
+    start: str = Field("", pattern=r"^[^\x00]*$")           # a finished run whose weights are the first; "" is none
+    patience: int = Field(0, ge=0)                          # epochs without lower validation loss; then stop; 0 is off
 
 
 class Evaluation(Section):
@@ -176,6 +181,18 @@ class Recipe(Section):
             raise ValueError(f"augmentation.crop: {self.augmentation.crop} is larger than data.size {self.data.size}")
         return self
 
+    @model_validator(mode="after")
+    def _epochs_are_chosen_on_validation(self) -> Self:
+        training = self.training
+        chosen = [("keep", training.keep)] if training.keep != "last" else []
+        for key, value in chosen + ([("patience", training.patience)] if training.patience else []):
+            if self.data.validation == 0:
+                raise ValueError(f"training.{key}: {value!r} needs a validation split. Set data.validation, e.g. 5000")
+            if self.curve != "validation":
+                raise ValueError(f"evaluation.curve: {self.curve!r} cannot go with training.{key} {value!r}, which "
+                                 "watches validation and never test. Set evaluation.curve to auto")
+        return self
+
     @property
     def split_seed(self) -> int:
         """Which images are validation images, with the default resolved."""
@@ -192,18 +209,22 @@ class Recipe(Section):
     def load(cls, name_or_path: str | Path, settings: Sequence[str] = ()) -> Recipe:
         """Read a recipe of the package by name, or any TOML file; settings are "section.key=value".
 
-        Raises UnknownName for a recipe that does not exist, RecipeError with all faults at once.
+        A network's file is looked for beside the recipe's file, then in the working folder. Raises UnknownName for a
+        recipe that does not exist, RecipeError with all faults at once.
         """
         path = find_recipe(name_or_path)
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-            raise RecipeError(f"{path.name} is not TOML: {fault}. Compare it with: featherweight recipes") from fault
-        except OSError as fault:
-            raise RecipeError(f"{path} cannot be read: {fault.strerror}.") from fault
+        content = read_toml(path)
+        model = content.get("model")
+        if isinstance(model, dict) and isinstance(model.get("name"), str):
+            model["name"] = beside(path.parent, model["name"])
         for setting in settings:
             apply_setting(content, setting)
         return cls.from_dict(content, origin=path.name)
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """Read a TOML file as it stands. Raises RecipeError with all faults at once."""
+        return cls.from_dict(read_toml(path), origin=path.name)
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], origin: str = "recipe") -> Recipe:
@@ -218,6 +239,10 @@ class Recipe(Section):
     def with_seed(self, seed: int) -> Recipe:
         """The same experiment with another seed."""
         return self.model_copy(update={"training": self.training.model_copy(update={"seed": seed})})
+
+    def with_start(self, run: str) -> Recipe:
+        """The same experiment, beginning with the weights of a finished run."""
+        return self.model_copy(update={"training": self.training.model_copy(update={"start": run})})
 
     def to_toml(self) -> str:
         """The whole recipe with its defaults written out; what is None is left out."""
@@ -241,23 +266,58 @@ def find_recipe(name_or_path: str | Path) -> Path:
     return Path(str(_folder() / f"{text}.toml"))
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return a recipe file's content. Raises RecipeError if it is no TOML or cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise RecipeError(f"{path.name} is not TOML: {fault}. Compare it with: featherweight recipes") from fault
+    except OSError as fault:
+        raise RecipeError(f"{path} cannot be read: {fault.strerror}.") from fault
+
+
+def beside(folder: Path, name: str) -> str:
+    """Return "FILE:Class" with the file's path from the working folder, if it lies beside the recipe or in its run."""
+    file, _, attribute = name.rpartition(":")
+    if not file.endswith((".py", ".ipynb")):    # the catalogue's name, or that of a class given in Python
+        return kept_copy(folder) or name
+    if (folder / file).is_file():
+        return f"{folder / file}:{attribute}"
+    kept = kept_copy(folder)
+    return kept if kept and not Path(file).is_file() else name
+
+
+def kept_copy(folder: Path) -> str | None:
+    """Return "FILE:Class" of the network's source that a run folder holds, None without one."""
+    if not (folder / SOURCE_FOLDER / MANIFEST).is_file():
+        return None
+    source = Source.read(folder / SOURCE_FOLDER)
+    return f"{folder / SOURCE_FOLDER / source.entry}:{source.attribute}"
+
+
 def apply_setting(content: dict[str, Any], setting: str) -> None:
     """Write "training.epochs=1" into nested content. The value is TOML, or a bare word taken as text."""
     key, equals, text = setting.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise RecipeError(f"--set {setting!r} is not section.key=value, such as training.epochs=1.")
+        raise RecipeError(f"{option('set', setting)} is not section.key=value, such as training.epochs=1.")
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         parsed = {"value": text.strip()}
     if len(parsed) > 1:
-        raise RecipeError(f"--set {setting!r} holds more than one value. Repeat --set for each.")
-    for part in parts[:-1]:
+        raise RecipeError(f"{option('set', setting)} holds more than one value. Give each by itself.")
+    set_value(content, key.strip(), parsed["value"])
+
+
+def set_value(content: dict[str, Any], key: str, value: Any) -> None:
+    """Write a value under "section.key" into nested content; RecipeError where a section is none."""
+    *sections, last = key.split(".")
+    for part in sections:
         content = content.setdefault(part, {})
         if not isinstance(content, dict):
-            raise RecipeError(f"--set {setting!r}: {part!r} is not a section.")
-    content[parts[-1]] = parsed["value"]
+            raise RecipeError(f"{option('set', key)}: {part!r} is not a section.")
+    content[last] = value
 
 
 def _folder() -> Any:

@@ -6,6 +6,8 @@ result.json              parameters, accuracy of each head on test, the verdict;
 model.safetensors        the trained network
 checkpoint.safetensors   all that a resume needs; checkpoint.json shows its text part
 environment.json         machine, versions, device, precision, where the data came from
+data.safetensors         where the data were given as Python objects: the test images and some training images
+network/                 the source of a network of the user's own, with its hash
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,12 +25,15 @@ from typing import Any
 from torch import Tensor
 
 from featherweight.errors import RunError
-from featherweight.files import is_one_of, names_in, write_atomically
+from featherweight.files import is_one_of, names_in, sha256_of, write_atomically
+from featherweight.integrity import digest, metadata_of
 from featherweight.recipe import Recipe
+from featherweight.user_code import MANIFEST, SOURCE_FOLDER, Source, trust
+from featherweight.wording import call, option
 
 FILES = (
-    "recipe.toml", "history.jsonl", "result.json", "model.safetensors",
-    "checkpoint.safetensors", "checkpoint.json", "environment.json", "report.html",
+    "recipe.toml", "history.jsonl", "result.json", "model.safetensors", "checkpoint.safetensors", "checkpoint.json",
+    "environment.json", "data.safetensors", "report.html", SOURCE_FOLDER,
 )
 RESULT_KEYS = (
     "recipe", "model", "parameters", "dataset", "epochs", "seed", "seconds", "test", "goal",
@@ -78,12 +84,47 @@ class Run:
                 raise RunError(f"{str(path)!r} holds the runs of {len(found)} seeds. Give one of them, such as "
                                f"{found[0].parent}")
             what = "is no run folder (it has no recipe.toml)" if run.path.exists() else "does not exist"
-            raise RunError(f"run {str(path)!r} {what}. Make one with: featherweight train RECIPE --out {path}")
+            raise RunError(f"run {str(path)!r} {what}. Make one with: {call('train', 'RECIPE', out=path)}")
         return run
 
     @cached_property
     def recipe(self) -> Recipe:
-        return Recipe.load(self.path / "recipe.toml")
+        return Recipe.read(self.path / "recipe.toml")
+
+    @property
+    def source_folder(self) -> Path:
+        """Where the source of a network of the user's own lies."""
+        return self.path / SOURCE_FOLDER
+
+    @cached_property
+    def source(self) -> Source | None:
+        """The network's source, None for a network of the catalogue. Raises ModelError if it was changed."""
+        return Source.read(self.source_folder) if (self.source_folder / MANIFEST).is_file() else None
+
+    def keep(self, source: Source | None) -> None:
+        """Write the network's source into the run, and trust it: it was executed here already."""
+        if source is not None:
+            source.write(self.source_folder)
+            trust.remember(source.sha256)
+
+    def trust(self) -> Run:
+        """Trust the network's source in this run from now on, and return the run."""
+        if self.source is not None:
+            trust.remember(self.source.sha256)
+        elif file := self.foreign_file:
+            trust.remember(sha256_of(file))
+        return self
+
+    @property
+    def foreign_file(self) -> Path | None:
+        """The file of the network outside of the run, where a run of an earlier version names one."""
+        file = self.recipe.model.name.rpartition(":")[0]
+        return Path(file) if file.endswith(".py") and Path(file).is_file() and self.source is None else None
+
+    def check_foreign_file(self) -> None:
+        """Raise Untrusted if the run names a file outside of it that nobody here has trusted."""
+        if file := self.foreign_file:
+            trust.check(sha256_of(file), file)
 
     def sweep(self) -> None:
         """Remove the temporary files that a killed process left."""
@@ -94,7 +135,9 @@ class Run:
     def clear(self) -> None:
         """Remove the run's own files, and nothing else."""
         for name in names_in(self.path):
-            if is_one_of(name, FILES):
+            if name == SOURCE_FOLDER and not self.source_folder.is_symlink():
+                shutil.rmtree(self.source_folder)
+            elif is_one_of(name, FILES):
                 (self.path / name).unlink()
 
     @property
@@ -114,9 +157,9 @@ class Run:
         try:
             lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
         except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-            raise RunError(f"{file} is not JSON: {fault}. Train again into another --out.") from fault
+            raise RunError(f"{file} is not JSON: {fault}. Train again into another folder.") from fault
         if not all(isinstance(line, dict) and "epoch" in line for line in lines):
-            raise RunError(f"{file} holds a line that is no epoch. Train again into another --out.")
+            raise RunError(f"{file} holds a line that is no epoch. Train again into another folder.")
         return History(lines)
 
     @cached_property
@@ -125,13 +168,26 @@ class Run:
         if not self.finished:
             raise RunError(
                 f"run {str(self.path)!r} is not finished ({len(self.history)} of {self.recipe.training.epochs} "
-                f"epochs). Continue it with: featherweight train {self.path / 'recipe.toml'} --out {self.path} --resume"
+                f"epochs). Continue it with: {call('train', self.path / 'recipe.toml', out=self.path, resume=True)}"
             )
         result = self._json("result.json")
         missing = [key for key in RESULT_KEYS if key not in result]
         if missing:
-            raise RunError(f"{self.path / 'result.json'} has no {missing[0]!r}. Train again into another --out.")
+            raise RunError(f"{self.path / 'result.json'} has no {missing[0]!r}. Train again into another folder.")
+        self.check_hashes(result)
         return result
+
+    def check_hashes(self, result: Mapping[str, Any]) -> None:
+        """Raise RunError if result.json was edited, or the weights are not those that it is about."""
+        weights = self.path / "model.safetensors"
+        if "weights" not in result or not weights.is_file():    # of an earlier version; a missing file is told later
+            return
+        if sha256_of(weights) != result["weights"]:
+            raise RunError(f"{weights} is not the file that training wrote: its sha256 is not that in result.json. "
+                           "Put the original back, or train again.")
+        if metadata_of(weights).get("result") != digest(result):
+            raise RunError(f"{self.path / 'result.json'} was edited after training: it is not the record that the "
+                           "weights belong to. Put the original back, or train again.")
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -150,13 +206,19 @@ class Run:
                 names: list[str] = file.keys()
                 return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
         except (OSError, SafetensorError) as fault:
-            raise RunError(f"{self.path / name} cannot be read: {fault}. Train again into another --out.") from fault
+            raise RunError(f"{self.path / name} cannot be read: {fault}. Train again into another folder.") from fault
 
     def save_tensors(self, name: str, tensors: Mapping[str, Tensor], text: Mapping[str, str]) -> None:
         """Write a safetensors file in one move, so that a reader sees the old one or the new one."""
         from safetensors.torch import save
 
         write_atomically(self.path / name, save(dict(tensors), dict(text)))
+
+    def save_result(self, result: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Write the trained weights and then result.json, each with a hash of the other."""
+        text = {"model": result["model"], "result": digest(result)}
+        self.save_tensors("model.safetensors", tensors, text)
+        self.save_json("result.json", {**result, "weights": sha256_of(self.path / "model.safetensors")})
 
     def save_json(self, name: str, content: Mapping[str, Any]) -> None:
         write_atomically(self.path / name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
@@ -169,11 +231,11 @@ class Run:
         try:
             content = json.loads((self.path / name).read_text())
         except FileNotFoundError as fault:
-            raise RunError(f"run {str(self.path)!r} has no {name}. Train again into another --out.") from fault
+            raise RunError(f"run {str(self.path)!r} has no {name}. Train again into another folder.") from fault
         except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-            raise RunError(f"{self.path / name} is not JSON: {fault}. Train again into another --out.") from fault
+            raise RunError(f"{self.path / name} is not JSON: {fault}. Train again into another folder.") from fault
         if not isinstance(content, dict):
-            raise RunError(f"{self.path / name} holds no JSON object. Train again into another --out.")
+            raise RunError(f"{self.path / name} holds no JSON object. Train again into another folder.")
         return content
 
     def _repr_html_(self) -> str:
@@ -207,26 +269,30 @@ def check_free(path: str | Path, *, force: bool = False) -> Run:
     """The run that may be created here; RunError where the folder holds one, unless force, or anything else."""
     run = Run(path)
     if run.path.exists() and not run.path.is_dir():
-        raise RunError(f"{str(path)!r} is a file. Give a folder with --out.")
+        raise RunError(f"{str(path)!r} is a file. Give a folder with {option('out')}.")
     if run.strangers:
         stranger = run.strangers[0]
-        raise RunError(f"folder {str(path)!r} holds {stranger!r}, which is no part of a run. Give another --out.")
+        raise RunError(f"folder {str(path)!r} holds {stranger!r}, which is no part of a run. "
+                       f"Give another folder with {option('out')}.")
     run.sweep()
     if names_in(run.path) and not force:
         state = "a finished" if run.finished else "an unfinished"
-        more = "" if run.finished else "--resume continues it, "
-        raise RunError(f"{str(path)!r} holds {state} run: {more}--force replaces it, --out takes another folder.")
+        more = "" if run.finished else f"{option('resume')} continues it, "
+        raise RunError(f"{str(path)!r} holds {state} run: {more}{option('force')} replaces it, {option('out')} takes "
+                       "another folder.")
     return run
 
 
-def create_run(path: str | Path, recipe: Recipe, *, force: bool = False) -> Run:
-    """A new run folder with its recipe; RunError where the folder exists, unless force replaces a run.
+def create_run(path: str | Path, recipe: Recipe, source: Source | None = None, *, force: bool = False) -> Run:
+    """Make a run folder with its recipe and the network's source, and return it.
 
-    Only a run's own files are ever removed: a folder that holds anything else stays as it is.
+    Only a run's own files are ever removed. Raises RunError if the folder exists, unless force replaces a run, and if
+    it holds anything else.
     """
     run = check_free(path, force=force)
     if names_in(run.path):
         run.clear()
     run.path.mkdir(parents=True, exist_ok=True)
     write_atomically(run.path / "recipe.toml", recipe.to_toml().encode())
+    run.keep(source)
     return run

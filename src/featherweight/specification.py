@@ -25,15 +25,17 @@ class PictureSpecification:
     thickest: float = 3.0       # ... and thinned to this
     grain: int = 0              # pixels a side of the images that the data set was enlarged from, if it was
     upright: bool = False       # whether leaning ink is stood upright at the end
+    span: tuple[float, float] = (0.0, 255.0)    # values of an array that become 0 and 255; bytes stay as they are
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"span": list(self.span)}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> PictureSpecification:
         """The specification that to_dict gave; keys of a later version are passed over."""
         known = {field.name for field in fields(cls)}
-        return cls(**{key: value for key, value in content.items() if key in known})
+        kept = {key: value for key, value in content.items() if key in known}
+        return cls(**kept | ({"span": tuple(kept["span"])} if "span" in kept else {}))
 
 
 def specification_of(dataset: str, channels: int, size: int, upright: bool = False) -> PictureSpecification:

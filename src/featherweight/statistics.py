@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+__all__ = ["Summary", "bootstrap_interval", "paired_difference", "summarize_values", "wilson_interval"]
+
 
 @dataclass(frozen=True)
 class Summary:

@@ -8,9 +8,10 @@ from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from featherweight.errors import UnknownName
+from featherweight.errors import ModelError, UnknownName
+from featherweight.user_code import unwarned
 
 Outputs = Tensor | tuple[Tensor, ...]
 
@@ -96,6 +97,42 @@ def build_task(name: str) -> Task:
 def as_heads(outputs: Outputs) -> tuple[Tensor, ...]:
     """A network's outputs as one tensor a head."""
     return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def heads_of(outputs: Outputs, count: int) -> tuple[Tensor, ...]:
+    """Return a network's outputs for `count` images as one tensor (count, classes) a head.
+
+    squeeze() drops the batch axis of a single image: (classes,) becomes (1, classes) again.
+    Raises ModelError where a head has another number of rows.
+    """
+    heads = tuple(head[None] if head.dim() == 1 and count == 1 else head for head in as_heads(outputs))
+    for head in heads:
+        if head.dim() != 2 or len(head) != count:
+            raise ModelError(f"the network gives {tuple(head.shape)} for {count} images, needed is ({count}, classes). "
+                             "Keep the batch axis: flatten with x.flatten(1).")
+    return heads
+
+
+def ask(network: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+    """Return a network's outputs for a batch, (N, classes) a head. inputs: (N, ...) each, the images first.
+
+    A single image that the network fails on, because squeeze() drops its batch axis, is asked as two equal ones.
+    Raises ModelError where batch normalisation needs statistics of more than one image.
+    """
+    count = len(inputs[0])
+    try:
+        with unwarned():
+            return heads_of(network(*inputs), count)
+    except (IndexError, RuntimeError, ValueError) as fault:
+        if count != 1:
+            raise
+        if "more than 1 value per channel" in str(fault):
+            raise ModelError(
+                "the network cannot answer one image alone: a normalisation takes its statistics from the batch. "
+                "Train it with track_running_stats=True, the default of BatchNorm."
+            ) from fault
+    pair = heads_of(network(*(torch.cat([value, value]) for value in inputs)), 2)
+    return tuple(head[:1] for head in pair)
 
 
 def shifted(soft: Tensor, numbers: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -24,3 +24,21 @@ def training_images(result: Mapping[str, Any]) -> str:
     """What a result.json says that a network was trained on."""
     upright = ", stood upright" if result.get("picture", {}).get("upright") else ""
     return f"{result['dataset']}, {result['train_images']:,} training images{upright}"
+
+
+def ending(result: Mapping[str, Any]) -> str:
+    """The kept epoch and the reason of an early end, from a result.json or summary.json; "" for all planned epochs."""
+    said = []
+    if kept := result.get("kept"):
+        one = f"epoch {kept['epoch']} of {kept['of']}" if "epoch" in kept else f"epochs {numbers(kept['epochs'])}"
+        said.append(f"{one}, by {kept['by']}")
+    if early := result.get("stopped_early"):
+        after = f" after {numbers(early['after'])}" if "after" in early else ""
+        said.append(f"stopped early{after}: no lower validation loss in {early['patience']} of {early['planned']} "
+                    "planned epochs")
+    return "; ".join(said)
+
+
+def numbers(values: Sequence[int]) -> str:
+    """[3, 7, 3] -> "3, 7, 3"."""
+    return ", ".join(str(value) for value in values)

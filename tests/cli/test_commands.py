@@ -121,6 +121,7 @@ def test_strict_exits_with_one_when_the_goal_is_missed(run_command, tmp_path):
     command = ["train", "session7-model2", *QUICK, "--set", "goal.accuracy=1.0", "--out", tmp_path / "run"]
     code, out, _ = run_command(*command, "--strict")
     assert code == 1 and "not met" in out and "(missed)" in out
+    assert "note batch normalisation has seen 12 steps" in " ".join(out.split())
     assert run_command(*command, "--force")[0] == 0     # without --strict a missed goal is a result like another
 
 

@@ -68,12 +68,12 @@ def test_digit_sum_answers_both_heads(sum_run, tmp_path):
 
 @pytest.mark.parametrize("number", [None, -1, 10])
 def test_digit_sum_needs_a_number(sum_run, number):
-    with pytest.raises(FeatherweightError, match="--number"):
+    with pytest.raises(FeatherweightError, match=r"Give number=\."):
         Predictor(sum_run).predict("x.png", number=number)
 
 
 def test_classification_takes_no_number(digits_run):
-    with pytest.raises(FeatherweightError, match="Leave --number out"):
+    with pytest.raises(FeatherweightError, match="Leave number= out"):
         Predictor(digits_run).predict("x.png", number=3)
 
 
@@ -85,7 +85,7 @@ def test_a_blank_picture_is_named(digits_run, tmp_path):
 
 def test_an_unfinished_run_says_how_to_finish_it(digits_run, tmp_path):
     (tmp_path / "recipe.toml").write_text((digits_run.path / "recipe.toml").read_text())
-    with pytest.raises(RunError, match="--resume"):
+    with pytest.raises(RunError, match="resume=True"):
         Predictor(tmp_path)
 
 

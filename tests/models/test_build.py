@@ -139,8 +139,9 @@ class TestFaults:
 
     @pytest.mark.parametrize(
         ("text", "reason"),
-        [("import no_such_package", "No module named 'no_such_package'"), ("1 / 0", "division by zero"),
-         ("class Net(:", "SyntaxError")],
+        [("from no_such_package import Net", "No module named 'no_such_package'"),
+         ("from no_such_package import Base\nclass Net(Base): pass", "No module named 'no_such_package'"),
+         ("Net = 1 / 0", "division by zero"), ("raise SystemExit\nclass Net(:", "SyntaxError")],
     )
     def test_file_that_cannot_be_imported(self, network_file, text, reason):
         message = message_of(ModelError, network_file(text) + ":Net")
@@ -152,7 +153,7 @@ class TestFaults:
         assert "{'width': 5}" in text
         assert "ValueError: width 5 is odd" in text
 
-    @pytest.mark.parametrize("place", ["class Net:\n    def __init__(self):\n        ", ""])
+    @pytest.mark.parametrize("place", ["class Net:\n    def __init__(self):\n        ", "def Net():\n    "])
     def test_a_reason_of_several_lines_becomes_one(self, network_file, place):
         """torch's own messages are often that long, e.g. those of load_state_dict."""
         text = message_of(ModelError, network_file(f"{place}raise RuntimeError('Error(s):\\n\\tmissing key')") + ":Net")

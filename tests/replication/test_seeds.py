@@ -80,7 +80,7 @@ def test_adding_seeds_trains_only_those(digits_recipe, replicas, tmp_path):
 
 def test_what_a_folder_holds_is_not_lost(digits_recipe, replicas, tmp_path):
     recipe = digits_recipe(**EVERYTHING)
-    with pytest.raises(RunError, match="--resume goes on"):
+    with pytest.raises(RunError, match="resume=True goes on"):
         train_seeds(recipe, [1, 3, 7], replicas.path)
     with pytest.raises(RunError, match="not among those given"):
         train_seeds(recipe, [1], replicas.path, resume=True)

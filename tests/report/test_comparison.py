@@ -73,6 +73,6 @@ def test_only_heads_that_all_have():
 
 def test_different_data_sets_are_refused():
     runs = [FakeRun("a", 1, 0.9), FakeRun("b", 1, 0.9, dataset="digits")]
-    with pytest.raises(RunError, match=r"different data sets \(digits, mnist\).*--mixed"):
+    with pytest.raises(RunError, match=r"different data sets \(digits, mnist\).*mixed=True"):
         comparison.check_same_data(runs)
     comparison.check_same_data(runs, mixed=True)

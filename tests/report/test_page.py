@@ -53,6 +53,13 @@ def test_a_run_shows_its_target_results_and_analysis(pages, digits_run):
     assert page.tags.count("svg") == 3 + 4 + 3
 
 
+def test_notes_stand_under_the_results(pages, tiny_runs):
+    note = tiny_runs[0].result["notes"][0]
+    assert "has seen 12 steps: 28 %" in note
+    said = read(pages["several"]).says()
+    assert said.count(note) == len(tiny_runs) == 4 and f"Note: slow-1: {note}" in said
+
+
 def test_every_epoch_stands_in_a_table_and_on_the_curves(pages, digits_run):
     text = pages["one"].read_text()
     for line in digits_run.history:

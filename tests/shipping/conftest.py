@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import featherweight
 from featherweight.data import load_dataset
 from featherweight.inference.card import Card
 from featherweight.models import build_model
+from featherweight.recipe import Recipe
 from featherweight.shipping.trace import PixelsToProbabilities
 from featherweight.specification import PictureSpecification
 
@@ -67,3 +72,22 @@ def images():
     few = load_dataset("digits").test.images[:11].numpy()
     noise = np.random.default_rng(0).integers(0, 256, (1, 1, 28, 28), dtype=np.uint8)
     return np.concatenate([few, noise])
+
+
+@pytest.fixture(scope="session")
+def odd_run(tmp_path_factory):
+    """odd_run("Squeezed"): the run of a network of odd_networks.py after an epoch of the digits, trained once."""
+
+    @functools.cache
+    def train(name):
+        file = Path(__file__).with_name("odd_networks.py")
+        channels = {"data": {"dataset": "digits", "channels": 3 if name == "Coloured" else 1}}
+        recipe = Recipe.from_dict({
+            "name": name, "model": {"name": f"{file}:{name}"},
+            "training": {"precision": "float32", "batch_size": 32}, "optimizer": {"lr": 0.05}, **channels,
+        })
+        with pytest.MonkeyPatch.context() as patch:     # as a run from before training refused such networks
+            patch.setattr("featherweight.training.fit.check_alone", lambda model, inputs: None)
+            return featherweight.train(recipe, tmp_path_factory.mktemp("odd") / name, device="cpu")
+
+    return train

@@ -169,6 +169,17 @@ def test_batch_norm_takes_a_gradient_of_any_layout():
     torch.testing.assert_close(got, wanted)
 
 
+@pytest.mark.parametrize("change", [lambda x: F.relu(x, inplace=True), lambda x: x.add_(1.0)])
+def test_a_network_may_change_the_output_of_batch_norm_in_place(change):
+    input, weight, bias = images(64, 10, 24, 24), torch.linspace(0.5, 1.5, 10), torch.linspace(-0.3, 0.3, 10)
+    assert is_ours(batch_norm(input, None, None, weight.clone().requires_grad_(), bias, training=True))
+    ours, theirs = (
+        through(lambda *given, norm=norm, **training: change(norm(*given, **training)), input, weight, bias, input)
+        for norm in (batch_norm, F.batch_norm)
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
 def test_batch_norm_of_maps_far_from_zero():
     """Two passes: a mean of 1,000 does not swallow a spread of 1."""
     input = images(128, 10, 24, 24) + 1000

@@ -66,7 +66,7 @@ def test_work_that_waits_for_the_device_is_one_line():
     again, values = recorded(work, CUDA, []), torch.ones(3, device=CUDA)
     for _ in range(FIRST):
         again(values)
-    with pytest.raises(DeviceError, match=r"cannot be recorded .*\.item\(\).* --device cpu"):
+    with pytest.raises(DeviceError, match=r"cannot be recorded .*\.item\(\).* device='cpu'"):
         again(values)
 
 

@@ -62,7 +62,7 @@ class TestDevice:
     @no_cuda
     @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7"])
     def test_cuda_where_there_is_none(self, name):
-        with pytest.raises(DeviceError, match=rf"device '{name}' is not on this machine\. Found: cpu.*--device auto"):
+        with pytest.raises(DeviceError, match=rf"device '{name}' is not on this machine\. Found: cpu.*device='auto'"):
             pick_device(name)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -42,6 +44,10 @@ def fail_at_two(shared, job, tell):
 
 def divide(shared, job, tell):
     return 1 / (job - 2)
+
+
+def talk(shared, job, tell):
+    print("talk of a job")
 
 
 def wait_long(shared, job, tell):
@@ -92,6 +98,47 @@ def test_a_stop_ends_what_is_under_way_and_begins_nothing():
         on_message=lambda job, message: started.append(job), should_stop=lambda: len(started) == 2,
     )
     assert outcomes.stopped and sorted(started) == [1, 2] and not outcomes.done and not outcomes.failed
+
+
+SCRIPT = """
+import featherweight
+
+with open("imports", "a") as file:
+    file.write(__name__ + " ")
+{before}
+recipe = featherweight.Recipe.load("session7-model2", ["data.dataset=digits", "training.epochs=1"])
+featherweight.train_seeds(recipe, [1], "seeds", device="cpu")
+"""
+
+
+def run_script(folder, before=""):
+    """Run a script that trains a seed: (the finished process, under which names it was imported)."""
+    (folder / "script.py").write_text(SCRIPT.format(before=before))
+    done = subprocess.run([sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, check=False)
+    return done, (folder / "imports").read_text().split()
+
+
+def test_a_script_without_a_main_guard_is_told_the_missing_line(tmp_path):
+    done, imports = run_script(tmp_path)
+    assert done.returncode == 1 and imports == ["__main__", "__mp_main__"]      # one worker, imported once
+    assert done.stderr.splitlines()[-1] == (
+        "featherweight.errors.FeatherweightError: train or train_seeds was called while a worker imported your script. "
+        "Put the call under: if __name__ == '__main__':"
+    )
+    assert done.stderr.count("Traceback") == 1 and not list((tmp_path / "seeds").iterdir())
+
+
+def test_a_script_that_fails_in_a_worker_is_not_tried_again(tmp_path):
+    done, imports = run_script(tmp_path, before="open('once', 'x')")
+    assert done.returncode == 1 and imports == ["__main__", "__mp_main__"]
+    assert "FileExistsError" in done.stderr and "memory" not in done.stderr
+    assert "a worker could not import your script" in done.stderr.splitlines()[-1]
+
+
+def test_what_a_worker_prints_is_no_result(capfd):
+    assert run_jobs(talk, [1], None).done == [1]
+    captured = capfd.readouterr()
+    assert captured.out == "" and captured.err == "talk of a job\n"
 
 
 def test_there_is_a_core():

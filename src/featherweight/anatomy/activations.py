@@ -15,7 +15,7 @@ from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.geometry import Field
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
 from featherweight.anatomy.receptive_field import SurrogateRun, agreeing, middle_unit
-from featherweight.anatomy.trace import Row, Tracer, prepare, run, trace
+from featherweight.anatomy.trace import BATCH, Row, Tracer, prepare, run, trace
 from featherweight.anatomy.twin import kind_of, on_cpu, one_thread, untouched_random_state
 from featherweight.errors import ModelError
 
@@ -88,14 +88,14 @@ def class_map(module: nn.Module, inputs: Sequence[Tensor], target: int, head: in
 
 
 def run_once(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tracer, Tensor | tuple[Tensor, ...]]:
-    """One pass of a copy on the CPU, its rows with their outputs, and what came out."""
+    """One pass of a copy on the CPU, its rows with their outputs, and what came out: the image BATCH times."""
     shapes = [tuple(value.shape[1:]) for value in inputs]
     twin = on_cpu(prepare(module, shapes)).requires_grad_(False)
     for part in twin.modules():
         if getattr(part, "inplace", False):     # would overwrite what is to be looked at
             part.inplace = False  # type: ignore[assignment]
     tracer = Tracer(twin, keep_tensors=True)
-    return tracer, run(tracer, list(inputs))
+    return tracer, run(tracer, [torch.cat([value] * BATCH) for value in inputs])
 
 
 def last_with_places(rows: Sequence[Row]) -> int:

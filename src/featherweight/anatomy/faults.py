@@ -20,7 +20,7 @@ def does_not_run(
 
     begun: an earlier layer had used its parameters. other: the shape of a usual image on which the network runs.
     """
-    layer = _failed(module, fault)
+    layer = failed_layer(module, fault)
     where = ", ".join(part for part in (layer, user_line(fault)) if part)
     what = f"{where}: {in_one_line(fault)}" if where else in_one_line(fault)
     start = f"{type(module).__name__} does not run on input {', '.join(map(str, shapes))}"
@@ -32,7 +32,7 @@ def layer_text(module: nn.Module, name: str) -> str:
     return f"layer {name} ({kind_of(module)})" if name else ""
 
 
-def _failed(module: nn.Module, fault: Exception) -> str:
+def failed_layer(module: nn.Module, fault: Exception) -> str:
     """The innermost module that the exception left, as text."""
     names = {id(part): name for name, part in module.named_modules()}
     selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(fault.__traceback__)]

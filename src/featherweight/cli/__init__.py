@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextvars import copy_context
 from typing import cast
 
 import typer
@@ -10,7 +11,9 @@ import typer
 from featherweight import __version__
 from featherweight.cli import byhand, data, look, see, serve, ship, training, use
 from featherweight.cli.output import fail, plain_warnings
-from featherweight.errors import FeatherweightError, TrainingInterrupted
+from featherweight.cli.trusting import ask_for_trust
+from featherweight.errors import FeatherweightError, TrainingInterrupted, Untrusted
+from featherweight.wording import command_line
 
 UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])   # click's, wherever this typer keeps it
 
@@ -53,11 +56,22 @@ def usage(fault: Exception) -> str:
     return f"{message} See: {context.command_path if context else 'featherweight'} --help"
 
 
+def call(arguments: list[str] | None) -> object:
+    """Parse and call; once more after a person has agreed to run a network's own program. Options last for one call."""
+    try:
+        with plain_warnings():
+            return copy_context().run(app, arguments, prog_name="featherweight", standalone_mode=False)
+    except Untrusted as fault:
+        if not ask_for_trust(fault):
+            raise
+    return call(arguments)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a goal missed under --strict, 2 bad input or usage."""
     try:
-        with plain_warnings():
-            code = app(arguments, prog_name="featherweight", standalone_mode=False)
+        with command_line():
+            code = call(arguments)
         if code == 130:     # typer's word for Ctrl-C
             raise KeyboardInterrupt
     except FeatherweightError as fault:

@@ -6,9 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.output import console, show, show_json, table
+from featherweight.cli.output import console, only_documents, show, show_json, table
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+def keep_clean(context: typer.Context, value: bool) -> bool:
+    """With --json, keep standard output free of everything but the document until the command ends."""
+    if value:
+        context.with_resource(only_documents())
+    return value
+
+
+Json = Annotated[
+    bool, typer.Option("--json", callback=keep_clean, help="Print one JSON document and nothing else.")
+]
 
 
 def models(as_json: Json = False) -> None:

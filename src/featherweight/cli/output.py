@@ -6,8 +6,9 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TextIO
 
 from featherweight.blame import NOWHERE, at, is_users
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
     from rich.console import Console, RenderableType
+
+_for_documents: ContextVar[TextIO | None] = ContextVar("for_documents", default=None)
 
 
 def fail(message: str) -> None:
@@ -64,7 +67,21 @@ def show(content: RenderableType) -> None:
 
 def show_json(content: Any) -> None:
     """A result for programs: one document and nothing else."""
-    print(json.dumps(content, indent=2, allow_nan=False))
+    print(json.dumps(content, indent=2, allow_nan=False), file=_for_documents.get())
+
+
+@contextmanager
+def only_documents() -> Iterator[None]:
+    """Send every print inside the block to standard error; show_json alone writes to standard output.
+
+    A network of a user's own may print when it is imported or asked.
+    """
+    before = _for_documents.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _for_documents.reset(before)
 
 
 def check_output(file: Path, endings: tuple[str, ...], option: str, *, force: bool) -> None:

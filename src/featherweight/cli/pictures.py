@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,27 +18,6 @@ BATCH = 64              # pictures that the network answers at once
 MANY = 20               # pictures from which on there is a progress bar and a summary
 LONGEST_STRIP = 100     # rows
 SHOWN = 300             # pixels of the longer side of a picture that waits to be drawn
-
-
-def expand(arguments: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Files, folders and globs -> picture files in their order, and a line for each that gives none."""
-    from featherweight.picture_files import SUFFIXES
-
-    files: list[Path] = []
-    faults = []
-    for argument in arguments:
-        if argument.is_dir():
-            found = sorted(file for file in argument.iterdir() if file.suffix.lower() in SUFFIXES)
-            if not found:
-                faults.append(f"folder {str(argument)!r} holds no picture ({' '.join(SUFFIXES)}). Name files.")
-        elif not argument.exists() and glob.has_magic(str(argument)):
-            found = sorted(Path(name) for name in glob.glob(str(argument)))      # noqa: PTH207  the pattern may be absolute
-            if not found:
-                faults.append(f"no file fits {str(argument)!r}. Check the pattern.")
-        else:
-            found = [argument]
-        files += found
-    return files, faults
 
 
 def answer_all(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featherweight.cli.output import console
+from featherweight.cli.trusting import Trust
 
 if TYPE_CHECKING:
     from featherweight.inference.bundle import Bundle
@@ -24,6 +25,7 @@ def serve(
     network: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A run folder, or what export made of it.")],
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes one that is free.")] = 8000,
     host: Annotated[str, typer.Option("--host", help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    trust: Trust = False,
 ) -> None:
     """Serve a network on a page to draw on, and to programs; Ctrl-C ends it."""
     from featherweight.errors import MissingExtra

@@ -11,6 +11,7 @@ import typer
 from featherweight.cli.data import DataDir
 from featherweight.cli.look import Json
 from featherweight.cli.output import fail, note, show, show_json, table
+from featherweight.cli.trusting import Trust
 from featherweight.cli.use import RunPath
 
 
@@ -22,6 +23,7 @@ def export(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where int8 loses over 0.10 points.")] = False,
     data_dir: DataDir = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an export that lies in the folder.")] = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Export a finished run as ONNX, C or a bundle, and prove on every test image that it answers as torch does."""
@@ -33,9 +35,10 @@ def export(
     else:
         show_export(document, out)
     verdict = document["verdict"]
-    if not verdict["agrees"]:
+    wrong = verdict["ruined"] or not verdict["agrees"]
+    if wrong:
         fail(verdict["sentence"])
-    if not (verdict["agrees"] and verdict["proved"]) or (strict and not verdict["holds"]):
+    if wrong or not verdict["proved"] or (strict and not verdict["holds"]):
         raise typer.Exit(1)
 
 

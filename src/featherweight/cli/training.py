@@ -12,6 +12,7 @@ import typer
 from featherweight.cli.data import DataDir
 from featherweight.cli.look import Json
 from featherweight.cli.output import console, note, save_png, show, show_json
+from featherweight.cli.trusting import Trust
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +24,9 @@ Device = Annotated[str, typer.Option("--device", help="auto (cuda, then mps, the
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name, or a .toml file.")],
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="A name, or a .toml file; by default that of --from.")
+    ] = None,
     set: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, e.g. training.epochs=1; repeatable."),
@@ -35,6 +38,9 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Default: runs/NAME-seedN, or runs/NAME-Nseeds.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Begin with the weights of a finished run.")
+    ] = None,
     data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="A data set, or folder:DIR.")] = None,
     data_dir: DataDir = None,
     device: Device = "auto",
@@ -42,16 +48,19 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="Replace the run that --out holds.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html into the run folder.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when the goal is not met.")] = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Train a recipe to its end and leave a run folder, or one for each of many seeds."""
-    from featherweight.recipe import Recipe
+    from featherweight.continuation import recipe_from
 
+    if recipe is None and start is None:
+        raise typer.BadParameter("Missing argument 'RECIPE'. Give one, such as session7-model2, or --from RUN.")
     settings = [*(set or []), *([f'data.dataset="{data}"'] if data else [])]
     if seeds is not None and any(setting.partition("=")[0].strip() == "training.seed" for setting in settings):
         raise typer.BadParameter("--seeds and --set training.seed both name the seed. Give one of them.")
     how = Switches(data_dir, device, resume, force, no_report)
-    loaded = Recipe.load(recipe, settings)
+    loaded = recipe_from(start, recipe, settings)
     report_of, result = train_run(loaded, out, how) if seeds is None else train_replicas(loaded, seeds, out, how)
     if as_json:
         show_json({"run": str(report_of), **result})
@@ -74,8 +83,8 @@ class Switches:
 
 def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
     """One seed -> its folder and result."""
-    from featherweight.cli.progress import Progress
     from featherweight.experiment import train as run_training
+    from featherweight.progress import Progress
 
     with Progress() as progress:
         run = run_training(
@@ -89,7 +98,7 @@ def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, di
 
 def train_replicas(recipe: Recipe, seeds: str, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
     """Many seeds -> the folder of all and its summary."""
-    from featherweight.cli.progress import SeedsProgress
+    from featherweight.progress import SeedsProgress
     from featherweight.replication import train_seeds
 
     with SeedsProgress() as progress:
@@ -129,7 +138,7 @@ def write_page(runs: Sequence[Run], folder: Path, data_dir: Path | None) -> None
 
 def show_result(folder: Path, result: Mapping[str, Any]) -> None:
     """A finished run's result, or the summary of many."""
-    from featherweight.cli.verdict import verdict_table
+    from featherweight.report.verdict import verdict_table
 
     show(verdict_table(result))
     page = folder / "report.html"
@@ -144,12 +153,12 @@ def demo(
 ) -> None:
     """Train session7-model2 on data that is at hand, and read five pictures with it."""
     from featherweight.anatomy import summarize
-    from featherweight.cli.progress import Progress
     from featherweight.cli.use import show_predictions
     from featherweight.data import load_dataset
     from featherweight.experiment import train as run_training
     from featherweight.inference import Predictor
     from featherweight.networks import load_network
+    from featherweight.progress import Progress
     from featherweight.recipe import Recipe
 
     name, why = choose_data(data_dir)

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featherweight.cli.data import DataDir
-from featherweight.cli.look import Json
-from featherweight.cli.output import check_output, fail, show, show_json, table
+from featherweight.cli.look import Json, parse_arguments, parse_shape
+from featherweight.cli.output import check_output, fail, note, show, show_json, table
 from featherweight.cli.training import Device
+from featherweight.cli.trusting import Trust
 from featherweight.statistics import summarize_values
 from featherweight.words import duration, percent
 
 if TYPE_CHECKING:
+    from featherweight.evaluation import Score
     from featherweight.inference import Prediction
 
 WHERE_THEY_DIFFER = ("data", "seeds", "lowest")     # columns of compare that say nothing where all rows agree
@@ -25,21 +27,63 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
 def evaluate(
-    run: RunPath,
+    subject: Annotated[
+        str, typer.Argument(metavar="RUN|MODEL", help="A run folder; with --weights a model's name, or file.py:Class.")
+    ],
+    weights: Annotated[
+        Path | None, typer.Option("--weights", metavar="FILE", help="A .safetensors, .pth or .pt file for MODEL.")
+    ] = None,
+    input: Annotated[
+        str | None, typer.Option("--input", metavar="C,H,W", help="Shape of an image for MODEL, default its own.")
+    ] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An argument of MODEL; repeatable.")
+    ] = None,
     data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Another data set, or folder:DIR.")] = None,
     data_dir: DataDir = None,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Measure a finished run again on test images."""
-    from featherweight.cli.verdict import in_words
+    """Measure a finished run again on test images, or a network with weights that were trained elsewhere."""
+    from featherweight.examination import against_record
     from featherweight.examination import evaluate as measure_run
+    from featherweight.report.verdict import in_words
+    from featherweight.runs import Run
 
-    scores = measure_run(run, data=data, data_dir=data_dir, device=device)
+    if weights is None and (input or set):
+        raise typer.BadParameter("--input and --set are about a MODEL. Give its --weights too.")
+    if weights is None:
+        opened = Run.open(subject)
+        scores = measure_run(opened, data=data, data_dir=data_dir, device=device)
+        differences = against_record(opened, scores) if data is None else []
+        for difference in differences:
+            note(f"not as recorded: {difference}")
+        content: dict[str, Any] = {"run": subject, "as_recorded": None if data else not differences}
+    else:
+        shape, arguments = parse_shape(input) if input else None, parse_arguments(set or [])
+        content, scores = measure_model(subject, weights, shape, arguments, data or "mnist", data_dir, device)
     if as_json:
-        return show_json({"run": str(run), "test": {head: score.to_dict() for head, score in scores.items()}})
+        return show_json({**content, "test": {head: score.to_dict() for head, score in scores.items()}})
     show(table("head", "test", rows=[[head, in_words(score.to_dict())] for head, score in scores.items()]))
     return None
+
+
+def measure_model(
+    model: str, weights: Path, shape: tuple[int, ...] | None, arguments: dict[str, object], data: str,
+    data_dir: Path | None, device: str,
+) -> tuple[dict[str, Any], dict[str, Score]]:
+    """Return the measured network as --json describes it, and its scores; tell people on standard error."""
+    from featherweight.examination import evaluate_weights
+    from featherweight.files import sha256_of
+
+    found = evaluate_weights(
+        model, weights, data=data, arguments=arguments, shape=shape, data_dir=data_dir, device=device
+    )
+    count = sum(parameter.numel() for parameter in found.network.parameters() if parameter.requires_grad)
+    note(f"{model}: {count:,} parameters from {weights}, test images of {found.dataset.name}")
+    return {"model": model, "weights": str(weights), "sha256": sha256_of(weights), "parameters": count,
+            "dataset": found.dataset.name}, found.scores
 
 
 def predict(
@@ -53,10 +97,12 @@ def predict(
         Path | None, typer.Option("--show", metavar="STRIP.png", help="Draw what the network saw of each picture.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace STRIP.png.")] = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Say what pictures show: the three most probable classes of each."""
-    from featherweight.cli.pictures import answer_all, expand, save_strip
+    from featherweight.cli.pictures import answer_all, save_strip
+    from featherweight.picture_files import expand
 
     if strip:
         check_output(strip, (".png",), "--show", force=force)

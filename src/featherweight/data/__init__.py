@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from featherweight.data.dataset import Dataset, ImageDataset, load_dataset, pixel_statistics
 from featherweight.data.grid import labelled_grid
-from featherweight.data.sources import SOURCES, Place, Source, fetch, locate
+from featherweight.data.objects import as_dataset, as_test_data, resized
+from featherweight.data.sample import dataset_from_sample, save_sample
+from featherweight.data.sources import SOURCES, Place, Source, fetch, is_loadable, locate
 
 __all__ = [
     "SOURCES",
@@ -12,9 +14,15 @@ __all__ = [
     "ImageDataset",
     "Place",
     "Source",
+    "as_dataset",
+    "as_test_data",
+    "dataset_from_sample",
     "fetch",
+    "is_loadable",
     "labelled_grid",
     "load_dataset",
     "locate",
     "pixel_statistics",
+    "resized",
+    "save_sample",
 ]

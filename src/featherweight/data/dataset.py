@@ -5,6 +5,9 @@ Bytes come from sources.py and folders.py; here they become tensors of one shape
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +19,7 @@ from torch import Tensor
 
 from featherweight.data.decode import decode_split
 from featherweight.data.folders import list_folder, load_pictures
+from featherweight.data.grid import labelled_grid
 from featherweight.data.pictures import MODES, resize_grey
 from featherweight.data.sources import (
     FOLDER_PREFIX,
@@ -62,13 +66,14 @@ class ImageDataset:
         return ImageDataset(self.images.to(device), self.labels.to(device), soft)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """The splits of a data set, and what a model has to know of it.
 
     mean and std are of training pixels in [0, 1], one for each channel; std is 1 for a channel with one
     value throughout. validation is a part of what was published for training. source says in words where
     the bytes came from. writers, where they are known, gives a number for who wrote each image published for training.
+    span: the values of arrays given in Python that became 0 and 255.
     """
 
     name: str
@@ -80,6 +85,7 @@ class Dataset:
     test: ImageDataset
     source: str
     writers: Writers | None = None
+    span: tuple[float, float] = (0.0, 255.0)
 
     def to(self, device: torch.device) -> Dataset:
         """The same with every split on a device."""
@@ -103,6 +109,17 @@ class Dataset:
             return self
         kept, held_out = (torch.from_numpy(part) for part in split)
         return replace(self, train=self.train.pick(kept), validation=self.train.pick(held_out))
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {len(self.train):,} training and {len(self.test):,} test images, {self.source}"
+
+    def _repr_html_(self) -> str:
+        """The first training images of each class, and where the data are from."""
+        buffer = io.BytesIO()
+        grid = labelled_grid(self.train.images.numpy(), self.train.labels.numpy(), self.classes, columns=8, rows=20)
+        grid.save(buffer, "PNG")
+        drawn = base64.b64encode(buffer.getvalue()).decode()
+        return f'<p>{html.escape(str(self))}</p><img alt="examples of each class" src="data:image/png;base64,{drawn}">'
 
 
 def load_dataset(
@@ -136,7 +153,7 @@ def load_dataset(
         classes, phrase = source.classes, place.phrase
     if upright:
         train, test = (_stood_upright(split) for split in (train, test))
-    mean, std = _mean_and_std(name, train[0], source)
+    mean, std = mean_and_std(name, train[0], source)
     whole = Dataset(
         name=name, classes=classes, mean=mean, std=std, train=_tensors(train), validation=None, test=_tensors(test),
         source=phrase, writers=source.writers if source else None,
@@ -226,9 +243,13 @@ def _stood_upright(split: Split) -> Split:
     return upright_images(images[:, 0])[:, None], labels
 
 
-def _mean_and_std(
-    name: str, images: NDArray[np.uint8], source: Source | None
+def mean_and_std(
+    name: str, images: NDArray[np.uint8], source: Source | None = None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each channel: the published ones, or those of the pixels.
+
+    The standard deviation of an even channel is 1. Raises DataError where all channels are even.
+    """
     channels = images.shape[1]
     if source is not None and source.mean is not None and source.std is not None:
         return (source.mean,) * channels, (source.std,) * channels

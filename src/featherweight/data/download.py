@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from featherweight.errors import DataError
+from featherweight.wording import option
 
 Progress = Callable[[str, int, int], None]
 """progress(file, bytes done, bytes in all); bytes in all is 0 where the mirror does not say."""
@@ -95,7 +96,8 @@ def _nothing_worked(name: str, file: str, faults: list[tuple[str, str]], looked_
     looked = f"not all its files are in {' or '.join(looked_in)}, and " if looked_in else ""
     return (
         f"data set {name!r} is not at hand: {looked}{file} could not be fetched from {tried}. "
-        f"Set FEATHERWEIGHT_DATA or --data-dir to a folder that holds {name}/*.gz, or use --data digits."
+        f"Set FEATHERWEIGHT_DATA or {option('data-dir')} to a folder that holds {name}/*.gz, or use "
+        f"{option('data', 'digits')}."
     )
 
 

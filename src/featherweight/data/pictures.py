@@ -35,7 +35,7 @@ def decode_picture(file: Path, channels: int, size: int) -> Bytes:
     """
     try:
         with Image.open(file) as opened:
-            picture = _flat(ImageOps.exif_transpose(opened), MODES[channels])
+            picture = flat(ImageOps.exif_transpose(opened), MODES[channels])
             return _channels_first(resize(picture, size))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as fault:
         raise DataError(
@@ -57,7 +57,7 @@ def resize(picture: Image.Image, size: int) -> Image.Image:
     return picture if picture.size == (size, size) else picture.resize((size, size), Image.Resampling.BICUBIC)
 
 
-def _flat(picture: Image.Image, mode: str) -> Image.Image:
+def flat(picture: Image.Image, mode: str) -> Image.Image:
     """Grey or RGB, without transparency."""
     if picture.mode.startswith("I"):  # 16 bits: Pillow itself would clip at 255
         picture = Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8))

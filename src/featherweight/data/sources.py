@@ -20,6 +20,7 @@ TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ub
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
 IDX_FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 FOLDER_PREFIX = "folder:"
+ARRAYS_PREFIX = "arrays-"     # data given in Python: no name to load it by
 DIGITS = tuple("0123456789")
 
 Writers = Callable[[], NDArray[np.int64]]     # read only where they are asked for
@@ -147,9 +148,17 @@ SOURCES: dict[str, Source] = {
 
 def find_source(name: str, sources: Mapping[str, Source] = SOURCES) -> Source:
     """The source of this name; UnknownName with the nearest one otherwise."""
+    if name.startswith(ARRAYS_PREFIX):
+        raise DataError(f"data set {name!r} are arrays that were given in Python; it cannot be loaded by its name. "
+                        "Give the arrays again with data=, or ask a run that was trained on them.")
     if name not in sources:
         raise UnknownName("data set", name, sources, "Or give folder:DIR. See: featherweight data")
     return sources[name]
+
+
+def is_loadable(name: str) -> bool:
+    """Whether load_dataset finds a data set by this name, on this machine or another."""
+    return name in SOURCES or name.startswith(FOLDER_PREFIX)
 
 
 def locate(

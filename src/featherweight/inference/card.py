@@ -8,6 +8,7 @@ from typing import Any
 
 from featherweight.errors import FeatherweightError
 from featherweight.specification import PictureSpecification
+from featherweight.wording import option
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,18 @@ class Card:
     takes_number: bool                      # whether a number 0..9 goes in beside the image
     mean: tuple[float, ...]                 # of the training pixels in [0, 1], one a channel
     std: tuple[float, ...]
-    accuracy: dict[str, float]              # head -> accuracy on test at the last epoch
+    accuracy: dict[str, float]              # head -> accuracy on test after training
     picture: PictureSpecification
 
     def check_number(self, number: int | None) -> None:
         """FeatherweightError where the network needs a number 0..9 and has none, or has one and needs none."""
         if self.takes_number and (number is None or not 0 <= number <= 9):
             given = "no number" if number is None else f"number {number}"
-            raise FeatherweightError(f"{given} given: this run adds a number 0..9 to the digit. Give --number K.")
+            raise FeatherweightError(f"{given} given: this run adds a number 0..9 to the digit. "
+                                    f"Give {option('number')}.")
         if not self.takes_number and number is not None:
-            raise FeatherweightError(f"number {number} given: this run only classifies pictures. Leave --number out.")
+            raise FeatherweightError(f"number {number} given: this run only classifies pictures. "
+                                    f"Leave {option('number')} out.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as card.json holds them."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from featherweight.errors import FeatherweightError
 from featherweight.inference.card import Card
+from featherweight.wording import call
 
 if TYPE_CHECKING:
     from featherweight.runs import Run
@@ -40,5 +41,5 @@ def open_network(source: Run | str | Path) -> Network:
         if fault.name != "torch":
             raise
         raise FeatherweightError(f"{str(source)!r} is no bundle, and a run needs torch, which is not installed. "
-                                 "Install torch, or give a bundle: featherweight export RUN --to bundle") from fault
+                                 f"Install torch, or give a bundle: {call('export', 'RUN', to='bundle')}") from fault
     return TrainedNetwork.open(source)

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from featherweight.errors import PictureError
+from featherweight.inference.given import each_picture, is_single
 from featherweight.inference.network import open_network
 from featherweight.inference.picture import Prepared, prepare, prepare_many
 from featherweight.inference.reading import read_picture
 
 if TYPE_CHECKING:
     from featherweight.runs import Run
+
+BATCH = 64      # pictures that the network answers at once
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,16 @@ class Predictor:
 
     def look_many(self, picture: str | Path, *, single: bool = False) -> list[Prepared]:
         """What it sees of each digit in a picture, or of all its ink as one."""
-        opened = read_picture(picture)
+        return self.look_at(f"picture {str(picture)!r}", read_picture(picture), single=single)
+
+    def look_at(self, name: str, opened: Image.Image, *, single: bool = False) -> list[Prepared]:
+        """The same for a picture that is open already; name is for faults."""
         try:
             if single:
                 return [prepare(opened, self.card.picture)]
             return prepare_many(opened, self.card.picture)
         except PictureError as fault:
-            raise PictureError(f"picture {str(picture)!r}: {fault}") from fault
+            raise PictureError(f"{name}: {fault}") from fault
 
     def answer(
         self, seen: Sequence[tuple[str, int | None, Prepared]], number: int | None, top: int
@@ -100,8 +107,23 @@ def rank(probabilities: NDArray[np.float32], labels: Sequence[str], top: int) ->
 
 
 def predict(
-    source: Run | str | Path, pictures: Sequence[str | Path], *, number: int | None = None, top: int = 3
-) -> list[Prediction]:
-    """Predictions for picture files, in their order. Raises at the first that cannot be answered."""
+    source: Run | str | Path, pictures: Any, *, number: int | None = None, top: int = 3
+) -> Prediction | list[Prediction]:
+    """Answer what pictures show: one picture gives a Prediction, several give a list of them in their order.
+
+    source: a finished run, its folder, or a bundle. pictures: a path, a picture of Pillow, an array or tensor of one
+    image, (H, W) or with 1 or 3 channels first or last; or several: a list of such, a folder, a glob, an array
+    (N, H, W), (N, C, H, W) or (N, H, W, C). Arrays hold bytes, or values as the training images had them.
+    number: 0..9 to add (digit-sum). top: classes to name. Raises PictureError for the first that cannot be answered.
+    """
     predictor = Predictor(source)
-    return [predictor.predict(picture, number=number, top=top) for picture in pictures]
+    predictor.card.check_number(number)
+    answered: list[Prediction] = []
+    waiting: list[tuple[str, int | None, Prepared]] = []
+    for name, opened in each_picture(pictures, predictor.card.picture):
+        waiting.append((name, None, predictor.look_at(f"picture {name!r}", opened, single=True)[0]))
+        if len(waiting) == BATCH:
+            answered += predictor.answer(waiting, number, top)
+            waiting = []
+    answered += predictor.answer(waiting, number, top) if waiting else []
+    return answered[0] if is_single(pictures, predictor.card.picture.channels) else answered

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from featherweight.augment import normalise
 from featherweight.inference.card import Card
@@ -12,7 +13,7 @@ from featherweight.inference.network import Numbers, Pixels, Probabilities
 from featherweight.networks import load_network
 from featherweight.runs import Run
 from featherweight.specification import PictureSpecification, specification_of
-from featherweight.tasks import DigitSum, as_heads, build_task
+from featherweight.tasks import DigitSum, ask, build_task
 
 
 class TrainedNetwork:
@@ -30,15 +31,19 @@ class TrainedNetwork:
 
     @torch.inference_mode()
     def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
-        pixels = normalise(torch.tensor(images, dtype=torch.float32) / 255, self.mean, self.std)
-        inputs: tuple[torch.Tensor, ...] = ()
-        if numbers is not None:
-            inputs = DigitSum.with_numbers(torch.zeros(len(numbers), dtype=torch.int64), torch.tensor(numbers)).inputs
-        outputs = as_heads(self.module(pixels, *inputs))
+        outputs = ask(self.module, *self.inputs(images, numbers))
         return {
             head: output.float().softmax(dim=1)[:, : len(labels)].numpy()
             for (head, labels), output in zip(self.card.heads.items(), outputs, strict=True)
         }
+
+    def inputs(self, images: Pixels, numbers: Numbers | None = None) -> tuple[Tensor, ...]:
+        """Return what the module is given: normalised images, and numbers as one-hot rows where there are some."""
+        pixels = normalise(torch.tensor(images, dtype=torch.float32) / 255, self.mean, self.std)
+        if numbers is None:
+            return (pixels,)
+        labels = torch.zeros(len(numbers), dtype=torch.int64)
+        return (pixels, *DigitSum.with_numbers(labels, torch.tensor(numbers)).inputs)
 
 
 def card_of(run: Run) -> Card:

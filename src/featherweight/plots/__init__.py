@@ -1,15 +1,19 @@
-"""Pictures, drawn with matplotlib, which nothing else imports."""
+"""Pictures, drawn with matplotlib, which nothing else imports; and what a lesson draws its own with."""
 
 from featherweight.plots.answers import by_class, calibration, confusion
 from featherweight.plots.curves import curves, draw_accuracy, draw_loss, draw_rate, panel
-from featherweight.plots.figure import ENDINGS, inline_svg, save
+from featherweight.plots.figure import BAD, ENDINGS, GOOD, PALE, SERIES, inline_svg, new_figure, plain, save
 from featherweight.plots.graph import draw_graph
 from featherweight.plots.images import Field, activations, class_maps, kernels, mistakes, receptive_fields
 from featherweight.plots.learning_rates import learning_rates
 from featherweight.plots.pareto import Point, pareto
 
 __all__ = [
+    "BAD",
     "ENDINGS",
+    "GOOD",
+    "PALE",
+    "SERIES",
     "Field",
     "Point",
     "activations",
@@ -26,8 +30,10 @@ __all__ = [
     "kernels",
     "learning_rates",
     "mistakes",
+    "new_figure",
     "panel",
     "pareto",
+    "plain",
     "receptive_fields",
     "save",
 ]

@@ -21,9 +21,16 @@ NAMED = {INK: "ink", PALE: "pale", LINE: "line", PAPER: "paper"} | {c: f"series-
 TITLE = "title: "       # an artist whose gid begins so says the rest when it is pointed at
 
 
+class Picture(Figure):
+    """A figure that a notebook shows without any setting."""
+
+    def _repr_png_(self) -> bytes:
+        return png_of(self, dpi=100)
+
+
 def new_figure(width: float = 5.2, height: float = 3.2) -> Figure:
     """An empty figure of this many inches."""
-    return Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
+    return Picture(figsize=(width, height), layout="constrained", facecolor=PAPER)
 
 
 def plain(axes: Axes, grid: str = "y") -> Axes:
@@ -54,15 +61,17 @@ def finish(figure: Figure) -> None:
 
 def save(figure: Figure, file: Path) -> None:
     """Write a figure in one move, as PNG or SVG by the file's ending."""
-    finish(figure)
-    if file.suffix.lower() == ".svg":
-        content = standalone_svg(figure)
-    else:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=150)
-        content = buffer.getvalue()
+    content = standalone_svg(figure) if file.suffix.lower() == ".svg" else png_of(figure, dpi=150)
     with replacing(file) as opened:
         opened.write(content)
+
+
+def png_of(figure: Figure, dpi: int) -> bytes:
+    """A figure as the content of a PNG file."""
+    finish(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
 
 
 def standalone_svg(figure: Figure) -> bytes:

@@ -18,7 +18,7 @@ from featherweight.anatomy.graph_layout import (
     layout,
     text_width,
 )
-from featherweight.plots.figure import INK, PALE, PAPER, SERIES
+from featherweight.plots.figure import INK, PALE, PAPER, SERIES, Picture
 
 BLUE, ORANGE, GREEN, PINK, *_ = SERIES
 COLOURS: dict[Kind, str] = {
@@ -43,7 +43,7 @@ def draw_graph(graph: Graph, title: str = "", *, place: Place | None = None) -> 
     top = HEADING * (1 + bool(title))
     width = max(where.width, _legend_width(kinds), text_width(title, 12, bold=True)) + 2 * MARGIN
     height = where.height + 2 * MARGIN + top
-    figure = Figure(figsize=(width / 72, height / 72), facecolor=PAPER)
+    figure = Picture(figsize=(width / 72, height / 72), facecolor=PAPER)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(-MARGIN, width - MARGIN), ylim=(where.height + MARGIN, -MARGIN - top))
     axes.set_axis_off()
     if title:

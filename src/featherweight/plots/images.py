@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from featherweight.plots.figure import BAD, INK, PALE, PAPER
+from featherweight.plots.figure import BAD, INK, PALE, PAPER, Picture
 
 Array = NDArray[Any]
 Box = tuple[float, float, float, float]     # left, top, width, height in pixels of the image
@@ -44,7 +44,7 @@ class Board:
         self.gap, self.caption, self.below = 0.06, lines * LINE_INCHES / side, below
         self.step = 1 + self.gap + self.caption + (0.12 if lines else 0)
         width, height = self.columns * (1 + self.gap) + self.gap, self.rows * self.step + self.gap
-        self.figure = Figure(figsize=(width * side, height * side), facecolor=PAPER)
+        self.figure = Picture(figsize=(width * side, height * side), facecolor=PAPER)
         self.axes: Axes = self.figure.add_axes((0, 0, 1, 1))
         self.axes.set_axis_off()
         self.axes.set_xlim(-self.gap, width - self.gap)

@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from featherweight.plots.figure import INK, LINE, PALE
+from featherweight.plots.figure import INK, LINE, PALE, Picture
 
 LOWEST = 1e-12      # of a logarithmic scale of errors: below it rounding is all there is to see
 
@@ -18,7 +18,7 @@ def learning_rates(curves: Mapping[str, Sequence[float]], title: str, subtitle: 
 
     curves: what each is called, such as "2.0" -> its error before updates 0, 1, 2 ...
     """
-    figure = Figure(figsize=(10.5, 4.8), layout="constrained")
+    figure = Picture(figsize=(10.5, 4.8), layout="constrained")
     figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
     figure.text(0.01, 0.905, subtitle, fontsize=10, color=PALE)
     plain, logarithmic = figure.subplots(1, 2, gridspec_kw={"wspace": 0.08})

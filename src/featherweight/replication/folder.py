@@ -18,6 +18,7 @@ from featherweight.experiment import reopen
 from featherweight.files import is_one_of, names_in
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, seeds_in
+from featherweight.wording import option
 
 OWN_FILES = ("summary.json", "report.html")
 
@@ -49,9 +50,10 @@ class Replicas:
             content: dict[str, Any] = json.loads((self.path / "summary.json").read_text())
         except FileNotFoundError as fault:
             raise RunError(f"{str(self.path)!r} has no summary.json: not all of its seeds are trained. Go on with the "
-                           "command that began it and --resume.") from fault
+                           f"command that began it and {option('resume')}.") from fault
         except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-            raise RunError(f"{self.path / 'summary.json'} is not JSON: {fault}. Train with --resume again.") from fault
+            raise RunError(f"{self.path / 'summary.json'} is not JSON: {fault}. Train again with "
+                           f"{option('resume')}.") from fault
         return content
 
     def forget_summary(self) -> None:
@@ -64,16 +66,16 @@ def check_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, re
     """RunError for a folder that holds other things, other recipes, or runs that nobody gave up."""
     path, begun = replicas.path, replicas.seeds
     if path.exists() and not path.is_dir():
-        raise RunError(f"{str(path)!r} is a file. Give a folder with --out.")
+        raise RunError(f"{str(path)!r} is a file. Give a folder with {option('out')}.")
     if strangers := strangers_in(replicas):
         raise RunError(f"folder {str(path)!r} holds {strangers[0]!r}, no part of a training of seeds. "
-                       "Give another --out.")
+                       f"Give another folder with {option('out')}.")
     if begun and resume:
         check_same_training(replicas, recipe, seeds)
     elif begun and not force:
         trained = sum(run.finished for run in replicas.runs)
-        raise RunError(f"{str(path)!r} holds {trained} trained seeds of {len(begun)} begun: --resume goes on "
-                       "with them, --force replaces them, --out takes another folder.")
+        raise RunError(f"{str(path)!r} holds {trained} trained seeds of {len(begun)} begun: {option('resume')} goes "
+                       f"on with them, {option('force')} replaces them, {option('out')} takes another folder.")
 
 
 def open_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, resume: bool, force: bool) -> None:
@@ -98,7 +100,7 @@ def check_same_training(replicas: Replicas, recipe: Recipe, seeds: Sequence[int]
     """RunError where the folder holds a seed that is not asked for, or one that was begun with another recipe."""
     if more := set(replicas.seeds) - set(seeds):
         raise RunError(f"{str(replicas.path)!r} holds seed {min(more)}, which is not among those given: a summary is "
-                       "of all its seeds. Give it too, or another --out.")
+                       f"of all its seeds. Give it too, or another folder with {option('out')}.")
     for run, seed in zip(replicas.runs, replicas.seeds, strict=True):
         if (run.path / "recipe.toml").exists():
             reopen(run.path, recipe.with_seed(seed))

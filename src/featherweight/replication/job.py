@@ -39,6 +39,9 @@ class SeedsWatcher(Protocol):
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None:
         """So many networks of a teacher have answered so many training images, once for all seeds."""
 
+    def on_note(self, note: str) -> None:
+        """Something about the network or the data that a person should know, in a sentence."""
+
     def on_start(self, training: Training, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None:
         """The seeds to train, those among them that are trained already, and how many go side by side."""
 
@@ -53,6 +56,8 @@ class Unwatched:
     """The watcher that says nothing."""
 
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None: ...
+
+    def on_note(self, note: str) -> None: ...
 
     def on_start(self, training: Training, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None: ...
 

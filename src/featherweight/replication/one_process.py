@@ -15,15 +15,17 @@ from featherweight.experiment import (
     as_line,
     build_training,
     finish,
+    take_up,
 )
 from featherweight.recipe import Recipe
 from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Standing
 from featherweight.runs import Run, create_run
-from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
+from featherweight.training.checkpoint import save_checkpoint
 from featherweight.training.loop import Record
 from featherweight.training.replicas import train_replicas
 from featherweight.training.state import Position
 from featherweight.training.step import pick_device
+from featherweight.user_code import unwarned
 
 MOST_AT_ONCE = 256      # replicas
 SAVING_PART = 0.05      # of the time that checkpoints may take
@@ -44,8 +46,11 @@ class Member:
 
 
 def can_keep_step(recipe: Recipe, device: torch.device) -> bool:
-    """Whether this device gains by it, and the seeds keep step: on a plateau each has a rate of its own."""
-    return device.type == "cuda" and recipe.schedule.name != "plateau"
+    """Whether this device gains by it, and the seeds keep step.
+
+    On a plateau each has a rate of its own; with patience each has an end of its own.
+    """
+    return device.type == "cuda" and recipe.schedule.name != "plateau" and recipe.training.patience == 0
 
 
 def train_in_one_process(
@@ -81,10 +86,9 @@ def begin(job: Job, seed: int) -> Member:
     recipe, run = job.recipe.with_seed(seed), job.replicas.run(seed)
     training = build_training(recipe, job.dataset, pick_device(job.device))
     if (run.path / "recipe.toml").exists():
-        run.sweep()
-        load_checkpoint(run, training.state)
+        take_up(run, training)
     else:
-        create_run(run.path, recipe)
+        create_run(run.path, recipe, training.source())
     run.save_json("environment.json", training.environment())
     return Member(seed, run, training)
 
@@ -98,8 +102,9 @@ def run_members(members: Sequence[Member], watcher: SeedsWatcher, should_stop: C
         [one.plan for one in trainings], curves=[one.curve for one in trainings],
         on_step=Teller(members, watcher), should_stop=should_stop,
     )
-    for records in epochs:
-        saver.after_epoch(records)
+    with unwarned():
+        for records in epochs:
+            saver.after_epoch(records)
     saver.save()
     return first.state.position.epoch == first.plan.epochs
 

@@ -10,27 +10,32 @@ from typing import Any
 
 import torch
 
+from featherweight.continuation import check_start, recipe_from
 from featherweight.distillation import keep_apart, with_teacher
 from featherweight.errors import RecipeError, TrainingInterrupted
-from featherweight.experiment import build_training, judge, load_data
+from featherweight.experiment import build_training, judge, load_data, name_of
 from featherweight.files import write_atomically
+from featherweight.networks import find_network, match_images
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas, check_folder, open_folder
 from featherweight.replication.job import Job, SeedsWatcher, Unwatched
 from featherweight.replication.one_process import can_keep_step, train_in_one_process
 from featherweight.replication.processes import train_in_processes
+from featherweight.runs import Run
 from featherweight.statistics import bootstrap_interval, summarize_values
 from featherweight.tasks import build_task
 from featherweight.training.interruption import stop_signals
 from featherweight.training.step import pick_device
-from featherweight.training.workers import cores
+from featherweight.training.workers import cores, refuse_while_importing
+from featherweight.wording import option
 
 
 def train_seeds(
-    recipe: Recipe | str | Path,
+    recipe: Recipe | str | Path | None,
     seeds: Sequence[int],
     out: str | Path | None = None,
     *,
+    start: Run | str | Path | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     resume: bool = False,
@@ -41,15 +46,18 @@ def train_seeds(
 
     On a CPU each run is the same, bit for bit, as its seed trained alone on one thread; on a GPU all seeds go in
     step in one process. In a script the call belongs under if __name__ == "__main__", since worker processes import the
-    script. resume goes on with what an earlier call began and may add seeds. Raises what experiment.train raises, and
-    RunError naming a seed that could not be trained: the others are kept, but no summary is written of seeds that
-    happened to go well.
+    script. start: a finished run with whose weights every seed begins; its own recipe is the default. resume goes on
+    with what an earlier call began and may add seeds. Raises what experiment.train raises, and RunError naming a seed
+    that could not be trained: the others are kept, but no summary is written of seeds that happened to go well.
     """
+    refuse_while_importing()
     watcher = watcher or Unwatched()
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    recipe = recipe_from(start, recipe)
     seeds = check_seeds(seeds)
-    replicas = Replicas(Path(out) if out is not None else Path("runs") / f"{recipe.name}-{len(seeds)}seeds")
+    replicas = Replicas(Path(out) if out is not None else Path("runs") / f"{name_of(recipe)}-{len(seeds)}seeds")
     keep_apart(recipe, replicas.path)
+    blueprint = find_network(recipe)
+    recipe = match_images(recipe, blueprint, watcher.on_note)
     check_folder(replicas, recipe, seeds, resume=resume, force=force)   # before data is loaded and a teacher asked
     finished = [seed for seed in seeds if resume and replicas.run(seed).finished]
     todo = [seed for seed in seeds if seed not in finished]
@@ -58,7 +66,10 @@ def train_seeds(
         dataset = load_data(recipe, data_dir)
         if todo:    # once, not once a seed
             dataset = with_teacher(recipe, dataset, torch_device, seeds, tell=watcher.on_teacher)
-        training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device)
+        check_start(recipe, seeds)
+        training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device, blueprint)
+    for note in training.notes:
+        watcher.on_note(note)
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
     begun = replicas.seeds
     in_step = can_keep_step(recipe, torch_device)
@@ -80,7 +91,7 @@ def train_missing(job: Job, todo: Sequence[int], watcher: SeedsWatcher, *, in_st
     if len(done) < len(todo):
         raise TrainingInterrupted(caught[0], (
             f"interrupted with {len(done)} of {len(todo)} seeds trained; the checkpoints of the others are "
-            "written. Go on with the same command and --resume."
+            f"written. Go on with the same command and {option('resume')}."
         ))
     return time.perf_counter() - started
 
@@ -104,16 +115,30 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
     test = {head: describe([run.result["test"][head]["accuracy"] for run in runs]) for head in first["test"]}
     heads = build_task(runs[0].recipe.task).heads       # "both" is none
     goal = judge(runs[0].recipe, first["parameters"], {head: test[head]["mean"] for head in heads})
-    same = ("recipe", "model", "parameters", "dataset", "train_images", "epochs", "device", "precision")
+    same = ("recipe", "model", "parameters", "dataset", "train_images", "device", "precision")
     content = {
         **{key: first[key] for key in same},
+        **endings([run.result for run in runs]),
         "seeds": list(seeds),
         "seconds_a_seed": round(summarize_values([run.result["seconds"] for run in runs]).mean, 3),
         "wall_seconds": None if wall_seconds is None else round(wall_seconds, 3),
         "test": test,
+        **({"start": first["start"]} if "start" in first else {}),
+        "notes": list(dict.fromkeys(note for run in runs for note in run.result.get("notes", []))),
         "goal": goal,
     }
     write_atomically(replicas.path / "summary.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+
+def endings(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The most epochs of a seed; the epoch that each seed keeps, and after which it stopped, if the recipe chooses."""
+    content: dict[str, Any] = {"epochs": max(result["epochs"] for result in results)}
+    if all("kept" in result for result in results):
+        kept = [result["kept"] for result in results]
+        content["kept"] = {"epochs": [one["epoch"] for one in kept], "by": kept[0]["by"]}
+    if early := [result["stopped_early"] for result in results if "stopped_early" in result]:
+        content["stopped_early"] = {**early[0], "after": [result["epochs"] for result in results]}
+    return content
 
 
 def describe(accuracies: Sequence[float]) -> dict[str, Any]:

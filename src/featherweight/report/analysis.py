@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from featherweight.anatomy import Summary
 from featherweight.examination import Examination
+from featherweight.runs import watched_losses
 from featherweight.words import percent
 
 Lines = Sequence[Mapping[str, Any]]     # of history.jsonl
@@ -19,8 +20,10 @@ def analyse(examination: Examination, summary: Summary) -> list[str]:
     """The sentences about one run, most important first."""
     result, history = examination.run.result, examination.run.history
     head, training = examination.task.heads[0], examination.run.recipe.training
+    epoch = result.get("kept", {}).get("epoch", result["epochs"])
     said = [
-        gap(result, head, training.fraction if result["epochs"] > 1 else 1.0),     # the first takes all
+        kept(result, history),
+        gap(result, head, training.fraction if epoch > 1 else 1.0),     # the first takes all
         flattening(history, head),
         schedule(history, head),
         confusions(result["confusion"][head], examination.classes(head)),
@@ -31,11 +34,22 @@ def analyse(examination: Examination, summary: Summary) -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
+def kept(result: Mapping[str, Any], history: Lines) -> str:
+    """The epoch that validation chose."""
+    if "kept" not in result:
+        return ""
+    epoch, done = result["kept"]["epoch"], result["kept"]["of"]
+    losses = watched_losses(history)
+    return (f"The network is that of epoch {epoch} of {done}, which had the lowest validation loss "
+            f"({losses[epoch - 1]:.4f}, in the last epoch {losses[-1]:.4f}); test data did not choose.")
+
+
 def gap(result: Mapping[str, Any], head: str, fraction: float = 1.0) -> str:
     """Train against test. fraction: of the images in the last epoch; below 1 they were chosen for being hard."""
     train, test = result["train"]["accuracy"][head], result["test"][head]["accuracy"]
     points = 100 * (train - test)
-    told = f"In the last epoch {percent(train)} of the training answers were right, on test {percent(test)}: "
+    when = f"epoch {result['kept']['epoch']}" if "kept" in result else "the last epoch"
+    told = f"In {when} {percent(train)} of the training answers were right, on test {percent(test)}: "
     if fraction < 1:
         return told + f"it took {fraction:.0%} of the training images, half of them the hardest."
     if points > 0.5:

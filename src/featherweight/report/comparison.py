@@ -10,6 +10,7 @@ from pathlib import Path
 from featherweight.errors import RunError
 from featherweight.runs import Run
 from featherweight.statistics import bootstrap_interval, paired_difference, summarize_values, wilson_interval
+from featherweight.wording import option
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def check_same_data(runs: Sequence[Run], *, mixed: bool = False) -> None:
     names = sorted({run.result["dataset"] for run in runs})
     if len(names) > 1 and not mixed:
         raise RunError(f"the runs are on different data sets ({', '.join(names)}), whose accuracies do not compare. "
-                       "Give runs on one of them, or --mixed.")
+                       f"Give runs on one of them, or {option('mixed')}.")
 
 
 @dataclass(frozen=True)

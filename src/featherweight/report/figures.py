@@ -1,8 +1,7 @@
-"""The pictures of one run, as figures, from what examination and anatomy found; the report and `plot` draw here."""
+"""The pictures of one run, as figures, from what examination and anatomy found; the report and drawing.py draw here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -122,8 +121,3 @@ def numbers(value: float | list[float] | None) -> str:
     if value is None:
         return "-"
     return "x".join(f"{one:g}" for one in value) if isinstance(value, list) else f"{value:g}"
-
-
-OF_A_HEAD: dict[str, Callable[[Examination, str], Any]] = {
-    "confusion": confusion, "mistakes": mistakes, "cam": cam, "by-class": by_class, "calibration": calibration,
-}

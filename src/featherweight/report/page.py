@@ -22,7 +22,7 @@ from featherweight.report.analysis import analyse
 from featherweight.report.comparison import Group, check_same_data, common_heads, differences, folder, group_runs
 from featherweight.runs import Run, open_runs
 from featherweight.statistics import wilson_interval
-from featherweight.words import duration, percent, training_images
+from featherweight.words import duration, ending, percent, training_images
 
 MOST_IN_FULL = 4        # runs; of more, what takes much room is left out
 GOALS = {"accuracy": "accuracy ≥ {:.2%}", "max_parameters": "parameters ≤ {:,}", "max_epochs": "epochs ≤ {:,}"}
@@ -96,7 +96,8 @@ def render(subjects: Sequence[Subject]) -> str:
         loader=PackageLoader("featherweight.report", "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "duration": duration, "training_images": training_images}
+    environment.filters |= {"percent": percent, "duration": duration}
+    environment.filters |= {"ending": ending, "training_images": training_images}
     environment.globals |= {"wilson": wilson_interval, "version": __version__, "goals": goals}
     style = resources.files("featherweight.report").joinpath("templates/style.css").read_text()
     template = environment.get_template("report.html")

@@ -41,7 +41,8 @@ class Writer:
         sizes = {name: prod(graph.shapes[name]) for name in kept}
         self.bytes = plan_memory(graph.steps, {name: size for name, size in sizes.items() if name in self.grids})
         self.floats = plan_memory(graph.steps, {name: size for name, size in sizes.items() if name not in self.grids})
-        memory = [f"static uint8_t memory[{self.bytes.size}];", f"static float values[{self.floats.size}];"]
+        blocks = (("uint8_t memory", self.bytes.size), ("float values", self.floats.size))
+        memory = [f"static {name}[{size}];" for name, size in blocks if size]
         widest = max(graph.shapes[name][2] for name in quantised.kernels)
         self.body = Body("int8.c", {"most_probable"}, memory=memory, ram=self.bytes.size + 4 * self.floats.size)
         self.body.settings = f"enum {{ WIDEST = {widest} }};   /* columns of the widest layer's output */\n"

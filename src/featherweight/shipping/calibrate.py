@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from featherweight.inference.network import Numbers, Pixels
-from featherweight.shipping.graph import Graph
+from featherweight.shipping.graph import Array, Graph
 from featherweight.shipping.session import open_model
 from featherweight.shipping.write_onnx import write_graph
 
-Ranges = Mapping[str, tuple[float, float]]      # value -> lowest and highest
+Ranges = Mapping[str, tuple[Array, Array]]      # value -> lowest and highest at each place, in its shape
 BATCH = 100
 
 
@@ -26,16 +26,16 @@ class Calibration:
 
 
 def measure_ranges(graph: Graph, images: Pixels, numbers: Numbers | None) -> Ranges:
-    """The lowest and highest of every value that a step gives; float32, in batches."""
+    """Return the lowest and highest of every value at each of its places; float32, in batches."""
     names = [step.output for step in graph.steps]
     session = open_model(write_graph(graph, names).SerializeToString())
-    lowest, highest = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    pixels = images.astype(np.float32)
+    found: dict[str, list[tuple[Array, Array]]] = {"images": [(pixels.min(axis=0), pixels.max(axis=0))]}
     for start in range(0, len(images), BATCH):
         feed: dict[str, Any] = {"images": images[start : start + BATCH]}
         if numbers is not None:
             feed["numbers"] = numbers[start : start + BATCH]
-        values = session.run(names, feed)
-        lowest = np.minimum(lowest, [value.min() for value in values])
-        highest = np.maximum(highest, [value.max() for value in values])
-    return dict(zip(names, zip(lowest.tolist(), highest.tolist(), strict=True), strict=True))
-
+        for name, value in zip(names, session.run(names, feed), strict=True):
+            found.setdefault(name, []).append((value.min(axis=0), value.max(axis=0)))
+    return {name: (np.minimum.reduce([low for low, _ in sides]), np.maximum.reduce([high for _, high in sides]))
+            for name, sides in found.items()}

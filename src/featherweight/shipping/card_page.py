@@ -29,7 +29,7 @@ It answers without torch: numpy, Pillow and onnxruntime are enough.
 | --- | --- | --- | --- | --- |
 {accuracy_rows(card, test)}
 
-Measured once, after the last epoch, on the test images of {card.dataset}.
+Measured once, after training, on the test images of {card.dataset}.
 
 ## Inputs and outputs
 

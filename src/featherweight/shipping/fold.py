@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featherweight.shipping.graph import Array, Conv, Graph, Layer, Pad, Pool, Relu, Scale, Softmax, Step
 
@@ -91,13 +92,19 @@ def scale_conv(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
 
 def into(conv: Conv, factor: Array, summand: Array) -> Conv:
     """The convolution that takes x where conv took factor * x + summand."""
-    outputs, inputs, _, _ = conv.weight.shape
-    places = inputs * conv.groups // len(factor)    # more than 1 where the image was flattened in between
+    places = conv.weight.shape[1] * conv.groups // len(factor)  # more than 1 where the image was flattened in between
     factor, summand = np.repeat(factor, places), np.repeat(summand, places)
-    part = outputs // conv.groups       # output channels of a group
-    channels = np.repeat(np.arange(conv.groups), part)[:, None] * inputs + np.arange(inputs)     # (O, I / groups)
+    channels = channels_of(conv)
     bias = conv.bias + (conv.weight.astype(np.float64).sum(axis=(2, 3)) * summand[channels]).sum(axis=1)
     return replace(conv, weight=conv.weight * factor[channels][:, :, None, None], bias=bias)
+
+
+def channels_of(conv: Conv) -> NDArray[np.int64]:
+    """Return the input channels that each output channel reads, (O, I / groups)."""
+    outputs, inputs, _, _ = conv.weight.shape
+    groups = np.repeat(np.arange(conv.groups), outputs // conv.groups)
+    channels: NDArray[np.int64] = groups[:, None] * inputs + np.arange(inputs)
+    return channels
 
 
 def conv_relu(first: Layer, second: Layer) -> tuple[Layer, ...] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from featherweight.errors import FeatherweightError
 from featherweight.files import is_one_of, names_in, write_atomically
+from featherweight.wording import option
 
 OURS = ("model.onnx", "layers.onnx", "card.json", "card.md", "featherweight_model.c", "featherweight_model.h", "main.c",
         "Makefile", "demo", "ship.md", "ship.json")
@@ -15,13 +16,14 @@ OURS = ("model.onnx", "layers.onnx", "card.json", "card.md", "featherweight_mode
 def check_folder(out: Path, *, force: bool) -> None:
     """FeatherweightError, before any work, for a folder that is in use. Only files of an export are ever replaced."""
     if out.exists() and not out.is_dir():
-        raise FeatherweightError(f"{str(out)!r} is a file. Give a folder with --out.")
+        raise FeatherweightError(f"{str(out)!r} is a file. Give a folder with {option('out')}.")
     found = names_in(out)
     if strangers := [name for name in found if not is_one_of(name, OURS)]:
         raise FeatherweightError(f"folder {str(out)!r} holds {strangers[0]!r}, which is no part of an export. "
-                                 "Give another --out.")
+                                 f"Give another folder with {option('out')}.")
     if found and not force:
-        raise FeatherweightError(f"{str(out)!r} holds an export: --force replaces it, --out takes another folder.")
+        raise FeatherweightError(f"{str(out)!r} holds an export: {option('force')} replaces it, {option('out')} takes "
+                                "another folder.")
 
 
 def write_folder(out: Path, files: Mapping[str, bytes]) -> None:

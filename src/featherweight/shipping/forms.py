@@ -48,7 +48,11 @@ def onnx_form(card: Card, model: ModelProto, *, exact: bool) -> Form:
     session, heads = open_model(content), list(card.heads)
 
     def answer(images: Pixels, numbers: Numbers | None) -> Probabilities:
-        return dict(zip(heads, session.run(heads, feed(images, numbers)), strict=True))
+        try:
+            return dict(zip(heads, session.run(heads, feed(images, numbers)), strict=True))
+        except Exception as fault:      # onnxruntime's own, which share no base of their own
+            raise ExportError(f"onnxruntime cannot answer {len(images)} images with the exported network: "
+                              f"{' '.join(str(fault).split())[:300]}. Change the network.") from fault
 
     return Form("onnx" if exact else "onnx-int8", exact, {"model.onnx": content}, {}, answer,
                 partial(microseconds, answer))

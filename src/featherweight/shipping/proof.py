@@ -13,6 +13,7 @@ from featherweight.inference.network import Numbers, Pixels, Probabilities
 
 TIE = 1e-5              # two probabilities of torch that are so near are a tie
 MOST_LOST = 0.001       # the share of test images that int8 may lose: 0.10 points
+RUINED = 0.01           # beyond this share int8 is another network: ten times what is allowed
 BATCH = 500
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.shipping.balance import balance
 from featherweight.shipping.calibrate import Ranges
 from featherweight.shipping.graph import (
     Array,
@@ -58,6 +59,7 @@ class Quantised:
 
 def quantise(graph: Graph, ranges: Ranges) -> Quantised:
     """The folded graph in 8 bits. ranges: lowest and highest of each value on training images."""
+    graph, ranges = balance(graph, ranges)
     graph, on_bytes = with_crossings(graph)
     grids = {"images": Grid(1.0, 0)}
     kernels = {}
@@ -101,9 +103,9 @@ def with_crossings(graph: Graph) -> tuple[Graph, set[str]]:
     return Graph(tuple(steps), shapes, graph.heads), on_bytes
 
 
-def grid_of(lowest: float, highest: float) -> Grid:
-    """The grid that reaches from lowest to highest and holds 0 exactly."""
-    lowest, highest = min(lowest, 0.0), max(highest, 0.0)
+def grid_of(lows: Array, highs: Array) -> Grid:
+    """The grid that reaches from the lowest to the highest and holds 0 exactly."""
+    lowest, highest = min(float(lows.min()), 0.0), max(float(highs.max()), 0.0)
     scale = float(np.float32((highest - lowest) / 255)) or 1.0
     return Grid(scale, int(np.clip(round(-lowest / scale), 0, 255)))
 

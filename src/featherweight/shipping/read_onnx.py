@@ -25,6 +25,7 @@ from featherweight.shipping.graph import (
     Step,
 )
 from featherweight.shipping.roots import find_roots
+from featherweight.wording import option
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -84,7 +85,7 @@ class Reading:
     def refuse(self, how: str = "") -> Any:
         kind = " ".join(part for part in (self.kind, how) if part)
         raise ModelError(f"layer {kind!r} ({self.name}) cannot go into C or int8. They take {SUPPORTED}. "
-                         "Change the network, or give --to onnx.")
+                         f"Change the network, or give {option('to', 'onnx')}.")
 
 
 def read_layer(node: Reading) -> Layer:

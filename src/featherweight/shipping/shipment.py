@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from featherweight.data import Dataset, load_dataset
+from featherweight.data import Dataset
 from featherweight.environment import processor_name
 from featherweight.errors import FeatherweightError, UnknownName
+from featherweight.examination import data_of
+from featherweight.independence import FEW
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.runs import Run
 from featherweight.shipping.bundle import bundle_files
@@ -34,9 +36,11 @@ from featherweight.shipping.quantise import quantise
 from featherweight.shipping.read_onnx import read_graph
 from featherweight.shipping.ship_page import ship_page
 from featherweight.shipping.trace import check_installed, describe, trace
+from featherweight.shipping.trust import check_form, check_torch
 from featherweight.shipping.verdict import judge
 from featherweight.shipping.write_onnx import write_graph
 from featherweight.tasks import build_task
+from featherweight.wording import option
 
 FORMATS = ("onnx", "onnx-int8", "c", "bundle")
 NAMED = ("featherweight", "torch", "onnx", "onnxruntime")    # what the proof was made with
@@ -59,11 +63,11 @@ def export(
     check_folder(out, force=force)
     network = TrainedNetwork.open(run)
     check_installed()
-    data = network.run.recipe.data
-    dataset = load_dataset(data.dataset, **data.seen, data_dir=data_dir)
+    dataset = data_of(network.run, data_dir=data_dir)
     questions = questions_of(network, dataset)
-    if data.upright and to == "c":      # the one form that stands images upright itself
-        leaning = load_dataset(data.dataset, **(data.seen | {"upright": False}), data_dir=data_dir)
+    check_torch(network, questions.some(FEW))
+    if network.run.recipe.data.upright and to == "c":      # the one form that stands images upright itself
+        leaning = data_of(network.run, data_dir=data_dir, upright=False)
         questions = replace(questions, leaning=leaning.test.images.numpy())
     with ExitStack() as stack:
         say(f"{network.card.recipe}: making {to}{' in int8' if int8 else ''}")
@@ -82,7 +86,8 @@ def check_format(to: str, int8: bool) -> None:
     if to not in FORMATS:
         raise UnknownName("format", to, FORMATS)
     if int8 and to != "c":
-        raise FeatherweightError(f"--int8 goes with --to c, not with --to {to}. For ONNX give --to onnx-int8.")
+        raise FeatherweightError(f"{option('int8')} goes with {option('to', 'c')}, not with {option('to', to)}. "
+                                f"For ONNX give {option('to', 'onnx-int8')}.")
 
 
 def questions_of(network: TrainedNetwork, dataset: Dataset) -> Questions:
@@ -131,6 +136,7 @@ def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions, 
                 asked = questions.as_given() if form.stands_upright else questions
                 compared = compare(asked.ask(form.answer, progress(form.name, asked, say)), expected, questions)
                 found[form.name] = {"heads": compared, "microseconds": form.timed(asked)}
+                check_form(form, asked.some(FEW))
             if form.answer and form.facts.get("compiler"):
                 form.facts["sanitizers"] = watch(form, network.card, asked)
     finally:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from featherweight.augment import normalise
 from featherweight.errors import MissingExtra, ModelError
 from featherweight.inference.card import Card
-from featherweight.tasks import as_heads
+from featherweight.tasks import heads_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -37,7 +38,7 @@ class PixelsToProbabilities(nn.Module):
     def forward(self, images: Tensor, numbers: Tensor | None = None) -> tuple[Tensor, ...]:
         pixels = normalise(images.float() / 255, self.mean, self.std)
         more = () if numbers is None else (F.one_hot(numbers, 10).float(),)
-        answers = [output.softmax(dim=1) for output in as_heads(self.module(pixels, *more))]
+        answers = [head.softmax(dim=1) for head in heads_of(self.module(pixels, *more), len(images))]
         return tuple(answer[:, :count] for answer, count in zip(answers, self.counts, strict=True))
 
 
@@ -79,10 +80,23 @@ def cleaned(model: ModelProto, metadata: Mapping[str, str]) -> ModelProto:
                  *model.graph.input, *model.graph.output):
         del part.metadata_props[:]
         part.doc_string = ""
+    keep_batch_axis(model)
     model.producer_name, model.producer_version, model.graph.name = "featherweight", "", "featherweight"
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def keep_batch_axis(model: ModelProto) -> None:
+    """Name the axes of every Squeeze that names none: of a single image it would drop the batch axis too."""
+    import onnx
+
+    values = {value.name: value.type.tensor_type.shape.dim for value in (*model.graph.value_info, *model.graph.input)}
+    for node in model.graph.node:
+        if node.op_type == "Squeeze" and len(node.input) == 1 and node.input[0] in values:
+            axes = [axis for axis, size in enumerate(values[node.input[0]]) if size.dim_value == 1]
+            model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(axes, np.int64), f"{node.name}_axes"))
+            node.input.append(f"{node.name}_axes")
 
 
 def check_installed() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from featherweight.shipping.forms import Form
-from featherweight.shipping.proof import MOST_LOST, differing, lost
+from featherweight.shipping.proof import MOST_LOST, RUINED, differing, lost
 
 Measured = Mapping[str, Mapping[str, Any]]
 
@@ -15,7 +15,8 @@ def judge(forms: Sequence[Form], measured: Measured) -> dict[str, Any]:
     """The verdict on the last form and on those that it is made from.
 
     proved: whether all could be run here; agrees: whether those in float give torch's classes; lost: the share of test
-    images that int8 gets wrong beyond torch, None for a form in float; holds: all is as it must be; sentence: in words.
+    images that int8 gets wrong beyond torch, None for a form in float; ruined: int8 lost so much that it is another
+    network; holds: all is as it must be; sentence: in words.
     """
     proved = all(form.name in measured for form in forms)
     wrong = next((form for form in forms if form.exact and not agrees(form, measured)), None)
@@ -28,7 +29,14 @@ def judge(forms: Sequence[Form], measured: Measured) -> dict[str, Any]:
     else:
         sentence = kept(last, measured) if share is None else in_points(last, share, measured)
     holds = proved and wrong is None and (share is None or share <= MOST_LOST)
-    return {"proved": proved, "agrees": wrong is None, "lost": share, "holds": holds, "sentence": sentence}
+    return {"proved": proved, "agrees": wrong is None, "lost": share,
+            "ruined": share is not None and is_ruined(share, count_of(measured["torch"]["heads"])), "holds": holds,
+            "sentence": sentence}
+
+
+def is_ruined(share: float, count: int) -> bool:
+    """Whether int8 lost too much of this many test images; one answer, of however few images, is not."""
+    return share > RUINED and share * count > 1.5
 
 
 def agrees(form: Form, measured: Measured) -> bool:
@@ -57,6 +65,10 @@ def in_points(form: Form, share: float, measured: Measured) -> str:
     """What int8 costs."""
     heads = measured[form.name]["heads"]
     change = f"{'loses' if share > 0 else 'gains'} {100 * abs(share):.2f} points" if share else "loses nothing"
+    if is_ruined(share, count_of(heads)):
+        return (f"{form.name} {change} against torch on {count_of(heads):,} test images: do not use this export. "
+                "Weights of very different size do not fit 8 bits. "
+                f"Export in float: --to {form.name.removesuffix('-int8')}.")
     allowed = "within" if share <= MOST_LOST else "more than"
     differ = differing(heads)
     answers = "1 answer differs" if differ == 1 else f"{differ:,} answers differ"

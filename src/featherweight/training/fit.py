@@ -1,26 +1,59 @@
-"""Whether a network, a task and a data set belong together, asked before anything is trained or written."""
+"""Find out if a network, a task and a data set belong together, before anything is trained or written."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from featherweight.anatomy.faults import failed_layer
+from featherweight.anatomy.trace import Tracer
+from featherweight.anatomy.warned import warnings_placed
+from featherweight.blame import explain
 from featherweight.data import Dataset
 from featherweight.errors import ModelError
-from featherweight.tasks import Outputs, Task, as_heads
+from featherweight.independence import CAUSES, changed_by_neighbours
+from featherweight.tasks import Outputs, Task, as_heads, ask
+from featherweight.training.randomness import random_calls
+from featherweight.training.rehearsal import rehearse
 from featherweight.training.step import evaluating
+from featherweight.user_code import quietly
+
+TRIED = 8       # images that are asked together, in another order and alone
+SHOWN = 5       # names of parameters in a sentence
+DEPENDS = 0.01  # part of the outputs' standard deviation; sums in another order change 1e-5
 
 
-def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> None:
-    """ModelError, one line, where the network does not run on the data or its heads are not the task's."""
+def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> list[str]:
+    """Return what a person should know of the network before it is trained, a sentence each.
+
+    Raises ModelError, one line, if the network does not run on the data, its heads are not the task's, its answer to an
+    image depends on the other images of the batch, or a training step fails.
+    """
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError("the network has no parameters to train.")
-    outputs = as_heads(try_out(model, task, dataset))
+    needed = needed_classes(task, dataset)
+    inputs = first_inputs(model, task, dataset, 2)
+    outputs = as_heads(try_out(model, inputs, dataset, task))
+    check_heads(outputs, task, needed, dataset)
+    with quietly():
+        random = random_calls(model, inputs)
+    if not random:
+        check_alone(model, first_inputs(model, task, dataset, TRIED))
+    unused = rehearse(model, task, dataset.train.images, dataset.train.labels)
+    return [
+        *(f"{call}. Until then answers change from one call to the next." for call in random),
+        *squeeze_notes(model, inputs), *head_notes(outputs, task, needed), *unused_notes(unused, model),
+    ]
+
+
+def check_heads(outputs: Sequence[Any], task: Task, needed: Sequence[int], dataset: Dataset) -> None:
+    """Raise ModelError unless there is an output (2, classes) or wider for each head."""
     if len(outputs) != len(task.heads):
         raise ModelError(f"the network has {len(outputs)} outputs, but task {task.name!r} has the heads {task.heads}.")
-    for head, output, classes in zip(task.heads, outputs, needed_classes(task, dataset), strict=True):
+    for head, output, classes in zip(task.heads, outputs, needed, strict=True):
         if not answers_two(output, classes):
             given = f"{tuple(output.shape)} of {output.dtype}" if isinstance(output, Tensor) else type(output)
             raise ModelError(
@@ -30,31 +63,99 @@ def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> None:
 
 
 def answers_two(output: Any, classes: int) -> bool:
-    """Whether this is a floating-point tensor (2, classes) or wider."""
+    """True for a floating-point tensor (2, classes) or wider."""
     fits = isinstance(output, Tensor) and output.is_floating_point() and output.dim() == 2
     return fits and len(output) == 2 and output.shape[1] >= classes
 
 
-@torch.no_grad()
-def try_out(model: nn.Module, task: Task, dataset: Dataset) -> Outputs:
-    """The outputs for two training images; whatever the network raises becomes one line."""
+def first_inputs(model: nn.Module, task: Task, dataset: Dataset, count: int) -> tuple[Tensor, ...]:
+    """Return the first training images in [0, 1], and what the task gives beside them, on the network's device."""
     device = next(model.parameters()).device
-    images = dataset.train.images[:2].float().to(device)
-    question = task.ask(dataset.train.labels[:2], torch.Generator())
+    question = task.ask(dataset.train.labels[:count], torch.Generator())
+    return tuple(value.to(device) for value in (dataset.train.images[:count].float().div(255), *question.inputs))
+
+
+@torch.no_grad()
+def try_out(model: nn.Module, inputs: tuple[Tensor, ...], dataset: Dataset, task: Task) -> Outputs:
+    """Return the outputs for two images; warnings stand at the network's lines.
+
+    Raises ModelError, one line that names the layer and the line, for whatever the network raises.
+    """
+    tracer = Tracer(model)
     try:
-        with evaluating(model):
-            outputs: Outputs = model(images, *(value.to(device) for value in question.inputs))
+        with evaluating(model), warnings_placed(lambda: tracer.layer):
+            outputs: Outputs = tracer.run(inputs)
     except Exception as fault:  # a network of a user's own may raise anything
-        reason = " ".join(f"{type(fault).__name__}: {fault}".split())
+        layer = failed_layer(model, fault)
         raise ModelError(
-            f"the network does not run on {tuple(images.shape[1:])} images of {dataset.name} "
-            f"for task {task.name!r}: {reason}"
+            f"the network does not run on {tuple(inputs[0].shape[1:])} images of {dataset.name} "
+            f"for task {task.name!r}: {f'{layer}, ' if layer else ''}{explain(fault)}{further_inputs(fault)}"
         ) from fault
     return outputs
 
 
+def further_inputs(fault: Exception) -> str:
+    """Return what to do about a forward that takes more than the task gives; "" for any other exception."""
+    if isinstance(fault, TypeError) and "forward() missing" in str(fault):
+        return ". A second input is given by task = 'digit-sum' alone: a number 0..9, one-hot"
+    return ""
+
+
+@torch.no_grad()
+def check_alone(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Raise ModelError if an answer changes with the other images of its batch, by 1 % of how much answers differ."""
+    with evaluating(model), quietly():
+        spreads = [head.float().std().clamp_min(1e-12) for head in ask(model, *inputs)]
+
+        def answer(*given: Tensor) -> list[Tensor]:
+            return [(head.float() / spread).cpu() for head, spread in zip(ask(model, *given), spreads, strict=True)]
+
+        change = changed_by_neighbours(answer, *inputs)
+    if change > DEPENDS:
+        raise ModelError(
+            "the network's answer to an image depends on the other images of its batch, so its accuracy would hold for "
+            f"one order of the images only. {CAUSES}."
+        )
+
+
+@torch.no_grad()
+def squeeze_notes(model: nn.Module, inputs: tuple[Tensor, ...]) -> list[str]:
+    """Return a sentence if the network drops the batch axis of a single image."""
+    with evaluating(model), quietly():
+        try:
+            kept = all(output.dim() == 2 for output in as_heads(model(*(value[:1] for value in inputs))))
+        except (IndexError, RuntimeError, ValueError):     # tasks.ask asks such a network about two
+            kept = False
+    return [] if kept else ["for a single image the network drops the batch axis, as squeeze() does. It is put back "
+                            "here; elsewhere write flatten(1)."]
+
+
+def head_notes(outputs: Sequence[Tensor], task: Task, needed: Sequence[int]) -> list[str]:
+    """Return a sentence for a head with more outputs than classes, and for one that gives probabilities."""
+    notes = []
+    for head, output, classes in zip(task.heads, outputs, needed, strict=True):
+        if output.shape[1] > classes:
+            notes.append(f"head {head!r} has {output.shape[1]} outputs for {classes} classes. Give its last layer "
+                         f"{classes} outputs: the others are never right.")
+        values = output.float()
+        if bool((values >= 0).all()) and bool((values.sum(dim=1) - 1).abs().max() < 1e-4):
+            notes.append(f"head {head!r} ends in a softmax, and the loss applies another one: training is slower and "
+                         "probabilities come out flat. Return the logits.")
+    return notes
+
+
+def unused_notes(names: Sequence[str], model: nn.Module) -> list[str]:
+    """Return a sentence that names the parameters which no gradient reaches."""
+    if not names:
+        return []
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    count = sum(sizes[name] for name in names)
+    return [f"{count:,} parameters are never trained, as forward does not use them: {shown}."]
+
+
 def needed_classes(task: Task, dataset: Dataset) -> list[int]:
-    """How many classes each head must tell apart: the largest target that an evaluation asks for, and one."""
+    """Return how many classes each head must tell apart: the largest target that an evaluation asks for, and one."""
     labels = torch.arange(len(dataset.classes))
     largest = [[int(target.max()) for target in question.targets] for question in task.ask_all(labels)]
     return [max(heads) + 1 for heads in zip(*largest, strict=True)]

@@ -87,10 +87,12 @@ class _BatchNorm(torch.autograd.Function):
         variance = _sum(centred * centred, c) / count - rest * rest
         scale = (variance + eps).rsqrt()
         outer = scale * weight
-        output = torch.addcmul(_row(bias - outer * rest, ctx.k, rows), centred, _row(outer, ctx.k, rows))
+        output = torch.empty_like(input, memory_format=torch.channels_last)     # no view: F.relu(x, inplace=True)
+        shift = _row(bias - outer * rest, ctx.k, rows)
+        torch.addcmul(shift, centred, _row(outer, ctx.k, rows), out=_rows(output, ctx.k))
         ctx.save_for_backward(centred, rest, scale, weight)
         ctx.mark_non_differentiable(mean, variance)
-        return output.view(n, h, w, c).permute(0, 3, 1, 2), mean, variance
+        return output, mean, variance
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:

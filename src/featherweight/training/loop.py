@@ -15,7 +15,7 @@ from featherweight.augment import Augmentation, normalise
 from featherweight.environment import layout_for
 from featherweight.errors import TrainingDiverged
 from featherweight.evaluation import Score, score, score_all
-from featherweight.tasks import Loss, Question, Task, as_heads, loss_of
+from featherweight.tasks import Loss, Question, Task, as_heads, ask, loss_of
 from featherweight.training.count import Count
 from featherweight.training.optimization import move
 from featherweight.training.order import epoch_order, selected_order
@@ -67,6 +67,8 @@ class Plan:
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: Loss = loss_of
     fraction: float = 1.0           # of the images, in each epoch after the first
+    keep_best: bool = False         # the network of the epoch with the lowest validation loss is the result
+    patience: int = 0               # epochs without a lower validation loss that end the training; 0 is off
 
     def images(self, count: int, epoch: int) -> int:
         """How many of this many images an epoch takes, epochs counted from 0."""
@@ -89,6 +91,19 @@ class Plan:
         """How much of the augmentation is left, of 1, where a training with this many images stands."""
         return self.augmentation.left(self.steps_done(position, count) / self.steps_before(count, self.epochs))
 
+    def watch(self, state: TrainingState, epoch: int, measured: dict[str, Score] | None) -> None:
+        """Keep the network after this epoch, counted from 1, if the plan watches validation and it is the best yet."""
+        if self.keep_best or self.patience:
+            if measured is None:
+                raise ValueError("keeping the best epoch needs a validation loss")
+            state.keep_if_best(epoch, total_loss(measured))
+
+    def ended(self, state: TrainingState) -> bool:
+        """Return True after the last epoch, and when the patience is at its end."""
+        done = state.position.epoch
+        waited = done - state.best.epoch if state.best is not None else 0
+        return done >= self.epochs or 0 < self.patience <= waited
+
 
 OnStep = Callable[[TrainingState, int], None]
 
@@ -105,9 +120,9 @@ def train(
     on_step: OnStep = lambda state, steps: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record]:
-    """Train from where the state stands to the last epoch, yielding a Record after each.
+    """Train from where the state stands to the last epoch, or to the end of patience, yielding a Record after each.
 
-    curve: the name and images that are measured after every epoch; a plateau schedule watches them.
+    curve: the name and images that are measured after every epoch; a plateau schedule and the plan watch them.
     on_step is called after every step, on a GPU after every APART steps, with the state and the steps of an epoch. When
     should_stop says so the generator ends after such a step or epoch, and state is what a resume needs.
     Raises TrainingDiverged when the loss is no longer a number.
@@ -115,7 +130,7 @@ def train(
     position, device = state.position, data.images.device
     count, apart = Count([position], len(task.heads), device), APART.get(device.type, 1)
     advance = recorded(make_advance(state, data, task, plan, count), device, [state.generator])
-    while position.epoch < plan.epochs and not should_stop():
+    while not plan.ended(state) and not should_stop():
         state.model.train()
         order, steps = open_epoch(state, plan, len(data)).to(device), plan.steps(len(data), position.epoch)
         started = time.perf_counter()
@@ -137,6 +152,7 @@ def train(
             started = time.perf_counter()
         measured = measure(state.trained, curve[1], task, plan.precision) if curve else None
         state.schedule.after_epoch(total_loss(measured) if measured else None)
+        plan.watch(state, position.epoch + 1, measured)
         count.clear()
         yield close_epoch(state, task, lr, measured, curve[0] if curve else None)
 
@@ -197,7 +213,7 @@ def look(position: Position, count: Count, lr: float) -> None:
     if not math.isfinite(position.loss_sum):
         raise TrainingDiverged(
             f"the loss became {position.loss_sum} in epoch {position.epoch + 1}, step {position.step}, at learning "
-            f"rate {lr:g}. Lower it, e.g. --set optimizer.lr={lr / 10:g}, or clip: --set training.gradient_clip=1"
+            f"rate {lr:g}. Lower it, e.g. optimizer.lr={lr / 10:g}, or clip: training.gradient_clip=1"
         )
 
 
@@ -227,7 +243,7 @@ def answer(
                 part = slice(start, start + batch_size)
                 images = normalise(data.images[part].float().div_(255), data.mean, data.std)
                 images = images.contiguous(memory_format=layout_for(images.device))
-                outputs = as_heads(model(images, *(value[part] for value in question.inputs)))
+                outputs = ask(model, images, *(value[part] for value in question.inputs))
                 answers.append([F.log_softmax(head.float(), dim=1).cpu() for head in outputs])
             truths.append([target.cpu() for target in question.targets])
     heads = tuple(torch.cat(parts) for parts in zip(*answers, strict=True))
@@ -245,7 +261,7 @@ def score_heads(task: Task, answers: tuple[Tensor, ...], targets: tuple[Tensor, 
     if not math.isfinite(total_loss(scores)):
         raise TrainingDiverged(
             "the measured loss is no number: the weights have grown beyond all bounds. Lower the learning rate, e.g. "
-            "--set optimizer.lr=0.001, or clip: --set training.gradient_clip=1"
+            "optimizer.lr=0.001, or clip: training.gradient_clip=1"
         )
     return scores if len(scores) == 1 else scores | {"both": score_all(answers, targets)}
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from featherweight.errors import DeviceError
+from featherweight.wording import option
 
 FIRST = 2       # calls for each shape that are not recorded: libraries choose and prepare their kernels in them
 
@@ -72,6 +73,6 @@ class Recorder:
         except RuntimeError as fault:
             raise DeviceError(
                 f"a training step cannot be recorded on {self.device}: the network waits for what the GPU computes, as "
-                ".item(), .cpu() and branches on a tensor do. Take that out, or train with --device cpu"
+                f".item(), .cpu() and branches on a tensor do. Take that out, or train with {option('device', 'cpu')}"
             ) from fault
         return graph

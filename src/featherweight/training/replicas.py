@@ -39,8 +39,11 @@ def train_replicas(
     data, plans, curves: one for each state, data of one length. After every yield and at the end the states are what
     training each of them alone would have left, to rounding, and but for dropout, which draws for all of them from the
     device's own generator. on_step is called where loop.train calls its own. Raises TrainingDiverged, at the end of an
-    epoch, where a loss is no number, and ValueError for states that stand at different steps.
+    epoch, where a loss is no number, and ValueError for states that stand at different steps or a plan with patience,
+    in which some would stop earlier than others.
     """
+    if plans[0].patience:
+        raise ValueError("replicas of a plan with patience cannot be trained as one")
     plan, device, images = plans[0], data[0].images.device, len(data[0])
     positions, apart = [state.position for state in states], APART.get(device.type, 1)
     position, count = together(positions), Count(positions, len(task.heads), device)
@@ -70,7 +73,10 @@ def train_replicas(
         records = close_epoch(states, plans, task, lr)
         position.next_epoch()
         count.clear()
-        yield with_curves(records, states, curves, task, plan.precision) if curves else records
+        records = with_curves(records, states, curves, task, plan.precision) if curves else records
+        for state, record in zip(states, records, strict=True):
+            plan.watch(state, record.epoch, record.curve)
+        yield records
 
 
 def make_fork(
@@ -154,7 +160,7 @@ def close_epoch(states: Sequence[TrainingState], plans: Sequence[Plan], task: Ta
         if not math.isfinite(own.loss_sum):
             raise TrainingDiverged(
                 f"the loss of seed {plan.seed} became {own.loss_sum} in epoch {own.epoch + 1}. Lower the learning "
-                "rate, e.g. --set optimizer.lr=0.01, or clip: --set training.gradient_clip=1"
+                "rate, e.g. optimizer.lr=0.01, or clip: training.gradient_clip=1"
             )
         accuracy = {head: right / own.seen for head, right in zip(task.heads, own.correct, strict=True)}
         records.append(Record(own.epoch + 1, lr, own.loss_sum / own.seen, accuracy, own.epoch_seconds, None, None))

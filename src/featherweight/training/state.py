@@ -38,6 +38,15 @@ class Position:
 
 
 @dataclass
+class Best:
+    """The epoch with the lowest validation loss yet, and copies of the trained network's state after it."""
+
+    epoch: int                      # counted from 1
+    loss: float                     # nats
+    weights: dict[str, Tensor]
+
+
+@dataclass
 class TrainingState:
     """The moving parts of one training."""
 
@@ -49,11 +58,25 @@ class TrainingState:
     position: Position = field(default_factory=Position)
     losses: Tensor | None = None    # (N,), of each image when it was last seen; where a plan selects by it
     order: Tensor | None = None     # int64 on the CPU, the images of the epoch under way, where they are selected
+    best: Best | None = None        # where a plan watches validation
 
     @property
     def trained(self) -> nn.Module:
         """The network that is evaluated and shipped: the averaged one where there is an average."""
         return self.average.module if self.average is not None else self.model
+
+    def keep_if_best(self, epoch: int, loss: float) -> None:
+        """Copy the trained network after this epoch, if its validation loss is the lowest yet."""
+        if self.best is None or loss < self.best.loss:
+            weights = {key: value.detach().clone() for key, value in self.trained.state_dict().items()}
+            self.best = Best(epoch, loss, weights)
+
+    def return_to_best(self) -> int:
+        """Give the trained network the weights of its best epoch; that epoch."""
+        if self.best is None:
+            raise ValueError("no epoch is done, or validation was not watched")
+        self.trained.load_state_dict(self.best.weights)
+        return self.best.epoch
 
     def save(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, text): copies that a later load() turns into exactly this state."""
@@ -67,6 +90,9 @@ class TrainingState:
             tensors |= {f"optimizer.{index}.{key}": value for key, value in slots.items() if value is not None}
         for name, value in (("losses", self.losses), ("order", self.order)):
             tensors |= {f"selection.{name}": value} if value is not None else {}
+        if self.best is not None:
+            tensors |= {f"best.{key}": value for key, value in self.best.weights.items()}
+            text["best"] = {"epoch": self.best.epoch, "loss": self.best.loss}
         tensors["random.generator"] = self.generator.get_state()
         tensors["random.cpu"] = torch.get_rng_state()
         if self.generator.device.type == "cuda":
@@ -96,6 +122,9 @@ class TrainingState:
         self.losses, self.order = (tensors.get(f"selection.{name}") for name in ("losses", "order"))
         if self.losses is not None:
             self.losses = self.losses.to(self.generator.device)
+        if best := text.get("best"):
+            weights = {key: value.to(self.generator.device) for key, value in _under("best.", tensors).items()}
+            self.best = Best(**best, weights=weights)
         self.position = Position(**text["position"])
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from featherweight.errors import DeviceError
 from featherweight.tasks import Loss, Outputs, Question
 from featherweight.training.kernels import NarrowKernels
+from featherweight.wording import option
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -26,7 +27,7 @@ def pick_device(name: str = "auto") -> torch.device:
         raise DeviceError(f"unknown device {name!r}. Allowed: auto, {', '.join(here)}.")
     if not here[kind]:
         found = ", ".join(kind for kind, present in here.items() if present)
-        raise DeviceError(f"device {name!r} is not on this machine. Found: {found}. Use --device auto.")
+        raise DeviceError(f"device {name!r} is not on this machine. Found: {found}. Use {option('device', 'auto')}.")
     if kind == "cuda" and index and int(index) >= torch.cuda.device_count():
         raise DeviceError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices, from cuda:0.")
     return torch.device(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,9 @@ from torch import multiprocessing
 from featherweight.errors import FeatherweightError, TrainingInterrupted
 
 ATTEMPTS = 4        # of one job, before its deaths are taken for its own fault
+NAME = "featherweight-worker"
+WITHOUT_GUARD = 86  # exit code of a worker whose import of the user's script came to a call that starts workers
+GUARD = "Put the call under: if __name__ == '__main__':"
 
 Tell = Callable[[Any], None]
 Work = Callable[[Any, Any, Tell], None]     # (shared, job, tell): tell sends a message to who started it
@@ -41,6 +45,7 @@ class _Worker:
     process: Any
     pipe: Connection
     job: Any = None
+    imported: bool = False      # whether it has come to the end of importing the user's script
 
 
 def run_jobs(
@@ -56,8 +61,10 @@ def run_jobs(
 
     work is a function of a module, since the processes start afresh and import it. A FeatherweightError fails
     its job alone; any other error of a job is raised here as RuntimeError, with its traceback. When should_stop
-    says so, jobs under way get SIGTERM, are waited for, and nothing new begins.
+    says so, jobs under way get SIGTERM, are waited for, and nothing new begins. Raises FeatherweightError where a
+    worker cannot import the user's script.
     """
+    refuse_while_importing()
     waiting, outcomes, deaths = list(jobs), Outcomes(), dict.fromkeys(jobs, 0)
     with _crew(work, shared, min(workers or cores(), len(jobs))) as crew:
         while waiting or any(worker.job is not None for worker in crew):
@@ -73,6 +80,8 @@ def run_jobs(
                     _bury(worker, waiting, outcomes, deaths)
                     if waiting and not outcomes.stopped:
                         crew[crew.index(worker)] = _start(work, shared)
+                elif message[0] == "imported":
+                    worker.imported = True
                 elif message[0] == "tell":
                     on_message(worker.job, message[1])
                 else:
@@ -85,11 +94,24 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def refuse_while_importing() -> None:
+    """End this process, without a word, where it is a worker that still imports the user's script.
+
+    A spawned process imports the main script first. Without a guard the script would train everything once more.
+    All that a script calls to train calls this first; the process that started the worker says what is missing.
+    """
+    process = multiprocessing.current_process()
+    if process.name == NAME and getattr(process, "_inheriting", False):
+        os._exit(WITHOUT_GUARD)
+
+
 def _work(pipe: Connection, work: Work, shared: Any) -> None:
     """A worker's life: jobs come through the pipe one by one, until there is none or the starter is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)    # Ctrl-C reaches all; who started us decides and sends SIGTERM
+    sys.stdout = sys.stderr     # what a network prints is no result of the command
     torch.set_num_threads(1)
     try:
+        pipe.send(("imported",))
         while (job := pipe.recv()) is not None:
             pipe.send(_do(work, shared, job[0], lambda message: pipe.send(("tell", message))))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -128,7 +150,7 @@ def _crew(work: Work, shared: Any, count: int) -> Iterator[list[_Worker]]:
 def _start(work: Work, shared: Any) -> _Worker:
     context = multiprocessing.get_context("spawn")      # a fork of a process with OpenMP threads can hang
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, work, shared), daemon=True)
+    process = context.Process(name=NAME, target=_work, args=(theirs, work, shared), daemon=True)
     process.start()
     theirs.close()      # so that its death is an end of file here
     return _Worker(process, ours)
@@ -161,15 +183,24 @@ def _bury(worker: _Worker, waiting: list[Any], outcomes: Outcomes, deaths: dict[
     """Put a dead worker's job back in front, unless it was stopped or has died too often."""
     worker.process.join()
     job, worker.job = worker.job, None
+    code = worker.process.exitcode
     deaths[job] += 1
     if outcomes.stopped:
         return
+    if not worker.imported and code > 0:    # an exception; a signal may come from a system without memory
+        raise FeatherweightError(_why_not_imported(code))
     if deaths[job] < ATTEMPTS:
         waiting.insert(0, job)
     else:
-        code = worker.process.exitcode
         how = f"signal {-code}, {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         outcomes.failed[job] = f"its process died {ATTEMPTS} times, last by {how}; perhaps memory ran out"
+
+
+def _why_not_imported(code: int) -> str:
+    """The message about a script that a worker could not import, by the worker's exit code."""
+    if code == WITHOUT_GUARD:
+        return f"train or train_seeds was called while a worker imported your script. {GUARD}"
+    return f"a worker could not import your script; its traceback stands above. Is a guard missing? {GUARD}"
 
 
 def _settle(worker: _Worker, message: tuple[str, str], outcomes: Outcomes) -> None:

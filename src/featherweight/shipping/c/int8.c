@@ -18,7 +18,7 @@ typedef struct {
 /* Integers are summed up, one row of the output at a time; each sum becomes a byte, or a float where values is given. */
 static void convolve(const Convolution *layer, const uint8_t *in, uint8_t *out, float *values)
 {
-    int32_t sums[WIDEST];
+    int32_t sums[WIDEST] = {0};     /* gcc cannot see that width is never 0 */
     const int plane = layer->in.height * layer->in.width;
     const int inputs = layer->in.channels / layer->groups;
     const int outputs = layer->out.channels / layer->groups;

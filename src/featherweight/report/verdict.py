@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from featherweight.statistics import wilson_interval
-from featherweight.words import duration, percent, training_images
+from featherweight.words import duration, ending, percent, training_images
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,14 +22,27 @@ def verdict_table(result: Mapping[str, Any]) -> RenderableType:
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(style="bold")
     made.add_column(overflow="fold")
-    made.add_row("model", f"{result['model']}, {result['parameters']:,} parameters")
-    made.add_row("data", training_images(result))
-    made.add_row("trained", trained(result))
-    for head, score in result["test"].items():
-        made.add_row("test" if len(result["test"]) == 1 else f"test, {head}",
-                     over_seeds(score) if "seeds" in result else in_words(score))
-    made.add_row("goal", Text(goal(result["goal"]), style={True: "green", False: "red"}.get(result["goal"]["met"], "")))
+    colour = {True: "green", False: "red"}.get(result["goal"]["met"], "")
+    for name, text in verdict_rows(result):
+        made.add_row(name, Text(text, style=colour if name == "goal" else ""))
     return made
+
+
+def verdict_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was trained, how, what it gave and whether the goal was met: (name, text) of each row."""
+    several = len(result["test"]) > 1
+    return [
+        ("model", f"{result['model']}, {result['parameters']:,} parameters"),
+        ("data", training_images(result)),
+        ("trained", trained(result)),
+        *([("start", f"weights of {start['run']} (sha256 {start['sha256'][:12]})")]
+          if (start := result.get("start")) else []),
+        *([("kept" if "kept" in result else "ended", ended)] if (ended := ending(result)) else []),
+        *((f"test, {head}" if several else "test", over_seeds(score) if "seeds" in result else in_words(score))
+          for head, score in result["test"].items()),
+        ("goal", goal(result["goal"])),
+        *(("note", sentence) for sentence in result.get("notes", [])),      # runs of earlier versions have none
+    ]
 
 
 def trained(result: Mapping[str, Any]) -> str:

@@ -1,14 +1,15 @@
-"""Watching a training in the terminal: a bar where there is one, a line an epoch everywhere."""
+"""Watching a training: a bar in a terminal and in a notebook, a line an epoch everywhere."""
 
 from __future__ import annotations
 
+import html
+import sys
 import time
 from collections.abc import Sequence
 from statistics import fmean
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from featherweight.cli.output import console
 from featherweight.words import duration, percent
 
 if TYPE_CHECKING:
@@ -19,31 +20,46 @@ if TYPE_CHECKING:
 
 
 class OneBar:
-    """A bar on standard error, where that is a terminal. Use it in a with block."""
+    """Lines that stay and a bar on standard error, where that is a terminal. Use it in a with block."""
 
     def __init__(self) -> None:
+        from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
 
-        self.console = console(stderr=True)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=False)
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[now]}"))
         self.bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
         self.live = self.console.is_terminal
         self.task = self.bar.add_task("", total=None, now="")
         self.total, self.started, self.done_before, self.drawn = 0, 0.0, 0, 0.0
 
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        self.console.print(line, markup=False, soft_wrap=True)
+
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None:
         """A line and a bar before anything else: a network takes some ten seconds for 60,000 images."""
         if not answered:
             answer = "the network answers" if networks == 1 else f"{networks} networks answer"
-            self.console.print(f"teacher {teacher}: {answer} every training image", markup=False, soft_wrap=True)
+            self.say(f"teacher {teacher}: {answer} every training image")
             self.begin(images, 0)
         self.draw(answered, "teacher", f"{answered:,} of {images:,} images")
 
+    def on_note(self, note: str) -> None:
+        """A line that stays."""
+        self.say(f"note: {note}")
+
     def begin(self, total: int, done: int) -> None:
-        """So many steps in all, of which some were done earlier."""
+        """Start to count to total steps, of which some were done earlier."""
         self.total, self.done_before, self.started = total, done, time.monotonic()
-        self.bar.update(self.task, total=total, completed=done)
+
+    def begin_with(self, training: Training) -> None:
+        """A line about the first weights if they are a run's, and one for each note."""
+        if training.start:
+            self.console.print(f"begins with the weights of {training.start['run']}", soft_wrap=True, markup=False)
+        for sentence in training.notes:
+            self.console.print(f"note: {sentence}", soft_wrap=True, markup=False)
 
     def draw(self, done: int, description: str, text: str) -> None:
         """Move the bar, at most five times a second."""
@@ -53,7 +69,11 @@ class OneBar:
         self.drawn = now
         if new := done - self.done_before:
             text += f"  {duration((now - self.started) / new * (self.total - done))} left"
-        self.bar.update(self.task, completed=done, description=description, now=text)
+        self.show(done, description, text)
+
+    def show(self, done: int, description: str, text: str) -> None:
+        """Draw the bar as it stands."""
+        self.bar.update(self.task, total=self.total, completed=done, description=description, now=text)
         self.bar.refresh()
 
     def __enter__(self) -> Self:
@@ -74,12 +94,12 @@ class Progress(OneBar):
         self.plan, self.images = plan, len(training.dataset.train)
         self.begin(plan.steps_before(self.images, plan.epochs), plan.steps_done(position, self.images))
         again = f", going on after epoch {position.epoch}, step {position.step}" if self.done_before else ""
-        self.console.print(
+        self.say(
             f"{recipe.name}: {training.parameters:,} parameters; {len(training.dataset.train):,} images of "
             f"{training.dataset.name}, {training.dataset.source}; {training.device}, {training.precision}, "
-            f"seed {plan.seed}{again}",
-            soft_wrap=True, markup=False,
+            f"seed {plan.seed}{again}"
         )
+        self.begin_with(training)
 
     def on_step(self, state: TrainingState, steps: int) -> None:
         """Move the bar."""
@@ -98,7 +118,47 @@ class Progress(OneBar):
         if record.curve:
             measured = " / ".join(percent(score.accuracy) for score in record.curve.values())
             line += f"  {record.curve_on} {measured}"
-        self.console.print(f"{line}  {duration(record.seconds)}", soft_wrap=True)
+        self.say(f"{line}  {duration(record.seconds)}")
+
+
+class NotebookProgress(Progress):
+    """The same in a notebook: one output that is drawn again and again, lines and bar as text."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        super().__init__()
+        self.lines: list[str] = []
+        self.live = True
+        self.handle = display(Text(""), display_id=True)  # type: ignore[no-untyped-call]
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+        self.handle.update(Text("\n".join(self.lines)))
+
+    def show(self, done: int, description: str, text: str) -> None:
+        full = 20 * done // max(self.total, 1)
+        bar = f"{description} {'█' * full}{'░' * (20 - full)} {text}"
+        self.handle.update(Text("\n".join([*self.lines, bar])))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
+        self.handle.update(Text("\n".join(self.lines)))
+
+
+class Text(str):
+    """Text that a notebook shows line by line, as it is."""
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self)}</pre>"
+
+
+def progress() -> Progress:
+    """The watcher for where we are: a notebook's kernel, or anything with a standard error."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return NotebookProgress() if hasattr(shell, "kernel") else Progress()
 
 
 class SeedsProgress(OneBar):
@@ -113,12 +173,12 @@ class SeedsProgress(OneBar):
         self.count = len(seeds)
         self.begin(self.count * self.steps, self.finished * self.steps)
         again = f", {self.finished} of them trained already" if finished else ""
-        self.console.print(
+        self.say(
             f"{recipe.name}: {training.parameters:,} parameters; {len(training.dataset.train):,} images of "
             f"{training.dataset.name}, {training.dataset.source}; {training.device}, {training.precision}; "
-            f"{self.count} seeds{again}, {workers} side by side",
-            soft_wrap=True, markup=False,
+            f"{self.count} seeds{again}, {workers} side by side"
         )
+        self.begin_with(training)
 
     def on_standing(self, seed: int, standing: Standing) -> None:
         """Move the bar."""
@@ -137,4 +197,4 @@ class SeedsProgress(OneBar):
         self.standing.pop(seed, None)
         test = " / ".join(percent(score["accuracy"]) for score in result["test"].values())
         line = f"seed {seed}: test {test}, {duration(result['seconds'])}  ({self.finished} of {self.count})"
-        self.console.print(line, soft_wrap=True)
+        self.say(line)

@@ -1,0 +1,37 @@
+"""Asking a person before a network's own program in somebody else's run is executed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from featherweight.errors import Untrusted
+
+
+def trust_all(value: bool) -> bool:
+    """Trust whatever this call of the command line opens, from now on."""
+    if value:
+        from featherweight.user_code import trust
+
+        trust.trusting.set(True)
+    return value
+
+
+Trust = Annotated[
+    bool, typer.Option("--trust", callback=trust_all, help="Run the network's own program that a run brings along.")
+]
+
+
+def ask_for_trust(fault: Untrusted) -> bool:
+    """Ask at the terminal if a network's program may be executed, and remember a yes. False without a terminal."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    question = f"{str(fault.place)!r} holds a network of its own, which is a program. Run it?"
+    agreed = typer.confirm(question, default=False, err=True)
+    if agreed:
+        from featherweight.user_code import trust
+
+        trust.remember(fault.sha256)
+    return agreed

@@ -1,0 +1,108 @@
+"""Beginning with a finished run's weights: more epochs, another rate, or other data with other classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from featherweight.data import Dataset
+from featherweight.distillation import check_validation, leave_out, seen_by
+from featherweight.errors import RecipeError, RunError
+from featherweight.files import sha256_of
+from featherweight.models.weights import in_words, misfits
+from featherweight.recipe import Recipe
+from featherweight.runs import Run
+from featherweight.tasks import Task, as_heads
+from featherweight.training.fit import first_inputs, try_out
+
+KEY = "training.start"
+
+
+def recipe_from(
+    start: Run | str | Path | None, recipe: Recipe | str | Path | None = None, settings: Sequence[str] = ()
+) -> Recipe:
+    """Return the recipe, or without one the recipe of the run to start from, with that run written into it.
+
+    settings: changes as "section.key=value", for a recipe that is read from a file.
+    """
+    if start is None:
+        if recipe is None:
+            raise RecipeError("no recipe is given. Give one, such as session7-model2, or a finished run to start from.")
+        return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe, settings)
+    run = start if isinstance(start, Run) else Run.open(start)
+    own = recipe if recipe is not None else run.path / "recipe.toml"
+    return (own if isinstance(own, Recipe) else Recipe.load(own, settings)).with_start(str(run.path))
+
+
+def check_start(recipe: Recipe, seeds: Sequence[int]) -> None:
+    """Raise RunError where the run to start from is not finished, or has learned validation images of a seed."""
+    if recipe.training.start:
+        check_validation(open_start(recipe.training.start), recipe, seeds, KEY)
+
+
+def begin(recipe: Recipe, model: nn.Module, task: Task, dataset: Dataset) -> dict[str, Any] | None:
+    """Put the weights of the recipe's start into the new network; the record of it for result.json, or None.
+
+    Where the run's classes are not those of the data, the last layer stays fresh. Raises RunError where something does
+    not fit.
+    """
+    if not recipe.training.start:
+        return None
+    check_start(recipe, [recipe.training.seed])
+    run = open_start(recipe.training.start)
+    same = tuple(run.result["classes"]) == dataset.classes
+    head = None if same else head_of(model, task, dataset, run)
+    own, prefix = model.state_dict(), f"{head}."
+    fresh = {name: value for name, value in own.items() if head is not None and name.startswith(prefix)}
+    weights = run.weights() | fresh
+    if wrong := misfits(model, weights):
+        raise RunError(f"{KEY}: the weights of {str(run.path)!r} do not fit {recipe.model.name!r}: {in_words(wrong)}. "
+                       f"Give a run of the same network, {leave_out(KEY)}")
+    model.load_state_dict(weights, strict=False)
+    return {
+        "run": recipe.training.start, "sha256": sha256_of(run.path / "model.safetensors"), "fresh": head,
+        "classes": run.result["classes"], "saw": seen_by(run),
+    }
+
+
+def open_start(start: str) -> Run:
+    """The finished run that a recipe starts from; RunError for anything else."""
+    run = Run.open(start)
+    if not run.finished:
+        raise RunError(f"{KEY}: {start!r} is not finished. Go on with it by --resume, or give a finished run.")
+    return run
+
+
+def head_of(model: nn.Module, task: Task, dataset: Dataset, run: Run) -> str:
+    """The name of the last dense or convolutional layer that gives as many numbers as the network answers."""
+    outputs = as_heads(try_out(model, first_inputs(model, task, dataset, 2), dataset, task))
+    found: list[str] = [name for name, layer in model.named_modules()
+                        if len(outputs) == 1 and width_of(layer) == outputs[0].shape[1]]
+    if not found:
+        raise RunError(f"{KEY}: {str(run.path)!r} knows other classes than {dataset.name}, and no single last layer "
+                       f"can be made fresh. Give a run of the same classes, {leave_out(KEY)}")
+    return found[-1]
+
+
+def width_of(layer: nn.Module) -> int | None:
+    """Outputs of a dense layer, or channels of a convolution; None for other layers."""
+    if isinstance(layer, nn.Linear):
+        return layer.out_features
+    return layer.out_channels if isinstance(layer, nn.Conv2d) else None
+
+
+def note_of(record: dict[str, Any] | None, dataset: Dataset) -> list[str]:
+    """A sentence where a layer is fresh."""
+    if record is None or record["fresh"] is None:
+        return []
+    there, here = (named(classes) for classes in (record["classes"], dataset.classes))
+    return [f"layer {record['fresh']!r} began fresh, since {record['run']} knows the classes {there}, and "
+            f"{dataset.name} has {here}."]
+
+
+def named(classes: Sequence[str]) -> str:
+    """ "0, 1" or "0, 1, ... 9"."""
+    return ", ".join(classes) if len(classes) < 4 else f"{classes[0]}, {classes[1]}, ... {classes[-1]}"

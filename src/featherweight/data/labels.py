@@ -1,0 +1,71 @@
+"""Labels as a person has them in Python -> class names and int64 class numbers. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featherweight.data.arrays import Array
+from featherweight.errors import DataError
+
+MOST_CLASSES = 1000         # a larger label is a number of something else
+
+
+def checked_labels(labels: Array, images: int, what: str) -> Array:
+    """Labels (N,), (N, 1) or one-hot (N, classes) -> (N,) of whole numbers or of names."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2 and labels.dtype.kind in "buif" and is_one_hot(labels):
+        labels = labels.argmax(axis=1)
+    if labels.ndim != 1:
+        raise DataError(f"data: the {what} have the shape {labels.shape}. Give (N,) class numbers or names, or one-hot "
+                        "rows.")
+    if len(labels) != images:
+        raise DataError(f"data: {len(labels):,} {what} for {images:,} images. Give a label for each image.")
+    if labels.dtype.kind in "fc":
+        raise DataError(f"data: the {what} are {labels.dtype}. Give whole numbers, e.g. labels.astype(int), or names.")
+    return labels
+
+
+def is_one_hot(labels: Array) -> bool:
+    """Whether each row holds a single 1 and zeros."""
+    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all())
+
+
+def class_names(labels: Array, given: Sequence[str] | None) -> tuple[str, ...]:
+    """The classes of training labels: the names that are given, 0 to the largest number, or the sorted names."""
+    if labels.dtype.kind not in "buiSU":
+        kinds = sorted({type(label).__name__ for label in labels.tolist()})
+        if len(kinds) > 1 or kinds == ["float"]:
+            raise DataError(f"data: the training labels mix {' and '.join(kinds)}. Give whole numbers, or names.")
+    distinct = np.unique(labels)
+    if labels.dtype.kind not in "ui":
+        names = tuple(str(one.decode() if isinstance(one, bytes) else one) for one in distinct.tolist())
+    elif int(distinct[0]) < 0 or (given is None and int(distinct[-1]) >= MOST_CLASSES):
+        raise DataError(f"data: the training labels reach from {distinct[0]} to {distinct[-1]}. Give class numbers "
+                        f"from 0 to {MOST_CLASSES - 1}, or names: labels.astype(str).")
+    else:
+        names = tuple(given) if given else tuple(str(number) for number in range(int(distinct[-1]) + 1))
+    if len(distinct) < 2:
+        raise DataError(f"data: the training labels hold one class, {names[-1]!r}; a classifier needs at least 2.")
+    return names
+
+
+def numbered(labels: Array, classes: Sequence[str], what: str) -> NDArray[np.int64]:
+    """Labels -> int64 places in classes; DataError for a label that no training image has."""
+    if labels.dtype.kind in "ui":
+        numbers = labels.astype(np.int64)
+        strange = (numbers < 0) | (numbers >= len(classes))
+        if strange.any():
+            raise DataError(f"data: the {what} hold {numbers[strange][0]}, and the classes are 0 to "
+                            f"{len(classes) - 1}. Give such training images too, or leave them out.")
+        return numbers
+    places = {name: place for place, name in enumerate(classes)}
+    names = [str(one.decode() if isinstance(one, bytes) else one) for one in labels.tolist()]
+    unknown = next((name for name in names if name not in places), None)
+    if unknown is not None:
+        raise DataError(f"data: the {what} hold {unknown!r}, which no training image is. Allowed: "
+                        f"{', '.join(classes)}.")
+    return np.array([places[name] for name in names], np.int64)

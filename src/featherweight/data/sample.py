@@ -1,0 +1,47 @@
+"""What a run keeps of data that cannot be loaded by name: all test images, and some training images. Pure functions.
+
+Tensors: train.images, train.labels, test.images, test.labels. Text: everything else of the Dataset, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from featherweight.data.dataset import Dataset, ImageDataset
+from featherweight.errors import DataError
+
+KEPT, SEED = 1000, 0    # training images: as many as an export calibrates int8 on, drawn as it draws them
+
+
+def save_sample(dataset: Dataset) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The test images and at most 1,000 training images, drawn by seed 0, as tensors, and the rest as text."""
+    places = np.random.default_rng(SEED).choice(len(dataset.train), min(KEPT, len(dataset.train)), replace=False)
+    train = dataset.train.pick(torch.from_numpy(places))
+    tensors = {
+        f"{name}.{kind}": getattr(split, kind).cpu().contiguous()
+        for name, split in (("train", train), ("test", dataset.test)) for kind in ("images", "labels")
+    }
+    about = {"name": dataset.name, "classes": list(dataset.classes), "mean": list(dataset.mean),
+             "std": list(dataset.std), "source": dataset.source, "span": list(dataset.span),
+             "train_images": len(dataset.train)}
+    return tensors, {"dataset": json.dumps(about)}
+
+
+def dataset_from_sample(tensors: Mapping[str, Tensor], text: Mapping[str, str]) -> Dataset:
+    """The Dataset that save_sample took apart; its training images are those that were kept. DataError for another."""
+    try:
+        about = json.loads(text["dataset"])
+        train, test = (ImageDataset(tensors[f"{name}.images"], tensors[f"{name}.labels"]) for name in ("train", "test"))
+        kept = f", of which the run keeps {len(train):,} of {about['train_images']:,} training images"
+        return Dataset(
+            name=about["name"], classes=tuple(about["classes"]), mean=tuple(about["mean"]), std=tuple(about["std"]),
+            train=train, validation=None, test=test, span=tuple(about["span"]),
+            source=about["source"] + (kept if len(train) < about["train_images"] else ""),
+        )
+    except (KeyError, TypeError, ValueError) as fault:
+        raise DataError(f"the data in the run are damaged: {fault!r}. Give others with data=.") from fault

@@ -1,0 +1,44 @@
+"""Whether a network answers each image by itself, or by what else is in the batch. numpy only.
+
+A softmax over dim=0, batch statistics in evaluation and a mean over the batch give accuracies that hold for one order
+of the test images only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOLERANCE = 1e-3    # in probability; float32 sums in another order differ by some 1e-6
+FEW = 100           # images that show a dependence; more cost time only
+SEED = 0
+CAUSES = ("Look for softmax or log_softmax with dim=0, BatchNorm with track_running_stats=False, or a mean over dim 0 "
+          "in its forward")
+
+Answer = Callable[..., Sequence[Any]]   # (N, ...) inputs -> probabilities (N, classes) of each head
+
+
+def changed_by_neighbours(answer: Answer, *inputs: Any) -> float:
+    """Return the largest change of a probability where the same images are asked alone, or in another order.
+
+    inputs: (N, ...) arrays or tensors, the images first; answer(*inputs) gives arrays or CPU tensors (N, classes).
+    A value above TOLERANCE is a dependence on the batch. Example: 0.0 for `lambda x: [x / x.sum(1, keepdims=True)]`.
+    """
+    count = len(inputs[0])
+    together = asked(answer, inputs, [list(range(count))])
+    order = np.random.default_rng(SEED).permutation(count).tolist()
+    shuffled = asked(answer, inputs, [order[: count // 3], order[count // 3 :]])
+    alone = asked(answer, inputs, [[place] for place in range(count)])
+    return max(float(np.abs(other - head).max())
+               for others in (shuffled, alone) for other, head in zip(others, together, strict=True))
+
+
+def asked(answer: Answer, inputs: Sequence[Any], batches: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+    """Return the answers to all images in these batches of indices, in the images' own order, one array a head."""
+    batches = [batch for batch in batches if batch]
+    parts = [[np.asarray(head) for head in answer(*(value[batch] for value in inputs))] for batch in batches]
+    back = np.argsort(np.concatenate(batches))
+    return [np.concatenate(heads)[back] for heads in zip(*parts, strict=True)]

@@ -1,0 +1,162 @@
+"""featherweight.train: a recipe, a network and data, each by name or as an object -> a finished run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featherweight import experiment, runs
+from featherweight.continuation import recipe_from
+from featherweight.data import Dataset, as_dataset, resized
+from featherweight.errors import DataError, RecipeError
+from featherweight.interface.run import Run
+from featherweight.models import Blueprint, find_blueprint
+from featherweight.networks import blueprint_of, fitting_shape
+from featherweight.progress import progress
+from featherweight.recipe import Recipe, apply_setting, set_value
+from featherweight.specification import HANDWRITING
+
+FEW = 5000      # training images below which a batch holds 32 instead of 128
+DEFAULTS: dict[str, Any] = {    # of a training without a recipe
+    "name": "mine",
+    "optimizer": {"name": "muon", "lr": 0.02, "nesterov": True},     # lower than tuned: not every network normalises
+    "schedule": {"name": "one-cycle"},
+    "training": {"epochs": 15},
+}
+MOVED = {"rotation": 7, "shift": 0.05, "scale": 0.05, "fade": 0.5}     # handwriting: as the tuned recipes have it
+
+Settings = str | Sequence[str] | Mapping[str, Any]
+
+
+def train(
+    recipe: Recipe | str | Path | None = None,
+    out: str | Path | None = None,
+    *,
+    model: Any = None,
+    data: Any = None,
+    settings: Settings = (),
+    start: runs.Run | str | Path | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    force: bool = False,
+    quiet: bool = False,
+) -> Run:
+    """Train a network to its end and leave a run folder; out defaults to runs/NAME-seedN.
+
+    recipe: a name, a .toml file or a Recipe; without one a one-cycle schedule of 15 epochs under the name "mine".
+    model: a network instead of the recipe's: a name such as "session6" or "net.py:Net", a class or a module.
+    data: a data set's name, or anything that `as_dataset` takes: (images, labels), a (train, test) pair, a torch
+    Dataset or DataLoader. settings: changes of the recipe, ["training.epochs=2"] or {"training.epochs": 2}.
+    start: a finished run whose weights are the first; its recipe is the default.
+    resume: continue an interrupted run. force: replace the run in out. quiet: show no progress.
+    Raises FeatherweightError, one line, for what does not fit, and TrainingInterrupted after Ctrl-C.
+    """
+    settled = settle(recipe if start is None else recipe_from(start, recipe), model, data, settings)
+    with nullcontext(experiment.Silent()) if quiet else progress() as watcher:
+        for note in settled.notes:
+            watcher.on_note(note)
+        run = experiment.train(
+            settled.recipe, out, data_dir=data_dir, device=str(device), resume=resume, force=force, watcher=watcher,
+            dataset=settled.dataset, blueprint=settled.blueprint,
+        )
+    return Run(run.path, data_dir=data_dir)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is trained: a recipe with all that was given beside it, and data and network where they are no names."""
+
+    recipe: Recipe
+    dataset: Dataset | None
+    blueprint: Blueprint | None
+    notes: tuple[str, ...] = ()
+
+
+def settle(recipe: Recipe | str | Path | None, model: Any, data: Any, settings: Settings) -> Settled:
+    """Put a recipe, a network, data and settings together, each over the one before it."""
+    content = content_of(recipe, model)
+    blueprint = None if model is None or isinstance(model, str) else blueprint_of(model)
+    if model is not None:
+        content["model"] = {"name": blueprint.name if blueprint else model}
+    if isinstance(data, str | Path):
+        section(content, "data")["dataset"] = data if isinstance(data, str) else f"folder:{data}"
+    for setting in [settings] if isinstance(settings, str) else settings:
+        if isinstance(settings, Mapping):
+            set_value(content, setting, settings[setting])
+        else:
+            apply_setting(content, setting)
+    dataset: Dataset | None = None
+    notes: tuple[str, ...] = ()
+    if data is not None and not isinstance(data, str | Path):
+        dataset, notes = taken(data, content, blueprint)
+    if recipe is None:
+        content = filled(content, dataset)
+    return Settled(Recipe.from_dict(content), dataset, blueprint, notes)
+
+
+def content_of(recipe: Any, model: Any) -> dict[str, Any]:
+    """What a recipe sets, without its defaults; nothing for none. RecipeError for what is no recipe."""
+    if recipe is None:
+        if model is None:
+            raise RecipeError("nothing to train is given. Give a recipe, such as featherweight.train('session6'), or a "
+                              "network with model=.")
+        return {}
+    if isinstance(recipe, str | Path):
+        recipe = Recipe.load(recipe)
+    if not isinstance(recipe, Recipe):
+        name = getattr(recipe, "__name__", type(recipe).__name__)
+        network = inspect.isclass(recipe) or callable(recipe)
+        raise RecipeError(f"{name} is no recipe. " + (f"Give a network as model={name}." if network else
+                          "Give a name, the path of a .toml file, or a featherweight.Recipe."))
+    return recipe.model_dump(exclude_unset=True)
+
+
+def taken(data: Any, content: dict[str, Any], blueprint: Blueprint | None) -> tuple[Dataset, tuple[str, ...]]:
+    """Data given as objects, and notes on what was done; the recipe's content takes over their name and shape.
+
+    Images get the channels and the size that are set; where none are, those that the network takes. DataError where
+    they are to be stood upright: that is for data sets known for handwriting.
+    """
+    wanted, network = section(content, "data"), section(content, "model")
+    dataset = as_dataset(data, channels=wanted.get("channels"), size=wanted.get("size"))
+    if wanted.get("upright") and dataset.name not in HANDWRITING:
+        raise DataError("data.upright: data given in Python are not known for light ink on black. Train with "
+                        "settings=['data.upright=false'].")
+    notes: tuple[str, ...] = ()
+    shape = tuple(dataset.train.images.shape[1:])
+    if not {"channels", "size"} & wanted.keys():
+        blueprint = blueprint or find_blueprint(str(network.get("name")))
+        fits = fitting_shape(blueprint, network.get("arguments", {}), len(dataset.classes), shape)
+        if fits != shape:
+            dataset = resized(dataset, *fits[:2])
+            notes = (f"{blueprint.name} takes images of {by(fits)}, so those of {by(shape)} are resized",)
+    channels, _, size = dataset.train.images.shape[1:]
+    wanted |= {"dataset": dataset.name, "channels": channels, "size": size}
+    return dataset, notes
+
+
+def by(shape: Sequence[int]) -> str:
+    """(1, 28, 28) -> "1x28x28"."""
+    return "x".join(map(str, shape))
+
+
+def filled(content: dict[str, Any], dataset: Dataset | None) -> dict[str, Any]:
+    """What is set, over the defaults of a training without a recipe."""
+    name = content.get("data", {}).get("dataset", "mnist")
+    few = name == "digits" or (dataset is not None and len(dataset.train) < FEW)
+    defaults = {**DEFAULTS, "training": {**DEFAULTS["training"], "batch_size": 32 if few else 128}}
+    if name in HANDWRITING:
+        defaults["augmentation"] = MOVED
+    merged = defaults | content
+    return merged | {key: defaults[key] | content.get(key, {}) for key in defaults if key != "name"}
+
+
+def section(content: dict[str, Any], name: str) -> dict[str, Any]:
+    """A section of a recipe's content, made where it is missing."""
+    found: dict[str, Any] = content.setdefault(name, {})
+    return found

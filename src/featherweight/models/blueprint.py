@@ -1,0 +1,118 @@
+"""A network that is not built yet: its name, what builds it, and its source where it is the user's own."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from featherweight.blame import explain
+from featherweight.errors import ModelError, UnknownName
+from featherweight.models.catalogue import CATALOGUE
+from featherweight.models.exported import exported_source
+from featherweight.user_code import Source, UserClass, load_class
+
+ENDINGS = (".py", ".ipynb")
+ALIASES = {     # what the data say -> how authors call it
+    "classes": ("classes", "num_classes", "n_classes", "nclasses", "num_class", "nb_classes", "class_num",
+                "num_labels", "out_classes", "output_classes"),
+    "in_channels": ("in_channels", "in_chans", "in_ch", "input_channels", "num_input_channels"),
+}
+Suggestions = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A named way to build a network. user_class: what its source text gives, None for the catalogue's networks."""
+
+    name: str
+    builder: Callable[..., Any]
+    user_class: UserClass | None = None
+
+    def build(self, arguments: Mapping[str, Any] | None = None, suggested: Suggestions | None = None) -> nn.Module:
+        """Build the network.
+
+        arguments go to the builder as they are. suggested: in_channels and classes of the data, used where the
+        builder's signature names them, also as num_classes and the like, and arguments leave them open. Raises
+        UnknownName for an argument that is not there, ModelError for a missing one or a builder that fails.
+        """
+        accepted = self.parameters()
+        wanted = fitting(suggested or {}, accepted) | dict(arguments or {})
+        unknown = [key for key in wanted if key not in accepted]
+        if unknown and not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
+            raise UnknownName(f"argument of model {self.name!r}:", unknown[0], accepted)
+        self.check_complete(accepted, wanted)
+        try:
+            model = self.builder(**wanted)
+        except Exception as fault:
+            raise ModelError(f"model {self.name!r} cannot be built with {wanted}: {explain(fault)}") from fault
+        if not isinstance(model, nn.Module):
+            raise ModelError(f"model {self.name!r} gave a {type(model).__name__}, not a torch.nn.Module.")
+        return model
+
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        """Return the builder's parameters by name; none where its signature cannot be read."""
+        try:
+            return inspect.signature(self.builder).parameters
+        except (ValueError, TypeError):
+            return {}
+
+    def check_complete(self, accepted: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> None:
+        """Raise ModelError, with the call to write, if an argument without a default is not given."""
+        missing = [
+            name for name, p in accepted.items()
+            if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and name not in given
+        ]
+        if missing:
+            shown = " ".join(f"--set {name}={'10' if name in ALIASES['classes'] else 'VALUE'}" for name in missing)
+            raise ModelError(
+                f"model {self.name!r} needs {', '.join(map(repr, missing))}. Write: featherweight summary "
+                f"{self.name} {shown} (in a recipe: [model.arguments])"
+            )
+
+    @property
+    def is_own(self) -> bool:
+        """True for a network that is not of the catalogue."""
+        return CATALOGUE.get(self.name) is not self.builder
+
+    def source(self, model: nn.Module, inputs: Sequence[Tensor]) -> Source | None:
+        """Return the network's source text, None for a network of the catalogue.
+
+        Of a network without one, the graph that torch.export finds in the built model for a batch of inputs.
+        """
+        if not self.is_own:
+            return None
+        return self.user_class.source() if self.user_class else exported_source(model, inputs)
+
+
+def find_blueprint(name: str) -> Blueprint:
+    """Return the network of a catalogue name or of "path/to/file.py:Class" (also .ipynb:Class).
+
+    Raises UnknownName for a name that is not there, ModelError for a file that cannot be loaded, Untrusted for a file
+    of somebody else's run.
+    """
+    if name in CATALOGUE:
+        return Blueprint(name, CATALOGUE[name])
+    path, _, attribute = name.rpartition(":")
+    if path.endswith(ENDINGS):
+        found = load_class(path, attribute)
+        return Blueprint(name, builder_of(found.builder), found)
+    if name.endswith(ENDINGS):
+        raise ModelError(f"model {name!r} names a file without its class. Write {name + ':Class'!r}.")
+    raise UnknownName("model", name, CATALOGUE, "See: featherweight models, or give path/to/file.py:Class.")
+
+
+def builder_of(found: Any) -> Callable[..., Any]:
+    """Return what builds a network: a class or function as it is; for a module, a function that copies it."""
+    return (lambda: copy.deepcopy(found)) if isinstance(found, nn.Module) else found
+
+
+def fitting(suggested: Suggestions, accepted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those suggestions that the signature names, under the names that it uses."""
+    return {
+        alias: value for key, value in suggested.items() for alias in ALIASES.get(key, (key,)) if alias in accepted
+    }

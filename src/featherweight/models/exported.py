@@ -1,0 +1,161 @@
+"""A network whose source text is not at hand, written as source text: the graph that torch.export finds in it.
+
+The text builds a module with the same names of weights and calls torch's functions one by one, as the network did in
+evaluation mode. It is read and loaded as any network's source; nothing of it is a pickle.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import operator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from featherweight.blame import in_one_line
+from featherweight.errors import ModelError
+from featherweight.user_code import Source, quietly
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+ENTRY, ATTRIBUTE = "graph.py", "Network"
+MOST_CONSTANTS = 10_000     # numbers that a text holds
+NAMESPACES = (("torch", torch), ("torch.nn.functional", nn.functional), ("torch.Tensor", Tensor))
+
+HEAD = '''"""The network as torch.export found it in evaluation mode, since its source text was not at hand."""
+
+import operator
+
+import torch
+from torch import nn
+
+WEIGHTS = [     # name, shape, type, and if it is trained
+{weights}]
+CONSTANTS = {{{constants}}}
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for name, shape, dtype, trained in WEIGHTS:
+            module, (*path, last) = self, name.split(".")
+            for part in path:
+                if part not in module._modules:
+                    module.add_module(part, nn.Module())
+                module = module._modules[part]
+            value = torch.zeros(shape, dtype=dtype)
+            if trained:
+                module.register_parameter(last, nn.Parameter(value))
+            else:
+                module.register_buffer(last, value)
+
+    def forward(self, {inputs}):
+        weights = dict(self.state_dict(keep_vars=True))
+{lines}'''
+
+
+def exported_source(model: nn.Module, inputs: Sequence[Tensor]) -> Source:
+    """Return the network as source text. inputs: a batch for each input, on the network's device.
+
+    Raises ModelError if torch cannot export it for batches of any size, or it holds large constants.
+    """
+    from torch.export import Dim, export  # half a second, for the few that need it
+
+    twin = copy.deepcopy(model).eval()
+    shapes = tuple({0: Dim.AUTO} for _ in inputs)
+    try:
+        with quietly(), torch.no_grad():
+            program = export(twin, tuple(inputs), dynamic_shapes=(shapes,) if takes_all(twin) else shapes)
+    except Exception as fault:      # the exporter wraps whatever the network's own code raises
+        raise ModelError(
+            f"{type(model).__name__} has no source text at hand, and torch cannot export it: {in_one_line(fault)}. "
+            "Write its class into a file, or into a cell."
+        ) from fault
+    return Source(ENTRY, ATTRIBUTE, {ENTRY: text_of(program, twin)})
+
+
+def takes_all(model: nn.Module) -> bool:
+    """True for forward(*inputs), whose inputs torch.export describes as one."""
+    return model.forward.__code__.co_flags & 0x04 != 0 and model.forward.__code__.co_argcount <= 1
+
+
+def text_of(program: ExportedProgram, model: nn.Module) -> str:
+    """Return the module's text."""
+    parameters = {name for name, _ in model.named_parameters()}
+    weights = [
+        f"    ({name!r}, {list(value.shape)}, {value.dtype}, {name in parameters}),\n"
+        for name, value in model.state_dict().items()
+    ]
+    names, inputs, constants = bound_names(program)
+    lines = [f"        {line}\n" for line in calls_of(program.graph, names)]
+    return HEAD.format(weights="".join(weights), constants=", ".join(constants), inputs=", ".join(inputs),
+                       lines="".join(lines))
+
+
+def bound_names(program: ExportedProgram) -> tuple[dict[str, str], list[str], list[str]]:
+    """Return (placeholder -> what stands for it, the inputs' names, the constants as items of a dictionary)."""
+    from torch.export.graph_signature import InputKind
+
+    names, inputs, constants = dict[str, str](), list[str](), list[str]()
+    for spec in program.graph_signature.input_specs:
+        placeholder = spec.arg.name
+        if spec.kind == InputKind.USER_INPUT:
+            inputs.append(placeholder)
+        elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in program.state_dict:
+            names[placeholder] = f"weights[{spec.target!r}]"
+        else:
+            value = program.constants[str(spec.target)]
+            if not isinstance(value, Tensor) or value.numel() > MOST_CONSTANTS:
+                raise ModelError(f"the network holds the constant {spec.target!r}, which is too large for a text. "
+                                 "Register it as a buffer.")
+            constants.append(f"{spec.target!r}: torch.tensor({value.tolist()}, dtype={value.dtype})")
+            names[placeholder] = f"CONSTANTS[{spec.target!r}]"
+    return names, inputs, constants
+
+
+def calls_of(graph: fx.Graph, names: dict[str, str]) -> Iterator[str]:
+    """Yield the lines of forward. names: what stands for a placeholder."""
+    for node in graph.nodes:
+        if node.op == "call_function" and node.name not in names:
+            if is_check(node):
+                continue
+            given = [written(value, names) for value in node.args]
+            given += [f"{key}={written(value, names)}" for key, value in node.kwargs.items()]
+            yield f"{node.name} = {function_of(node.target)}({', '.join(given)})"
+        elif node.op == "output":
+            found = node.args[0]
+            yield f"return {written(found[0] if len(found) == 1 else tuple(found), names)}"
+
+
+def is_check(node: fx.Node) -> bool:
+    """True for calls that only check sizes or describe metadata."""
+    return "assert" in str(node.target) or "sym_constrain" in str(node.target)
+
+
+def function_of(target: Any) -> str:
+    """Return how a function of the graph is called in Python: aten.conv2d.default is torch.conv2d."""
+    if getattr(target, "__module__", "") == "_operator" or target is operator.getitem:
+        return f"operator.{target.__name__}"
+    name = str(target).split(".")[1] if str(target).startswith("aten.") else ""
+    for prefix, namespace in NAMESPACES:
+        if name and hasattr(namespace, name):
+            return f"{prefix}.{name}"
+    return f"torch.ops.{target}"
+
+
+def written(value: Any, names: dict[str, str]) -> str:
+    """Return an argument as Python text."""
+    if isinstance(value, fx.Node):
+        return names.get(value.name, value.name)
+    if isinstance(value, list | tuple):
+        inside = ", ".join(written(item, names) for item in value)
+        return f"[{inside}]" if isinstance(value, list) else f"({inside},)"
+    if isinstance(value, torch.device):
+        return f"torch.device({str(value)!r})"
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
+    return repr(value)

@@ -1,0 +1,84 @@
+"""Networks that are given in Python: a class, a function that builds one, or a module."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from featherweight.errors import FeatherweightError, ModelError
+from featherweight.models.blueprint import Blueprint, find_blueprint
+from featherweight.models.catalogue import CATALOGUE
+from featherweight.user_code import UserClass, load_class, load_typed_class
+
+PLAIN = (int, float, str, bool, tuple, type(None))      # attributes by which two modules are compared
+
+
+def blueprint_of(model: str | type[nn.Module] | Callable[..., nn.Module] | nn.Module) -> Blueprint:
+    """Return how to build a network that is given as a name, a class, a function or a module.
+
+    Its source text comes from its file or from the cells of the notebook. Where there is none, as for a module that was
+    put together from torch's own, the run keeps the graph that torch.export finds. A module is copied: training begins
+    with its weights and leaves it alone. Raises ModelError for any other object, UnknownName for a name.
+    """
+    if isinstance(model, str):
+        return find_blueprint(model)
+    if isinstance(model, nn.Module):
+        return of_module(model)
+    if not callable(model):
+        raise ModelError(f"model={model!r} is no network. Give a name, a class, a function or a torch.nn.Module.")
+    for name, builder in CATALOGUE.items():
+        if builder is model:
+            return Blueprint(name, model)
+    found = source_class(model)
+    name = getattr(model, "__name__", type(model).__name__)
+    return Blueprint(name, found.builder if found else model, found)
+
+
+def of_module(module: nn.Module) -> Blueprint:
+    """Return a blueprint that copies a module; with its class's source if that builds the same without arguments."""
+    found = source_class(type(module))
+    if found is not None:
+        try:
+            same = described(found.builder()) == described(module)
+        except Exception:       # a class that needs arguments
+            same = False
+        found = found if same else None
+    return Blueprint(type(module).__name__, lambda: copy.deepcopy(module), found)
+
+
+def described(module: nn.Module) -> list[Any]:
+    """Return what tells two modules apart: their parts, with kinds, plain attributes and shapes of weights."""
+    return [
+        (name, type(part).__name__, {key: value for key, value in vars(part).items() if isinstance(value, PLAIN)},
+         [(key, tuple(value.shape)) for key, value in part.state_dict().items()])
+        for name, part in module.named_modules()
+    ]
+
+
+def source_class(model: Callable[..., Any]) -> UserClass | None:
+    """Return the class loaded from its own source text; None where there is none that builds it."""
+    name, module = getattr(model, "__qualname__", ""), sys.modules.get(getattr(model, "__module__", ""))
+    if not name.isidentifier() or module is None or module.__name__.partition(".")[0] == "torch":
+        return None     # made inside a function, an attribute of another class, or torch's own
+    try:
+        cells = typed_cells() if module.__name__ == "__main__" else None
+        if cells is not None:
+            return load_typed_class(cells, name)
+        file = inspect.getsourcefile(module)
+        return load_class(file, name) if file and Path(file).is_file() else None
+    except (FeatherweightError, TypeError):
+        return None
+
+
+def typed_cells() -> list[str] | None:
+    """Return what was typed into this notebook or IPython console so far; None elsewhere."""
+    main = sys.modules["__main__"]
+    if not hasattr(main, "get_ipython") or not hasattr(main, "In"):
+        return None
+    return [str(cell) for cell in main.In]

@@ -1,0 +1,169 @@
+"""Every kind of picture of a run or a network: one table, which the command `plot` and `Run.plot` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from featherweight import plots
+from featherweight.anatomy import autograd_graph, data_flow
+from featherweight.data import load_dataset
+from featherweight.errors import FeatherweightError, UnknownName
+from featherweight.examination import Examination, examine
+from featherweight.models import build_model, input_shapes
+from featherweight.networks import load_network, shapes_of
+from featherweight.report import figures
+from featherweight.runs import Run
+
+Shapes = tuple[tuple[int, ...], ...]
+Subject = Run | Examination | nn.Module | str | Path
+
+
+def plot(
+    kind: str, subject: Subject, *, head: str | None = None, image: int | Tensor = 0,
+    autograd: bool = False, data_dir: str | Path | None = None, input_shapes: Shapes = (),
+    arguments: Mapping[str, Any] | None = None,
+) -> Figure:
+    """Draw one picture of a run, or of a network for the kinds that need no answers.
+
+    kind: a key of KINDS. subject: a run, its folder, its examination, or a network or its name. head: default the
+    first. image: the number of a test image, or for receptive-field a uint8 (C, H, W) one. autograd: graph as gradients
+    flow. input_shapes: of each input, (C, H, W), default what the network's images are. arguments: of a network's name.
+    Raises UnknownName for another kind or head, DataError for an image that is not there, FeatherweightError
+    where there is nothing to draw.
+    """
+    if kind not in KINDS:
+        raise UnknownName("kind of picture", kind, KINDS)
+    wanted = Wanted(subject, head, image, autograd, data_dir, input_shapes, arguments or {})
+    found = KINDS[kind](wanted)
+    if found is None:
+        raise FeatherweightError(f"there is nothing to draw as {kind} of {wanted.name!r}: {MISSING[kind]}. Try another "
+                                 "kind.")
+    return found
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be drawn."""
+
+    subject: Subject
+    head: str | None
+    image: int | Tensor
+    autograd: bool
+    data_dir: str | Path | None
+    input_shapes: Shapes
+    arguments: Mapping[str, Any]
+
+    @property
+    def run(self) -> Run | None:
+        """The run that is drawn; None for a network alone."""
+        if isinstance(self.subject, Examination):
+            return self.subject.run
+        if isinstance(self.subject, Run | nn.Module):
+            return self.subject if isinstance(self.subject, Run) else None
+        return Run.open(self.subject) if (Path(self.subject) / "recipe.toml").is_file() else None
+
+    @property
+    def name(self) -> str:
+        """What is drawn, in words."""
+        if isinstance(self.subject, nn.Module):
+            return type(self.subject).__name__
+        return str(self.run.path if self.run else self.subject)
+
+    @cached_property
+    def examination(self) -> Examination:
+        """The run with its answers; RunError where the subject is no run."""
+        found = self.subject if isinstance(self.subject, Examination) \
+            else examine(self.run or self.name, data_dir=self.data_dir)
+        if isinstance(self.image, int):
+            found.check_image(self.image)
+        return found
+
+    @property
+    def place(self) -> int:
+        """The number of the test image; FeatherweightError for an image of one's own."""
+        if isinstance(self.image, int):
+            return self.image
+        raise FeatherweightError("image: only receptive-field takes an image of one's own. Give the number of a test "
+                                 "image.")
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network of the run, or the one of this name."""
+        if isinstance(self.subject, Examination | nn.Module):
+            return self.subject.network if isinstance(self.subject, Examination) else self.subject
+        return load_network(self.run) if self.run else build_model(str(self.subject), self.arguments)
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shape of each input: what was asked for, what the run's recipe says, or the network's own word."""
+        return self.input_shapes or (shapes_of(self.run.recipe) if self.run else input_shapes(self.network))
+
+    @property
+    def asked_head(self) -> str:
+        """The head that is asked for; the first where none is."""
+        heads = self.examination.task.heads
+        if self.head is not None and self.head not in heads:
+            raise UnknownName("head", self.head, heads)
+        return self.head or heads[0]
+
+
+def of_a_head(drawn: Callable[[Examination, str], Figure | None]) -> Callable[[Wanted], Figure | None]:
+    """A picture of one head's answers."""
+    return lambda wanted: drawn(wanted.examination, wanted.asked_head)
+
+
+def curves(wanted: Wanted) -> Figure | None:
+    """Loss, accuracy and learning rate by epoch, also of a run that is still training."""
+    run = wanted.run or wanted.examination.run
+    return plots.curves({"": run.history}) if run.history else None
+
+
+def fields(wanted: Wanted) -> Figure | None:
+    """What each layer sees of an image; None where no layer has places on it."""
+    shapes = wanted.shapes
+    return figures.receptive_fields(wanted.network, picture_for(wanted, shapes[0]), shapes)
+
+
+def picture_for(wanted: Wanted, shape: tuple[int, ...]) -> Tensor:
+    """A uint8 picture of this shape: the one that was given, a test image, or an empty one where digits do not fit."""
+    if not isinstance(wanted.image, int):
+        return wanted.image
+    if wanted.run and not wanted.input_shapes:
+        return wanted.examination.dataset.test.images[wanted.image]
+    if len(shape) != 3 or shape[0] not in (1, 3) or shape[1] != shape[2]:
+        return torch.zeros(shape if len(shape) == 3 else (1, 1, 1), dtype=torch.uint8)
+    images = load_dataset("digits", channels=shape[0], size=shape[1]).test.images
+    return images[wanted.image % len(images)]
+
+
+def graph(wanted: Wanted) -> Figure:
+    """The network as data flows through it, or as gradients do."""
+    found = (autograd_graph if wanted.autograd else data_flow)(wanted.network, wanted.shapes)
+    return plots.draw_graph(found, Path(wanted.name).name + (", how gradients flow" if wanted.autograd else ""))
+
+
+MISSING = {
+    "curves": "no epoch is done yet", "mistakes": "no answer is wrong", "kernels": "it has no convolution",
+    "receptive-field": "no layer has places on the image", "cam": "no layer before the answer has places on the image",
+}
+NEED_NO_ANSWERS = ("curves", "kernels", "graph")
+KINDS: dict[str, Callable[[Wanted], Figure | None]] = {
+    "curves": curves,
+    "confusion": of_a_head(figures.confusion),
+    "mistakes": of_a_head(figures.mistakes),
+    "by-class": of_a_head(figures.by_class),
+    "calibration": of_a_head(figures.calibration),
+    "kernels": lambda wanted: figures.kernels(wanted.network),
+    "activations": lambda wanted: figures.activations(wanted.examination, wanted.place),
+    "cam": of_a_head(figures.cam),
+    "receptive-field": fields,
+    "graph": graph,
+}

@@ -1,0 +1,52 @@
+"""A network whose answers depend on chance or on the batch is refused: no test accuracy holds for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from featherweight.errors import ExportError, ModelError
+from featherweight.independence import CAUSES, TOLERANCE, changed_by_neighbours
+from featherweight.inference.trained import TrainedNetwork
+from featherweight.shipping.forms import Form
+from featherweight.shipping.proof import Answer, Questions
+from featherweight.training.randomness import random_calls
+
+ONE_BYTE = 0.05     # in probability: what a value that is rounded to the next byte may change
+
+
+def check_torch(network: TrainedNetwork, questions: Questions) -> None:
+    """Raise ModelError where torch answers the same images differently, asked twice, alone or in another order."""
+    model = f"model {network.card.model!r}"
+    once, again = questions.ask(network.answer), questions.ask(network.answer)
+    if not all(np.array_equal(once[head], again[head]) for head in once):
+        found = random_calls(network.module, network.inputs(questions.images, questions.numbers))
+        why = "; ".join(str(call) for call in found) or "Look for random numbers in its forward"
+        raise ModelError(f"{model} answers the same images differently each time, so no export can be proved. {why}. "
+                         "Then train it again.")
+    change = change_of(network.answer, questions)
+    if change > TOLERANCE:
+        raise ModelError(f"{model} answers by what else is in the batch: alone, an image's probability changes by "
+                         f"{change:.2g}. {CAUSES}, and train it again.")
+
+
+def check_form(form: Form, questions: Questions) -> None:
+    """Raise ExportError where a form answers images differently, asked alone or in another order."""
+    assert form.answer
+    change = change_of(form.answer, questions)
+    if change > (TOLERANCE if form.exact else ONE_BYTE):
+        raise ExportError(f"{form.name} answers by what else is in the batch: alone, an image's probability changes by "
+                          f"{change:.2g}, in torch it does not. Change the network.")
+
+
+def change_of(answer: Answer, questions: Questions) -> float:
+    """Return what neighbours change in the answers to these questions, as a probability."""
+    heads = list(questions.targets)
+
+    def asked(images: Any, numbers: Any = None) -> list[Any]:
+        found = answer(images, numbers)
+        return [found[head] for head in heads]
+
+    inputs = [questions.images] if questions.numbers is None else [questions.images, questions.numbers]
+    return changed_by_neighbours(asked, *inputs)

@@ -1,0 +1,81 @@
+"""Calls that draw random numbers in evaluation mode, such as F.dropout without its training flag.
+
+The export asks before it makes a file; a training may ask before its first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from featherweight.anatomy.calls import function_name
+from featherweight.anatomy.twin import untouched_random_state
+from featherweight.blame import at, running_place
+from featherweight.training.step import evaluating
+
+
+@dataclass(frozen=True)
+class RandomCall:
+    """One call that moved a random generator: the function, its place ("net.py:17" or ""), a dropout's share."""
+
+    function: str
+    place: str
+    share: float | None = None
+
+    def __str__(self) -> str:
+        """The fault and the next move in one sentence."""
+        where = f" ({self.place})" if self.place else ""
+        if self.share is None:
+            return f"{self.function} draws random numbers in evaluation{where}: call it only if self.training"
+        return (f"F.{self.function} is active in evaluation{where}: write F.{self.function}(x, {self.share:g}, "
+                "self.training), or create the layer in __init__")
+
+
+def active_dropout(module: nn.Module, inputs: Sequence[Tensor]) -> list[str]:
+    """Return the places, such as "net.py:17", where a dropout is active in evaluation mode."""
+    return [call.place for call in random_calls(module, inputs) if call.share is not None]
+
+
+@torch.no_grad()
+def random_calls(module: nn.Module, inputs: Sequence[Tensor]) -> list[RandomCall]:
+    """Run a network once in evaluation mode; return the calls that drew random numbers, each place once.
+
+    inputs: (N, ...) each. Modes and random state are left as they were.
+    """
+    with untouched_random_state(module), evaluating(module), Watcher(inputs[0].device) as watcher:
+        module(*inputs)
+    return list(dict.fromkeys(watcher.found))
+
+
+class Watcher(TorchFunctionMode):
+    """Write down every torch function that moves the generator of the CPU, or of the inputs' GPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.device = device
+        self.found: list[RandomCall] = []
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        before = random_state(self.device)
+        result = function(*args, **kwargs)
+        if not before.equal(random_state(self.device)):
+            name = function_name(function)
+            share = kwargs.get("p", args[1] if len(args) > 1 else 0.5) if "dropout" in name else None
+            place = running_place()
+            self.found.append(RandomCall(name, at(place) if place else "", share))
+        return result
+
+
+def random_state(device: torch.device) -> Tensor:
+    """The state of the generators that a call on this device may move, as bytes."""
+    state = torch.get_rng_state()
+    return torch.cat([state, torch.cuda.get_rng_state(device)]) if device.type == "cuda" else state

@@ -1,0 +1,99 @@
+"""Three training steps on a copy of a network: a fault of training is found before it, and told in one line."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from featherweight.blame import explain
+from featherweight.environment import layout_for
+from featherweight.errors import ModelError
+from featherweight.tasks import Loss, Task
+from featherweight.training.step import make_passes
+from featherweight.user_code import quietly
+
+BATCHES = (2, 2, 3)     # images; the last is of another size, as the last batch of an epoch may be
+REASONS = {             # a part of torch's message -> what it means for the one who wrote the network
+    "does not require grad": (
+        "its outputs carry no gradient. Take .detach(), torch.no_grad(), .numpy() and argmax out of forward."
+    ),
+    "backward through the graph a second time": (
+        "a batch needs the graph of the batch before. Where forward keeps a tensor, such as a hidden state, keep "
+        "it without its graph: self.hidden = hidden.detach()"
+    ),
+    "modified by an inplace operation": (
+        "an operation in place changes a tensor that backward needs. Write x = x + y in place of x += y, and "
+        "inplace=False."
+    ),
+    "leaf Variable that requires grad is being used in an in-place": (
+        "forward changes a parameter in place. Compute a new tensor from it: w = self.weight * 0.5"
+    ),
+    "Can't call numpy()": "forward leaves torch for NumPy, which has no gradients. Write it with torch's functions.",
+}
+
+
+def rehearse(
+    model: nn.Module, task: Task, images: Tensor, labels: Tensor, *, layout: torch.memory_format | None = None
+) -> list[str]:
+    """Take three small training steps on a copy; return the names of the parameters that no gradient reaches.
+
+    images: uint8 (N, C, H, W); labels: int64 (N,); layout: of the images in memory, by default that of training. The
+    model and the random state stay as they are; a model that cannot be copied is not tried. Raises ModelError, one
+    line with the next move, if a step fails.
+    """
+    check_real(model)
+    if (copied := copy_of(model)) is None:
+        return []
+    device = next(model.parameters()).device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        passes = make_passes(copied.train(), Loss(), precision="float32", device=device)
+        optimizer = torch.optim.SGD(copied.parameters(), lr=0.0)
+        generator, start = torch.Generator(device), 0
+        for step, count in enumerate(BATCHES):
+            picked = torch.arange(start, start + count) % len(labels)
+            batch = images[picked].to(device).float().div(255).contiguous(memory_format=layout or layout_for(device))
+            try:
+                with quietly():
+                    passes(batch, task.ask(labels[picked].to(device), generator))
+                optimizer.step()
+            except Exception as fault:  # a network of a user's own may raise anything
+                raise ModelError(f"the network cannot be trained: {why(fault, step, count)}") from fault
+            start += count
+    return [name for name, parameter in copied.named_parameters() if parameter.grad is None and parameter.requires_grad]
+
+
+def check_real(model: nn.Module) -> None:
+    """Raise ModelError for a complex parameter: the optimizers here take real ones."""
+    for name, parameter in model.named_parameters():
+        if parameter.is_complex():
+            kind = str(parameter.dtype).removeprefix("torch.")
+            raise ModelError(
+                f"the network cannot be trained: parameter {name!r} is {kind}. Keep its real and imaginary parts "
+                "in real parameters and join them in forward with torch.complex."
+            )
+
+
+def copy_of(model: nn.Module) -> nn.Module | None:
+    """A copy of the model, or None where Python cannot make one.
+
+    A tensor that is computed from parameters, as by the older weight_norm, is shared: torch does not copy it.
+    """
+    kept = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    try:
+        return copy.deepcopy(model, {id(value): value for value in kept if not value.is_leaf})
+    except Exception:   # whatever a network of a user's own holds: locks, files, generators
+        return None
+
+
+def why(fault: Exception, step: int, count: int) -> str:
+    """The reason of a failed step and the next move; for what is not known, torch's own words."""
+    for part, reason in REASONS.items():
+        if part in str(fault):
+            return reason
+    told = explain(fault)
+    if step == 0:
+        return f"a batch of {count} images fails in training mode: {told}"
+    return (f"batch {step + 1}, of {count} images, fails after {step} that went well: {told}. "
+            "Does forward keep a tensor or a size of an earlier batch?")

@@ -1,0 +1,268 @@
+"""Files of the user's as modules that execute no more than what is asked of them.
+
+A module here knows its statements. Asking it for a name executes the statements that this name needs, and no others:
+no download, no training, no plot. Its imports look beside the file and in the folders above it, up to the root of the
+repository. What cannot be imported or computed becomes a StandIn, which raises when it is used.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import builtins
+import hashlib
+import importlib
+import sys
+import types
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from featherweight.blame import in_one_line
+from featherweight.user_code.pieces import Piece, joined, parse, read_pieces, written_files
+from featherweight.user_code.stand_in import StandIn
+from featherweight.user_code.statements import Statement, needed, statements_of, unbound
+
+ROOT_MARKS = ("network.json", ".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
+ANNOTATIONS_AS_TEXT = __future__.annotations.compiler_flag
+
+
+class UserModule(types.ModuleType):
+    """One file of the user's. Reading an attribute executes what it needs."""
+
+    def __init__(self, name: str, file: Path, library: Library, pieces: Sequence[Piece]) -> None:
+        super().__init__(name)
+        self.__file__ = str(file)
+        self.__dict__["__builtins__"] = {**vars(builtins), "__import__": library.import_module}
+        self._library, self._file = library, file
+        self._done: set[int] = set()
+        self._text = joined(pieces)
+        parsed = [(parse(piece, lenient=len(pieces) > 1), piece.place) for piece in pieces]
+        self._statements = [one for nodes, place in parsed for one in statements_of(nodes, place)]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(name)
+        self.execute([name])
+        if name in self.__dict__:
+            return self.__dict__[name]
+        submodule = self._library.submodule(self, name)
+        if submodule is None:
+            raise AttributeError(f"{self._file.name} has no {name!r}")
+        return submodule
+
+    @property
+    def text(self) -> str:
+        """The source text."""
+        return self._text
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes that the file defines, in order."""
+        return list(dict.fromkeys(one.node.name for one in self._statements if isinstance(one.node, ast.ClassDef)))
+
+    def execute(self, names: Sequence[str]) -> None:
+        """Execute what these names need and is not executed yet."""
+        for index in needed(self._statements, names):
+            if index not in self._done:
+                self._done.add(index)       # before it runs: files may import each other
+                self._execute(self._statements[index])
+
+    def _execute(self, one: Statement) -> None:
+        code = compile(ast.Module([one.node], []), one.place, "exec", ANNOTATIONS_AS_TEXT, dont_inherit=True)
+        try:
+            with arguments_of(self._file):
+                if not (one.star and self._import_all(one.node)):
+                    exec(code, self.__dict__)
+        except (Exception, SystemExit) as fault:
+            reason = f"{one.line}: {missing_package(fault) or in_one_line(fault)}"
+            self.__dict__.update({name: StandIn(reason) for name in one.binds if name not in self.__dict__})
+
+    def _import_all(self, node: ast.stmt) -> bool:
+        """Import from a file of the user's those names that are used here and bound nowhere else; False for others."""
+        assert isinstance(node, ast.ImportFrom)
+        module = self._library.modules_of(node.module or "", self.__dict__, node.level)[-1]
+        if not isinstance(module, UserModule):
+            return False
+        wanted = unbound(self._statements)
+        module.execute(wanted)
+        self.__dict__.update({name: vars(module)[name] for name in wanted if name in vars(module)})
+        return True
+
+
+@contextmanager
+def arguments_of(file: Path) -> Iterator[None]:
+    """Show a program's file no command line but its own name: argparse takes its defaults."""
+    before, sys.argv = sys.argv, [str(file)]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def missing_package(fault: BaseException) -> str:
+    """Return the line for a package that is not installed, "" for any other exception."""
+    if isinstance(fault, ModuleNotFoundError) and fault.name:
+        return f"No module named {fault.name!r}. Install it, or put the file beside the network's"
+    return ""
+
+
+class Library:
+    """All files of the user's that one network is made of, each loaded once.
+
+    root: the folder up to which imports are searched. only: the files that may be loaded, by default all.
+    """
+
+    def __init__(self, file: Path, root: Path, only: Collection[Path] | None = None) -> None:
+        self.root, self.only = root, only
+        self.folder = file.parent
+        self.modules: dict[Path, UserModule] = {}
+
+    def open(self, file: Path, pieces: Sequence[Piece] | None = None) -> UserModule:
+        """Return the module of a file, or of pieces in its place. Raises ModelError for what is no Python."""
+        file = file.resolve()
+        if file not in self.modules:
+            name = f"featherweight_user_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}_{file.stem}"
+            module = self.modules[file] = UserModule(name, file, self, pieces or read_pieces(file))
+            sys.modules[module.__name__] = module       # dataclasses look their class's module up there
+            for written, piece in written_files(file).items():
+                self.open(file.parent / written, [piece])
+        return self.modules[file]
+
+    def import_module(
+        self, name: str, namespace: Mapping[str, Any] | None = None, local: Any = None,
+        names: Sequence[str] | None = (), level: int = 0,
+    ) -> Any:
+        """Do what the import statement asks for: builtins.__import__ with the user's own files in it."""
+        found = self.modules_of(name, namespace or {}, level)
+        for each in names or ():
+            if not isinstance(found[-1], UserModule | PlainFolder):
+                _import_submodule(found[-1], each)
+        return found[-1] if names else found[0]
+
+    def modules_of(self, name: str, namespace: Mapping[str, Any], level: int) -> list[Any]:
+        """Return the modules along a dotted name. Raises ModuleNotFoundError."""
+        here = Path(namespace.get("__file__", self.folder)).parent
+        if level:
+            base = here.parents[level - 2] if level > 1 else here
+            found = self._walk(base, name.split("."), plain_folders=True) if name else [self._package(base)]
+        else:
+            found = self._beside(here, name) or self._installed(name) or self._above(name)
+        if found is None:
+            raise ModuleNotFoundError(f"No module named {'.' * level + name!r}", name="." * level + name)
+        return found
+
+    def _beside(self, here: Path, name: str) -> list[Any] | None:
+        """The modules along a dotted name, in the folder of the network's file or of the importing one."""
+        for folder in dict.fromkeys((self.folder.resolve(), here)):
+            if found := self._walk(folder, name.split(".")):
+                return found
+        return None
+
+    def _installed(self, name: str) -> list[Any] | None:
+        """The modules along a dotted name in Python's own search path."""
+        top = name.partition(".")[0]
+        try:
+            importlib.import_module(top)
+        except ModuleNotFoundError as fault:
+            if fault.name == top:
+                return None
+            raise
+        importlib.import_module(name)
+        return [sys.modules[top], sys.modules[name]]
+
+    def _above(self, name: str) -> list[Any] | None:
+        """The modules along a dotted name, in the folders above up to the root; folders without __init__.py too."""
+        folders = list(folders_up_to(self.folder.resolve(), self.root))
+        for plain in (False, True):
+            for folder in folders:
+                if found := self._walk(folder, name.split("."), plain_folders=plain):
+                    return found
+        return None
+
+    def _walk(self, folder: Path, parts: Sequence[str], *, plain_folders: bool = False) -> list[Any] | None:
+        """The modules along a dotted name below a folder; None where the first or the last is not there."""
+        modules: list[Any] = []
+        for part in parts:
+            file, is_folder = self._file(folder, part), (folder / part).is_dir()
+            if file is None and not (is_folder and (plain_folders or modules)):
+                return None
+            module = PlainFolder(folder / part, self) if file is None else self.open(file)
+            if modules:
+                modules[-1].__dict__[part] = module
+            modules.append(module)
+            folder = folder / part
+        return modules
+
+    def _file(self, folder: Path, name: str) -> Path | None:
+        """The module's file in a folder, if there is one that may be loaded."""
+        written = (folder / f"{name}.py").resolve()
+        file = written if written in self.modules else module_file(folder, name)
+        return file if file and (self.only is None or file.resolve() in self.only) else None
+
+    def _package(self, folder: Path) -> Any:
+        """The module of a folder: its __init__.py, or an empty module for a folder without one."""
+        if (folder / "__init__.py").is_file():
+            return self.open(folder / "__init__.py")
+        return PlainFolder(folder, self)
+
+    def submodule(self, module: UserModule, name: str) -> Any:
+        """The file or folder of this name in a package; None where there is none."""
+        if Path(module.__file__ or "").name != "__init__.py":
+            return None
+        found = self._walk(Path(module.__file__ or "").parent, [name], plain_folders=True)
+        return found[0] if found else None
+
+
+class PlainFolder(types.ModuleType):
+    """A folder without __init__.py as a module: its attributes are the files in it."""
+
+    def __init__(self, folder: Path, library: Library) -> None:
+        super().__init__(folder.name)
+        self._folder, self._library = folder, library
+
+    def __getattr__(self, name: str) -> Any:
+        found = None if name.startswith("__") else self._library._walk(self._folder, [name], plain_folders=True)
+        if found is None:
+            raise AttributeError(f"folder {self._folder.name} has no {name!r}")
+        return found[0]
+
+
+def _import_submodule(module: types.ModuleType, name: str) -> None:
+    """Import package.name where the package has no such attribute, as `from package import name` does."""
+    if not hasattr(module, name) and hasattr(module, "__path__"):
+        try:
+            importlib.import_module(f"{module.__name__}.{name}")
+        except ModuleNotFoundError as fault:
+            if fault.name != f"{module.__name__}.{name}":
+                raise
+
+
+def module_file(folder: Path, name: str) -> Path | None:
+    """Return folder/name.py or folder/name/__init__.py, None where neither is there."""
+    package = folder / name / "__init__.py"
+    return package if package.is_file() else file if (file := folder / f"{name}.py").is_file() else None
+
+
+def repository_root(file: Path) -> Path:
+    """Return the nearest folder above a file that looks like a repository's root.
+
+    Without one: the working folder if the file lies in it, else the file's own folder, above its packages.
+    """
+    folder = file.resolve().parent
+    for above in (folder, *folder.parents):
+        if above != above.parent and any((above / mark).exists() for mark in ROOT_MARKS):
+            return above
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    here = Path.cwd()
+    return here if folder.is_relative_to(here) and here != here.parent else folder
+
+
+def folders_up_to(folder: Path, root: Path) -> Iterator[Path]:
+    """Yield a folder and those above it up to the root; the folder alone where the root is not above it."""
+    yield folder
+    while folder != root and folder.is_relative_to(root):
+        folder = folder.parent
+        yield folder

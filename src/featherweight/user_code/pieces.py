@@ -1,0 +1,124 @@
+"""Read a Python file or a notebook as pieces of source text. Nothing is executed here."""
+
+from __future__ import annotations
+
+import ast
+import json
+import linecache
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from featherweight.blame import explain
+from featherweight.errors import ModelError
+
+MAGIC = re.compile(r"[%!?]|[\w\s,]+=\s*[%!]|[\w.]+\?{1,2}$")     # %magic, !command, ?help, files = !command, help?
+
+WRITES = re.compile(r"%%(?:writefile|file)\s+([\w/]+\.py)\s*$")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Source text that is parsed as a whole: a Python file, or one cell of a notebook."""
+
+    place: str      # how tracebacks name it: the file's path, with the number of the cell for a notebook
+    text: str
+
+
+def read_pieces(file: Path) -> list[Piece]:
+    """Return the pieces of a .py or .ipynb file. Raises ModelError for a file that cannot be read."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ModelError(f"model file {str(file)!r} cannot be read: {explain(fault)}") from fault
+    return notebook_pieces(file, text) if file.suffix == ".ipynb" else [Piece(str(file), python_file(text))]
+
+
+def joined(pieces: Sequence[Piece]) -> str:
+    """Return pieces as one text; cells one after another, each under its number."""
+    if len(pieces) == 1:
+        return pieces[0].text
+    return "\n\n".join(f"# {piece.place.rpartition(', ')[2]}\n{piece.text.strip()}" for piece in pieces) + "\n"
+
+
+def python_file(text: str) -> str:
+    """Return a file's text; of a notebook that was saved as a .py file, without its magics and shell lines."""
+    plain = text if is_python(text) else plain_python(text)
+    return plain if is_python(plain) else text      # a fault of the file's own is told in its own words
+
+
+def notebook_pieces(file: Path, text: str) -> list[Piece]:
+    """Return the code cells of a notebook in their order, without magics and shell lines."""
+    return [Piece(f"{file}, cell {n}", plain_python(source)) for n, source in code_cells(file, text)]
+
+
+def code_cells(file: Path, text: str) -> list[tuple[int, str]]:
+    """Return (number, source text) of a notebook's code cells. Raises ModelError for what is no notebook."""
+    try:
+        cells = enumerate(json.loads(text)["cells"], start=1)
+        return [(n, "".join(cell["source"])) for n, cell in cells if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError) as fault:
+        raise ModelError(f"model file {str(file)!r} is no notebook of format 4: {explain(fault)}") from fault
+
+
+def written_files(file: Path) -> dict[str, Piece]:
+    """Return the Python files that a notebook writes with %%writefile, by name."""
+    found = {}
+    for n, source in code_cells(file, file.read_text(encoding="utf-8-sig")) if file.suffix == ".ipynb" else ():
+        first, _, rest = source.lstrip().partition("\n")
+        if match := WRITES.match(first):
+            found[match[1]] = Piece(f"{file}, cell {n}", "\n" + rest)
+    return found
+
+
+def plain_python(text: str) -> str:
+    """Return a cell's text with its magics, shell lines and help questions replaced by `pass`.
+
+    A cell magic that runs the cell as Python (%%time, %%capture) loses its first line; other cell magics (%%bash,
+    %%writefile, %%html) empty the cell. Line numbers stay as they are. Text that is Python as it stands is returned
+    as it is, such as `% width` at the start of a line.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")      # as files are read
+    lines = text.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    if first.startswith("%%") and first.split()[0] not in ("%%time", "%%timeit", "%%capture", "%%prun"):
+        return "\n" * (len(lines) - 1)
+    return text if is_python(text) else "\n".join(without_magics(lines))
+
+
+def is_python(text: str) -> bool:
+    """True for text without syntax errors."""
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def without_magics(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines, or `pass` at their indentation for magics and shell lines, also those that go over several lines."""
+    continued = False
+    for line in lines:
+        magic = continued or is_magic(line)
+        continued = magic and line.rstrip().endswith("\\")
+        yield line[: len(line) - len(line.lstrip())] + "pass" if magic else line
+
+
+def is_magic(line: str) -> bool:
+    """True for a line that IPython takes and Python does not."""
+    return bool(MAGIC.match(line.strip()))
+
+
+def parse(piece: Piece, *, lenient: bool) -> list[ast.stmt]:
+    """Return the piece's statements, and remember its text for tracebacks.
+
+    lenient: return nothing for text that is no Python, such as an unfinished cell; else raise ModelError.
+    """
+    linecache.cache[piece.place] = (len(piece.text), None, piece.text.splitlines(keepends=True), piece.place)
+    try:
+        return ast.parse(piece.text, piece.place).body
+    except (SyntaxError, ValueError) as fault:      # ValueError: a null byte
+        if lenient:
+            return []
+        raise ModelError(f"model file {piece.place!r} cannot be imported: {explain(fault)}") from fault

@@ -1,0 +1,77 @@
+"""The source text that a network is made of: kept in a run, compared, and loaded again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from featherweight.errors import ModelError
+from featherweight.files import write_atomically
+from featherweight.user_code.modules import Library
+from featherweight.user_code.pieces import joined, read_pieces
+
+SOURCE_FOLDER, MANIFEST = "network", "network.json"     # in a run folder
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a network, and which class or function in them builds it."""
+
+    entry: str                  # of files, the one that holds the class
+    attribute: str              # the class or function
+    files: Mapping[str, str]    # path below a common folder, with "/" -> text
+
+    @property
+    def sha256(self) -> str:
+        """A hash of all of it."""
+        content = json.dumps([self.entry, self.attribute, sorted(self.files.items())])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def write(self, folder: Path) -> None:
+        """Write the files and a manifest into a folder."""
+        for name, text in self.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / name, text.encode())
+        manifest = {"entry": self.entry, "attribute": self.attribute, "files": sorted(self.files),
+                    "sha256": self.sha256}
+        write_atomically(folder / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> Source:
+        """Return what write wrote. Raises ModelError if a file is missing, changed or no part of it."""
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text())
+            names = [inside(name) for name in manifest["files"]]
+            source = cls(inside(manifest["entry"]), str(manifest["attribute"]),
+                         {name: (folder / name).read_text(encoding="utf-8") for name in names})
+            known = source.sha256 == manifest["sha256"] and source.entry in source.files
+        except (OSError, ValueError, KeyError, TypeError) as fault:
+            raise ModelError(f"the network's source in {str(folder)!r} cannot be read: {fault}.") from fault
+        if not known:
+            raise ModelError(f"the network's source in {str(folder)!r} was changed after training began. "
+                             "Put the original files back, or train again.")
+        return source
+
+
+def inside(name: str) -> str:
+    """Return a path that stays below its folder; ValueError for any other."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError(f"{name!r} lies outside of the folder")
+    return name
+
+
+def collect(library: Library, file: Path, attribute: str) -> Source:
+    """Return the source of a class: its file and all files of the user's that were imported for it."""
+    common = Path(os.path.commonpath([each.parent for each in library.modules]))
+    names = {each: each.relative_to(common).with_suffix(".py").as_posix() for each in library.modules}
+    return Source(names[file.resolve()], attribute, {name: library.modules[each].text for each, name in names.items()})
+
+
+def text_of(file: Path) -> str:
+    """Return a file's source text; of a notebook its code cells, one after another."""
+    return joined(read_pieces(file))

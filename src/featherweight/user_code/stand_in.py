@@ -1,0 +1,36 @@
+"""What stands where something could not be imported or computed, until it is touched."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+
+class NotHere(ImportError):
+    """Something is used that could not be imported or computed; the text says what, where and why."""
+
+
+class StandIn:
+    """An object in the place of one that could not be made. Every use of it raises NotHere."""
+
+    def __init__(self, reason: str) -> None:
+        object.__setattr__(self, "_reason", reason)
+
+    def _raise(self, *_: Any, **__: Any) -> NoReturn:
+        raise NotHere(self._reason)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):       # copy, inspect and others ask for these and go on without
+            raise AttributeError(name)
+        self._raise()
+
+    __call__ = __getitem__ = __setitem__ = __contains__ = __iter__ = __enter__ = __mro_entries__ = __setattr__ = _raise
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __matmul__ = _raise
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __neg__ = __abs__ = _raise
+    __and__ = __or__ = __invert__ = _raise
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __bool__ = __len__ = __int__ = __float__ = __index__ = _raise
+    __hash__ = object.__hash__
+
+
+def reason_of_stand_in(value: object) -> str | None:
+    """Return why a stand-in stands there, None for any other object."""
+    return str(object.__getattribute__(value, "_reason")) if type(value) is StandIn else None

@@ -1,0 +1,47 @@
+"""Which networks' programs this user runs without being asked: those trained here, and those that were trusted once.
+
+A run of somebody else may bring a network of its own, which is a program. It is known by the hash of its source.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from contextvars import ContextVar
+from pathlib import Path
+
+from platformdirs import user_state_path
+
+from featherweight.errors import Untrusted
+
+trusting: ContextVar[bool] = ContextVar("trusting", default=False)     # --trust: whatever is opened is trusted
+
+
+def check(sha256: str, place: Path) -> None:
+    """Raise Untrusted unless the source with this hash is trusted. place: the folder or file to read first."""
+    if trusting.get():
+        remember(sha256)
+    elif sha256 not in known():
+        raise Untrusted(sha256, place)
+
+
+def remember(sha256: str) -> None:
+    """Trust the source with this hash from now on; where nothing can be written, for no longer than this call."""
+    if sha256 in known():
+        return
+    with suppress(OSError):
+        store().parent.mkdir(parents=True, exist_ok=True)
+        with store().open("a") as file:     # one short line: two processes do not mix theirs
+            file.write(f"{sha256}\n")
+
+
+def known() -> set[str]:
+    """Return the hashes that are trusted."""
+    try:
+        return set(store().read_text().split())
+    except (OSError, UnicodeDecodeError):
+        return set()
+
+
+def store() -> Path:
+    """Return the file that holds them, one a line."""
+    return user_state_path("featherweight") / "trusted-networks.txt"

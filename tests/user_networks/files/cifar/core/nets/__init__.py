@@ -1,0 +1,1 @@
+from .net9 import Net9
