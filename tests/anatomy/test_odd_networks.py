@@ -161,6 +161,26 @@ def test_noise_and_zeros_depend_on_no_pixel():
     assert summarize(module).unused == ()
 
 
+MASKS = {
+    "binarised": lambda m, x: m.a((x > 0.5).float()),
+    "cast": lambda m, x: m.a((x * 255).int().to(x.dtype)),
+    "times": lambda m, x: m.a(x) * (x > 0)[..., 1:-1, 1:-1],
+    "chosen": lambda m, x: torch.where(m.a(x) > 0, m.a(x), torch.zeros(())),
+    "filled": lambda m, x: m.a(x).masked_fill(~(m.a(x) > 0), 0.0),
+    "joined": lambda m, x: m.a(((x > 0.2) & (x < 0.7)).to(x.dtype)),
+    "asked": lambda m, x: m.a(x) if not (x < 0).any() and bool((x >= 0).all()) else x,
+    "moved": lambda m, x: m.a((x > 0.5).transpose(2, 3).float()),
+}
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_masks_and_whole_numbers_depend_on_their_pixels(kind):
+    module = Net(MASKS[kind], a=conv())
+    assert fields(module)[-1][1] == 3
+    assert set(verdicts(module)) == {"equal"}
+    assert summarize(module).unused == ()
+
+
 # --- compiled, scripted, normalised the old way, with what cannot be copied
 
 
@@ -266,6 +286,12 @@ def test_no_traceback(kind):
     look_in_every_way(module)
     if kind != "itself":
         assert "different" not in verdicts(module)
+
+
+def test_a_weight_that_only_meets_a_mask_is_used():
+    module = Net(lambda m, x: (x > 0.5).float() * m.w, w=nn.Parameter(torch.ones(1)))
+    assert fields(module) == [("mul", 1)]
+    assert summarize(module).unused == ()
 
 
 def test_complex_layers_have_fields():
