@@ -9,7 +9,7 @@ from torch import nn
 
 from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.twin import kind_of
-from featherweight.blame import in_one_line, user_line
+from featherweight.blame import in_one_line, next_move, user_line
 from featherweight.errors import ModelError
 
 
@@ -41,6 +41,8 @@ def failed_layer(module: nn.Module, fault: Exception) -> str:
 
 
 def _advice(fault: Exception, layer: str, begun: bool, other: Shape | None) -> str:
+    if known := next_move(str(fault)):
+        return known.removeprefix(". ")
     if isinstance(fault, NameError):
         return "Define or import it above that line"
     if other is not None:
