@@ -129,6 +129,16 @@ def test_a_branch_on_data_gets_a_note_and_no_verdict():
     assert [seen.layer.label for seen in middle_fields(module)] == ["Conv2d-1"]
 
 
+def test_a_branch_whose_rows_have_the_same_names_is_seen_by_their_fields():
+    def forward(m, x):
+        wide = bool(x.sum() > 0)
+        return F.conv2d(x, torch.ones(1, 1, 5, 5) if wide else torch.ones(1, 1, 3, 3), padding=2 if wide else 1)
+
+    _, check = verify(Net(forward))
+    assert (check.layer.receptive_field, check.verdict) == (3, "not applicable")
+    assert check.note == "forward takes another way for other images"
+
+
 def test_a_gradient_that_cannot_be_followed_gets_a_note():
     checks = verify(Net(lambda m, x: m.b(only_single(m.a(x))), a=conv(), b=conv(4, 4)))
     assert [check.verdict for check in checks] == ["equal", "not applicable"]
