@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 TOLERANCE = 1e-3    # in probability; float32 sums in another order differ by some 1e-6
 FEW = 100           # images that show a dependence; more cost time only
 SEED = 0
-CAUSES = ("Look for softmax or log_softmax with dim=0, BatchNorm with track_running_stats=False, or a mean over dim 0 "
-          "in its forward")
+CAUSES = ("Look for softmax or log_softmax with dim=0, BatchNorm with track_running_stats=False, a mean over dim 0, "
+          "or an if on values of the batch in its forward")
 
 Answer = Callable[..., Sequence[Any]]   # (N, ...) inputs -> probabilities (N, classes) of each head
 
