@@ -1,4 +1,4 @@
-"""Whether a network answers each image by itself, or by what else is in the batch. numpy only.
+"""Measure of how much a network answers by what else is in the batch. numpy only.
 
 A softmax over dim=0, batch statistics in evaluation and a mean over the batch give accuracies that hold for one order
 of the test images only.
