@@ -20,6 +20,7 @@ from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import as_heads, build_task
 from featherweight.user_code import quietly, text_of
+from featherweight.wording import option
 
 FEW = 2     # images that a network is tried on
 
@@ -42,7 +43,7 @@ def find_network(recipe: Recipe, run: Run | None = None) -> Blueprint:
     file = Path(recipe.model.name.rpartition(":")[0])
     if file.is_file() and text_of(file) != run.source.files[run.source.entry]:
         raise RunError(f"{str(file)!r} changed since run {str(run.path)!r} began. Resume with the run's own recipe, "
-                       f"{run.path / 'recipe.toml'}, or train into another --out.")
+                       f"{run.path / 'recipe.toml'}, or train into another folder with {option('out')}.")
     return run_blueprint(run)
 
 

@@ -11,6 +11,7 @@ from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.twin import kind_of
 from featherweight.blame import in_one_line, next_move, user_line
 from featherweight.errors import ModelError
+from featherweight.wording import either
 
 
 def does_not_run(
@@ -46,9 +47,9 @@ def _advice(fault: Exception, layer: str, begun: bool, other: Shape | None) -> s
     if isinstance(fault, NameError):
         return "Define or import it above that line"
     if other is not None:
-        return f"It runs on {other}: give that with --input {','.join(map(str, other))}"
+        return f"It runs on {other}: give that with " + either(f"--input {','.join(map(str, other))}", f"input_shapes={other}")
     if not begun and _is_about_the_image(fault):
-        return "Give its shape with --input C,H,W"
+        return "Give its shape with " + either("--input C,H,W", "input_shapes=(C, H, W)")
     line = "that line" if user_line(fault) else "its code"
     return f"Mend the layer or {line}" if layer else f"Mend {line}"
 
