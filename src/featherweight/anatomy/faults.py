@@ -47,7 +47,8 @@ def _advice(fault: Exception, layer: str, begun: bool, other: Shape | None) -> s
     if isinstance(fault, NameError):
         return "Define or import it above that line"
     if other is not None:
-        return f"It runs on {other}: give that with " + either(f"--input {','.join(map(str, other))}", f"input_shapes={other}")
+        given = either(f"--input {','.join(map(str, other))}", f"input_shapes={other}")
+        return f"It runs on {other}: give that with {given}"
     if not begun and _is_about_the_image(fault):
         return "Give its shape with " + either("--input C,H,W", "input_shapes=(C, H, W)")
     line = "that line" if user_line(fault) else "its code"
