@@ -37,6 +37,7 @@ class UserModule(types.ModuleType):
         self.__dict__["__builtins__"] = {**vars(builtins), "__import__": library.import_module}
         self._library, self._file = library, file
         self._done: set[int] = set()
+        self._asked: set[tuple[int, str]] = set()       # of which `import *` for which name
         self._text = joined(pieces)
         parsed = [(parse(piece, lenient=len(pieces) > 1), piece.place) for piece in pieces]
         self._statements = [one for nodes, place in parsed for one in statements_of(nodes, place)]
@@ -64,31 +65,40 @@ class UserModule(types.ModuleType):
 
     def execute(self, names: Sequence[str]) -> None:
         """Execute what these names need and is not executed yet."""
-        for index in needed(self._statements, names):
-            if index not in self._done:
+        indices = needed(self._statements, names)
+        wanted = unbound(self._statements, indices, names)
+        for index in indices:
+            one = self._statements[index]
+            if one.star:
+                self._import_all(index, wanted)
+            elif index not in self._done:
                 self._done.add(index)       # before it runs: files may import each other
-                self._execute(self._statements[index])
+                self._execute(one)
 
     def _execute(self, one: Statement) -> None:
         code = compile(ast.Module([one.node], []), one.place, "exec", ANNOTATIONS_AS_TEXT, dont_inherit=True)
         try:
             with arguments_of(self._file):
-                if not (one.star and self._import_all(one.node)):
-                    exec(code, self.__dict__)
+                exec(code, self.__dict__)
         except (Exception, SystemExit) as fault:
             reason = f"{one.line}: {missing_package(fault) or in_one_line(fault)}"
             self.__dict__.update({name: StandIn(reason) for name in one.binds if name not in self.__dict__})
 
-    def _import_all(self, node: ast.stmt) -> bool:
-        """Import from a file of the user's those names that are used here and bound nowhere else; False for others."""
+    def _import_all(self, index: int, wanted: Collection[str]) -> None:
+        """Do `from module import *`: of a file of the user's only the wanted names, with what these need."""
+        node = self._statements[index].node
         assert isinstance(node, ast.ImportFrom)
-        module = self._library.modules_of(node.module or "", self.__dict__, node.level)[-1]
+        try:
+            module = self._library.modules_of(node.module or "", self.__dict__, node.level)[-1]
+        except Exception:       # a name that is missing for it is told where it is used
+            return
         if not isinstance(module, UserModule):
-            return False
-        wanted = unbound(self._statements)
-        module.execute(wanted)
-        self.__dict__.update({name: vars(module)[name] for name in wanted if name in vars(module)})
-        return True
+            self._execute(self._statements[index])
+            return
+        new = [name for name in wanted if (index, name) not in self._asked]
+        self._asked.update((index, name) for name in new)       # before: two files may import all of each other
+        module.execute(new)
+        self.__dict__.update({name: vars(module)[name] for name in new if name in vars(module)})
 
 
 @contextmanager

@@ -178,8 +178,7 @@ def makers(statements: Sequence[Statement], name: str, before: int) -> list[int]
     return [last, *changing]
 
 
-def unbound(statements: Sequence[Statement]) -> list[str]:
-    """Return the names that are used and that nothing binds: a `from module import *` has to give them."""
-    used = {name for one in statements for name in one.uses | one.uses_later}
-    bound = {name for one in statements for name in one.binds} | set(dir(builtins))
-    return sorted(used - bound)
+def unbound(statements: Sequence[Statement], indices: Collection[int], names: Collection[str]) -> set[str]:
+    """Return those names, of these and of what some statements use, that a `from module import *` has to give."""
+    used = set(names).union(*(statements[k].uses | statements[k].uses_later for k in indices))
+    return used - {name for one in statements for name in one.binds} - set(dir(builtins))
