@@ -112,7 +112,7 @@ def test_what_cannot_be_a_start_is_refused(source, refused, tmp_path):
     copy = shutil.copytree(source.path, tmp_path / "unfinished")
     (copy / "result.json").unlink()
     refused("train", "--from", copy, "--out", tmp_path / "run", words=["is not finished"])
-    with pytest.raises(RecipeError, match="no recipe is given"):
+    with pytest.raises(RecipeError, match="nothing to train is given"):
         featherweight.train()
 
 
