@@ -20,6 +20,7 @@ from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import as_heads, build_task
 from featherweight.user_code import quietly, text_of
+from featherweight.wording import option
 
 FEW = 2     # images that a network is tried on
 
@@ -42,7 +43,7 @@ def find_network(recipe: Recipe, run: Run | None = None) -> Blueprint:
     file = Path(recipe.model.name.rpartition(":")[0])
     if file.is_file() and text_of(file) != run.source.files[run.source.entry]:
         raise RunError(f"{str(file)!r} changed since run {str(run.path)!r} began. Resume with the run's own recipe, "
-                       f"{run.path / 'recipe.toml'}, or train into another --out.")
+                       f"{run.path / 'recipe.toml'}, or train into another folder with {option('out')}.")
     return run_blueprint(run)
 
 
@@ -166,6 +167,10 @@ def in_standard_layout(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]
 def flattened(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the inputs with images (N, C, H, W) as rows (N, C x H x W)."""
     return tuple(one.flatten(1) if isinstance(one, Tensor) and one.dim() == 4 else one for one in inputs)
+
+
+for hook in (in_standard_layout, flattened):
+    hook.fits_images = True     # type: ignore[attr-defined]  # anatomy's copies keep these hooks, and drop the user's
 
 
 def cuda_devices() -> list[int]:

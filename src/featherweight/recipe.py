@@ -277,14 +277,12 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def beside(folder: Path, name: str) -> str:
-    """Return "FILE:Class" with the file's path from the working folder, if it lies beside the recipe or in its run."""
+    """Return "FILE:Class" with the file's path from the working folder, if it lies in the recipe's run or beside it."""
+    if kept := kept_copy(folder):
+        return kept
     file, _, attribute = name.rpartition(":")
-    if not file.endswith((".py", ".ipynb")):    # the catalogue's name, or that of a class given in Python
-        return kept_copy(folder) or name
-    if (folder / file).is_file():
-        return f"{folder / file}:{attribute}"
-    kept = kept_copy(folder)
-    return kept if kept and not Path(file).is_file() else name
+    own = file.endswith((".py", ".ipynb")) and (folder / file).is_file()
+    return f"{folder / file}:{attribute}" if own else name
 
 
 def kept_copy(folder: Path) -> str | None:

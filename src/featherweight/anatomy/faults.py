@@ -9,8 +9,9 @@ from torch import nn
 
 from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.twin import kind_of
-from featherweight.blame import in_one_line, user_line
+from featherweight.blame import in_one_line, next_move, user_line
 from featherweight.errors import ModelError
+from featherweight.wording import either
 
 
 def does_not_run(
@@ -41,12 +42,15 @@ def failed_layer(module: nn.Module, fault: Exception) -> str:
 
 
 def _advice(fault: Exception, layer: str, begun: bool, other: Shape | None) -> str:
+    if known := next_move(str(fault)):
+        return known.removeprefix(". ")
     if isinstance(fault, NameError):
         return "Define or import it above that line"
     if other is not None:
-        return f"It runs on {other}: give that with --input {','.join(map(str, other))}"
+        given = either(f"--input {','.join(map(str, other))}", f"input_shapes={other}")
+        return f"It runs on {other}: give that with {given}"
     if not begun and _is_about_the_image(fault):
-        return "Give its shape with --input C,H,W"
+        return "Give its shape with " + either("--input C,H,W", "input_shapes=(C, H, W)")
     line = "that line" if user_line(fault) else "its code"
     return f"Mend the layer or {line}" if layer else f"Mend {line}"
 
