@@ -42,10 +42,9 @@ def failed_layer(module: nn.Module, fault: Exception) -> str:
 
 
 def _advice(fault: Exception, layer: str, begun: bool, other: Shape | None) -> str:
-    if known := next_move(str(fault)):
-        return known.removeprefix(". ")
-    if isinstance(fault, NameError):
-        return "Define or import it above that line"
+    """Return the next move, as a sentence."""
+    if known := _known_advice(fault):
+        return known
     if other is not None:
         given = either(f"--input {','.join(map(str, other))}", f"input_shapes={other}")
         return f"It runs on {other}: give that with {given}"
@@ -53,6 +52,17 @@ def _advice(fault: Exception, layer: str, begun: bool, other: Shape | None) -> s
         return "Give its shape with " + either("--input C,H,W", "input_shapes=(C, H, W)")
     line = "that line" if user_line(fault) else "its code"
     return f"Mend the layer or {line}" if layer else f"Mend {line}"
+
+
+def _known_advice(fault: Exception) -> str:
+    """Return the next move for a kind of exception that has its own; "" for any other."""
+    if known := next_move(str(fault)):
+        return known.removeprefix(". ")
+    if isinstance(fault, ImportError):
+        return "The network needs it in forward"
+    if isinstance(fault, TypeError) and "forward() missing" in str(fault):
+        return "Give a shape for each input: " + either("repeat --input", "input_shapes=((C, H, W), (N,))")
+    return "Define or import it above that line" if isinstance(fault, NameError) else ""
 
 
 def _is_about_the_image(fault: Exception) -> bool:

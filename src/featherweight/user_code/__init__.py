@@ -17,7 +17,7 @@ from featherweight.user_code.quiet import unwarned as unwarned
 from featherweight.user_code.source import MANIFEST as MANIFEST
 from featherweight.user_code.source import SOURCE_FOLDER as SOURCE_FOLDER
 from featherweight.user_code.source import Source as Source
-from featherweight.user_code.source import collect
+from featherweight.user_code.source import collect, holder_of
 from featherweight.user_code.source import text_of as text_of
 from featherweight.user_code.stand_in import reason_of_stand_in
 from featherweight.user_code.statements import needed, statements_of
@@ -88,9 +88,9 @@ def needed_text(pieces: Sequence[Piece], attribute: str) -> str:
 
 def open_library(file: Path) -> Library:
     """Return what loads a file and its imports; of a run's copy, only files that the run names, if they are trusted."""
-    root = repository_root(file)
-    if not (root / MANIFEST).is_file():
-        return Library(file, root)
-    source = Source.read(root)
-    trust.check(source.sha256, root)
-    return Library(file, root, {(root / name).resolve() for name in source.files})
+    held = holder_of(file)
+    if held is None:
+        return Library(file, repository_root(file))
+    source = Source.read(held)
+    trust.check(source.sha256, held)
+    return Library(file, held, {(held / name).resolve() for name in source.files})

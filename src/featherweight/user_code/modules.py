@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from featherweight.blame import in_one_line
+from featherweight.errors import ModelError
 from featherweight.user_code.pieces import Piece, joined, parse, read_pieces, written_files
 from featherweight.user_code.stand_in import StandIn
-from featherweight.user_code.statements import Statement, needed, statements_of, unbound
+from featherweight.user_code.statements import Statement, needed, path_texts, statements_of, unbound
 
-ROOT_MARKS = ("network.json", ".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
+ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
 ANNOTATIONS_AS_TEXT = __future__.annotations.compiler_flag
 
 
@@ -37,12 +38,13 @@ class UserModule(types.ModuleType):
         self.__dict__["__builtins__"] = {**vars(builtins), "__import__": library.import_module}
         self._library, self._file = library, file
         self._done: set[int] = set()
+        self._asked: set[tuple[int, str]] = set()       # number of a `from module import *`, name
         self._text = joined(pieces)
         parsed = [(parse(piece, lenient=len(pieces) > 1), piece.place) for piece in pieces]
         self._statements = [one for nodes, place in parsed for one in statements_of(nodes, place)]
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__all__":
+        if name.startswith("__") and not any(name in one.binds for one in self._statements):
             raise AttributeError(name)
         self.execute([name])
         if name in self.__dict__:
@@ -62,33 +64,52 @@ class UserModule(types.ModuleType):
         """The names of the classes that the file defines, in order."""
         return list(dict.fromkeys(one.node.name for one in self._statements if isinstance(one.node, ast.ClassDef)))
 
+    def search_folders(self) -> list[Path]:
+        """Return the folders, named from the file's own, that it adds to sys.path."""
+        places = [(self._file.parent / text).resolve() for one in self._statements for text in path_texts(one.node)]
+        return [place for place in places if place.is_dir()]
+
     def execute(self, names: Sequence[str]) -> None:
         """Execute what these names need and is not executed yet."""
-        for index in needed(self._statements, names):
-            if index not in self._done:
+        indices = needed(self._statements, names)
+        missing = unbound(self._statements, indices, names)
+        for index in indices:
+            one = self._statements[index]
+            if one.star and (module := self._starred(one)):
+                self._import_all(module, [name for name in missing if (index, name) not in self._asked], index)
+            elif index not in self._done:
                 self._done.add(index)       # before it runs: files may import each other
-                self._execute(self._statements[index])
+                self._execute(one)
 
     def _execute(self, one: Statement) -> None:
         code = compile(ast.Module([one.node], []), one.place, "exec", ANNOTATIONS_AS_TEXT, dont_inherit=True)
         try:
             with arguments_of(self._file):
-                if not (one.star and self._import_all(one.node)):
-                    exec(code, self.__dict__)
+                exec(code, self.__dict__)
         except (Exception, SystemExit) as fault:
-            reason = f"{one.line}: {missing_package(fault) or in_one_line(fault)}"
-            self.__dict__.update({name: StandIn(reason) for name in one.binds if name not in self.__dict__})
+            self._stand_in(one, reason_of(fault, one.line))
 
-    def _import_all(self, node: ast.stmt) -> bool:
-        """Import from a file of the user's those names that are used here and bound nowhere else; False for others."""
-        assert isinstance(node, ast.ImportFrom)
-        module = self._library.modules_of(node.module or "", self.__dict__, node.level)[-1]
-        if not isinstance(module, UserModule):
-            return False
-        wanted = unbound(self._statements)
-        module.execute(wanted)
-        self.__dict__.update({name: vars(module)[name] for name in wanted if name in vars(module)})
-        return True
+    def _stand_in(self, one: Statement, reason: str) -> None:
+        """Put stand-ins in place of what a failed statement binds or changes; a module stays, such as torch."""
+        for name in one.binds | one.changes:
+            if not isinstance(self.__dict__.get(name), types.ModuleType):
+                self.__dict__[name] = StandIn(reason)
+
+    def _starred(self, one: Statement) -> UserModule | None:
+        """Return the file of the user's that `from module import *` names, None for any other module."""
+        assert isinstance(one.node, ast.ImportFrom)
+        try:
+            module = self._library.modules_of(one.node.module or "", self.__dict__, one.node.level)[-1]
+        except Exception:       # told where the import is executed
+            return None
+        return module if isinstance(module, UserModule) else None
+
+    def _import_all(self, module: UserModule, names: Sequence[str], index: int) -> None:
+        """Import from a file of the user's those names that are asked of it for the first time."""
+        self._asked |= {(index, name) for name in names}        # before it runs: files may import each other
+        if names:
+            module.execute(names)
+        self.__dict__.update({name: vars(module)[name] for name in names if name in vars(module)})
 
 
 @contextmanager
@@ -101,11 +122,12 @@ def arguments_of(file: Path) -> Iterator[None]:
         sys.argv = before
 
 
-def missing_package(fault: BaseException) -> str:
-    """Return the line for a package that is not installed, "" for any other exception."""
+def reason_of(fault: BaseException, line: str) -> str:
+    """Return where and why a statement failed; a stand-in that it used brings its own line."""
     if isinstance(fault, ModuleNotFoundError) and fault.name:
-        return f"No module named {fault.name!r}. Install it, or put the file beside the network's"
-    return ""
+        advice = "Put its file there" if fault.name[0] == "." else "Install it, or put the file beside the network's"
+        return f"{line}: No module named {fault.name!r}. {advice}"
+    return f"{line}: {in_one_line(fault)}"
 
 
 class Library:
@@ -118,14 +140,18 @@ class Library:
         self.root, self.only = root, only
         self.folder = file.parent
         self.modules: dict[Path, UserModule] = {}
+        self.added: list[Path] = []     # folders that files add to sys.path
 
     def open(self, file: Path, pieces: Sequence[Piece] | None = None) -> UserModule:
         """Return the module of a file, or of pieces in its place. Raises ModelError for what is no Python."""
         file = file.resolve()
+        if not self._may_load(file):
+            raise ModelError(f"model file {str(file)!r} is no part of the network that lies in {str(self.root)!r}.")
         if file not in self.modules:
             name = f"featherweight_user_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}_{file.stem}"
             module = self.modules[file] = UserModule(name, file, self, pieces or read_pieces(file))
             sys.modules[module.__name__] = module       # dataclasses look their class's module up there
+            self.added += module.search_folders()
             for written, piece in written_files(file).items():
                 self.open(file.parent / written, [piece])
         return self.modules[file]
@@ -150,7 +176,10 @@ class Library:
         else:
             found = self._beside(here, name) or self._installed(name) or self._above(name)
         if found is None:
-            raise ModuleNotFoundError(f"No module named {'.' * level + name!r}", name="." * level + name)
+            top = name.partition(".")[0]
+            known = level or self._beside(here, top) or self._above(top)
+            missing = "." * level + name if known else top
+            raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
         return found
 
     def _beside(self, here: Path, name: str) -> list[Any] | None:
@@ -173,8 +202,11 @@ class Library:
         return [sys.modules[top], sys.modules[name]]
 
     def _above(self, name: str) -> list[Any] | None:
-        """The modules along a dotted name, in the folders above up to the root; folders without __init__.py too."""
-        folders = list(folders_up_to(self.folder.resolve(), self.root))
+        """The modules along a dotted name, in the folders above and those that files add to sys.path.
+
+        Folders without __init__.py are packages too.
+        """
+        folders = [*folders_up_to(self.folder.resolve(), self.root), *self.added]
         for plain in (False, True):
             for folder in folders:
                 if found := self._walk(folder, name.split("."), plain_folders=plain):
@@ -185,27 +217,31 @@ class Library:
         """The modules along a dotted name below a folder; None where the first or the last is not there."""
         modules: list[Any] = []
         for part in parts:
-            file, is_folder = self._file(folder, part), (folder / part).is_dir()
-            if file is None and not (is_folder and (plain_folders or modules)):
+            file, inner = self._file(folder, part), folder / part
+            if file is None and not (self._is_folder(inner) and (plain_folders or modules)):
                 return None
-            module = PlainFolder(folder / part, self) if file is None else self.open(file)
-            if modules:
-                modules[-1].__dict__[part] = module
-            modules.append(module)
-            folder = folder / part
+            modules.append(PlainFolder(inner, self) if file is None else self.open(file))
+            folder = inner
         return modules
 
     def _file(self, folder: Path, name: str) -> Path | None:
         """The module's file in a folder, if there is one that may be loaded."""
         written = (folder / f"{name}.py").resolve()
         file = written if written in self.modules else module_file(folder, name)
-        return file if file and (self.only is None or file.resolve() in self.only) else None
+        return file if file and self._may_load(file) else None
+
+    def _may_load(self, file: Path) -> bool:
+        """True for any file, but in a run's copy only for those that the run names."""
+        return self.only is None or file.resolve() in self.only
+
+    def _is_folder(self, folder: Path) -> bool:
+        """True for a folder, also one that a notebook would make for the files that it writes."""
+        return folder.is_dir() or any(file.is_relative_to(folder.resolve()) for file in self.modules)
 
     def _package(self, folder: Path) -> Any:
         """The module of a folder: its __init__.py, or an empty module for a folder without one."""
-        if (folder / "__init__.py").is_file():
-            return self.open(folder / "__init__.py")
-        return PlainFolder(folder, self)
+        file = folder / "__init__.py"
+        return self.open(file) if file.is_file() and self._may_load(file) else PlainFolder(folder, self)
 
     def submodule(self, module: UserModule, name: str) -> Any:
         """The file or folder of this name in a package; None where there is none."""

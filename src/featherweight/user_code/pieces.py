@@ -8,14 +8,16 @@ import linecache
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import decode_source
 from pathlib import Path
 
 from featherweight.blame import explain
 from featherweight.errors import ModelError
 
-MAGIC = re.compile(r"[%!?]|[\w\s,]+=\s*[%!]|[\w.]+\?{1,2}$")     # %magic, !command, ?help, files = !command, help?
-
-WRITES = re.compile(r"%%(?:writefile|file)\s+([\w/]+\.py)\s*$")
+# %magic, !command, ?help, files = !command, help?, pip install name
+MAGIC = re.compile(r"[%!?]|[\w\s,]+=\s*[%!]|[\w.]+\?{1,2}$|(?:pip|conda)\s+install\s")
+TIMED = re.compile(r"%time\s+(?=\w)")       # %time net = Net() binds net
+WRITES = re.compile(r"%%(?:writefile|file)\s+(?:\./)?([\w/]+\.py)\s*$")
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,11 @@ class Piece:
 def read_pieces(file: Path) -> list[Piece]:
     """Return the pieces of a .py or .ipynb file. Raises ModelError for a file that cannot be read."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as fault:
+        if file.suffix == ".ipynb":
+            return notebook_pieces(file, file.read_text(encoding="utf-8-sig"))
+        return [Piece(str(file), python_file(decode_source(file.read_bytes())))]
+    except (OSError, UnicodeDecodeError, SyntaxError) as fault:     # SyntaxError: a coding line that names none
         raise ModelError(f"model file {str(file)!r} cannot be read: {explain(fault)}") from fault
-    return notebook_pieces(file, text) if file.suffix == ".ipynb" else [Piece(str(file), python_file(text))]
 
 
 def joined(pieces: Sequence[Piece]) -> str:
@@ -99,7 +102,7 @@ def is_python(text: str) -> bool:
 def without_magics(lines: Iterable[str]) -> Iterator[str]:
     """Yield lines, or `pass` at their indentation for magics and shell lines, also those that go over several lines."""
     continued = False
-    for line in lines:
+    for line in (TIMED.sub("", line, count=1) if line.lstrip().startswith("%time") else line for line in lines):
         magic = continued or is_magic(line)
         continued = magic and line.rstrip().endswith("\\")
         yield line[: len(line) - len(line.lstrip())] + "pass" if magic else line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -65,11 +65,35 @@ def inside(name: str) -> str:
     return name
 
 
+def holder_of(file: Path) -> Path | None:
+    """Return the nearest folder above a file that holds a manifest of ours, None for a file outside of runs."""
+    return next((folder for folder in file.resolve().parents if is_manifest(folder / MANIFEST)), None)
+
+
+def is_manifest(file: Path) -> bool:
+    """True for a file as Source.write leaves it, not for another file of this name."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"entry", "attribute", "files", "sha256"} <= content.keys()
+
+
 def collect(library: Library, file: Path, attribute: str) -> Source:
     """Return the source of a class: its file and all files of the user's that were imported for it."""
     common = Path(os.path.commonpath([each.parent for each in library.modules]))
-    names = {each: each.relative_to(common).with_suffix(".py").as_posix() for each in library.modules}
+    names = {each: python_name(each, library.modules).relative_to(common).as_posix() for each in library.modules}
     return Source(names[file.resolve()], attribute, {name: library.modules[each].text for each, name in names.items()})
+
+
+def python_name(file: Path, others: Collection[Path]) -> Path:
+    """Return the file's path in a run: net.ipynb is kept as net.py, beside an imported net.py as net_.py."""
+    if file.suffix == ".py":
+        return file
+    plain = file.with_suffix(".py")
+    while plain in others:
+        plain = plain.with_stem(f"{plain.stem}_")
+    return plain
 
 
 def text_of(file: Path) -> str:

@@ -23,11 +23,13 @@ class StandIn:
             raise AttributeError(name)
         self._raise()
 
-    __call__ = __getitem__ = __setitem__ = __contains__ = __iter__ = __enter__ = __mro_entries__ = __setattr__ = _raise
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __matmul__ = _raise
-    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __neg__ = __abs__ = _raise
-    __and__ = __or__ = __invert__ = _raise
-    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __bool__ = __len__ = __int__ = __float__ = __index__ = _raise
+    __call__ = __getitem__ = __setitem__ = __delitem__ = __contains__ = __iter__ = __next__ = __reversed__ = _raise
+    __enter__ = __exit__ = __mro_entries__ = __instancecheck__ = __subclasscheck__ = __setattr__ = __delattr__ = _raise
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _raise
+    __matmul__ = __rmatmul__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = _raise
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _raise
+    __neg__ = __pos__ = __abs__ = __invert__ = __round__ = __int__ = __float__ = __index__ = _raise
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __bool__ = __len__ = __format__ = __fspath__ = _raise
     __hash__ = object.__hash__
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import symtable
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -29,6 +31,10 @@ class Statement:
     def star(self) -> bool:
         """True for `from module import *`."""
         return isinstance(self.node, ast.ImportFrom) and self.node.names[0].name == "*"
+
+    def calls_at(self, index: int) -> tuple[int, ...]:
+        """Return the place where it may call its own functions: its own, unless it only defines one or a class."""
+        return () if isinstance(self.node, DEFINITIONS) and not self.node.decorator_list else (index,)
 
     @property
     def has_text(self) -> bool:
@@ -75,20 +81,37 @@ def analyse(node: ast.stmt, place: str) -> Statement:
     later: set[str] = set()
     for child in table.get_children():
         collect(child, uses, later, at_once=True)
-    return Statement(node, place, frozenset(binds - {"*"}), frozenset(changed_by(node)),
-                     frozenset(kept_by(node, binds)), frozenset(uses), frozenset(later))
+    binds -= {"*"}
+    return Statement(node, place, frozenset(binds), frozenset(changed_by(node)),
+                     frozenset(binds - surely_bound(node)), frozenset(uses), frozenset(later))
 
 
-def kept_by(node: ast.stmt, binds: set[str]) -> set[str]:
-    """Return the names that a statement binds in a way that needs what they were before, or does not always happen."""
-    return binds if isinstance(node, ast.AugAssign | ast.If | ast.For | ast.While | ast.Try | ast.Match) else set()
+def surely_bound(node: ast.stmt) -> set[str]:
+    """Return the names that a statement always binds anew: not those of n += 1, if a: n = 1 or import package.part."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return {node.name}
+        case ast.Import() | ast.ImportFrom():
+            return {alias.asname or alias.name for alias in node.names}
+        case ast.Assign():
+            return {part.id for target in node.targets for part in ast.walk(target) if is_stored(part)}
+        case ast.AnnAssign():
+            return {node.target.id} if isinstance(node.target, ast.Name) else set()
+    return set()
+
+
+def is_stored(node: ast.AST) -> TypeGuard[ast.Name]:
+    """True for a name that is assigned to."""
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
 def collect(table: symtable.SymbolTable, uses: set[str], later: set[str], *, at_once: bool) -> None:
     """Add the module's names that a class body or a function uses, at once or later."""
     at_once = at_once and (table.get_type() == "class" or table.get_name() in EVALUATED_AT_ONCE)
     found = uses if at_once else later
-    found |= {one.get_name() for one in table.get_symbols() if one.is_referenced() and one.is_global()}
+    in_class = table.get_type() == "class"      # whose body reads the module's depth in depth = depth
+    found |= {one.get_name() for one in table.get_symbols()
+              if one.is_referenced() and (one.is_global() or (in_class and one.is_assigned()))}
     for child in table.get_children():
         collect(child, uses, later, at_once=at_once)
 
@@ -109,21 +132,36 @@ class WithoutAnnotations(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        value = node.value or ast.Constant(None)
-        return ast.Assign([node.target], self.visit(value), lineno=node.lineno)
+        if node.value is None:
+            return ast.Pass()
+        return ast.Assign([node.target], self.visit(node.value), lineno=node.lineno)
 
 
 def changed_by(node: ast.stmt) -> set[str]:
     """Return the names whose objects a statement changes in place: by index, attribute or a method alone on a line."""
     if isinstance(node, DEFINITIONS):
         return set()
-    found = set()
+    found: set[str | None] = set()
     for part in outside_functions(node):
-        if isinstance(part, ast.Subscript | ast.Attribute) and isinstance(part.ctx, ast.Store):
-            found.add(base_name(part))
-        elif isinstance(part, ast.Expr) and isinstance(part.value, ast.Call):
-            found.add(base_name(part.value.func))
-    return found - {None, ""}  # type: ignore[return-value]
+        match part:
+            case ast.Subscript(ctx=ast.Store() | ast.Del()) | ast.Attribute(ctx=ast.Store() | ast.Del()):
+                found.add(base_name(part))
+            case ast.Expr(value=ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[ast.Name(id=name), *_])):
+                found.add(name)
+            case ast.Expr(value=ast.Call(func=function)):
+                found.add(base_name(function))
+    return {name for name in found if name}
+
+
+def path_texts(node: ast.stmt) -> list[str]:
+    """Return the texts in sys.path.append("../src") and the like, also joined: their folders are to be searched."""
+    found = []
+    for part in outside_functions(node):
+        if isinstance(part, ast.Call) and re.fullmatch(r"(sys\.)?path\.(append|insert|extend)", ast.unparse(part.func)):
+            values = [leaf.value for leaf in ast.walk(part) if isinstance(leaf, ast.Constant)]
+            texts = [value for value in values if isinstance(value, str) and not value.startswith(("/", "~"))]
+            found += [*texts, "/".join(texts)]
+    return found
 
 
 def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
@@ -146,22 +184,23 @@ def needed(statements: Sequence[Statement], wanted: Collection[str]) -> list[int
     """Return the numbers of the statements that must be executed, in order, so that the wanted names are right.
 
     A name that is bound several times has its last value; a statement that is executed before sees the value that it
-    had there. Names that nothing binds are looked for in every `from module import *`.
+    had there, as do the functions that it calls. Names that nothing binds are looked for in every `from module import
+    *`.
     """
+    end = len(statements)
     found: set[int] = set()
-    waiting = [(name, len(statements)) for name in wanted]
+    waiting = [(name, end) for name in wanted]
     seen = set(waiting)
     while waiting:
-        for index in makers(statements, *waiting.pop()):
-            if index in found:
-                continue
+        name, place = waiting.pop()
+        for index in makers(statements, name, place):
             found.add(index)
             one = statements[index]
-            earlier = {name for name in one.keeps if any(name in other.binds for other in statements[:index])}
-            more = [(name, index) for name in one.uses | one.changes | earlier]
-            more += [(name, len(statements)) for name in one.uses_later]
-            waiting += [pair for pair in more if pair not in seen]
-            seen |= set(more)
+            earlier = {kept for kept in one.keeps if any(kept in other.binds for other in statements[:index])}
+            more = {(used, index) for used in one.uses | one.changes | earlier}
+            more |= {(used, called) for used in one.uses_later for called in (place, end, *one.calls_at(index))}
+            waiting += more - seen
+            seen |= more
     return sorted(found)
 
 
@@ -178,8 +217,8 @@ def makers(statements: Sequence[Statement], name: str, before: int) -> list[int]
     return [last, *changing]
 
 
-def unbound(statements: Sequence[Statement]) -> list[str]:
-    """Return the names that are used and that nothing binds: a `from module import *` has to give them."""
-    used = {name for one in statements for name in one.uses | one.uses_later}
+def unbound(statements: Sequence[Statement], indices: Iterable[int], wanted: Iterable[str]) -> list[str]:
+    """Return the names, wanted or used by these statements, that nothing binds: a star import has to give them."""
+    used = {name for k in indices for name in statements[k].uses | statements[k].uses_later} | set(wanted)
     bound = {name for one in statements for name in one.binds} | set(dir(builtins))
     return sorted(used - bound)

@@ -5,7 +5,6 @@ A run of somebody else may bring a network of its own, which is a program. It is
 
 from __future__ import annotations
 
-from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from featherweight.errors import Untrusted
 from featherweight.wording import either
 
 trusting: ContextVar[bool] = ContextVar("trusting", default=False)     # --trust: whatever is opened is trusted
+unwritten: set[str] = set()     # trusted by this process, where the store cannot be written
 
 
 def check(sha256: str, place: Path) -> None:
@@ -26,21 +26,23 @@ def check(sha256: str, place: Path) -> None:
 
 
 def remember(sha256: str) -> None:
-    """Trust the source with this hash from now on; where nothing can be written, for no longer than this call."""
+    """Trust the source with this hash from now on; where nothing can be written, as long as this process."""
     if sha256 in known():
         return
-    with suppress(OSError):
+    try:
         store().parent.mkdir(parents=True, exist_ok=True)
         with store().open("a") as file:     # one short line: two processes do not mix theirs
             file.write(f"{sha256}\n")
+    except OSError:
+        unwritten.add(sha256)
 
 
 def known() -> set[str]:
     """Return the hashes that are trusted."""
     try:
-        return set(store().read_text().split())
+        return unwritten | set(store().read_text().split())
     except (OSError, UnicodeDecodeError):
-        return set()
+        return unwritten
 
 
 def store() -> Path:
