@@ -1,4 +1,4 @@
-"""The documentation is true: every file, command and piece of Python in docs/ is executed and gives what stands there."""
+"""Every file, command and piece of Python in docs/ is executed and prints what stands there."""
 
 from __future__ import annotations
 
