@@ -89,7 +89,7 @@ def test_windows_line_ends_and_a_byte_order_mark(tmp_path):
 
 def test_python_saved_from_a_notebook(tmp_path):
     file = tmp_path / "net.py"
-    file.write_text('"""Original file is at https://colab."""\n!pip install x\n%load_ext a\nclass Net:\n    width = 3\n')
+    file.write_text('"""Original file is at https://colab."""\n!pip install x\n%cd ..\nclass Net:\n    width = 3\n')
     assert load_class(file, "Net").builder.width == 3
     file.write_text("!pip install x\nclass Net(:\n")
     with pytest.raises(ModelError, match="SyntaxError"):
@@ -99,5 +99,6 @@ def test_python_saved_from_a_notebook(tmp_path):
 def test_only_notebooks_write_files(tmp_path):
     (tmp_path / "net.py").write_text("n = 1")
     assert written_files(tmp_path / "net.py") == {}
-    file = notebook(tmp_path, "%%writefile ./a.py\nn = 1", "%%file b.py\nn = 2", "%%writefile ../c.py\n", "%%writefile d")
+    cells = "%%writefile ./a.py\nn = 1", "%%file b.py\nn = 2", "%%writefile ../c.py\n", "%%writefile d"
+    file = notebook(tmp_path, *cells)
     assert {name: piece.text for name, piece in written_files(file).items()} == {"a.py": "\nn = 1", "b.py": "\nn = 2"}

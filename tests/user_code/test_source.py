@@ -61,13 +61,13 @@ def test_any_change_changes_the_hash():
 
 def test_a_changed_file_is_refused(folder):
     (folder / "lib" / "blocks.py").write_text("width = 4\n")
-    with pytest.raises(ModelError, match="was changed after training began. Put the original files back"):
+    with pytest.raises(ModelError, match=r"was changed after training began\. Put the original files back"):
         load_class(folder / "net.py", "Net")
 
 
 def test_a_missing_file_is_refused(folder):
     (folder / "lib" / "blocks.py").unlink()
-    with pytest.raises(ModelError, match="cannot be read: .*blocks.py"):
+    with pytest.raises(ModelError, match=r"cannot be read: .*blocks\.py"):
         Source.read(folder)
 
 

@@ -56,7 +56,7 @@ def test_what_was_trained_here_is_trusted_here(trained, tmp_path):
         "data.dataset=digits", f'distillation.teacher="{run.path}"']),
 ])  # fmt: skip
 def test_each_way_to_open_it_asks_and_leaves_nothing(theirs, opening):
-    with pytest.raises(Untrusted, match="network' holds a network of its own, which is a program. Read it, then") as fault:
+    with pytest.raises(Untrusted, match=r"network' holds a network of its own, which is a program\. Read") as fault:
         opening(theirs)
     assert "\n" not in str(fault.value) and not trust.known()
     assert not (theirs.path.parent / "out" / "recipe.toml").exists()
@@ -125,7 +125,7 @@ def test_runs_of_the_catalogue_never_ask(digits_run, tmp_path, monkeypatch):
 
 def test_where_nothing_can_be_written_trust_holds_for_the_process(theirs, monkeypatch):
     (theirs.path.parent / "file").write_text("")
-    monkeypatch.setenv("XDG_STATE_HOME", str(theirs.path.parent / "file"))      # no folder: also root cannot write in it
+    monkeypatch.setenv("XDG_STATE_HOME", str(theirs.path.parent / "file"))      # not even root can
     with pytest.raises(Untrusted):
         load_network(theirs)
     theirs.trust()

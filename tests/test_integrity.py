@@ -1,0 +1,231 @@
+"""A run's record, weights and network belong together: each is noticed when it is edited, swapped or changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import featherweight
+from featherweight import experiment
+from featherweight.cli import main
+from featherweight.errors import RunError, TrainingInterrupted
+from featherweight.examination import against_record, evaluate
+from featherweight.files import sha256_of
+from featherweight.models import blueprint_of, find_blueprint
+from featherweight.runs import Run
+
+NET = """from torch import nn
+from blocks import width
+
+
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Dropout(0.2), nn.Linear(width, 10))
+"""
+RECIPE = """name = "own"
+[data]
+dataset = "digits"
+[model]
+name = "net.py:Net"
+[training]
+epochs = 2
+batch_size = 32
+precision = "float32"
+[optimizer]
+lr = 0.1
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(digits_recipe, tmp_path_factory):
+    """A finished run."""
+    return featherweight.train(digits_recipe(), tmp_path_factory.mktemp("runs") / "run", device="cpu")
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    """A copy of the run, to be spoiled."""
+    return Run.open(shutil.copytree(trained.path, tmp_path / "run"))
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with a network, what it imports and a recipe; the working folder."""
+    for name, text in {"net.py": NET, "blocks.py": "width = 16\n", "own.toml": RECIPE}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class StopAt(experiment.Silent):
+    """Interrupts the training after so many steps."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def on_step(self, state, steps):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def edit(run, change):
+    """Write result.json anew after a change of its content."""
+    content = json.loads((run.path / "result.json").read_text())
+    change(content)
+    (run.path / "result.json").write_text(json.dumps(content))
+
+
+def test_an_untouched_copy_opens(copy, trained):
+    assert copy.result == trained.result
+
+
+@pytest.mark.parametrize("change", [
+    lambda content: content["test"]["class"].update(accuracy=0.9965),
+    lambda content: content["confusion"]["class"][0].reverse(),
+    lambda content: content.update(seconds=0.1),
+    lambda content: content.update(more="words"),
+    lambda content: content.pop("notes"),
+    lambda content: (content["test"]["class"].update(accuracy=0.9965), content.pop("weights")),     # and its hash
+])  # fmt: skip
+def test_an_edited_result_is_named(copy, change):
+    edit(copy, change)
+    with pytest.raises(RunError, match=r"result\.json was edited after training: .* Put the original back") as fault:
+        _ = copy.result
+    assert "\n" not in str(fault.value)
+    with pytest.raises(RunError, match=r"result\.json was edited"):
+        evaluate(copy.path)
+
+
+def test_weights_of_another_run_are_named(copy, digits_recipe, tmp_path):
+    other = featherweight.train(digits_recipe(training={"seed": 2}), tmp_path / "other", device="cpu")
+    shutil.copy(other.path / "model.safetensors", copy.path / "model.safetensors")
+    with pytest.raises(RunError, match=r"model\.safetensors is not the file that training wrote"):
+        _ = copy.result
+    edit(copy, lambda content: content.update(weights=sha256_of(copy.path / "model.safetensors")))
+    with pytest.raises(RunError, match=r"result\.json was edited"):      # the weights know another result
+        _ = Run(copy.path).result
+
+
+def test_any_flipped_bit_of_the_weights_is_named(copy):
+    file = copy.path / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    for position in (8, len(content) // 2, len(content) - 1):
+        flipped = bytearray(content)
+        flipped[position] ^= 1
+        file.write_bytes(flipped)
+        with pytest.raises(RunError, match=r"model\.safetensors is not the file that training wrote"):
+            _ = Run(copy.path).result
+
+
+def test_a_run_of_an_earlier_version_opens(copy, trained):
+    """Its files carry no hashes."""
+    save_file(trained.weights(), copy.path / "model.safetensors", {"model": trained.result["model"]})
+    edit(copy, lambda content: content.pop("weights"))
+    assert evaluate(copy.path, device="cpu")["class"].to_dict() == trained.result["test"]["class"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors"])
+def test_spoiled_weights_of_an_earlier_version_are_told_where_they_are_needed(copy, content):
+    edit(copy, lambda content: content.pop("weights"))
+    (copy.path / "model.safetensors").write_bytes(content)
+    assert copy.result["recipe"] == "tiny"
+    with pytest.raises(RunError, match=r"model\.safetensors cannot be read"):
+        copy.weights()
+    (copy.path / "model.safetensors").unlink()
+    with pytest.raises(RunError, match=r"model\.safetensors cannot be read"):
+        evaluate(copy.path)
+
+
+def test_a_record_that_the_network_does_not_give_is_told(copy, trained, capsys):
+    """All hashes hold, as for a run that was made up."""
+    made_up = {key: value for key, value in trained.result.items() if key != "weights"}
+    score = made_up["test"]["class"]
+    made_up["test"] = {"class": score | {"correct": 359, "accuracy": 359 / 360}}
+    copy.save_result(made_up, trained.weights())
+    run = Run(copy.path)
+    told = f"class: {score['correct']} of 360 right now, 359 of 360 in the run's record."
+    assert against_record(run, evaluate(run, device="cpu")) == [told]
+    for more in ([], ["--json"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["evaluate", str(copy.path), "--device", "cpu", *more])
+        out, said = capsys.readouterr()
+        assert stop.value.code == 0 and f"not as recorded: {told}" in said
+    assert json.loads(out)["as_recorded"] is False
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(trained.path), "--device", "cpu", "--json"])
+    out, said = capsys.readouterr()
+    assert json.loads(out)["as_recorded"] is True and said == ""
+
+
+def test_the_runs_own_copy_is_measured_after_the_file_changed(project):
+    run = featherweight.train("own.toml", "run", device="cpu")
+    (project / "net.py").write_text(NET.replace("nn.ReLU()", "nn.Tanh()"))
+    (project / "blocks.py").write_text("width = 8\n")
+    assert evaluate("run", device="cpu")["class"].to_dict() == run.result["test"]["class"]
+    (project / "net.py").unlink()
+    (project / "blocks.py").unlink()
+    assert evaluate("run", device="cpu")["class"].to_dict() == run.result["test"]["class"]
+    assert run.result["network"] == run.source.sha256
+
+
+@pytest.mark.parametrize("changed", ["net.py", "blocks.py"])
+def test_resume_with_a_changed_file_is_refused(project, capsys, changed):
+    whole = featherweight.train("own.toml", "whole", device="cpu").weights()
+    with pytest.raises(TrainingInterrupted):
+        experiment.train("own.toml", "run", device="cpu", watcher=StopAt(30))
+    (project / changed).write_text((project / changed).read_text() + "\n# changed\n")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "own.toml", "--out", "run", "--resume", "--no-report"])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1
+    assert f"{changed}' changed since run 'run' began" in said and "run/recipe.toml" in said
+    resumed = featherweight.train("run/recipe.toml", "run", device="cpu", resume=True).weights()
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)       # as if it had not been changed
+
+
+def test_resume_from_another_folder_by_the_runs_own_recipe(project, monkeypatch):
+    whole = featherweight.train("own.toml", project / "whole", device="cpu")
+    with pytest.raises(TrainingInterrupted):
+        experiment.train("own.toml", "run", device="cpu", watcher=StopAt(30))
+    (project / "elsewhere").mkdir()
+    monkeypatch.chdir(project / "elsewhere")
+    shutil.move(project / "run", "run")
+    resumed = featherweight.train("run/recipe.toml", "run", device="cpu", resume=True)
+    weights, expected = resumed.weights(), whole.weights()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    assert resumed.source == whole.source
+
+
+def test_resume_with_another_class_is_refused(project):
+    """A class that is given in Python is compared too."""
+    given = find_blueprint("net.py:Net")
+    recipe = featherweight.Recipe.load("own.toml")
+    with pytest.raises(TrainingInterrupted):
+        experiment.train(recipe, "run", device="cpu", watcher=StopAt(30), blueprint=given)
+    (project / "net.py").write_text(NET.replace("nn.ReLU()", "nn.Tanh()"))
+    with pytest.raises(RunError, match="Net changed since run 'run' began"):
+        experiment.train(recipe, "run", device="cpu", resume=True, blueprint=find_blueprint("net.py:Net"))
+
+
+def test_a_graph_in_evaluation_mode_is_not_trained_on_unsaid(tmp_path):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 16), nn.BatchNorm1d(16), nn.Dropout(0.5), nn.Linear(16, 10))
+    settings = ["data.dataset=digits", "training.epochs=2", "training.batch_size=32", "training.precision=float32"]
+    recipe = featherweight.Recipe.load("session5", settings)
+    recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"name": "Sequential"})})
+    out = tmp_path / "run"
+    with pytest.raises(TrainingInterrupted):
+        experiment.train(recipe, out, device="cpu", watcher=StopAt(30), blueprint=blueprint_of(model))
+    with pytest.raises(RunError, match="graph in evaluation mode, which is not trained on"):
+        experiment.train(out / "recipe.toml", out, device="cpu", resume=True)
+    run = experiment.train(recipe, out, device="cpu", resume=True, blueprint=blueprint_of(model))
+    again = experiment.train(start=run.path, out=tmp_path / "again", device="cpu")
+    assert any("graph in evaluation mode: dropout is left out" in note for note in again.result["notes"])
