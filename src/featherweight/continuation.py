@@ -34,6 +34,8 @@ def recipe_from(
             raise RecipeError("no recipe is given. Give one, such as session7-model2, or a finished run to start from.")
         return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe, settings)
     run = start if isinstance(start, Run) else Run.open(start)
+    if recipe is None:
+        run.check_foreign_files()
     own = recipe if recipe is not None else run.path / "recipe.toml"
     return (own if isinstance(own, Recipe) else Recipe.load(own, settings)).with_start(str(run.path))
 

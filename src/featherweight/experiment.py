@@ -19,6 +19,7 @@ from featherweight.environment import describe_environment
 from featherweight.errors import DataError, RunError, TrainingInterrupted
 from featherweight.evaluation import confusion_matrix
 from featherweight.models import Blueprint
+from featherweight.models.exported import is_graph
 from featherweight.networks import build_network, cuda_devices, example, find_network, match_images
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, check_free, create_run
@@ -35,7 +36,7 @@ from featherweight.training.state import TrainingState
 from featherweight.training.step import keep_freed_memory, pick_device, pick_precision
 from featherweight.training.workers import refuse_while_importing
 from featherweight.user_code import Source, unwarned
-from featherweight.wording import call
+from featherweight.wording import call, option
 
 CHECKPOINT_SECONDS = 30.0   # how much work a kill -9 in the middle of an epoch may cost
 SHORT_SECONDS = 0.1         # since the last checkpoint: an epoch of a GPU is no longer than it takes to write one
@@ -172,7 +173,21 @@ def take_up(run: Run, training: Training) -> None:
     run.sweep()
     if run.source is None:      # killed before it was written, or a run of an earlier version
         run.keep(training.source())
+    else:
+        check_source(run, run.source, training)
     load_checkpoint(run, training.state)
+
+
+def check_source(run: Run, before: Source, training: Training) -> None:
+    """Raise RunError if the network to resume is not the one that the run began with, or only its graph."""
+    name = training.blueprint.name
+    if is_graph(before) and training.blueprint.user_class:
+        raise RunError(f"run {str(run.path)!r} holds {name} as a graph in evaluation mode, which is not trained on. "
+                       "Resume it where it was begun: featherweight.train(model=..., resume=True).")
+    now = training.source()
+    if now and any(text != before.files.get(file, text) for file, text in now.files.items()):
+        raise RunError(f"{name} changed since run {str(run.path)!r} began. Put it back, or train into another folder "
+                       f"with {option('out')}.")
 
 
 def default_out(recipe: Recipe) -> Path:
@@ -218,8 +233,16 @@ def build_training(
     average = build_average(model, recipe.training.ema) if recipe.training.ema else None
     generator = torch.Generator(device).manual_seed(recipe.training.seed)
     state = TrainingState(model, optimizer, schedule, average, generator)
-    notes += note_of(start, dataset)
+    notes += [*note_of(start, dataset), *graph_notes(blueprint)]
     return Training(recipe, blueprint, task, dataset, device, precision, plan, state, notes, start)
+
+
+def graph_notes(blueprint: Blueprint) -> list[str]:
+    """Return a sentence about a network of which only the graph in evaluation mode is known."""
+    if blueprint.user_class is None or not is_graph(blueprint.user_class.source()):
+        return []
+    return [f"{blueprint.name} is a graph in evaluation mode: dropout is left out, and BatchNorm keeps its statistics. "
+            "Give the class itself to train it as it was."]
 
 
 def build_optimization(

@@ -19,7 +19,7 @@ from featherweight.models.shapes import runs_on
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import as_heads, build_task
-from featherweight.user_code import quietly, text_of
+from featherweight.user_code import Source, quietly, text_of, written_files
 from featherweight.wording import option
 
 FEW = 2     # images that a network is tried on
@@ -40,11 +40,24 @@ def find_network(recipe: Recipe, run: Run | None = None) -> Blueprint:
     """Return the recipe's network; to resume a run, the one that lies in it. Raises RunError if the file changed."""
     if run is None or run.source is None:
         return find_blueprint(recipe.model.name)
-    file = Path(recipe.model.name.rpartition(":")[0])
-    if file.is_file() and text_of(file) != run.source.files[run.source.entry]:
-        raise RunError(f"{str(file)!r} changed since run {str(run.path)!r} began. Resume with the run's own recipe, "
+    changed = changed_file(Path(recipe.model.name.rpartition(":")[0]), run.source)
+    if changed:
+        raise RunError(f"{str(changed)!r} changed since run {str(run.path)!r} began. Resume with the run's own recipe, "
                        f"{run.path / 'recipe.toml'}, or train into another folder with {option('out')}.")
     return run_blueprint(run)
+
+
+def changed_file(file: Path, source: Source) -> Path | None:
+    """Return a file of a network, or one that it imports, whose text is not that of the source; None without one.
+
+    Files that are gone count as unchanged. A notebook's own text says what the files are that it writes.
+    """
+    if not file.is_file():
+        return None
+    folder = file.resolve().parents[len(Path(source.entry).parts) - 1]
+    places = {name: folder / name for name in source.files if name not in written_files(file)} | {source.entry: file}
+    return next((place for name, place in places.items()
+                 if place.is_file() and text_of(place) != source.files[name]), None)
 
 
 def match_images(recipe: Recipe, blueprint: Blueprint, tell: Callable[[str], None] = lambda text: None) -> Recipe:
@@ -103,7 +116,7 @@ def run_blueprint(run: Run) -> Blueprint:
     """Return the network of a run: of the source that lies in it, else of the recipe's name."""
     source, name = run.source, run.recipe.model.name
     if source is None:
-        run.check_foreign_file()
+        run.check_foreign_files()
         return find_blueprint(name)
     return replace(find_blueprint(f"{run.source_folder / source.entry}:{source.attribute}"), name=name)
 

@@ -19,7 +19,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from featherweight.errors import RecipeError, UnknownName
-from featherweight.user_code import MANIFEST, SOURCE_FOLDER, Source
+from featherweight.user_code import ENDINGS, MANIFEST, SOURCE_FOLDER, Source
 from featherweight.wording import option
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -281,8 +281,7 @@ def beside(folder: Path, name: str) -> str:
     if kept := kept_copy(folder):
         return kept
     file, _, attribute = name.rpartition(":")
-    own = file.endswith((".py", ".ipynb")) and (folder / file).is_file()
-    return f"{folder / file}:{attribute}" if own else name
+    return f"{folder / file}:{attribute}" if file.endswith(ENDINGS) and (folder / file).is_file() else name
 
 
 def kept_copy(folder: Path) -> str | None:

@@ -28,7 +28,7 @@ from featherweight.errors import RunError
 from featherweight.files import is_one_of, names_in, sha256_of, write_atomically
 from featherweight.integrity import digest, metadata_of
 from featherweight.recipe import Recipe
-from featherweight.user_code import MANIFEST, SOURCE_FOLDER, Source, trust
+from featherweight.user_code import ENDINGS, MANIFEST, SOURCE_FOLDER, Source, trust
 from featherweight.wording import call, option
 
 FILES = (
@@ -111,19 +111,22 @@ class Run:
         """Trust the network's source in this run from now on, and return the run."""
         if self.source is not None:
             trust.remember(self.source.sha256)
-        elif file := self.foreign_file:
+        for file in self.foreign_files():
             trust.remember(sha256_of(file))
         return self
 
-    @property
-    def foreign_file(self) -> Path | None:
-        """The file of the network outside of the run, where a run of an earlier version names one."""
-        file = self.recipe.model.name.rpartition(":")[0]
-        return Path(file) if file.endswith(".py") and Path(file).is_file() and self.source is None else None
+    def foreign_files(self) -> list[Path]:
+        """Return the network's file from the working folder and beside recipe.toml, for a run without a source.
 
-    def check_foreign_file(self) -> None:
-        """Raise Untrusted if the run names a file outside of it that nobody here has trusted."""
-        if file := self.foreign_file:
+        Runs of an earlier version name such a file.
+        """
+        name = self.recipe.model.name.rpartition(":")[0]
+        places = [Path(name), self.path / name] if name.endswith(ENDINGS) and self.source is None else []
+        return [place for place in places if place.is_file()]
+
+    def check_foreign_files(self) -> None:
+        """Raise Untrusted if the run names a file outside of its source that nobody here has trusted."""
+        for file in self.foreign_files():
             trust.check(sha256_of(file), file)
 
     def sweep(self) -> None:
@@ -180,12 +183,12 @@ class Run:
     def check_hashes(self, result: Mapping[str, Any]) -> None:
         """Raise RunError if result.json was edited, or the weights are not those that it is about."""
         weights = self.path / "model.safetensors"
-        if "weights" not in result or not weights.is_file():    # of an earlier version; a missing file is told later
-            return
-        if sha256_of(weights) != result["weights"]:
+        if not weights.is_file() or not ("weights" in result or metadata_of(weights).get("result")):
+            return      # of an earlier version; a missing file is told later
+        if "weights" in result and sha256_of(weights) != result["weights"]:
             raise RunError(f"{weights} is not the file that training wrote: its sha256 is not that in result.json. "
                            "Put the original back, or train again.")
-        if metadata_of(weights).get("result") != digest(result):
+        if "weights" not in result or metadata_of(weights).get("result") != digest(result):
             raise RunError(f"{self.path / 'result.json'} was edited after training: it is not the record that the "
                            "weights belong to. Put the original back, or train again.")
 

@@ -117,9 +117,10 @@ def test_a_function_imports_when_it_is_called(folder):
 
 
 def test_a_missing_package_that_is_not_used_does_not_matter(folder):
-    text = ("import nowhere_a, torch\nfrom nowhere_b.part import tool\nfrom torch import nn\n"
-            "import nowhere_c.part as c\nclass Net(nn.Linear):\n    width = 3\n"
-            "    def draw(self):\n        return tool(nowhere_a, c)\n")
+    text = (
+        "import nowhere_a, torch\nfrom nowhere_b.part import tool\nfrom torch import nn\nimport nowhere_c.part as c\n"
+        "class Net(nn.Linear):\n    width = 3\n    def draw(self):\n        return tool(nowhere_a, c)\n"
+    )
     root = folder({"net.py": text})
     assert width(root / "net.py") == 3
     model = build_model(f"{root / 'net.py'}:Net", {"in_features": 1, "out_features": 1})

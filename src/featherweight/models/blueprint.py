@@ -14,10 +14,9 @@ from featherweight.blame import explain
 from featherweight.errors import ModelError, UnknownName
 from featherweight.models.catalogue import CATALOGUE
 from featherweight.models.exported import exported_source
-from featherweight.user_code import Source, UserClass, load_class
+from featherweight.user_code import ENDINGS, Source, UserClass, load_class
 from featherweight.wording import either
 
-ENDINGS = (".py", ".ipynb")
 ALIASES = {     # what the data say -> how authors call it
     "classes": ("classes", "num_classes", "n_classes", "nclasses", "num_class", "nb_classes", "class_num",
                 "num_labels", "out_classes", "output_classes"),

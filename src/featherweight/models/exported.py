@@ -58,6 +58,11 @@ class Network(nn.Module):
 {lines}'''
 
 
+def is_graph(source: Source) -> bool:
+    """True for the source of a network that exported_source wrote: it computes as in evaluation mode."""
+    return source.files[source.entry].startswith(HEAD.partition("\n")[0])
+
+
 def exported_source(model: nn.Module, inputs: Sequence[Tensor]) -> Source:
     """Return the network as source text. inputs: a batch for each input, on the network's device.
 

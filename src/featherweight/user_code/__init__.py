@@ -12,6 +12,7 @@ from featherweight.errors import ModelError, UnknownName
 from featherweight.user_code import trust
 from featherweight.user_code.modules import Library, repository_root
 from featherweight.user_code.pieces import Piece, parse, plain_python
+from featherweight.user_code.pieces import written_files as written_files
 from featherweight.user_code.quiet import quietly as quietly
 from featherweight.user_code.quiet import unwarned as unwarned
 from featherweight.user_code.source import MANIFEST as MANIFEST
@@ -22,6 +23,7 @@ from featherweight.user_code.source import text_of as text_of
 from featherweight.user_code.stand_in import reason_of_stand_in
 from featherweight.user_code.statements import needed, statements_of
 
+ENDINGS = (".py", ".ipynb")
 TYPED = "notebook.py"       # the name that typed source has in a run
 
 
