@@ -97,9 +97,9 @@ for note in first.result["notes"]:
     print("note:", note)
 
 # %% [markdown]
-# The note was made before the first epoch; without `quiet=True` it is shown there. `notebook.py` is the text of all
-# cells that the class needs, as the run keeps it. If the note is right, the same weights give another accuracy each
-# time that they are measured.
+# The note was made before the first epoch; without `quiet=True` it is shown there. It names the cell and its line. If
+# the note is right, the same weights give another accuracy each time that they are measured. An export is refused; it
+# names the line in the text that the run keeps.
 
 # %%
 for _ in range(3):
