@@ -41,7 +41,7 @@ PLACE = Path("runs/lessons") / ("full" if FULL else "small")
 EPOCHS = 5 if FULL else 12
 if FULL:
     mnist = featherweight.load_dataset("mnist")
-    data = tuple((split.images.numpy(), split.labels.numpy()) for split in (mnist.train, mnist.test))
+    data = tuple((split.images[:, 0].numpy(), split.labels.numpy()) for split in (mnist.train, mnist.test))
     pictures, truths = data[1]
 else:
     digits = load_digits()
@@ -97,9 +97,9 @@ for note in first.result["notes"]:
     print("note:", note)
 
 # %% [markdown]
-# The note was made before the first epoch; without `quiet=True` it is shown there. `notebook.py` is the text of all
-# cells that the class needs, as the run keeps it. If the note is right, the same weights give another accuracy each
-# time that they are measured.
+# The note was made before the first epoch; without `quiet=True` it is shown there. It names the cell and its line. If
+# the note is right, the same weights give another accuracy each time that they are measured. An export is refused; it
+# names the line in the text that the run keeps.
 
 # %%
 for _ in range(3):
@@ -190,10 +190,10 @@ print(f"Measured there: {score['correct']:,} of {score['count']:,} right. As rec
 print(f"The copy reads the first picture as {answer} ({share:.0%}).")
 
 # %% [markdown]
-# `--trust` is for the one who opens the folder. A network's source is a program, so a run of somebody else that holds
-# one is opened after it was read, and then with `--trust`, or `Run(folder).trust()` in Python.
+# A network's source is a program. Another person therefore reads it first, and then opens the run with `--trust`, or
+# with `Run(folder).trust()` in Python.
 #
-# Who has no torch takes an export. It is asked all test images beside torch before it is called done.
+# A bundle answers without torch. The export asks it every test image beside torch before it says done.
 
 # %%
 ship = run.export("bundle", PLACE / "own-bundle", force=True)
@@ -205,11 +205,12 @@ print(f"The bundle reads the first picture as {answer} ({share:.0%}).")
 # ## What it means
 #
 # A network in a notebook depends on more than its class: here on a constant and a function in other cells, and on the
-# order in which cells were executed. A result belongs to one text of all that. Both runs here come from a class
-# `Net`, and each holds its own text; an edited record or swapped weights are named when the run is opened.
+# order in which cells were executed. A result belongs to one text of all that. Both runs come from a class `Net`, and
+# each holds its own text. A run whose record was edited, or whose weights were swapped, is not opened.
 #
 # The first run also shows why a number alone proves little. Its accuracy was measured honestly, once, on test data.
-# But the network was another one at each call, so no second measurement, and no export, could confirm it.
+# But the network was another one at each call, so no second measurement, and no export, could confirm it. It was lower,
+# too: a fifth of the features was missing in every answer.
 
 # %% [markdown] tags=["exercise"]
 # ## Exercise
