@@ -43,7 +43,7 @@ def execute(lesson: Path, folder: Path) -> Any:
     notebook = jupytext.read(lesson)
     client = NotebookClient(
         notebook, timeout=LONGEST_CELL, kernel_name="python3", resources={"metadata": {"path": str(folder)}},
-        extra_arguments=["--log-level=ERROR"],
+        extra_arguments=["--log-level=ERROR"], coalesce_streams=True,   # in one piece, however busy the machine is
     )
     try:
         client.execute()

@@ -132,7 +132,7 @@ def test_a_pupil_follows_its_teacher(pupil, teachers, tmp_path):
                    distillation={"teacher": str(teachers), "weight": 1.0})
     data = with_teacher(recipe, load_data(recipe, None), CPU)
     data = replace(data, train=replace(data.train, labels=data.train.labels.flip(0)))
-    run = featherweight.train(recipe, tmp_path / "run", dataset=data)
+    run = experiment.train(recipe, tmp_path / "run", dataset=data)
     assert run.result["test"]["class"]["accuracy"] > 0.7 and run.result["train"]["accuracy"]["class"] < 0.3
     assert Run.open(run.path).recipe == recipe
 
@@ -151,7 +151,7 @@ def test_interrupted_and_resumed_is_the_undisturbed_run(pupil, tmp_path):
     recipe = pupil(augmentation=MOVED)
     whole = featherweight.train(recipe, tmp_path / "whole")
     with pytest.raises(TrainingInterrupted):
-        featherweight.train(recipe, tmp_path / "run", watcher=StopAt(15))
+        experiment.train(recipe, tmp_path / "run", watcher=StopAt(15))
     resumed = featherweight.train(recipe, tmp_path / "run", resume=True)
     assert same_weights(whole, resumed) and told(whole) == told(resumed)
     other = pupil(augmentation=MOVED, distillation={"teacher": recipe.distillation.teacher, "weight": 0.5})

@@ -1,9 +1,10 @@
-"""The documentation's numbers: every command and every piece of Python in docs/ is run, and gives what stands there."""
+"""Every file, command and piece of Python in docs/ is executed and prints what stands there."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,36 +13,41 @@ from featherweight.cli import main
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^```(\w*) ?(\S*)\n(.*?)^```$", re.M | re.S)       # kind, name of a file, content
 
 
 def test_there_are_pages():
-    assert [page.name for page in PAGES] == ["backpropagation.md", "experiments.md", "python.md", "shipping.md"]
+    assert [page.name for page in PAGES] == \
+        ["backpropagation.md", "experiments.md", "own-networks.md", "python.md", "shipping.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_commands_print_what_the_page_says(page, capsys):
-    blocks = BLOCK.findall(page.read_text())
-    commands = [block for kind, block in blocks if kind == "console"]
-    assert commands or any(kind == "python" for kind, _ in blocks)
-    for block in commands:
-        command, *lines = block.splitlines()
-        with pytest.raises(SystemExit) as stop:
-            main(shlex.split(command.removeprefix("$ featherweight ")))
-        printed = capsys.readouterr().out.splitlines()
-        assert stop.value.code == 0
-        assert [line for line in lines if line != "..." and line not in printed] == [], command
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_python_prints_what_the_page_says(page, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)     # where a page writes its runs
+def test_a_page_says_what_is_printed(page, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)     # where a page has its files and its runs
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    blocks = [block for block in BLOCK.findall(page.read_text()) if block[0]]
+    assert any(kind in ("console", "python") for kind, _, _ in blocks)
     names = {}
-    blocks = [(kind, block) for kind, block in BLOCK.findall(page.read_text()) if kind in ("python", "text")]
-    assert [kind for kind, _ in blocks] == ["python", "text"] * (len(blocks) // 2)
-    for (_, code), (_, said) in zip(blocks[::2], blocks[1::2], strict=True):
-        exec(compile(code, str(page), "exec"), names)
-        assert capsys.readouterr().out == said
+    for (kind, file, content), (after, _, said) in pairwise([*blocks, ("", "", "")]):
+        if file:
+            Path(file).write_text(content)
+        elif kind == "console":
+            check_command(content, capsys)
+        elif kind == "python":
+            assert after == "text", content
+            exec(compile(content, str(page), "exec"), names)
+            assert capsys.readouterr().out == said
+
+
+def check_command(block: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run the block's first line; each line below it is printed, and `...` stands for others. A fault exits with 2."""
+    command, *lines = block.splitlines()
+    with pytest.raises(SystemExit) as stop:
+        main(shlex.split(command.removeprefix("$ featherweight ")))
+    captured = capsys.readouterr()
+    printed = [line.rstrip() for line in (captured.out + captured.err).splitlines()]
+    assert [line for line in lines if line != "..." and line.rstrip() not in printed] == [], printed
+    assert stop.value.code == (2 if lines[0].startswith("featherweight: ") else 0), command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

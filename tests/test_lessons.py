@@ -13,10 +13,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 LESSONS = Path(__file__).resolve().parents[1] / "lessons"
 SOURCES = sorted(LESSONS.glob("[0-9]*.py"))
 MARK = re.compile(r'^# %%(?P<markdown> \[markdown\])?(?: tags=\["(?P<tag>\w+)"\])?$')
+
+
+def dense(*, off_in_evaluation: bool = True, axis: int = 1, dropout: float = 0.5) -> type[nn.Module]:
+    """A network that lesson 9 asks for, or one with a fault."""
+
+    class Dense(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = nn.Linear(784, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.dropout(x.flatten(1), dropout, training=self.training or not off_in_evaluation)
+            return F.log_softmax(self.dense(x), dim=axis)
+
+    return Dense
+
+
 RIGHT_AND_WRONG: dict[str, tuple[Any, list[Any]]] = {
     "1-first-network": ([0.74, 0, 0.16], [[0.74, -0.9, 0.16], [0.67, 0, 0.16], [0.74, 0], 0.74]),
     "2-backpropagation-by-hand": (0.668307, [0.55, 0.431693, 0.6]),
@@ -26,6 +45,7 @@ RIGHT_AND_WRONG: dict[str, tuple[Any, list[Any]]] = {
     "6-99.47": (0.0265, [0.12, 0.09, 0.0]),
     "7-two-inputs": (0.1, [1 / 19, 0.01, 1.0]),
     "8-honest-numbers": (0.089, [0.8, 0.00089, 0.0]),
+    "9-your-own-network": (dense(), [dense(off_in_evaluation=False), dense(axis=0), dense(dropout=0.0)]),
 }
 PUBLIC = ("featherweight", *(f"featherweight.{name}" for name in ("anatomy", "byhand", "plots", "statistics")))
 lesson = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
@@ -56,8 +76,8 @@ def check_cell(source: Path) -> str:
     return next(text for kind, text, tag in cells_of(source) if kind == "code" and tag == "check")
 
 
-def test_there_are_eight() -> None:
-    assert len(SOURCES) == 8
+def test_there_are_nine() -> None:
+    assert len(SOURCES) == 9
     assert [source.stem for source in SOURCES] == sorted(RIGHT_AND_WRONG)
     assert {file.stem for file in LESSONS.glob("*.ipynb")} == set(RIGHT_AND_WRONG)
 

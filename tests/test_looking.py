@@ -30,9 +30,13 @@ def test_looking_at_a_run_leaves_the_random_state(run: Run, look: Callable[[Run]
 
 
 def test_looking_at_a_run_leaves_its_files(run: Run) -> None:
-    before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.path.iterdir()}
+    def files() -> dict[str, tuple[bytes, int]]:
+        found = (file for file in run.path.rglob("*") if file.is_file())
+        return {str(file): (file.read_bytes(), file.stat().st_mtime_ns) for file in found}
+
+    before = files()
     examination.evaluate(run)
-    assert {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.path.iterdir()} == before
+    assert files() == before
 
 
 def test_measuring_leaves_a_layer_frozen_that_was_frozen() -> None:

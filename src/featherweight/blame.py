@@ -82,7 +82,8 @@ def in_one_line(fault: BaseException) -> str:
 
 def explain(fault: BaseException) -> str:
     """Return the user's line, the exception's kind and message, and a next move where one is known."""
-    place, text = user_line(fault), " ".join(f"{type(fault).__name__}: {fault}".split()).rstrip(". ")
+    kind = "" if isinstance(fault, ImportError) else f"{type(fault).__name__}: "
+    place, text = user_line(fault), " ".join(f"{kind}{fault}".split()).rstrip(". ")
     return f"{place}: {text}{next_move(text)}" if place else f"{text}{next_move(text)}"
 
 

@@ -17,6 +17,7 @@ from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import Task, as_heads
 from featherweight.training.fit import first_inputs, try_out
+from featherweight.wording import option
 
 KEY = "training.start"
 
@@ -74,7 +75,7 @@ def open_start(start: str) -> Run:
     """The finished run that a recipe starts from; RunError for anything else."""
     run = Run.open(start)
     if not run.finished:
-        raise RunError(f"{KEY}: {start!r} is not finished. Go on with it by --resume, or give a finished run.")
+        raise RunError(f"{KEY}: {start!r} is not finished. Go on with it by {option('resume')}, or give a run that is.")
     return run
 
 

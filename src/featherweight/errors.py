@@ -54,12 +54,9 @@ class RunError(FeatherweightError):
 class Untrusted(RunError):
     """A network's own source, with its hash, that would be executed and is not trusted."""
 
-    def __init__(self, sha256: str, place: Path) -> None:
+    def __init__(self, sha256: str, place: Path, next_move: str) -> None:
         self.sha256, self.place = sha256, place
-        super().__init__(
-            f"{str(place)!r} holds a network of its own, which is a program. Read it, then open it with --trust "
-            "(in Python: Run(...).trust())."
-        )
+        super().__init__(f"{str(place)!r} holds a network of its own, which is a program. Read it, {next_move}.")
 
 
 class PictureError(FeatherweightError):

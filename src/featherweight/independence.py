@@ -1,4 +1,4 @@
-"""Whether a network answers each image by itself, or by what else is in the batch. numpy only.
+"""Measure of how much a network answers by what else is in the batch. numpy only.
 
 A softmax over dim=0, batch statistics in evaluation and a mean over the batch give accuracies that hold for one order
 of the test images only.
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 TOLERANCE = 1e-3    # in probability; float32 sums in another order differ by some 1e-6
 FEW = 100           # images that show a dependence; more cost time only
 SEED = 0
-CAUSES = ("Look for softmax or log_softmax with dim=0, BatchNorm with track_running_stats=False, or a mean over dim 0 "
-          "in its forward")
+CAUSES = ("Look for softmax or log_softmax with dim=0, BatchNorm with track_running_stats=False, a mean over dim 0, "
+          "or an if on values of the batch in its forward")
 
 Answer = Callable[..., Sequence[Any]]   # (N, ...) inputs -> probabilities (N, classes) of each head
 

@@ -182,6 +182,10 @@ def flattened(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(one.flatten(1) if isinstance(one, Tensor) and one.dim() == 4 else one for one in inputs)
 
 
+for hook in (in_standard_layout, flattened):
+    hook.fits_images = True     # type: ignore[attr-defined]  # anatomy's copies keep these hooks, and drop the user's
+
+
 def cuda_devices() -> list[int]:
     """Return all of them, whose random state a fork_rng is to keep."""
     return list(range(torch.cuda.device_count()))

@@ -55,11 +55,9 @@ class OneBar:
         self.total, self.done_before, self.started = total, done, time.monotonic()
 
     def begin_with(self, training: Training) -> None:
-        """A line about the first weights if they are a run's, and one for each note."""
+        """A line about the first weights if they are a run's."""
         if training.start:
-            self.console.print(f"begins with the weights of {training.start['run']}", soft_wrap=True, markup=False)
-        for sentence in training.notes:
-            self.console.print(f"note: {sentence}", soft_wrap=True, markup=False)
+            self.say(f"begins with the weights of {training.start['run']}")
 
     def draw(self, done: int, description: str, text: str) -> None:
         """Move the bar, at most five times a second."""

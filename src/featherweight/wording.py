@@ -41,6 +41,11 @@ def option(name: str, value: object = None) -> str:
     return f"{word}=" if value is None else f"{word}={value if isinstance(value, int) else repr(str(value))}"
 
 
+def either(command_line: str, python: str) -> str:
+    """Return the words of the command line or those of Python, for what has no common form."""
+    return command_line if _on_command_line else python
+
+
 def call(name: str, *arguments: object, **options: object) -> str:
     """Name a command with its arguments: featherweight train R --resume, or featherweight.train('R', resume=True).
 

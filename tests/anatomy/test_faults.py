@@ -80,12 +80,12 @@ MESSAGES = {
     "Mend the layer or that line",
     "WrongView": "net.py:35: shape '[-1, 700]' is invalid for input of size 10816. Mend that line",
     "Colour": "layer conv1 (Conv2d), net.py:39: Given groups=1, weight of size [8, 1, 3, 3], expected "
-    "input[2, 2, 28, 28] to have 1 channels, but got 2 channels instead. Give its shape with --input C,H,W",
+    "input[2, 2, 28, 28] to have 1 channels, but got 2 channels instead. Give its shape with input_shapes=(C, H, W)",
     "TwoInputs": "TwoInputs.forward() missing 1 required positional argument: 'digit'. "
-    "Give its shape with --input C,H,W",
+    "Give a shape for each input: input_shapes=((C, H, W), (N,))",
     "NoForward": 'Module [NoForward] is missing the required "forward" function. Mend its code',
     "ForCifar": "layer fc (Linear), net.py:53: mat1 and mat2 shapes cannot be multiplied (2x5408 and 7200x10). "
-    "It runs on (1, 32, 32): give that with --input 1,32,32",
+    "It runs on (1, 32, 32): give that with input_shapes=(1, 32, 32)",
 }
 
 

@@ -129,6 +129,16 @@ def test_a_branch_on_data_gets_a_note_and_no_verdict():
     assert [seen.layer.label for seen in middle_fields(module)] == ["Conv2d-1"]
 
 
+def test_a_branch_whose_rows_have_the_same_names_is_seen_by_their_fields():
+    def forward(m, x):
+        wide = bool(x.sum() > 0)
+        return F.conv2d(x, torch.ones(1, 1, 5, 5) if wide else torch.ones(1, 1, 3, 3), padding=2 if wide else 1)
+
+    _, check = verify(Net(forward))
+    assert (check.layer.receptive_field, check.verdict) == (3, "not applicable")
+    assert check.note == "forward takes another way for other images"
+
+
 def test_a_gradient_that_cannot_be_followed_gets_a_note():
     checks = verify(Net(lambda m, x: m.b(only_single(m.a(x))), a=conv(), b=conv(4, 4)))
     assert [check.verdict for check in checks] == ["equal", "not applicable"]
@@ -157,6 +167,26 @@ def test_noise_and_zeros_depend_on_no_pixel():
     module = Net(lambda m, x: m.a(x + torch.randn_like(x) * 0) + m.w.to(x) + torch.zeros_like(x)[..., 1:-1, 1:-1],
                  a=conv(1, 1), w=nn.Parameter(torch.ones(26, 26)))
     assert fields(module) == [("add", 1), ("Conv2d-1", 3), ("add", 3), ("add", 3)]
+    assert set(verdicts(module)) == {"equal"}
+    assert summarize(module).unused == ()
+
+
+MASKS = {
+    "binarised": lambda m, x: m.a((x > 0.5).float()),
+    "cast": lambda m, x: m.a((x * 255).int().to(x.dtype)),
+    "times": lambda m, x: m.a(x) * (x > 0)[..., 1:-1, 1:-1],
+    "chosen": lambda m, x: torch.where(m.a(x) > 0, m.a(x), torch.zeros(())),
+    "filled": lambda m, x: m.a(x).masked_fill(~(m.a(x) > 0), 0.0),
+    "joined": lambda m, x: m.a(((x > 0.2) & (x < 0.7)).to(x.dtype)),
+    "asked": lambda m, x: m.a(x) if not (x < 0).any() and bool((x >= 0).all()) else x,
+    "moved": lambda m, x: m.a((x > 0.5).transpose(2, 3).float()),
+}
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_masks_and_whole_numbers_depend_on_their_pixels(kind):
+    module = Net(MASKS[kind], a=conv())
+    assert fields(module)[-1][1] == 3
     assert set(verdicts(module)) == {"equal"}
     assert summarize(module).unused == ()
 
@@ -266,6 +296,12 @@ def test_no_traceback(kind):
     look_in_every_way(module)
     if kind != "itself":
         assert "different" not in verdicts(module)
+
+
+def test_a_weight_that_only_meets_a_mask_is_used():
+    module = Net(lambda m, x: (x > 0.5).float() * m.w, w=nn.Parameter(torch.ones(1)))
+    assert fields(module) == [("mul", 1)]
+    assert summarize(module).unused == ()
 
 
 def test_complex_layers_have_fields():

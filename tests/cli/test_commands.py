@@ -99,9 +99,9 @@ def test_summary_of_an_own_file(run_command, tmp_path):
         run_command("summary", mine, "--input", "3,9,9", "--set", "width=2", "--json")[1]
     )
     assert described["layers"][0]["output_shape"] == [2, 5, 5]
-    code, _, fault = run_command("summary", mine)
-    assert code == 2
-    assert_one_line(fault, "--input")
+    code, out, note = run_command("summary", mine, "--json")
+    assert code == 0 and json.loads(out)["input_shape"] == [3, 32, 32]     # as the first layer takes it
+    assert note.count("\n") == 1 and "3x32x32" in note and "--input" in note
 
 
 def test_train_leaves_a_run_folder(finished):

@@ -159,7 +159,7 @@ def test_a_run_is_drawn_in_the_shapes_of_its_data(
 
 def test_a_model_is_drawn_on_the_input_it_is_given(run_command, refused, network_file, tmp_path):
     model, file, other = f"{network_file(COLOUR)}:Colour", tmp_path / "x.svg", tmp_path / "y.svg"
-    refused("plot", "graph", model, "--out", file, words=["conv (Conv2d), own.py:8", "--input C,H,W"])
+    refused("plot", "graph", model, "--out", file, words=["layer head (Linear), own.py:8: "])
     given = ["--input", "3,20,20", "--set", "width=7"]
     assert run_command("plot", "graph", model, *given, "--out", file)[0] == 0
     assert "3x20x20" in file.read_text() and "7x4x4" in file.read_text()

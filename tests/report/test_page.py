@@ -105,7 +105,7 @@ def test_names_are_text_whatever_they_hold(tmp_path, tiny_runs):
     assert 'target = "Learn."' in recipe
     (folder / "recipe.toml").write_text(recipe.replace('target = "Learn."', f'target = "{evil}"'))
     result = json.loads((folder / "result.json").read_text())
-    (folder / "result.json").write_text(json.dumps(result | {"recipe": evil}))
+    Run(folder).save_result(result | {"recipe": evil}, Run(folder).weights())
     write_report([folder], tmp_path / "page.html")
     write_report([folder, tiny_runs[1]], tmp_path / "two.html")
     for name in ("page.html", "two.html"):
@@ -118,7 +118,7 @@ def test_bad_runs_are_refused_and_nothing_is_written(tmp_path, tiny_runs):
     page = tmp_path / "page.html"
     other = shutil.copytree(tiny_runs[0].path, tmp_path / "other")
     result = json.loads((other / "result.json").read_text())
-    (other / "result.json").write_text(json.dumps(result | {"dataset": "mnist"}))
+    Run(other).save_result(result | {"dataset": "mnist"}, Run(other).weights())
     with pytest.raises(RunError, match="different data sets"):
         write_report([tiny_runs[0], other], page)
     write_report([tiny_runs[0], other], tmp_path / "mixed.html", mixed=True)

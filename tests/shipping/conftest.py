@@ -81,10 +81,11 @@ def odd_run(tmp_path_factory):
     @functools.cache
     def train(name):
         file = Path(__file__).with_name("odd_networks.py")
-        channels = {"data": {"dataset": "digits", "channels": 3 if name == "Coloured" else 1}}
         recipe = Recipe.from_dict({
-            "name": name, "model": {"name": f"{file}:{name}"},
-            "training": {"precision": "float32", "batch_size": 32}, "optimizer": {"lr": 0.05}, **channels,
+            "name": name, "task": "digit-sum" if name == "TwoHeads" else "classification",
+            "data": {"dataset": "digits", "channels": 3 if name == "Coloured" else 1},
+            "model": {"name": f"{file}:{name}"}, "training": {"precision": "float32", "batch_size": 32},
+            "optimizer": {"lr": 0.05},
         })
         with pytest.MonkeyPatch.context() as patch:     # as a run from before training refused such networks
             patch.setattr("featherweight.training.fit.check_alone", lambda model, inputs: None)

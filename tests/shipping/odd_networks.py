@@ -129,3 +129,176 @@ class NormalisedPixels(nn.Module):
 
     def forward(self, x):
         return self.last(self.norm(x.flatten(1)))
+
+
+class TiedTwice(Plain):
+    """One convolution called twice, and once more with its weights alone."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__(in_channels, classes)
+        self.same = nn.Conv2d(4, 4, 3, padding=1)
+
+    def maps(self, x):
+        x = F.relu(self.conv1(x))
+        x = F.relu(self.same(F.relu(self.same(x))))
+        x = F.conv2d(x, self.same.weight, padding=1)
+        return self.conv3(F.relu(self.conv2(x)))
+
+
+class FunctionalOnly(nn.Module):
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__()
+        self.kernel = nn.Parameter(torch.randn(6, in_channels, 5, 5) / 5)
+        self.matrix, self.shift = nn.Parameter(torch.randn(6 * 16, classes) / 10), nn.Parameter(torch.zeros(classes))
+
+    def forward(self, x):
+        x = F.max_pool2d(torch.relu(F.conv2d(x, self.kernel)), 6)
+        return x.flatten(1) @ self.matrix + self.shift
+
+
+class Grouped(Plain):
+    """Normalised in groups, which ONNX takes and C does not."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__(in_channels, classes)
+        self.norm = nn.GroupNorm(2, 4)
+
+    def maps(self, x):
+        return self.conv3(F.relu(self.conv2(F.relu(self.norm(self.conv1(x))))))
+
+
+class Residual(Plain):
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__(in_channels, classes)
+        self.side = nn.Conv2d(4, 4, 3, padding=1)
+
+    def maps(self, x):
+        x = F.relu(self.conv1(x))
+        return self.conv3(F.relu(self.conv2(x + F.relu(self.side(x)))))
+
+
+class Nested(nn.Module):
+    """Sequential in Sequential, a loop over a ModuleList, an empty Sequential, dilation, an adaptive mean."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Sequential(nn.Conv2d(in_channels, 4, 3, dilation=2), nn.ReLU()), nn.MaxPool2d(2))
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.ReLU()) for _ in range(2))
+        self.shortcut, self.pool = nn.Sequential(), nn.AdaptiveAvgPool2d(1)
+        self.last = nn.Linear(4, classes)
+
+    def forward(self, x):
+        x = self.shortcut(self.stem(x))
+        for block in self.blocks:
+            x = block(x)
+        return self.last(self.pool(x).flatten(1))
+
+
+class ReluAtTheEnd(Plain):
+    def forward(self, x):
+        return F.relu(super().forward(x))
+
+
+class SoftmaxAtTheEnd(Plain):
+    def forward(self, x):
+        return super().forward(x).softmax(-1)
+
+
+class TooWide(Plain):
+    """128 outputs for 10 classes."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__(in_channels, 128)
+
+
+class Coloured(Plain):
+    """Three channels: the data repeat the one that they have."""
+
+
+class Rows(nn.Module):
+    """Conv1d over the rows of the image, with its batch axis fixed to what the image leaves."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__()
+        self.conv, self.last = nn.Conv1d(28, 8, 3), nn.Linear(8 * 26, classes)
+
+    def forward(self, x):
+        return self.last(F.relu(self.conv(x.squeeze(1))).view(-1, 8 * 26))
+
+
+class TwoHeads(nn.Module):
+    """Image and number in, digit and sum out."""
+
+    input_shapes = ((1, 28, 28), (10,))
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__()
+        self.hidden = nn.Linear(784, 16)
+        self.digit, self.sum = nn.Linear(16, classes), nn.Linear(16 + 10, 19)
+
+    def forward(self, image, number):
+        x = F.relu(self.hidden(image.flatten(1)))
+        return self.digit(x), self.sum(torch.cat([x, number], dim=1))
+
+
+class Branching(Plain):
+    """Takes one of two ways, by what the batch is like."""
+
+    def forward(self, x):
+        x = super().forward(x)
+        return x if x.sum() > 0 else 2 * x
+
+
+class Leaky(nn.Sequential):
+    """Activations that C does not know, in layers of torch alone; and a pool of 2x2 places."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__(nn.Conv2d(in_channels, 4, 3, stride=3), nn.LeakyReLU(0.1), nn.AdaptiveAvgPool2d(3),
+                         nn.Flatten(), nn.Linear(36, classes))
+
+
+class OneLayer(nn.Sequential):
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__(nn.Flatten(), nn.Linear(784, classes))
+
+
+class HiddenState(Plain):
+    """Adds what the batch before gave."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__(in_channels, classes)
+        self.before = 0
+
+    def forward(self, x):
+        x = super().forward(x)
+        given, self.before = x + self.before, x.detach().mean(dim=0)
+        return given
+
+
+class UnevenPool(Plain):
+    """An operation that torch itself cannot write as ONNX."""
+
+    def maps(self, x):
+        return super().maps(F.adaptive_max_pool2d(x, 27))
+
+
+class Reshaped(nn.Module):
+    """Eight maps of 7x7 taken for four of 14x7."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(in_channels, 8, 4, stride=4), nn.Conv2d(4, classes, 7)
+
+    def forward(self, x):
+        return self.last(F.relu(self.conv(x)).reshape(-1, 4, 14, 7)).mean((2, 3))
+
+
+class LinearOnRows(nn.Module):
+    """A linear layer along the last axis of the image."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__()
+        self.rows, self.last = nn.Linear(28, 6, bias=False), nn.Linear(6 * 28, classes)
+
+    def forward(self, x):
+        return self.last(F.relu(self.rows(x)).flatten(1))

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from featherweight.blame import user_line
 from featherweight.errors import ModelError, Untrusted
-from featherweight.user_code import MANIFEST, Source, load_class, trust
+from featherweight.user_code import MANIFEST, Source, load_class, load_typed_class, trust
 
 NET = """from torch import nn
 from lib.blocks import width
@@ -150,3 +151,26 @@ def test_a_notebook_and_the_file_of_its_name_are_both_kept(tmp_path):
     source.write(tmp_path / "network")
     trust.remember(source.sha256)
     assert load_class(tmp_path / "network" / source.entry, "Net").builder.n == 3
+
+
+TYPED = [      # by execution count
+    "", "%matplotlib inline\nfrom torch import nn", "WIDTH = 3", "print('a training')",
+    "class Net(nn.Linear):\n\n    def __init__(self, width=WIDTH):\n        super().__init__(width, 10)\n"
+    "        if width != 3:\n            raise ValueError('no width')",
+]
+
+
+def test_of_a_notebook_a_run_keeps_what_the_class_needs(tmp_path, capsys):
+    found = load_typed_class(TYPED, "Net")
+    (text,) = found.source().files.values()
+    assert "WIDTH = 3" in text and "training" not in text and "matplotlib" not in text
+    found.source().write(tmp_path / "network")
+    trust.remember(found.source().sha256)
+    kept = load_class(tmp_path / "network" / "notebook.py", "Net").builder()
+    assert kept.in_features == found.builder().in_features == 3 and capsys.readouterr().out == ""
+
+
+def test_a_fault_in_a_notebook_names_the_cell():
+    with pytest.raises(ValueError, match="no width") as fault:
+        load_typed_class(TYPED, "Net").builder(5)
+    assert user_line(fault.value) == "notebook cell 4:6"

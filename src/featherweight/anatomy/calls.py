@@ -21,7 +21,12 @@ REDUCTIONS = _names("mean sum nanmean nansum amax amin max min prod std var logs
 # Every unit comes from the units of the arguments at its own place.
 ARITHMETIC = _names(
     "add radd iadd sub rsub isub subtract mul rmul imul multiply div rdiv idiv truediv rtruediv itruediv "
-    "divide true_divide where maximum minimum pow rpow lerp addcmul addcdiv atan2 hypot fmax fmin"
+    "divide true_divide where maximum minimum pow rpow lerp addcmul addcdiv atan2 hypot fmax fmin masked_fill"
+)
+# True and False, or whole numbers, for every unit: no gradient flows, but the result depends on the unit's pixels.
+WITHOUT_GRADIENT = _names(
+    "eq ne lt le gt ge logical_and logical_or logical_xor logical_not and or xor invert bitwise_and bitwise_or "
+    "bitwise_xor bitwise_not isnan isinf isfinite signbit bool byte short int long"
 )
 # One tensor goes in, and every unit comes from the unit at its own place. Normalisation is here: what its
 # statistics see is not counted, as is the custom.
@@ -31,7 +36,7 @@ POINTWISE = _names(
     "softmax log_softmax softmin gumbel_softmax dropout dropout1d dropout2d dropout3d alpha_dropout "
     "feature_alpha_dropout feature_dropout batch_norm layer_norm group_norm instance_norm rms_norm "
     "local_response_norm normalize abs neg positive negative exp expm1 log log1p log2 log10 sqrt rsqrt "
-    "square reciprocal sin cos erf sign clamp clamp_min clamp_max clip floor ceil round nan_to_num masked_fill "
+    "square reciprocal sin cos erf sign clamp clamp_min clamp_max clip floor ceil round nan_to_num "
     "clone contiguous detach to float double half bfloat16 type type_as cpu cuda requires_grad data"
 )
 # Values are moved and never mixed.

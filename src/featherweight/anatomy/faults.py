@@ -9,8 +9,9 @@ from torch import nn
 
 from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.twin import kind_of
-from featherweight.blame import in_one_line, user_line
+from featherweight.blame import in_one_line, next_move, user_line
 from featherweight.errors import ModelError
+from featherweight.wording import either
 
 
 def does_not_run(
@@ -41,14 +42,27 @@ def failed_layer(module: nn.Module, fault: Exception) -> str:
 
 
 def _advice(fault: Exception, layer: str, begun: bool, other: Shape | None) -> str:
-    if isinstance(fault, NameError):
-        return "Define or import it above that line"
+    """Return the next move, as a sentence."""
+    if known := _known_advice(fault):
+        return known
     if other is not None:
-        return f"It runs on {other}: give that with --input {','.join(map(str, other))}"
+        given = either(f"--input {','.join(map(str, other))}", f"input_shapes={other}")
+        return f"It runs on {other}: give that with {given}"
     if not begun and _is_about_the_image(fault):
-        return "Give its shape with --input C,H,W"
+        return "Give its shape with " + either("--input C,H,W", "input_shapes=(C, H, W)")
     line = "that line" if user_line(fault) else "its code"
     return f"Mend the layer or {line}" if layer else f"Mend {line}"
+
+
+def _known_advice(fault: Exception) -> str:
+    """Return the next move for a kind of exception that has its own; "" for any other."""
+    if known := next_move(str(fault)):
+        return known.removeprefix(". ")
+    if isinstance(fault, ImportError):
+        return "The network needs it in forward"
+    if isinstance(fault, TypeError) and "forward() missing" in str(fault):
+        return "Give a shape for each input: " + either("repeat --input", "input_shapes=((C, H, W), (N,))")
+    return "Define or import it above that line" if isinstance(fault, NameError) else ""
 
 
 def _is_about_the_image(fault: Exception) -> bool:

@@ -106,8 +106,10 @@ def agreeing(expected: Sequence[Row], pixels: SurrogateRun) -> tuple[list[Row], 
     return rows[:same], "forward takes another way for other images"
 
 
-def _place(row: Row) -> tuple[str, str, list[Shape]]:
-    return row.name, row.kind, row.shapes
+def _place(row: Row) -> tuple[Any, ...]:
+    """What a row says of itself in both passes, if forward takes the same way."""
+    numbers = row.field and [(axis.size, axis.jump, axis.start) for axis in row.field.axes]
+    return row.name, row.kind, row.shapes, row.parameters, numbers
 
 
 def _on_larger(

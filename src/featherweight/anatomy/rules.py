@@ -112,7 +112,7 @@ def _stack(call: Call) -> Field | None:
 
 
 _RULES: dict[str, Callable[[Call], Field | None]] = {
-    **dict.fromkeys(calls.ARITHMETIC, _same_place),
+    **dict.fromkeys(calls.ARITHMETIC | calls.WITHOUT_GRADIENT, _same_place),
     **dict.fromkeys(calls.POINTWISE, _one_place),
     **dict.fromkeys(calls.CONVOLUTIONS, convolution),
     **dict.fromkeys(calls.TRANSPOSED, transposed),

@@ -17,7 +17,7 @@ from featherweight.anatomy.twin import filled
 from featherweight.anatomy.unused import Unused
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
     """A network's layers and totals; print it, or leave it at the end of a notebook cell."""
 
@@ -62,7 +62,7 @@ class Summary:
         """The table for a terminal of this many columns."""
         return table.as_text(table.renderable(self, width), width)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.to_text()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:

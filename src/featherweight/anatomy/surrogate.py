@@ -43,6 +43,7 @@ class Surrogate(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._singles: Any = WeakTensorKeyDictionary()      # map with equal channels -> its one channel
+        self._meanings: Any = WeakTensorKeyDictionary()     # mask or whole numbers -> what carries their gradient
         self._replacements: dict[str, Callable[[_Call], Any]] = {
             **dict.fromkeys(calls.POINTWISE, _first),
             **dict.fromkeys(calls.ARITHMETIC, self._sum),
@@ -70,15 +71,36 @@ class Surrogate(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         name = calls.function_name(function)
-        given = calls.floating_in(calls.values_of(name, args, kwargs))
+        if _reads_a_flag(function, name):
+            return False            # as in the pass of the table, which needs no gradient
         with torch.inference_mode(False), torch.enable_grad():      # forward may switch gradients off
-            sources = [tensor for tensor in given if tensor.requires_grad]
+            meant, named = self._meant(tuple(args)), self._meant(dict(kwargs))
+            given = calls.floating_in(calls.values_of(name, meant, named))
+            call = _Call(function, meant, named, [tensor for tensor in given if tensor.requires_grad])
+            if call.sources and name in calls.WITHOUT_GRADIENT:
+                result = function(*args, **kwargs)
+                if isinstance(result, Tensor):      # bool(x) gives one of Python's
+                    self._meanings[result] = self._sum(call)
+                return result
             replacement = self._replacements.get(name)
-            if _reads_a_flag(function, name):
-                return False            # as in the pass of the table, which needs no gradient
-            if not sources or replacement is None:
-                return function(*args, **kwargs)
-            return replacement(_Call(function, args, kwargs, sources))
+            if call.sources and replacement is not None:
+                return replacement(call)
+            result = function(*args, **kwargs)
+            if name in calls.MOVES and isinstance(args[0], Tensor) and args[0] in self._meanings:
+                self._remember(result, function(*meant, **named))
+            return result
+
+    def _meant(self, value: Any) -> Any:
+        """The arguments of a call with masks and whole numbers replaced by what carries their gradient."""
+        if isinstance(value, Tensor):
+            return self._meanings.get(value, value)
+        if type(value) in (tuple, list):
+            return type(value)(self._meant(item) for item in value)
+        return {key: self._meant(item) for key, item in value.items()} if type(value) is dict else value
+
+    def _remember(self, result: Any, meaning: Any) -> None:
+        for tensor, carrier in zip(calls.tensors_in(result), calls.tensors_in(meaning), strict=True):
+            self._meanings[tensor] = carrier
 
     def _spread(self, one: Tensor, channels: int) -> Tensor:
         """(N, 1, ...) -> (N, channels, ...) without copying, and remembered."""

@@ -178,7 +178,7 @@ class Tracer(TorchFunctionMode):
         name = calls.function_name(function)
         if name == "setitem":
             self._overwritten(args)
-        outputs = calls.floating_in(result)
+        outputs = list(calls.tensors_in(result))
         if outputs:
             self._called(name, function, args, kwargs, outputs)
         return result
@@ -191,7 +191,7 @@ class Tracer(TorchFunctionMode):
         kwargs: Mapping[str, Any],
         outputs: list[Tensor],
     ) -> None:
-        given = calls.floating_in(calls.values_of(name, args, kwargs))
+        given = list(calls.tensors_in(calls.values_of(name, args, kwargs)))
         used = self._parameters_in(given)
         sources = [(tensor, self._fields[tensor]) for tensor in given if tensor in self._fields]
         if not sources:
@@ -202,15 +202,17 @@ class Tracer(TorchFunctionMode):
         call = Call(name, function, args, kwargs, outputs, sources)
         for output, output_field in zip(outputs, propagate(call), strict=True):
             self._fields[output] = output_field
-        row = self._leaf
+        row, floating = self._leaf, calls.floating_in(outputs)
+        if not floating:
+            return
         if row is None:
             if name in calls.HIDDEN:
                 return
             row = Row(".".join(part for part in (self._running[-1][1], name) if part), name, numbered=False)
-        row.macs += cost.macs(name, args, kwargs, outputs) // self._batch
+        row.macs += cost.macs(name, args, kwargs, floating) // self._batch
         self._count(row, used)
         if row is not self._leaf:
-            self._finish(row, outputs)
+            self._finish(row, floating)
 
     def _overwritten(self, args: Sequence[Any]) -> None:
         """x[...] = y: where y depends on an input, x does too, in a way that no rule follows."""

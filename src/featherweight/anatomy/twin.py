@@ -104,9 +104,13 @@ def _stand_ins(module: nn.Module) -> dict[int, Any]:
 
 
 def _drop_hooks(hooks: dict[int, Any]) -> None:
-    """Without the user's; torch's own compute a normalised or pruned weight before the layer runs."""
+    """Remove the user's hooks.
+
+    Two kinds stay: torch's own, which compute a normalised or pruned weight before the layer runs, and those that give
+    a network its images as it needs them, which bear the attribute fits_images.
+    """
     for key, hook in list(hooks.items()):
-        if not type(hook).__module__.startswith("torch.nn.utils"):
+        if not (type(hook).__module__.startswith("torch.nn.utils") or getattr(hook, "fits_images", False)):
             del hooks[key]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.output import console, only_documents, show, show_json, table
+from featherweight.cli.output import console, note, only_documents, show, show_json, table
 
 
 def keep_clean(context: typer.Context, value: bool) -> bool:
@@ -84,6 +84,8 @@ def summary(
 
     network = build_model(model, parse_arguments(set or []))
     shapes = tuple(parse_shape(text) for text in input) if input else input_shapes(network)
+    if not input and shapes != ((1, 28, 28),) and not hasattr(network, "input_shapes"):
+        note(f"input {'x'.join(map(str, shapes[0]))}, as the first layer takes it; --input gives another")
     described = summarize(network, shapes, name=model)
     checks = verify_fields(network, shapes) if verify else []
     if as_json:

@@ -49,10 +49,11 @@ class Run(runs.Run):
 
     @property
     def verdict(self) -> str:
-        """The accuracy on test with its interval, and the goal with what came of it."""
+        """The accuracy on test with its interval, and the goal with what came of it, if one was set."""
         from featherweight.report.verdict import verdict_rows
 
-        rows = [(name, text) for name, text in verdict_rows(self.result) if name.startswith(("test", "goal"))]
+        told = ("test",) if self.result["goal"]["met"] is None else ("test", "goal")
+        rows = [(name, text) for name, text in verdict_rows(self.result) if name.startswith(told)]
         return "; ".join(f"{name} {text}" for name, text in rows)
 
     def examine(self) -> Examination:

@@ -15,6 +15,7 @@ from featherweight.errors import ModelError, UnknownName
 from featherweight.models.catalogue import CATALOGUE
 from featherweight.models.exported import exported_source
 from featherweight.user_code import ENDINGS, Source, UserClass, load_class
+from featherweight.wording import either
 
 ALIASES = {     # what the data say -> how authors call it
     "classes": ("classes", "num_classes", "n_classes", "nclasses", "num_class", "nb_classes", "class_num",
@@ -67,10 +68,14 @@ class Blueprint:
             if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and name not in given
         ]
         if missing:
-            shown = " ".join(f"--set {name}={'10' if name in ALIASES['classes'] else 'VALUE'}" for name in missing)
+            values = {name: "10" if name in ALIASES["classes"] else "VALUE" for name in missing}
+            options = " ".join(f"--set {name}={value}" for name, value in values.items())
+            settings = [f"model.arguments.{name}={value}" for name, value in values.items()]
             raise ModelError(
-                f"model {self.name!r} needs {', '.join(map(repr, missing))}. Write: featherweight summary "
-                f"{self.name} {shown} (in a recipe: [model.arguments])"
+                f"model {self.name!r} needs {', '.join(map(repr, missing))}. Write: " + either(
+                    f"featherweight summary {self.name} {options} (in a recipe: [model.arguments])",
+                    f"build_model({self.name!r}, {values}) or train(..., settings={settings})",
+                )
             )
 
     @property

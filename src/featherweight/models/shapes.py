@@ -46,7 +46,7 @@ def usual_shapes(model: nn.Module) -> Iterator[Shape]:
     first = first_layer(model)
     if isinstance(first, nn.Linear):
         yield from flat_shapes(first.in_features)
-    channels = getattr(first, "in_channels", 1)
+    channels = getattr(first, "in_channels", 1) or 1       # a lazy layer says 0
     sides = SIDES if channels == 1 else (32, 28, *SIDES[2:])
     yield from ((channels, side, side) for side in sides)
 

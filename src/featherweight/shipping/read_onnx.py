@@ -23,6 +23,7 @@ from featherweight.shipping.graph import (
     Shape,
     Softmax,
     Step,
+    shape_in,
 )
 from featherweight.shipping.roots import find_roots
 from featherweight.wording import option
@@ -45,6 +46,7 @@ def read_graph(model: ModelProto) -> Graph:
     weights |= {node.output[0]: constant(node) for node in model.graph.node if node.op_type == "Constant"}
     shapes = {value.name: shape_of(value) for value in (*inferred.input, *inferred.value_info, *inferred.output)}
     roots = find_roots(model.graph, weights)
+    heads = {output.name for output in model.graph.output}
     inside = {name for root in roots.values() for name in root.inside}
     steps: list[Step] = []
     alias: dict[str, str] = {}
@@ -55,9 +57,22 @@ def read_graph(model: ModelProto) -> Graph:
         elif root := roots.get(node.output[0]):
             steps.append(Step(root.layer, (alias.get(root.source, root.source),), node.output[0]))
         elif node.op_type != "Constant" and node.output[0] not in inside:
-            steps.append(Step(read_layer(Reading(node, weights, shapes)), computed, node.output[0]))
+            if node.op_type == "Slice" and node.output[0] in heads:
+                raise ModelError(f"head {node.output[0]!r} has more outputs than classes, and C and int8 give all. "
+                                 "Give the last layer one output for each class, or export with --to onnx.")
+            reading = Reading(node, weights, shapes)
+            steps.append(Step(read_layer(reading), computed, node.output[0]))
+            reading.require(sees_its_shape(steps[-1], node.input[0], shapes), "after a reshape to other maps")
     known = {name: shape for name, shape in shapes.items() if shape}
     return Graph(tuple(steps), known, tuple(output.name for output in model.graph.output))
+
+
+def sees_its_shape(step: Step, given: str, shapes: Mapping[str, Shape | None]) -> bool:
+    """Say whether a step that reads places finds them as in the model: a value may be flattened in between, no more."""
+    known = {name: shape for name, shape in shapes.items() if shape}
+    if not isinstance(step.layer, Conv | Pool | Pad | Scale) or not {given, step.inputs[0]} <= known.keys():
+        return True
+    return shape_in(step, known) == known[given]
 
 
 class Reading:
@@ -66,7 +81,7 @@ class Reading:
     def __init__(self, node: NodeProto, weights: Weights, shapes: Mapping[str, Shape | None]) -> None:
         import onnx
 
-        self.kind, self.name = node.op_type, node.name or node.output[0]
+        self.kind, self.name = node.op_type, (node.name or node.output[0]).split("/")[0]     # where it stands
         self.settings = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
         self.weights = [weights.get(name) for name in node.input]
         self.shape = shapes.get(node.input[0])      # of the first input

@@ -28,6 +28,7 @@ from featherweight.shipping.bundle import bundle_files
 from featherweight.shipping.c_float import write_float
 from featherweight.shipping.c_int8 import write_int8
 from featherweight.shipping.calibrate import Calibration, measure_ranges
+from featherweight.shipping.consistency import check_form, check_torch
 from featherweight.shipping.fold import fold
 from featherweight.shipping.folder import check_folder, write_folder
 from featherweight.shipping.forms import Form, c_form, microseconds, onnx_form, watch
@@ -36,7 +37,6 @@ from featherweight.shipping.quantise import quantise
 from featherweight.shipping.read_onnx import read_graph
 from featherweight.shipping.ship_page import ship_page
 from featherweight.shipping.trace import check_installed, describe, trace
-from featherweight.shipping.trust import check_form, check_torch
 from featherweight.shipping.verdict import judge
 from featherweight.shipping.write_onnx import write_graph
 from featherweight.tasks import build_task

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +23,7 @@ from featherweight.inference.card import Card
 from featherweight.tasks import heads_of
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
 
 
 class PixelsToProbabilities(nn.Module):
@@ -60,10 +62,18 @@ def trace(module: nn.Module, card: Card) -> ModelProto:
                 input_names=names, output_names=list(card.heads), dynamic_shapes={name: {0: "N"} for name in names},
             )
     except Exception as fault:      # torch.onnx wraps whatever the network's own code raised
-        reason = " ".join(str(fault).split())[:200]
-        raise ModelError(f"model {card.model!r} cannot be exported to ONNX: {reason}") from fault
+        raise ModelError(f"model {card.model!r} cannot be exported to ONNX: {reason_of(fault)}. Replace what it names "
+                         "by another layer or operation.") from fault
     assert program is not None
     return cleaned(program.model_proto, describe(card))
+
+
+def reason_of(fault: BaseException) -> str:
+    """The first line of the exception that began it, without colours: torch.onnx wraps it in advice to its authors."""
+    while fault.__cause__ is not None:
+        fault = fault.__cause__
+    lines = re.sub(r"\x1b\[\d*m", "", str(fault)).strip().splitlines()
+    return lines[0][:200].rstrip(". ") if lines else type(fault).__name__
 
 
 def describe(card: Card) -> dict[str, str]:
@@ -76,6 +86,8 @@ def cleaned(model: ModelProto, metadata: Mapping[str, str]) -> ModelProto:
     """Without the exporter's notes, which name folders of this machine; with our metadata; checked."""
     import onnx
 
+    for node in model.graph.node:
+        node.name = "/".join(part for part in (place_of(node), node.name) if part)
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer,
                  *model.graph.input, *model.graph.output):
         del part.metadata_props[:]
@@ -85,6 +97,14 @@ def cleaned(model: ModelProto, metadata: Mapping[str, str]) -> ModelProto:
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def place_of(node: NodeProto) -> str:
+    """The place of a node in the network: "norm.group_norm", or "add" outside of its modules; "" if unknown."""
+    scopes = next((each.value for each in node.metadata_props if each.key == "pkg.torch.onnx.name_scopes"), "[]")
+    *modules, name = ast.literal_eval(scopes) or [""]
+    inside = modules[-1].removeprefix("module").removeprefix(".") if modules else ""
+    return ".".join(part for part in (inside, name) if part)
 
 
 def keep_batch_axis(model: ModelProto) -> None:

@@ -35,7 +35,7 @@ def judge(forms: Sequence[Form], measured: Measured) -> dict[str, Any]:
 
 
 def is_ruined(share: float, count: int) -> bool:
-    """Whether int8 lost too much of this many test images; one answer, of however few images, is not."""
+    """Return whether int8 lost over 1.00 point of `count` test images; a single answer never counts as that."""
     return share > RUINED and share * count > 1.5
 
 

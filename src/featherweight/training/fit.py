@@ -64,7 +64,8 @@ def check_heads(outputs: Sequence[Any], task: Task, needed: Sequence[int], datas
         raise ModelError(f"the network has {len(outputs)} outputs, but task {task.name!r} has the heads {task.heads}.")
     for head, output, classes in zip(task.heads, outputs, needed, strict=True):
         if not answers_two(output, classes):
-            given = f"{tuple(output.shape)} of {output.dtype}" if isinstance(output, Tensor) else type(output)
+            given = f"{tuple(output.shape)} of {output.dtype}" if isinstance(output, Tensor) \
+                else f"a {type(output).__name__}"
             raise ModelError(
                 f"head {head!r} gives {given} for two images of {dataset.name}; "
                 f"needed are floating-point numbers of shape (2, {classes})."

@@ -56,14 +56,15 @@ def load_class(path: str | Path, attribute: str) -> UserClass:
 
 
 def load_typed_class(cells: Sequence[str], attribute: str) -> UserClass:
-    """Load a class that was typed into a notebook or a console. cells: what was typed, in order.
+    """Load a class that was typed into a notebook or a console. cells: what was typed, by execution count.
 
-    Imports look in the working folder. Raises ModelError and UnknownName as load_class does.
+    Imports look in the working folder. A fault names its cell; the source holds no more than the class needs. Raises
+    ModelError and UnknownName as load_class does.
     """
     file = Path.cwd() / TYPED
     library = Library(file, Path.cwd())
-    pieces = [Piece(f"{TYPED}, cell {n}", plain_python(text)) for n, text in enumerate(cells, start=1)]
-    library.open(file, [Piece(TYPED, needed_text(pieces, attribute))])
+    pieces = [Piece(f"notebook cell {n}", plain_python(text)) for n, text in enumerate(cells)]
+    library.open(file, pieces, needed_text(pieces, attribute))
     return find_class(library, file, attribute)
 
 

@@ -32,14 +32,14 @@ ANNOTATIONS_AS_TEXT = __future__.annotations.compiler_flag
 class UserModule(types.ModuleType):
     """One file of the user's. Reading an attribute executes what it needs."""
 
-    def __init__(self, name: str, file: Path, library: Library, pieces: Sequence[Piece]) -> None:
+    def __init__(self, name: str, file: Path, library: Library, pieces: Sequence[Piece], text: str | None) -> None:
         super().__init__(name)
         self.__file__ = str(file)
         self.__dict__["__builtins__"] = {**vars(builtins), "__import__": library.import_module}
         self._library, self._file = library, file
         self._done: set[int] = set()
         self._asked: set[tuple[int, str]] = set()       # number of a `from module import *`, name
-        self._text = joined(pieces)
+        self._text = joined(pieces) if text is None else text
         parsed = [(parse(piece, lenient=len(pieces) > 1), piece.place) for piece in pieces]
         self._statements = [one for nodes, place in parsed for one in statements_of(nodes, place)]
 
@@ -142,14 +142,17 @@ class Library:
         self.modules: dict[Path, UserModule] = {}
         self.added: list[Path] = []     # folders that files add to sys.path
 
-    def open(self, file: Path, pieces: Sequence[Piece] | None = None) -> UserModule:
-        """Return the module of a file, or of pieces in its place. Raises ModelError for what is no Python."""
+    def open(self, file: Path, pieces: Sequence[Piece] | None = None, text: str | None = None) -> UserModule:
+        """Return the module of a file, or of pieces in its place; text: what is kept of it, by default all.
+
+        Raises ModelError for what is no Python.
+        """
         file = file.resolve()
         if not self._may_load(file):
             raise ModelError(f"model file {str(file)!r} is no part of the network that lies in {str(self.root)!r}.")
         if file not in self.modules:
             name = f"featherweight_user_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}_{file.stem}"
-            module = self.modules[file] = UserModule(name, file, self, pieces or read_pieces(file))
+            module = self.modules[file] = UserModule(name, file, self, pieces or read_pieces(file), text)
             sys.modules[module.__name__] = module       # dataclasses look their class's module up there
             self.added += module.search_folders()
             for written, piece in written_files(file).items():

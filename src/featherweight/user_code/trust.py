@@ -11,6 +11,7 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from featherweight.errors import Untrusted
+from featherweight.wording import either
 
 trusting: ContextVar[bool] = ContextVar("trusting", default=False)     # --trust: whatever is opened is trusted
 unwritten: set[str] = set()     # trusted by this process, where the store cannot be written
@@ -21,7 +22,7 @@ def check(sha256: str, place: Path) -> None:
     if trusting.get():
         remember(sha256)
     elif sha256 not in known():
-        raise Untrusted(sha256, place)
+        raise Untrusted(sha256, place, either("then open it with --trust", "then trust it: Run(...).trust()"))
 
 
 def remember(sha256: str) -> None:

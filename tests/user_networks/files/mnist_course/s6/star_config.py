@@ -1,7 +1,7 @@
 import torch.nn as nn
 import torch.nn.functional as F
 
-from config import *
+from more_config import *
 
 
 class Net(nn.Module):
@@ -19,4 +19,4 @@ class Net(nn.Module):
         x = F.relu(self.conv2(x))
         x = self.drop(F.relu(self.conv3(x)))
         x = F.adaptive_avg_pool2d(x, (1, 1))
-        return F.log_softmax(self.out(x.view(-1, channels[-1])), dim=1)
+        return F.log_softmax(self.out(x.view(-1, last)), dim=1)

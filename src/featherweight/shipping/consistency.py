@@ -13,6 +13,7 @@ from featherweight.shipping.forms import Form
 from featherweight.shipping.proof import Answer, Questions
 from featherweight.training.randomness import random_calls
 
+HIDDEN_CAUSES = "Look in its forward for random numbers, or a state that is kept between batches"
 ONE_BYTE = 0.05     # in probability: what a value that is rounded to the next byte may change
 
 
@@ -22,7 +23,7 @@ def check_torch(network: TrainedNetwork, questions: Questions) -> None:
     once, again = questions.ask(network.answer), questions.ask(network.answer)
     if not all(np.array_equal(once[head], again[head]) for head in once):
         found = random_calls(network.module, network.inputs(questions.images, questions.numbers))
-        why = "; ".join(str(call) for call in found) or "Look for random numbers in its forward"
+        why = "; ".join(str(call) for call in found) or HIDDEN_CAUSES
         raise ModelError(f"{model} answers the same images differently each time, so no export can be proved. {why}. "
                          "Then train it again.")
     change = change_of(network.answer, questions)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from featherweight.errors import ExportError
+from featherweight.shipping.consistency import check_form
 from featherweight.shipping.forms import Form
 from featherweight.shipping.proof import Questions
-from featherweight.shipping.trust import check_form
 
 from ..cli.conftest import refused, run_command  # noqa: F401  fixtures
 

@@ -1,0 +1,4 @@
+from config import *
+
+last = max(channels)
+figure = open("figure.svg", "w")
