@@ -91,6 +91,22 @@ def test_a_class_and_a_function_come_with_their_text(nets, name, tmp_path, capsy
     assert same(model, again) and type(model).__name__ == "Net" and capsys.readouterr().out == ""
 
 
+def nets_init(self):
+    """Another width than the file's."""
+    nn.Module.__init__(self)
+    self.a, self.b, self.act = nn.Linear(784, 3), nn.Linear(3, 10), F.relu
+
+
+@pytest.mark.parametrize(("attribute", "value"), [
+    ("forward", lambda self, x: -self.b(self.a(x.flatten(1)))), ("__init__", nets_init),
+])  # fmt: skip
+def test_a_class_that_was_changed_since_is_taken_as_it_is(nets, tmp_path, attribute, value, monkeypatch):
+    """Its file says something else: the graph is kept."""
+    monkeypatch.setattr(nets.Net, attribute, value)
+    model, again, source = kept(blueprint_of(nets.Net), tmp_path)
+    assert type(model) is nets.Net and source.entry == "graph.py" and same(model, again)
+
+
 def test_arguments_go_to_the_class(nets, tmp_path):
     model, again, _ = kept(blueprint_of(nets.Needs), tmp_path, {"width": 9})
     assert model.a.out_features == again.a.out_features == 9 and same(model, again)

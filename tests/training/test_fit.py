@@ -207,7 +207,7 @@ def test_several_things_are_said_one_by_one(digits):
     (lambda: Plain(7), ["head 'class' gives (2, 7) of torch.float32 for two images of digits", "shape (2, 10)"]),
     (Maps, ["head 'class' gives (2, 10, 1, 1)", "shape (2, 10)"]),
     (Whole, ["head 'class' gives (2,) of torch.int64", "floating-point"]),
-    (Words, ["'str'"]),
+    (Words, ["head 'class' gives a str for two images of digits"]),
     (TwoHeads, ["the network has 2 outputs, but task 'classification' has the heads ('class',)"]),
     (TwoInputs, ["does not run on (1, 28, 28) images of digits", "task = 'digit-sum' alone"]),
     (Crossed, ["does not run on (1, 28, 28) images of digits", "layer last", "test_fit.py:"]),

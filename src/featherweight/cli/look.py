@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from featherweight.cli.output import console, note, only_documents, show, show_json, table
+from featherweight.cli.trusting import Trust
 
 
 def keep_clean(context: typer.Context, value: bool) -> bool:
@@ -75,6 +76,7 @@ def summary(
     verify: Annotated[
         bool, typer.Option("--verify", help="Check each receptive field against the gradient, to the pixel.")
     ] = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Print every layer of a network: shapes, parameters, costs, receptive fields."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ def blueprint_of(model: str | type[nn.Module] | Callable[..., nn.Module] | nn.Mo
         if builder is model:
             return Blueprint(name, model)
     found = source_class(model)
+    if found and not builds_alike(found.builder, model):
+        found = None
     name = getattr(model, "__name__", type(model).__name__)
     return Blueprint(name, found.builder if found else model, found)
 
@@ -45,14 +48,34 @@ def blueprint_of(model: str | type[nn.Module] | Callable[..., nn.Module] | nn.Mo
 def of_module(module: nn.Module) -> Blueprint:
     """Return a blueprint that copies a module; with its class's source if that builds the same without arguments."""
     found = source_class(type(module))
-    if found is not None:
-        found = found if builds_the_same(found.builder, module) else None
+    if found and not builds_the_same(found.builder, module):
+        found = None
     return Blueprint(type(module).__name__, lambda: copy.deepcopy(module), found)
+
+
+def builds_alike(builder: Callable[..., Any], model: Callable[..., Any]) -> bool:
+    """True if a class's text builds what the class itself does, which may have been changed since it was loaded.
+
+    A class that needs arguments is not tried.
+    """
+    with drawing_nothing():
+        try:
+            module = model()
+        except Exception:
+            return True
+    return builds_the_same(builder, module)
+
+
+@contextmanager
+def drawing_nothing() -> Iterator[None]:
+    """Leave the random state as it was, and what networks print aside."""
+    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))), torch.no_grad(), quietly():
+        yield
 
 
 def builds_the_same(builder: Callable[..., Any], module: nn.Module) -> bool:
     """True if a class without arguments builds the same parts, and with the module's weights they answer the same."""
-    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))), torch.no_grad(), quietly():
+    with drawing_nothing():
         try:
             other = builder()
             other.load_state_dict(module.state_dict())
