@@ -19,7 +19,9 @@ from featherweight.errors import RunError, TrainingInterrupted
 from featherweight.examination import against_record, evaluate
 from featherweight.files import sha256_of
 from featherweight.models import blueprint_of, find_blueprint
+from featherweight.networks import changed_file
 from featherweight.runs import Run
+from featherweight.user_code import Source
 
 NET = """from torch import nn
 from blocks import width
@@ -203,6 +205,14 @@ def test_resume_from_another_folder_by_the_runs_own_recipe(project, monkeypatch)
     weights, expected = resumed.weights(), whole.weights()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
     assert resumed.source == whole.source
+
+
+def test_a_file_that_lies_less_deep_is_compared_all_the_same(tmp_path):
+    source = Source("/".join("abcdefghijklmnop") + "/net.py", "Net", {"/".join("abcdefghijklmnop") + "/net.py": NET})
+    (tmp_path / "net.py").write_text(NET)
+    assert changed_file(tmp_path / "net.py", source) is None and changed_file(tmp_path / "gone.py", source) is None
+    (tmp_path / "net.py").write_text(NET + "#")
+    assert changed_file(tmp_path / "net.py", source) == tmp_path / "net.py"
 
 
 def test_resume_with_another_class_is_refused(project):

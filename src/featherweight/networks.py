@@ -54,7 +54,8 @@ def changed_file(file: Path, source: Source) -> Path | None:
     """
     if not file.is_file():
         return None
-    folder = file.resolve().parents[len(Path(source.entry).parts) - 1]
+    above, depth = file.resolve().parents, len(Path(source.entry).parts) - 1
+    folder = above[min(depth, len(above) - 1)]      # the file may lie less deep now
     places = {name: folder / name for name in source.files if name not in written_files(file)} | {source.entry: file}
     return next((place for name, place in places.items()
                  if place.is_file() and text_of(place) != source.files[name]), None)

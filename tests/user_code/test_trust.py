@@ -140,6 +140,14 @@ def test_a_network_trained_where_nothing_can_be_written_is_trusted(digits_recipe
     assert run.model() is not None
 
 
+def test_so_are_networks_that_workers_trained(digits_recipe, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(trust, "unwritten", set())
+    replicas = featherweight.train_seeds(digits_recipe(), [1, 2], tmp_path / "runs", device="cpu")
+    assert evaluate(replicas.run(2), device="cpu") and not trust.store().exists()
+
+
 def test_a_store_that_is_no_text_counts_as_empty(theirs):
     trust.store().parent.mkdir(parents=True)
     trust.store().write_bytes(b"\xff\xfe\x00")

@@ -68,7 +68,7 @@ def builds_alike(builder: Callable[..., Any], model: Callable[..., Any]) -> bool
 
 @contextmanager
 def drawing_nothing() -> Iterator[None]:
-    """Leave the random state as it was, and what networks print aside."""
+    """Keep the random state, and drop what networks print."""
     with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))), torch.no_grad(), quietly():
         yield
 

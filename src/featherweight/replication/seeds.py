@@ -77,6 +77,8 @@ def train_seeds(
     if todo:
         replicas.forget_summary()
         seconds = train_missing(Job(recipe, dataset, device, replicas), todo, watcher, in_step=in_step)
+        for seed in todo:       # trusted by its worker alone, where trust cannot be written down
+            replicas.run(seed).trust()
         write_summary(replicas, seeds, None if begun else seconds)
     elif not (replicas.path / "summary.json").exists():
         write_summary(replicas, seeds, None)

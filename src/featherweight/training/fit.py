@@ -40,7 +40,7 @@ def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> list[str]:
 
 
 def notes_on(model: nn.Module, task: Task, dataset: Dataset) -> list[str]:
-    """Do what check_fit says, to this network itself."""
+    """Return the notes of check_fit about this very network, or raise as it does."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError("the network has no parameters to train.")
     needed = needed_classes(task, dataset)

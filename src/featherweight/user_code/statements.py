@@ -184,8 +184,7 @@ def needed(statements: Sequence[Statement], wanted: Collection[str]) -> list[int
     """Return the numbers of the statements that must be executed, in order, so that the wanted names are right.
 
     A name that is bound several times has its last value; a statement that is executed before sees the value that it
-    had there, as do the functions that it calls. Names that nothing binds are looked for in every `from module import
-    *`.
+    had there, as do the functions that it calls. Star imports are asked for the names that nothing binds.
     """
     end = len(statements)
     found: set[int] = set()
