@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import operator
+import types
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +25,18 @@ if TYPE_CHECKING:
 
 ENTRY, ATTRIBUTE = "graph.py", "Network"
 MOST_CONSTANTS = 10_000     # numbers that a text holds
+BOUND = (types.BuiltinFunctionType, types.MethodDescriptorType)     # torch's own bindings of its C++ functions
 NAMESPACES = (("torch", torch), ("torch.nn.functional", nn.functional), ("torch.Tensor", Tensor))
 
 HEAD = '''"""The network as torch.export found it in evaluation mode, since its source text was not at hand."""
 
+import math
 import operator
 
 import torch
 from torch import nn
 
-WEIGHTS = [     # name, shape, type, and if it is trained
+WEIGHTS = [     # name, shape, type, and the name under which the parameter comes first; "" for a buffer
 {weights}]
 CONSTANTS = {{{constants}}}
 
@@ -41,20 +44,20 @@ CONSTANTS = {{{constants}}}
 class Network(nn.Module):
     def __init__(self):
         super().__init__()
-        for name, shape, dtype, trained in WEIGHTS:
+        for name, shape, dtype, first in WEIGHTS:
             module, (*path, last) = self, name.split(".")
             for part in path:
                 if part not in module._modules:
                     module.add_module(part, nn.Module())
                 module = module._modules[part]
             value = torch.zeros(shape, dtype=dtype)
-            if trained:
-                module.register_parameter(last, nn.Parameter(value))
+            if first:
+                module.register_parameter(last, nn.Parameter(value) if first == name else self.get_parameter(first))
             else:
                 module.register_buffer(last, value)
 
     def forward(self, {inputs}):
-        weights = dict(self.state_dict(keep_vars=True))
+        _weights = dict(self.state_dict(keep_vars=True))
 {lines}'''
 
 
@@ -90,9 +93,10 @@ def takes_all(model: nn.Module) -> bool:
 
 def text_of(program: ExportedProgram, model: nn.Module) -> str:
     """Return the module's text."""
-    parameters = {name for name, _ in model.named_parameters()}
+    first = {parameter: name for name, parameter in model.named_parameters()}
+    shared = {name: first[parameter] for name, parameter in model.named_parameters(remove_duplicate=False)}
     weights = [
-        f"    ({name!r}, {list(value.shape)}, {value.dtype}, {name in parameters}),\n"
+        f"    ({name!r}, {list(value.shape)}, {value.dtype}, {shared.get(name, '')!r}),\n"
         for name, value in model.state_dict().items()
     ]
     names, inputs, constants = bound_names(program)
@@ -111,13 +115,13 @@ def bound_names(program: ExportedProgram) -> tuple[dict[str, str], list[str], li
         if spec.kind == InputKind.USER_INPUT:
             inputs.append(placeholder)
         elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in program.state_dict:
-            names[placeholder] = f"weights[{spec.target!r}]"
+            names[placeholder] = f"_weights[{spec.target!r}]"
         else:
             value = program.constants[str(spec.target)]
             if not isinstance(value, Tensor) or value.numel() > MOST_CONSTANTS:
                 raise ModelError(f"the network holds the constant {spec.target!r}, which is too large for a text. "
                                  "Register it as a buffer.")
-            constants.append(f"{spec.target!r}: torch.tensor({value.tolist()}, dtype={value.dtype})")
+            constants.append(f"{spec.target!r}: torch.tensor({written(value.tolist(), {})}, dtype={value.dtype})")
             names[placeholder] = f"CONSTANTS[{spec.target!r}]"
     return names, inputs, constants
 
@@ -131,6 +135,9 @@ def calls_of(graph: fx.Graph, names: dict[str, str]) -> Iterator[str]:
             given = [written(value, names) for value in node.args]
             given += [f"{key}={written(value, names)}" for key, value in node.kwargs.items()]
             yield f"{node.name} = {function_of(node.target)}({', '.join(given)})"
+        elif node.op == "get_attr":     # a graph inside: torch.cond, or gradients switched off for a part
+            raise ModelError("the network's source text is not at hand, and its graph holds another graph, as of "
+                             "torch.cond. Write its class into a file, or into a cell.")
         elif node.op == "output":
             found = node.args[0]
             yield f"return {written(found[0] if len(found) == 1 else tuple(found), names)}"
@@ -142,12 +149,17 @@ def is_check(node: fx.Node) -> bool:
 
 
 def function_of(target: Any) -> str:
-    """Return how a function of the graph is called in Python: aten.conv2d.default is torch.conv2d."""
+    """Return how a function of the graph is called in Python: aten.conv2d.default is torch.conv2d.
+
+    Functions that torch writes in Python may take or give something else, as F.unfold does: torch.ops has the others.
+    """
     if getattr(target, "__module__", "") == "_operator" or target is operator.getitem:
         return f"operator.{target.__name__}"
+    if getattr(target, "__module__", "") in ("torch", "math"):      # of sizes: torch.sym_max, math.floor
+        return f"{target.__module__}.{target.__name__}"
     name = str(target).split(".")[1] if str(target).startswith("aten.") else ""
     for prefix, namespace in NAMESPACES:
-        if name and hasattr(namespace, name):
+        if name and isinstance(getattr(namespace, name, None), BOUND):
             return f"{prefix}.{name}"
     return f"torch.ops.{target}"
 

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from featherweight.errors import FeatherweightError, ModelError
 from featherweight.models.blueprint import Blueprint, find_blueprint
 from featherweight.models.catalogue import CATALOGUE
-from featherweight.user_code import UserClass, load_class, load_typed_class
+from featherweight.models.shapes import input_shapes
+from featherweight.user_code import UserClass, load_class, load_typed_class, quietly
 
 PLAIN = (int, float, str, bool, tuple, type(None))      # attributes by which two modules are compared
 
@@ -44,21 +46,41 @@ def of_module(module: nn.Module) -> Blueprint:
     """Return a blueprint that copies a module; with its class's source if that builds the same without arguments."""
     found = source_class(type(module))
     if found is not None:
-        try:
-            same = described(found.builder()) == described(module)
-        except Exception:       # a class that needs arguments
-            same = False
-        found = found if same else None
+        found = found if builds_the_same(found.builder, module) else None
     return Blueprint(type(module).__name__, lambda: copy.deepcopy(module), found)
 
 
-def described(module: nn.Module) -> list[Any]:
-    """Return what tells two modules apart: their parts, with kinds, plain attributes and shapes of weights."""
+def builds_the_same(builder: Callable[..., Any], module: nn.Module) -> bool:
+    """True if a class without arguments builds the same parts, and with the module's weights they answer the same."""
+    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))), torch.no_grad(), quietly():
+        try:
+            other = builder()
+            other.load_state_dict(module.state_dict())
+            torch.testing.assert_close(described(other), described(module), rtol=0, atol=0, equal_nan=True)
+        except Exception:       # a class that needs arguments, or builds something else
+            return False
+    return parts_of(other) == parts_of(module)
+
+
+def parts_of(module: nn.Module) -> list[Any]:
+    """Return a module's parts by name, with their kinds, plain attributes and shapes of weights."""
     return [
-        (name, type(part).__name__, {key: value for key, value in vars(part).items() if isinstance(value, PLAIN)},
+        (name, type(part).__name__, {key: value for key, value in vars(part).items()
+                                     if isinstance(value, PLAIN) and key != "training"},
          [(key, tuple(value.shape)) for key, value in part.state_dict().items()])
         for name, part in module.named_modules()
     ]
+
+
+def described(module: nn.Module) -> Any:
+    """Return a copy's answers to two random examples in evaluation mode, () if it takes none of a usual shape."""
+    like = next(module.parameters(), torch.empty(0))
+    torch.manual_seed(0)
+    examples = [torch.rand(2, *shape).to(like) for shape in input_shapes(module)]
+    try:
+        return copy.deepcopy(module).eval()(*examples)
+    except Exception:       # the network's own code may raise anything
+        return ()
 
 
 def source_class(model: Callable[..., Any]) -> UserClass | None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from featherweight.anatomy.faults import failed_layer
 from featherweight.anatomy.trace import Tracer
+from featherweight.anatomy.twin import untouched_random_state
 from featherweight.anatomy.warned import warnings_placed
 from featherweight.blame import explain
 from featherweight.data import Dataset
@@ -17,7 +18,7 @@ from featherweight.errors import ModelError
 from featherweight.independence import CAUSES, changed_by_neighbours
 from featherweight.tasks import Outputs, Task, as_heads, ask
 from featherweight.training.randomness import random_calls
-from featherweight.training.rehearsal import rehearse
+from featherweight.training.rehearsal import copy_of, rehearse
 from featherweight.training.step import evaluating
 from featherweight.user_code import quietly
 
@@ -30,8 +31,16 @@ def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> list[str]:
     """Return what a person should know of the network before it is trained, a sentence each.
 
     Raises ModelError, one line, if the network does not run on the data, its heads are not the task's, its answer to an
-    image depends on the other images of the batch, or a training step fails.
+    image depends on the other images of the batch, or a training step fails. The network, also its buffers, and the
+    random state stay as they were: a copy is asked, where Python can make one.
     """
+    asked = copy_of(model) or model
+    with untouched_random_state(asked):
+        return notes_on(asked, task, dataset)
+
+
+def notes_on(model: nn.Module, task: Task, dataset: Dataset) -> list[str]:
+    """Do what check_fit says, to this network itself."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError("the network has no parameters to train.")
     needed = needed_classes(task, dataset)
