@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -208,9 +208,13 @@ def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
 
 
 def build_training(
-    recipe: Recipe, dataset: Dataset, device: torch.device, blueprint: Blueprint | None = None
+    recipe: Recipe, dataset: Dataset, device: torch.device, blueprint: Blueprint | None = None,
+    notes: Sequence[str] | None = None,
 ) -> Training:
-    """Build everything that a recipe describes, with weights drawn from its seed; dataset is not split, but taught."""
+    """Build everything that a recipe describes, with weights drawn from its seed; dataset is not split, but taught.
+
+    notes: what was found on the same network with another seed; then it is not asked again.
+    """
     keep_freed_memory()
     precision = pick_precision(recipe.training.precision, device)
     task = build_task(recipe.task)
@@ -220,7 +224,7 @@ def build_training(
     torch.manual_seed(recipe.training.seed)
     blueprint = blueprint or find_network(recipe)
     model = build_network(recipe, dataset.classes, device, blueprint)
-    notes = check_fit(model, task, dataset)
+    found = check_fit(model, task, dataset) if notes is None else notes
     start = begin(recipe, model, task, dataset)
     plan = Plan(
         epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
@@ -233,8 +237,8 @@ def build_training(
     average = build_average(model, recipe.training.ema) if recipe.training.ema else None
     generator = torch.Generator(device).manual_seed(recipe.training.seed)
     state = TrainingState(model, optimizer, schedule, average, generator)
-    notes += [*note_of(start, dataset), *graph_notes(blueprint)]
-    return Training(recipe, blueprint, task, dataset, device, precision, plan, state, notes, start)
+    told = list(dict.fromkeys([*found, *note_of(start, dataset), *graph_notes(blueprint)]))
+    return Training(recipe, blueprint, task, dataset, device, precision, plan, state, told, start)
 
 
 def graph_notes(blueprint: Blueprint) -> list[str]:

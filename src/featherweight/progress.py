@@ -128,7 +128,7 @@ class NotebookProgress(Progress):
         super().__init__()
         self.lines: list[str] = []
         self.live = True
-        self.handle = display(Text(""), display_id=True)  # type: ignore[no-untyped-call]
+        self.handle = display(Text(""), display_id=True)  # type: ignore[no-untyped-call,unused-ignore]
 
     def say(self, line: str) -> None:
         self.lines.append(line)

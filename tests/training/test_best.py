@@ -8,7 +8,6 @@ import signal
 
 import pytest
 import torch
-from featherweight.cli.verdict import verdict_table
 
 import featherweight
 from featherweight import examination, experiment
@@ -19,6 +18,7 @@ from featherweight.replication.folder import Replicas
 from featherweight.replication.job import Job, Unwatched
 from featherweight.replication.one_process import can_keep_step, train_in_one_process
 from featherweight.report import write_report
+from featherweight.report.verdict import verdict_table
 from featherweight.runs import watched_losses
 from featherweight.training.loop import measure
 from featherweight.words import ending

@@ -62,7 +62,8 @@ def train_in_one_process(
     """
     job = replace(job, dataset=job.dataset.to(pick_device(job.device)))     # one copy there, not one a seed
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        members = [begin(job, seed) for seed in seeds]
+        members = [begin(job, seeds[0])]
+        members += [begin(job, seed, members[0].training) for seed in seeds[1:]]
         done: list[int] = []
         for _, group in groupby(sorted(members, key=lambda one: one.position), key=lambda one: one.position):
             for part in batched(group, MOST_AT_ONCE):
@@ -81,10 +82,11 @@ def batched(members: Iterable[Member], size: int) -> Iterator[list[Member]]:
         yield part
 
 
-def begin(job: Job, seed: int) -> Member:
-    """One seed with its run folder, new or gone on with."""
+def begin(job: Job, seed: int, first: Training | None = None) -> Member:
+    """Create the run folder of a seed, or reopen it to resume. first: the training of another seed, already checked."""
     recipe, run = job.recipe.with_seed(seed), job.replicas.run(seed)
-    training = build_training(recipe, job.dataset, pick_device(job.device))
+    known = (first.blueprint, first.notes) if first else (None, None)
+    training = build_training(recipe, job.dataset, pick_device(job.device), *known)
     if (run.path / "recipe.toml").exists():
         take_up(run, training)
     else:
