@@ -89,6 +89,6 @@ def odd_run(tmp_path_factory):
         })
         with pytest.MonkeyPatch.context() as patch:     # as a run from before training refused such networks
             patch.setattr("featherweight.training.fit.check_alone", lambda model, inputs: None)
-            return featherweight.train(recipe, tmp_path_factory.mktemp("odd") / name, device="cpu")
+            return featherweight.train(recipe, tmp_path_factory.mktemp("odd") / name, device="cpu", quiet=True)
 
     return train
