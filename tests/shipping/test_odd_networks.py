@@ -35,7 +35,7 @@ def test_a_single_layer_is_c_in_integers_without_a_warning_of_gcc(odd_run, tmp_p
 def test_what_c_cannot_say_is_named_and_onnx_takes_it(name, odd_run, tmp_path):
     with pytest.raises(ModelError) as refusal:
         export(odd_run(name), "c", tmp_path / "c")
-    assert TO_ONNX_ALONE[name] in str(refusal.value) and "--to onnx" in str(refusal.value)
+    assert TO_ONNX_ALONE[name] in str(refusal.value) and "to='onnx'" in str(refusal.value)
     assert "\n" not in str(refusal.value) and not (tmp_path / "c").exists()
     assert export(odd_run(name), "onnx", tmp_path / "onnx")["verdict"]["holds"]
 
