@@ -59,7 +59,8 @@ def read_graph(model: ModelProto) -> Graph:
         elif node.op_type != "Constant" and node.output[0] not in inside:
             if node.op_type == "Slice" and node.output[0] in heads:
                 raise ModelError(f"head {node.output[0]!r} has more outputs than classes, and C and int8 give all. "
-                                 "Give the last layer one output for each class, or export with --to onnx.")
+                                 "Give the last layer one output for each class, or export with "
+                                 f"{option('to', 'onnx')}.")
             reading = Reading(node, weights, shapes)
             steps.append(Step(read_layer(reading), computed, node.output[0]))
             reading.require(sees_its_shape(steps[-1], node.input[0], shapes), "after a reshape to other maps")
