@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 import featherweight
+from featherweight.environment import cuda_devices
 from featherweight.examination import evaluate
 from featherweight.models import CATALOGUE, build_model, find_blueprint, input_shapes
 from featherweight.models.blueprint import Blueprint
 from featherweight.models.shapes import image_shape, runs_on
 from featherweight.networks import (
     build_network,
-    cuda_devices,
     fitting_shape,
     flattened,
     in_standard_layout,

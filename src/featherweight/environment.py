@@ -21,6 +21,11 @@ def layout_for(device: torch.device) -> torch.memory_format:
     return torch.contiguous_format if device.type == "cuda" else torch.channels_last
 
 
+def cuda_devices() -> list[int]:
+    """Return the numbers of all CUDA devices, whose random state a fork_rng is to keep."""
+    return list(range(torch.cuda.device_count()))
+
+
 def describe_environment(device: torch.device, precision: str, seed: int, data: str) -> dict[str, Any]:
     """What a number depends on beside the recipe."""
     packages = ("featherweight", "torch", "numpy", "safetensors", "scikit-learn")

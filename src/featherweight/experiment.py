@@ -15,12 +15,12 @@ from featherweight.augment import Augmentation
 from featherweight.continuation import begin, note_of, recipe_from
 from featherweight.data import Dataset, ImageDataset, is_loadable, load_dataset, save_sample
 from featherweight.distillation import keep_apart, with_teacher
-from featherweight.environment import describe_environment
+from featherweight.environment import cuda_devices, describe_environment
 from featherweight.errors import DataError, RunError, TrainingInterrupted
 from featherweight.evaluation import confusion_matrix
 from featherweight.models import Blueprint
 from featherweight.models.exported import is_graph
-from featherweight.networks import build_network, cuda_devices, example, find_network, match_images
+from featherweight.networks import build_network, example, find_network, match_images
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, check_free, create_run
 from featherweight.specification import specification_of

@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featherweight.environment import layout_for
+from featherweight.environment import cuda_devices, layout_for
 from featherweight.errors import RunError
 from featherweight.models import Blueprint, find_blueprint, image_shape
 from featherweight.models.lazy import fill_lazy
-from featherweight.models.shapes import runs_on
+from featherweight.models.shapes import runs_on, trying
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import as_heads, build_task
-from featherweight.user_code import Source, quietly, text_of, written_files
+from featherweight.user_code import Source, text_of, written_files
 from featherweight.wording import option
 
 FEW = 2     # images that a network is tried on
@@ -154,7 +154,7 @@ def answers(
     model: nn.Module, hook: Any, inputs: tuple[Tensor, ...], layout: torch.memory_format = torch.contiguous_format
 ) -> list[Tensor] | None:
     """Return a copy's outputs in evaluation mode, None if it fails there or in training mode."""
-    with torch.random.fork_rng(devices=cuda_devices()), torch.no_grad(), quietly():
+    with trying():
         try:
             twin = copy.deepcopy(model).to(memory_format=layout)  # type: ignore[call-overload]
             given = hook(twin, inputs)
@@ -185,8 +185,3 @@ def flattened(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 for hook in (in_standard_layout, flattened):
     hook.fits_images = True     # type: ignore[attr-defined]  # anatomy's copies keep these hooks, and drop the user's
-
-
-def cuda_devices() -> list[int]:
-    """Return all of them, whose random state a fork_rng is to keep."""
-    return list(range(torch.cuda.device_count()))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ import torch
 from torch import nn
 
 from featherweight.errors import FeatherweightError, ModelError
-from featherweight.models.blueprint import Blueprint, find_blueprint
+from featherweight.models.blueprint import Blueprint, builder_of, find_blueprint
 from featherweight.models.catalogue import CATALOGUE
-from featherweight.models.shapes import input_shapes
-from featherweight.user_code import UserClass, load_class, load_typed_class, quietly
+from featherweight.models.shapes import input_shapes, trying
+from featherweight.user_code import UserClass, load_class, load_typed_class
 
 PLAIN = (int, float, str, bool, tuple, type(None))      # attributes by which two modules are compared
 
@@ -50,7 +49,7 @@ def of_module(module: nn.Module) -> Blueprint:
     found = source_class(type(module))
     if found and not builds_the_same(found.builder, module):
         found = None
-    return Blueprint(type(module).__name__, lambda: copy.deepcopy(module), found)
+    return Blueprint(type(module).__name__, builder_of(module), found)
 
 
 def builds_alike(builder: Callable[..., Any], model: Callable[..., Any]) -> bool:
@@ -58,7 +57,7 @@ def builds_alike(builder: Callable[..., Any], model: Callable[..., Any]) -> bool
 
     A class that needs arguments is not tried.
     """
-    with drawing_nothing():
+    with trying():
         try:
             module = model()
         except Exception:
@@ -66,16 +65,9 @@ def builds_alike(builder: Callable[..., Any], model: Callable[..., Any]) -> bool
     return builds_the_same(builder, module)
 
 
-@contextmanager
-def drawing_nothing() -> Iterator[None]:
-    """Keep the random state, and drop what networks print."""
-    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))), torch.no_grad(), quietly():
-        yield
-
-
 def builds_the_same(builder: Callable[..., Any], module: nn.Module) -> bool:
     """True if a class without arguments builds the same parts, and with the module's weights they answer the same."""
-    with drawing_nothing():
+    with trying():
         try:
             other = builder()
             other.load_state_dict(module.state_dict())

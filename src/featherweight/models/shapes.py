@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
+from featherweight.environment import cuda_devices
 from featherweight.user_code import quietly
 
 Shape = tuple[int, ...]
@@ -66,11 +68,17 @@ def first_layer(model: nn.Module) -> nn.Module | None:
     return next((part for part in model.modules() if isinstance(part, kinds)), None)
 
 
+@contextmanager
+def trying() -> Iterator[None]:
+    """Keep the random state, take no gradients, and drop what a network that is tried prints and warns of."""
+    with torch.random.fork_rng(devices=cuda_devices()), torch.no_grad(), quietly():
+        yield
+
+
 def runs_on(model: nn.Module, shape: Shape) -> bool:
     """True if the network runs on two blank examples of this shape. Its weights, modes and random state stay."""
-    cuda = list(range(torch.cuda.device_count()))
     try:
-        with torch.random.fork_rng(devices=cuda), torch.no_grad(), quietly():
+        with trying():
             twin = copy.deepcopy(model).eval()
             like = next(twin.parameters(), torch.empty(0))
             twin(torch.zeros(2, *shape, dtype=like.dtype, device=like.device))

@@ -9,6 +9,7 @@ from itertools import groupby, islice
 
 import torch
 
+from featherweight.environment import cuda_devices
 from featherweight.experiment import (
     CHECKPOINT_SECONDS,
     Training,
@@ -61,7 +62,7 @@ def train_in_one_process(
     Each run is that of its seed trained alone up to rounding, and but for dropout, which comes from one generator.
     """
     job = replace(job, dataset=job.dataset.to(pick_device(job.device)))     # one copy there, not one a seed
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with torch.random.fork_rng(devices=cuda_devices()):
         members = [begin(job, seeds[0])]
         members += [begin(job, seed, members[0].training) for seed in seeds[1:]]
         done: list[int] = []

@@ -11,8 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 @contextmanager
 def quietly() -> Iterator[None]:
     """Drop what is printed and warned of inside the block."""
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
+    with unwarned(), redirect_stdout(io.StringIO()):
         yield
 
 
