@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,11 +19,12 @@ from featherweight.distillation import keep_apart, with_teacher
 from featherweight.environment import cuda_devices, describe_environment
 from featherweight.errors import DataError, RunError, TrainingInterrupted
 from featherweight.evaluation import confusion_matrix
+from featherweight.locks import RESUME_SECONDS, writing
 from featherweight.models import Blueprint
 from featherweight.models.exported import is_graph
 from featherweight.networks import build_network, example, find_network, match_images
 from featherweight.recipe import Recipe
-from featherweight.runs import Run, check_free, create_run
+from featherweight.runs import Run, check_free, create_run, look_free
 from featherweight.specification import specification_of
 from featherweight.tasks import Loss, Task, build_task
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
@@ -144,28 +146,38 @@ def train(
     watcher = watcher or Silent()
     out = Path(out) if out is not None else default_out(recipe)
     keep_apart(recipe, out)
-    run = Run.open(out) if resume else check_free(out, force=force)    # before data is loaded and a teacher asked
+    before = Run.open(out) if resume else None
     torch_device = pick_device(device)
-    with torch.random.fork_rng(devices=cuda_devices()):
-        blueprint = blueprint or find_network(recipe, run if resume else None)
+    with torch.random.fork_rng(devices=cuda_devices()), claimed(out, force=force, resume=resume):
+        blueprint = blueprint or find_network(recipe, before)
         recipe = match_images(recipe, blueprint, watcher.on_note)
-        if resume and reopen(out, recipe).finished:
-            return run
+        if before and reopen(out, recipe).finished:
+            return before
         whole = dataset or load_data(recipe, data_dir)
         taught = with_teacher(recipe, whole, torch_device, tell=watcher.on_teacher)
         training = build_training(recipe, taught, torch_device, blueprint)
         for note in training.notes:
             watcher.on_note(note)
-        if resume:
-            take_up(run, training)
-        else:
-            run = create_run(out, recipe, training.source(), force=force)
+        if before:
+            take_up(before, training)
+        run = before or create_run(out, recipe, training.source(), force=force)
         run.save_json("environment.json", training.environment())
         if not is_loadable(whole.name):
             run.save_tensors("data.safetensors", *save_sample(whole))
         watcher.on_start(training)
         run_epochs(run, training, watcher)
         return finish(run, training)
+
+
+@contextmanager
+def claimed(out: Path, *, force: bool, resume: bool) -> Iterator[None]:
+    """Keep other processes out of the run's folder; raise RunError, before data is loaded, if it is in use."""
+    if not resume:
+        look_free(out, force=force)     # before a lock is laid into a folder of something else
+    with writing(out, wait=RESUME_SECONDS if resume else 0):
+        if not resume:
+            check_free(out, force=force)
+        yield
 
 
 def take_up(run: Run, training: Training) -> None:
@@ -262,8 +274,6 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
     """The loop, with a line of history and a checkpoint after each epoch, and a checkpoint when interrupted."""
     state, saved_at = training.state, time.monotonic()
     history = run.history[: state.position.epoch]   # a kill may have come between a line and its checkpoint
-    if len(history) < state.position.epoch:
-        raise RunError(f"{run.path / 'history.jsonl'} lost epochs that are trained. Train again into another folder.")
 
     def save() -> None:
         nonlocal saved_at

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+LOCK = ".lock"      # the file that a process locks while it writes into a folder
+
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
@@ -47,8 +50,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def names_in(folder: Path) -> list[str]:
-    """What a folder holds, sorted; nothing where there is none."""
-    return sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
+    """Return the names in a folder, sorted, without its lock; an empty list without a folder."""
+    return sorted(file.name for file in folder.iterdir() if file.name != LOCK) if folder.is_dir() else []
 
 
 def is_one_of(name: str, files: Collection[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Hashes by which a result and its weights know each other, so that an edited or a swapped file is noticed."""
+"""Hashes by which files of a run or a bundle know each other, so that an edited, damaged or swapped file is noticed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,28 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def digest(result: Mapping[str, Any]) -> str:
-    """Return a hash of what result.json says, without the hash of the weights in it."""
-    said = {key: value for key, value in result.items() if key != "weights"}
+def digest(content: Mapping[str, Any], without: str) -> str:
+    """Return the SHA-256 of a JSON document without one of its keys: that of the hashes of other files."""
+    said = {key: value for key, value in content.items() if key != without}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def fingerprint(tensors: Mapping[str, Tensor], text: Mapping[str, str]) -> str:
+    """Return the SHA-256 of named tensors, with their types and shapes, and of the text beside them."""
+    import torch
+
+    found = hashlib.sha256(json.dumps(dict(text), sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def metadata_of(path: Path) -> dict[str, str]:

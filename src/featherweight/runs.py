@@ -35,6 +35,7 @@ FILES = (
     "recipe.toml", "history.jsonl", "result.json", "model.safetensors", "checkpoint.safetensors", "checkpoint.json",
     "environment.json", "data.safetensors", "report.html", SOURCE_FOLDER,
 )
+RECORDED = ("recipe.toml", "history.jsonl", "environment.json", "data.safetensors")     # result.json has their hashes
 RESULT_KEYS = (
     "recipe", "model", "parameters", "dataset", "epochs", "seed", "seconds", "test", "goal",
     "train_images", "device", "precision", "classes", "mean", "std",
@@ -155,7 +156,12 @@ class Run:
 
     @property
     def history(self) -> History:
-        """One dictionary an epoch, oldest first; empty before the first."""
+        """Return one dictionary an epoch, oldest first; empty before the first.
+
+        Raises RunError for what is no history, and for a finished run if the file was edited.
+        """
+        if self.finished:
+            _ = self.result     # checks the hashes
         file = self.path / "history.jsonl"
         try:
             lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
@@ -188,9 +194,16 @@ class Run:
         if "weights" in result and sha256_of(weights) != result["weights"]:
             raise RunError(f"{weights} is not the file that training wrote: its sha256 is not that in result.json. "
                            "Put the original back, or train again.")
-        if "weights" not in result or metadata_of(weights).get("result") != digest(result):
+        if "weights" not in result or metadata_of(weights).get("result") != digest(result, without="weights"):
             raise RunError(f"{self.path / 'result.json'} was edited after training: it is not the record that the "
                            "weights belong to. Put the original back, or train again.")
+        for name, recorded in result.get("recorded", {}).items():
+            if not (self.path / name).is_file() or sha256_of(self.path / name) != recorded:
+                raise RunError(f"{self.path / name} is not the file that training wrote: its sha256 is not that in "
+                               "result.json. Put the original back, or train again.")
+        if (now := self.source.sha256 if self.source else None) != result.get("network", now):
+            raise RunError(f"{self.source_folder} is not the network that was trained: its sha256 is not that in "
+                           "result.json. Put the original back, or train again.")
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -218,8 +231,10 @@ class Run:
         write_atomically(self.path / name, save(dict(tensors), dict(text)))
 
     def save_result(self, result: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Write the trained weights and then result.json, each with a hash of the other."""
-        text = {"model": result["model"], "result": digest(result)}
+        """Write the trained weights and then result.json, each with a hash of the other, and hashes of RECORDED."""
+        files = [name for name in RECORDED if (self.path / name).is_file()]
+        result = {**result, "recorded": {name: sha256_of(self.path / name) for name in files}}
+        text = {"model": result["model"], "result": digest(result, without="weights")}
         self.save_tensors("model.safetensors", tensors, text)
         self.save_json("result.json", {**result, "weights": sha256_of(self.path / "model.safetensors")})
 
@@ -268,8 +283,11 @@ def open_runs(path: str | Path) -> list[Run]:
     return [Run.open(path)]
 
 
-def check_free(path: str | Path, *, force: bool = False) -> Run:
-    """The run that may be created here; RunError where the folder holds one, unless force, or anything else."""
+def look_free(path: str | Path, *, force: bool = False) -> Run:
+    """Return the run that may be created here, and change nothing.
+
+    Raises RunError if the folder holds a run, unless force, or anything else.
+    """
     run = Run(path)
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"{str(path)!r} is a file. Give a folder with {option('out')}.")
@@ -277,12 +295,18 @@ def check_free(path: str | Path, *, force: bool = False) -> Run:
         stranger = run.strangers[0]
         raise RunError(f"folder {str(path)!r} holds {stranger!r}, which is no part of a run. "
                        f"Give another folder with {option('out')}.")
-    run.sweep()
-    if names_in(run.path) and not force:
+    if any(name in FILES for name in names_in(run.path)) and not force:
         state = "a finished" if run.finished else "an unfinished"
         more = "" if run.finished else f"{option('resume')} continues it, "
         raise RunError(f"{str(path)!r} holds {state} run: {more}{option('force')} replaces it, {option('out')} takes "
                        "another folder.")
+    return run
+
+
+def check_free(path: str | Path, *, force: bool = False) -> Run:
+    """Do the same as look_free, and remove what a killed process left half-written."""
+    run = look_free(path, force=force)
+    run.sweep()
     return run
 
 

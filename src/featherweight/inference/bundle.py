@@ -8,6 +8,7 @@ card.md         the same for a person
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,12 +33,25 @@ class Bundle:
 
     def __init__(self, path: Path, card: Card, threads: int = 1) -> None:
         self.path, self.card = path, card
-        self.session = open_session(path / "model.onnx", threads)
+        self.session = self.open_model("model.onnx", threads)
 
     @classmethod
     def open(cls, path: str | Path, threads: int = 1) -> Bundle:
-        """The bundle in a folder; RunError where a file is missing or damaged."""
-        return cls(Path(path), read_card(Path(path)), threads)
+        """Return the bundle in a folder. Raises RunError if a file is missing, damaged or not of this bundle."""
+        bundle = cls(Path(path), read_card(Path(path)), threads)
+        bundle.check_card()
+        return bundle
+
+    def open_model(self, name: str, threads: int = 1) -> onnxruntime.InferenceSession:
+        """Return a session of an ONNX file of the bundle. Raises RunError if it is not the one that was shipped."""
+        return open_session(self.path / name, threads, self.card.files.get(name))
+
+    def check_card(self) -> None:
+        """Raise RunError if the card is not the one that was shipped with the model."""
+        shipped = self.session.get_modelmeta().custom_metadata_map.get("card")
+        if shipped and (not self.card.files or shipped != self.card.digest()):
+            raise RunError(f"{self.path / 'card.json'} is not the card of model.onnx: it was edited. Put the original "
+                           "back, or export the run again.")
 
     def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
         return dict(zip(self.card.heads, self.session.run(list(self.card.heads), feed(images, numbers)), strict=True))
@@ -57,8 +71,11 @@ def read_card(path: Path) -> Card:
         raise RunError(f"{path / 'card.json'} is no card of a bundle: {reason}. Export the run again.") from fault
 
 
-def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
-    """A model ready to run; RunError where it cannot be read, MissingExtra without onnxruntime."""
+def open_session(file: Path, threads: int, sha256: str | None = None) -> onnxruntime.InferenceSession:
+    """Return a model ready to run; sha256 is that of the file, where it is known.
+
+    Raises RunError if the file cannot be read or is another, MissingExtra without onnxruntime.
+    """
     try:
         import onnxruntime
     except ImportError as fault:
@@ -66,7 +83,13 @@ def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
     try:
-        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        content = file.read_bytes()
+        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+            raise RunError(f"{file} is not the file that was shipped: its sha256 is not that in card.json. Put the "
+                           "original back, or export the run again.")
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except RunError:
+        raise
     except Exception as fault:      # onnxruntime's own, which share no base of their own
         reason = " ".join(str(fault).split())
         raise RunError(f"{file} cannot be read: {reason}. Export the run again.") from fault

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from featherweight.errors import FeatherweightError
+from featherweight.integrity import digest
 from featherweight.specification import PictureSpecification
 from featherweight.wording import option
 
@@ -25,6 +26,11 @@ class Card:
     std: tuple[float, ...]
     accuracy: dict[str, float]              # head -> accuracy on test after training
     picture: PictureSpecification
+    files: dict[str, str] = field(default_factory=dict)     # of a bundle: name -> SHA-256; bundles of 0.1 have none
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all but the hashes of files."""
+        return digest(self.to_dict(), without="files")
 
     def check_number(self, number: int | None) -> None:
         """FeatherweightError where the network needs a number 0..9 and has none, or has one and needs none."""
@@ -45,7 +51,8 @@ class Card:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Card:
         """The card that to_dict gave. KeyError or TypeError where something is missing."""
-        plain = {key: content[key] for key in cls.__dataclass_fields__}
+        plain = {key: content[key] for key in cls.__dataclass_fields__ if key != "files"}
+        plain["files"] = dict(content.get("files", {}))
         plain["heads"] = {head: tuple(labels) for head, labels in content["heads"].items()}
         plain["mean"], plain["std"] = tuple(content["mean"]), tuple(content["std"])
         plain["picture"] = PictureSpecification.from_dict(content["picture"])

@@ -8,14 +8,16 @@ report.html              the runs side by side
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from featherweight.errors import RunError
 from featherweight.experiment import reopen
-from featherweight.files import is_one_of, names_in
+from featherweight.files import is_one_of, names_in, write_atomically
+from featherweight.integrity import digest
+from featherweight.locks import writing
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, seeds_in
 from featherweight.wording import option
@@ -47,14 +49,23 @@ class Replicas:
     def summary(self) -> dict[str, Any]:
         """summary.json; RunError where not all seeds are trained yet."""
         try:
-            content: dict[str, Any] = json.loads((self.path / "summary.json").read_text())
+            content = json.loads((self.path / "summary.json").read_text())
         except FileNotFoundError as fault:
             raise RunError(f"{str(self.path)!r} has no summary.json: not all of its seeds are trained. Go on with the "
                            f"command that began it and {option('resume')}.") from fault
-        except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+        except ValueError as fault:
             raise RunError(f"{self.path / 'summary.json'} is not JSON: {fault}. Train again with "
                            f"{option('resume')}.") from fault
+        if not isinstance(content, dict) or content.get("sha256") != digest(content, without="sha256"):
+            raise RunError(f"{self.path / 'summary.json'} is not what training wrote: its hash is not the one in it. "
+                           f"Delete it, and write it again with {option('resume')}.")
         return content
+
+    def save_summary(self, content: Mapping[str, Any]) -> None:
+        """Write summary.json, with a hash of itself."""
+        document = {**content, "sha256": digest(content, without="sha256")}
+        text = json.dumps(document, indent=2, allow_nan=False) + "\n"
+        write_atomically(self.path / "summary.json", text.encode())
 
     def forget_summary(self) -> None:
         """Remove what speaks of all seeds."""
@@ -84,9 +95,9 @@ def open_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, res
     if not resume:
         replicas.forget_summary()
         for run in replicas.runs:
-            run.clear()
+            with writing(run.path):
+                run.clear()
             run.path.rmdir()
-    replicas.path.mkdir(parents=True, exist_ok=True)
 
 
 def strangers_in(replicas: Replicas) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ from featherweight.continuation import check_start, recipe_from
 from featherweight.distillation import keep_apart, with_teacher
 from featherweight.errors import RecipeError, TrainingInterrupted
 from featherweight.experiment import build_training, judge, load_data, name_of
-from featherweight.files import write_atomically
+from featherweight.locks import RESUME_SECONDS, writing
+from featherweight.models import Blueprint
 from featherweight.networks import find_network, match_images
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas, check_folder, open_folder
@@ -59,6 +59,17 @@ def train_seeds(
     blueprint = find_network(recipe)
     recipe = match_images(recipe, blueprint, watcher.on_note)
     check_folder(replicas, recipe, seeds, resume=resume, force=force)   # before data is loaded and a teacher asked
+    with writing(replicas.path, wait=RESUME_SECONDS if resume else 0):
+        return train_in_folder(
+            replicas, recipe, seeds, blueprint, data_dir, device, watcher, resume=resume, force=force
+        )
+
+
+def train_in_folder(
+    replicas: Replicas, recipe: Recipe, seeds: Sequence[int], blueprint: Blueprint, data_dir: str | Path | None,
+    device: str, watcher: SeedsWatcher, *, resume: bool, force: bool,
+) -> Replicas:
+    """Do the work of train_seeds, in a folder that no other process writes into."""
     finished = [seed for seed in seeds if resume and replicas.run(seed).finished]
     todo = [seed for seed in seeds if seed not in finished]
     torch_device = pick_device(device)
@@ -129,7 +140,7 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
         "notes": list(dict.fromkeys(note for run in runs for note in run.result.get("notes", []))),
         "goal": goal,
     }
-    write_atomically(replicas.path / "summary.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    replicas.save_summary(content)
 
 
 def endings(results: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Answerer:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle, self.card = bundle, bundle.card
-        self.layers = LayerReader(bundle.path, list(bundle.card.heads))
+        self.layers = LayerReader(bundle)
         self.blank = ground_of(bundle)
 
     def answer(self, question: Question) -> bytes:

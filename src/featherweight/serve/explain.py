@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.inference.bundle import feed, open_session
+from featherweight.inference.bundle import Bundle, feed
 from featherweight.inference.network import Network, Numbers, Pixels, Probabilities
 from featherweight.serve.documents import Looked, Maps
 
@@ -19,9 +18,10 @@ from featherweight.serve.documents import Looked, Maps
 class LayerReader:
     """layers.onnx of a bundle: the answer and every layer's activations in one pass."""
 
-    def __init__(self, folder: Path, heads: list[str]) -> None:
-        self.session = open_session(folder / "layers.onnx", threads=1)
+    def __init__(self, bundle: Bundle) -> None:
+        self.session = bundle.open_model("layers.onnx")
         self.layers: list[dict[str, Any]] = json.loads(self.session.get_modelmeta().custom_metadata_map["layers"])
+        heads = list(bundle.card.heads)
         self.heads, self.outputs = heads, [*heads, *(layer["output"] for layer in self.layers)]
 
     def read(self, image: Pixels, numbers: Numbers | None) -> tuple[Probabilities, list[Maps]]:

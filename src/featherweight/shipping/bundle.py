@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from featherweight.files import write_atomically
@@ -35,5 +37,7 @@ def bundle_files(network: TrainedNetwork, model: bytes) -> dict[str, bytes]:
 
     layers = with_layers(onnx.load_from_string(model)).SerializeToString(deterministic=True)
     page = card_page(network.card, network.run.result["test"], len(model))
-    content = json.dumps(network.card.to_dict(), indent=2) + "\n"
-    return {"model.onnx": model, "layers.onnx": layers, "card.md": page.encode(), "card.json": content.encode()}
+    files = {"model.onnx": model, "layers.onnx": layers}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    card = json.dumps(replace(network.card, files=hashes).to_dict(), indent=2) + "\n"
+    return {**files, "card.md": page.encode(), "card.json": card.encode()}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from featherweight.errors import FeatherweightError
-from featherweight.files import is_one_of, names_in, write_atomically
+from featherweight.files import is_one_of, names_in, replacing
 from featherweight.wording import option
 
 OURS = ("model.onnx", "layers.onnx", "card.json", "card.md", "featherweight_model.c", "featherweight_model.h", "main.c",
@@ -27,10 +28,13 @@ def check_folder(out: Path, *, force: bool) -> None:
 
 
 def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
-    """Replace what an earlier export left, the card last: with it a folder is a bundle."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Replace what an earlier export left, once all new files lie beside the old ones; the card is moved last."""
     for name in names_in(out):
-        if is_one_of(name, OURS) and (name not in files or name == "card.json"):
+        if name not in OURS:    # half-written, of a killed process
             (out / name).unlink()
-    for name in sorted(files, key=lambda name: name == "card.json"):
-        write_atomically(out / name, files[name])
+    with ExitStack() as moves:
+        for name in sorted(files, key=lambda name: name != "card.json"):    # what is entered first is moved last
+            moves.enter_context(replacing(out / name)).write(files[name])
+        for name in names_in(out):
+            if name in OURS and (name not in files or name == "card.json"):
+                (out / name).unlink()

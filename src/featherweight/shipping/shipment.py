@@ -23,6 +23,7 @@ from featherweight.errors import FeatherweightError, UnknownName
 from featherweight.examination import data_of
 from featherweight.independence import FEW
 from featherweight.inference.trained import TrainedNetwork
+from featherweight.locks import writing
 from featherweight.runs import Run
 from featherweight.shipping.bundle import bundle_files
 from featherweight.shipping.c_float import write_float
@@ -60,9 +61,20 @@ def export(
     """
     check_format(to, int8)
     out = Path(out)
-    check_folder(out, force=force)
+    check_folder(out, force=force)      # before a lock is laid into a folder of something else
     network = TrainedNetwork.open(run)
     check_installed()
+    with writing(out):
+        check_folder(out, force=force)
+        document, files = make_files(network, to, int8=int8, data_dir=data_dir, say=say)
+        write_folder(out, files)
+    return document
+
+
+def make_files(
+    network: TrainedNetwork, to: str, *, int8: bool, data_dir: str | Path | None, say: Say
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Make and prove an export in memory; returns the content of ship.json, and the folder's files by name."""
     dataset = data_of(network.run, data_dir=data_dir)
     questions = questions_of(network, dataset)
     check_torch(network, questions.some(FEW))
@@ -77,8 +89,7 @@ def export(
     document = describe_export(network, to, forms, measured, questions)
     files = {**forms[-1].files, "ship.json": (json.dumps(document, indent=2, allow_nan=False) + "\n").encode(),
              "ship.md": ship_page(document, network.card).encode()}
-    write_folder(out, files)
-    return document
+    return document, files
 
 
 def check_format(to: str, int8: bool) -> None:

@@ -77,9 +77,10 @@ def reason_of(fault: BaseException) -> str:
 
 
 def describe(card: Card) -> dict[str, str]:
-    """What the file says of itself: the card, its parts readable one by one."""
-    content = card.to_dict()
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in content.items()}
+    """Return the metadata of the file: the parts of the card by name, and the card's hash."""
+    content = {key: value for key, value in card.to_dict().items() if key != "files"}
+    parts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in content.items()}
+    return parts | {"card": card.digest()}
 
 
 def cleaned(model: ModelProto, metadata: Mapping[str, str]) -> ModelProto:

@@ -2,27 +2,61 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 
 from featherweight.errors import RunError
+from featherweight.files import sha256_of
+from featherweight.integrity import fingerprint
 from featherweight.runs import Run
 from featherweight.training.state import TrainingState
 
 
 def save_checkpoint(run: Run, state: TrainingState) -> None:
-    """All of it in one file, which one move makes whole; the .json beside it is for people to read."""
-    tensors, text = state.save()
-    run.save_tensors("checkpoint.safetensors", tensors, {"state": json.dumps(text)})
-    run.save_json("checkpoint.json", text)
+    """Write a training state into one file, which one move makes whole; the .json beside it is for people to read.
+
+    The file carries a hash of itself, of the recipe and of the lines of history that belong to it.
+    """
+    tensors, state_text = state.save()
+    text = {"state": json.dumps(state_text), **hashes_beside(run, state.position.epoch)}
+    run.save_tensors("checkpoint.safetensors", tensors, {**text, "sha256": fingerprint(tensors, text)})
+    run.save_json("checkpoint.json", state_text)
 
 
 def load_checkpoint(run: Run, state: TrainingState) -> None:
-    """Go back to the last checkpoint; a run killed before its first one starts over."""
+    """Bring a training to its last checkpoint; without one it starts over.
+
+    Raises RunError if the checkpoint, the recipe or the history is not what training wrote.
+    """
     if not (run.path / "checkpoint.safetensors").exists():
         return
     tensors, text = run.load_tensors("checkpoint.safetensors")
+    expected = text.pop("sha256", None)
+    if expected is None or fingerprint(tensors, text) != expected:
+        what = "has no hash: an earlier version wrote it" if expected is None else \
+            "is not what training wrote: its hash is not the one in it"
+        raise RunError(f"{run.path / 'checkpoint.safetensors'} {what}. Put the original back, or train again into "
+                       "another folder.")
     try:
         state.load(tensors, json.loads(text["state"]))
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as fault:
         reason = " ".join(str(fault).split())
         raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {reason}") from fault
+    check_beside(run, text, state.position.epoch)
+
+
+def hashes_beside(run: Run, epochs: int) -> dict[str, str]:
+    """Return the SHA-256 of the recipe, and of the lines of history of the first epochs."""
+    history = run.path / "history.jsonl"
+    lines = history.read_bytes().splitlines(keepends=True)[:epochs] if history.is_file() else []
+    return {"recipe.toml": sha256_of(run.path / "recipe.toml"),
+            "history.jsonl": hashlib.sha256(b"".join(lines)).hexdigest()}
+
+
+def check_beside(run: Run, text: Mapping[str, str], epochs: int) -> None:
+    """Raise RunError if the recipe or the history was changed since the checkpoint was written."""
+    for name, found in hashes_beside(run, epochs).items():
+        if text[name] != found:
+            raise RunError(f"{run.path / name} was changed since the checkpoint was written. Put the original back, or "
+                           "train again into another folder.")

@@ -1,0 +1,129 @@
+"""How many faults made on purpose are survived: kills, signals, damaged files, full disks, lying servers, hostile requests.
+
+The faults are those of tests/reliability/battery, drawn from a seed, for as many minutes as are given. The kind that is
+furthest from its goal comes next, so that every kind is tried. Two faults at a time are made beside each other. Requests
+of many clients are measured at the end, while nothing else runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import report
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "reliability"))
+from battery.trial import Trial
+from battery.warm import Warm
+
+MODULES = ("kills", "starts", "mutations", "names", "signals", "disk", "network", "links", "hostile")
+GOALS = {"mutated": 1000, "killed in a save": 30, "killed training": 70, "killed seeds": 30, "hostile request": 300}
+GOAL = 100      # of kinds that do not begin with one of these words
+AT_ONCE = 2
+
+
+@dataclass
+class Row:
+    """One generator of faults, and what came of them."""
+
+    trials: Iterator[Trial]
+    made: list[Trial] = field(default_factory=list)
+
+    @property
+    def share(self) -> float:
+        """The part of the goal that is reached."""
+        return len(self.made) / goal_of(self.made[0].kind) if self.made else 0.0
+
+
+def main() -> int:
+    options = parse()
+    content = report.begin("reliability", {"minutes": options.minutes, "seed": options.seed, "modules": options.modules})
+    rows: list[Row] = []
+    with ThreadPoolExecutor(AT_ONCE) as crew:
+        parts = [options.modules[start::AT_ONCE] for start in range(AT_ONCE)]
+        list(crew.map(lambda modules: try_all(modules, rows, options), parts))
+    content["results"] = table_of(rows)
+    content["faults"] = [asdict(trial) for row in rows for trial in row.made if trial.fault]
+    report.save(options.out, content)
+    content["ratios"] = {}
+    if options.requests:
+        content["load"] = measure_load(options.requests)
+    report.save(options.out, content | {"complete": True})
+    print_results(content)
+    print(f"written to {options.out}")
+    return 1 if content["faults"] else 0
+
+
+def parse() -> argparse.Namespace:
+    parser = report.parser(__doc__, "reliability")
+    parser.add_argument("--minutes", type=float, default=30, help="for the faults")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--requests", type=int, default=10_000, help="of 32 clients, at the end; 0 leaves them out")
+    parser.add_argument("--modules", nargs="+", default=list(MODULES), choices=MODULES, help="of the battery")
+    return parser.parse_args()
+
+
+def try_all(modules: Sequence[str], rows: list[Row], options: argparse.Namespace) -> None:
+    """Make faults of these modules until the time is over."""
+    until = time.monotonic() + 60 * options.minutes
+    with tempfile.TemporaryDirectory(prefix="battery-") as folder, Warm() as warm:
+        own = []
+        for name in modules:
+            for number, trials in enumerate(importlib.import_module(f"battery.{name}").ROWS):
+                place = Path(folder) / f"{name}-{number}"
+                place.mkdir()
+                own.append(Row(trials(options.seed, place, warm)))
+        rows += own
+        while time.monotonic() < until:
+            row = min(own, key=lambda row: row.share)
+            row.made.append(next(row.trials))
+            if row.made[-1].fault:
+                report.say(f"{row.made[-1]}")
+
+
+def goal_of(kind: str) -> int:
+    """How many faults of a kind are to be made."""
+    return next((goal for words, goal in GOALS.items() if kind.startswith(words)), GOAL)
+
+
+def table_of(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """For each kind: how many were made, how many were survived, and how they ended."""
+    made = [trial for row in rows for trial in row.made]
+    return {
+        kind: {
+            "tried": sum(trial.kind == kind for trial in made), "goal": goal_of(kind),
+            "survived": sum(trial.kind == kind and not trial.fault for trial in made),
+            "ends": dict(Counter(trial.outcome for trial in made if trial.kind == kind).most_common()),
+        }
+        for kind in sorted({trial.kind for trial in made})
+    }
+
+
+def measure_load(requests: int) -> dict[str, Any]:
+    """Requests of 32 clients alone, and again beside 200 slow clients."""
+    from battery.load import loaded
+
+    return {f"beside {slow} slow clients": loaded(requests, clients=32, slow=slow) for slow in (0, 200)}
+
+
+def print_results(content: dict[str, Any]) -> None:
+    rows = [
+        [kind, f"{row['tried']:,}", f"{row['survived']:,}", ", ".join(f"{end} {n:,}" for end, n in row["ends"].items())]
+        for kind, row in content["results"].items()
+    ]
+    report.print_table("Faults made on purpose", ("kind", "tried", "survived", "ends"), rows)
+    for name, found in content.get("load", {}).items():
+        print(f"{name}: " + ", ".join(f"{key} {value:g}" for key, value in found.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(report.run(main))
