@@ -1,8 +1,8 @@
-"""How many faults made on purpose are survived: kills, signals, damaged files, full disks, lying servers, hostile requests.
+"""How many faults made on purpose are survived: kills, signals, damaged files, full disks, hostile requests and more.
 
 The faults are those of tests/reliability/battery, drawn from a seed, for as many minutes as are given. The kind that is
-furthest from its goal comes next, so that every kind is tried. Two faults at a time are made beside each other. Requests
-of many clients are measured at the end, while nothing else runs.
+furthest from its goal comes next, so that every kind is tried. Two faults at a time are made beside each other. The
+requests of many clients are measured at the end, while nothing else runs.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Row:
 
 def main() -> int:
     options = parse()
-    content = report.begin("reliability", {"minutes": options.minutes, "seed": options.seed, "modules": options.modules})
+    settings = {name: getattr(options, name) for name in ("minutes", "seed", "modules", "requests")}
+    content = report.begin("reliability", settings)
     rows: list[Row] = []
     with ThreadPoolExecutor(AT_ONCE) as crew:
         parts = [options.modules[start::AT_ONCE] for start in range(AT_ONCE)]

@@ -20,6 +20,7 @@ from featherweight.examination import against_record, evaluate
 from featherweight.files import sha256_of
 from featherweight.models import blueprint_of, find_blueprint
 from featherweight.networks import changed_file
+from featherweight.replication import Replicas
 from featherweight.runs import Run
 from featherweight.user_code import Source
 
@@ -125,6 +126,77 @@ def test_any_flipped_bit_of_the_weights_is_named(copy):
         file.write_bytes(flipped)
         with pytest.raises(RunError, match=r"model\.safetensors is not the file that training wrote"):
             _ = Run(copy.path).result
+
+
+@pytest.mark.parametrize("name", ["recipe.toml", "history.jsonl", "environment.json"])
+def test_an_edited_file_beside_the_result_is_named(copy, name):
+    file = copy.path / name
+    file.write_bytes(file.read_bytes().replace(b"1,", b"2,", 1).replace(b"seed = 1", b"seed = 2"))
+    with pytest.raises(RunError, match=f"{name} is not the file that training wrote: .* Put the original back"):
+        evaluate(copy.path)
+    file.unlink()
+    if name != "recipe.toml":
+        with pytest.raises(RunError, match=f"{name} is not the file that training wrote"):
+            evaluate(copy.path)
+
+
+def test_an_edited_history_is_named_where_only_curves_are_drawn(copy):
+    (copy.path / "history.jsonl").write_text('{"epoch": 1}\n')
+    with pytest.raises(RunError, match=r"history\.jsonl is not the file"):
+        _ = copy.history
+
+
+@pytest.fixture
+def stopped(digits_recipe, tmp_path):
+    """A training of three epochs that was stopped in its second, and its recipe."""
+    recipe = digits_recipe(training={"epochs": 3, "batch_size": 64})
+    with pytest.raises(TrainingInterrupted):
+        experiment.train(recipe, tmp_path / "stopped", device="cpu", watcher=StopAt(30))
+    return Run.open(tmp_path / "stopped"), recipe
+
+
+def test_any_flipped_bit_of_a_checkpoint_is_named(stopped):
+    run, recipe = stopped
+    file = run.path / "checkpoint.safetensors"
+    whole = file.read_bytes()
+    for place in [8, 60, len(whole) // 3, len(whole) // 2, len(whole) - 1]:
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1:])
+        with pytest.raises(RunError, match=r"checkpoint\.safetensors"):
+            experiment.train(recipe, run.path, device="cpu", resume=True)
+
+
+def test_a_checkpoint_of_another_run_is_named(stopped, digits_recipe, tmp_path):
+    run, recipe = stopped
+    other = digits_recipe(training={"epochs": 3, "batch_size": 64, "seed": 2})
+    with pytest.raises(TrainingInterrupted):
+        experiment.train(other, tmp_path / "other", device="cpu", watcher=StopAt(30))
+    shutil.copy(tmp_path / "other" / "checkpoint.safetensors", run.path)
+    with pytest.raises(RunError, match=r"recipe\.toml was changed since the checkpoint was written"):
+        experiment.train(recipe, run.path, device="cpu", resume=True)
+
+
+def test_an_edited_recipe_is_not_resumed(stopped):
+    run, _ = stopped
+    file = run.path / "recipe.toml"
+    file.write_text(file.read_text().replace("epochs = 3", "epochs = 4"))
+    with pytest.raises(RunError, match=r"recipe\.toml was changed since the checkpoint was written"):
+        experiment.train(file, run.path, device="cpu", resume=True)
+
+
+def test_a_checkpoint_without_a_hash_is_not_resumed(stopped):
+    run, recipe = stopped
+    tensors, text = run.load_tensors("checkpoint.safetensors")
+    save_file(tensors, run.path / "checkpoint.safetensors", {"state": text["state"]})
+    with pytest.raises(RunError, match="has no hash: an earlier version wrote it"):
+        experiment.train(recipe, run.path, device="cpu", resume=True)
+
+
+def test_an_edited_summary_of_seeds_is_named(teachers, tmp_path):
+    folder = Replicas(shutil.copytree(teachers, tmp_path / "seeds"))
+    file = folder.path / "summary.json"
+    file.write_text(file.read_text().replace('"mean": 0.', '"mean": 1.', 1))
+    with pytest.raises(RunError, match=r"summary\.json is not what training wrote"):
+        _ = folder.summary
 
 
 def test_a_run_of_an_earlier_version_opens(copy, trained):

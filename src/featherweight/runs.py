@@ -90,6 +90,9 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
+        """Return the complete recipe. Raises RunError for a finished run if the file was edited."""
+        if self.finished:
+            _ = self.result     # checks the hashes
         return Recipe.read(self.path / "recipe.toml")
 
     @property

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
+from featherweight.errors import RunError
+from featherweight.inference.bundle import Bundle
 from featherweight.inference.card import Card
 from featherweight.inference.network import open_network
 from featherweight.inference.trained import TrainedNetwork
@@ -56,6 +59,7 @@ def test_the_models_metadata_is_the_card(pair):
     run, folder = pair
     found = {entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props}
     card = TrainedNetwork.open(run).card
+    assert found.pop("card") == card.digest()
     plain = {key: value if isinstance(card.to_dict()[key], str) else json.loads(value) for key, value in found.items()}
     assert Card.from_dict(plain) == card
 
@@ -96,3 +100,26 @@ def test_two_bundles_of_one_run_are_the_same_bytes(sum_run, tmp_path):
     make_bundle(sum_run, folder)
     make_bundle(sum_run, again)
     assert all((again / file.name).read_bytes() == file.read_bytes() for file in folder.iterdir())
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("model.onnx", "model.onnx is not the file that was shipped: its sha256 is not that in card.json"),
+    ("layers.onnx", "layers.onnx is not the file that was shipped"),
+    ("card.json", "card.json is not the card of model.onnx: it was edited"),
+])
+def test_a_changed_file_is_named(pair, tmp_path, name, words):
+    folder = shutil.copytree(pair[1], tmp_path / "bundle")
+    file = folder / name
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b'"std"', b'"std" ') if name == "card.json" else content[:-1] + b"\0")
+    if name == "card.json":
+        Bundle.open(folder)     # as JSON it says the same
+        file.write_bytes(content.replace(b'"3"', b'"8"', 1))
+    with pytest.raises(RunError, match=words):
+        Bundle.open(folder).open_model("layers.onnx")
+    if name == "card.json":     # nor is it another bundle without its hashes
+        card = json.loads(content)
+        del card["files"]
+        file.write_text(json.dumps(card))
+        with pytest.raises(RunError, match=words):
+            Bundle.open(folder)

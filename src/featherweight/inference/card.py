@@ -26,7 +26,7 @@ class Card:
     std: tuple[float, ...]
     accuracy: dict[str, float]              # head -> accuracy on test after training
     picture: PictureSpecification
-    files: dict[str, str] = field(default_factory=dict)     # of a bundle: name -> SHA-256; bundles of 0.1 have none
+    files: dict[str, str] = field(default_factory=dict, compare=False)      # of a bundle: name -> SHA-256
 
     def digest(self) -> str:
         """Return the SHA-256 of all but the hashes of files."""
