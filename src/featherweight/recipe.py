@@ -234,7 +234,7 @@ class Recipe(Section):
         except ValidationError as fault:
             faults = [_in_words(error) for error in fault.errors()]
             count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-            raise RecipeError("\n  ".join([f"{origin} has {count}:", *faults])) from fault
+            raise RecipeError(f"{origin} has {count}:", *faults) from fault
 
     def with_seed(self, seed: int) -> Recipe:
         """The same experiment with another seed."""

@@ -15,6 +15,7 @@ from featherweight.cli.look import Json, parse_arguments, parse_shape
 from featherweight.cli.output import check_output, fail, note, show, show_json, table
 from featherweight.cli.training import Device
 from featherweight.cli.trusting import Trust
+from featherweight.outside import say
 from featherweight.statistics import summarize_values
 from featherweight.words import duration, percent
 
@@ -156,7 +157,7 @@ def compare(
     cells = [[row[name] for name in headings] for row in rows]
     show(table(*headings, rows=cells, right=tuple(headings.index(name) for name in right if name in headings)))
     if found:
-        print("\n" + "\n".join(str(difference) for difference in found))
+        say("", *map(str, found))
     return None
 
 
