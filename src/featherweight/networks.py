@@ -16,6 +16,7 @@ from featherweight.errors import RunError
 from featherweight.models import Blueprint, find_blueprint, image_shape
 from featherweight.models.lazy import fill_lazy
 from featherweight.models.shapes import runs_on, trying
+from featherweight.outside import shortened
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import as_heads, build_task
@@ -99,7 +100,7 @@ def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
     try:
         model.load_state_dict(run.weights())
     except RuntimeError as fault:
-        reason = " ".join(str(fault).split())
+        reason = shortened(fault)
         raise RunError(f"the weights of {str(run.path)!r} do not fit {run.recipe.model.name!r}: {reason}") from fault
     return model.eval()
 

@@ -183,9 +183,9 @@ def html(summary: Summary) -> str:
     head = "".join(f'<th style="{_CELL}right">{escape(text)}</th>' for text in HEADERS.values())
     body = "".join(_html_row(layer, summary.total_parameters) for layer in summary.layers)
     totals = "<br>".join(escape(text) for text in _totals(summary, "") if text)
-    return (
+    return visible(
         '<div style="font-family:monospace;font-size:90%;color:inherit;overflow-x:auto">'
-        f"<b>{escape(visible(summary.model))}</b> on {escape(_inputs(summary))}"
+        f"<b>{escape(summary.model)}</b> on {escape(_inputs(summary))}"
         '<table style="border-collapse:collapse;color:inherit">'
         f'<thead><tr style="border-bottom:1px solid">{head}</tr></thead><tbody>{body}</tbody></table>'
         f'<p style="color:inherit">{totals}</p></div>'

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from featherweight.errors import MissingExtra, RunError
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities
+from featherweight.outside import shortened
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -53,7 +54,7 @@ def read_card(path: Path) -> Card:
     try:
         return Card.from_dict(json.loads((path / "card.json").read_text()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        reason = f"it has no {fault}" if isinstance(fault, KeyError) else str(fault)
+        reason = f"it has no {shortened(fault)}" if isinstance(fault, KeyError) else shortened(fault)
         raise RunError(f"{path / 'card.json'} is no card of a bundle: {reason}. Export the run again.") from fault
 
 
@@ -68,5 +69,5 @@ def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as fault:      # onnxruntime's own, which share no base of their own
-        reason = " ".join(str(fault).split())
+        reason = shortened(fault)
         raise RunError(f"{file} cannot be read: {reason}. Export the run again.") from fault

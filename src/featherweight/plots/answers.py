@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from featherweight.evaluation import Bin
+from featherweight.outside import visible
 from featherweight.plots.figure import BAD, GOOD, INK, LINE, PALE, named, new_figure, plain
 from featherweight.statistics import wilson_interval
 
@@ -17,6 +18,7 @@ Matrix = Sequence[Sequence[int]]    # row the truth, column the answer
 
 def confusion(matrix: Matrix, classes: Sequence[str]) -> Figure:
     """The confusion matrix: right answers in blue, mistakes in orange, deeper for more."""
+    classes = [visible(name) for name in classes]
     side = max(3.6, 0.42 * len(classes) + 1)
     figure = new_figure(side + 0.2, side)
     axes = plain(figure.subplots(), grid="")
@@ -52,6 +54,7 @@ def draw_cell(
 
 def by_class(matrix: Matrix, classes: Sequence[str]) -> Figure:
     """The share of each class's images that is answered right, with its 95 % Wilson interval."""
+    classes = [visible(name) for name in classes]
     figure = new_figure(4.6, max(2.4, 0.26 * len(classes) + 0.8))
     axes = plain(figure.subplots(), grid="x")
     for index, row in enumerate(matrix):

@@ -16,6 +16,7 @@ from typing import Any
 from featherweight.errors import RunError
 from featherweight.experiment import reopen
 from featherweight.files import is_one_of, names_in
+from featherweight.outside import shortened
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, seeds_in
 from featherweight.wording import option
@@ -52,7 +53,7 @@ class Replicas:
             raise RunError(f"{str(self.path)!r} has no summary.json: not all of its seeds are trained. Go on with the "
                            f"command that began it and {option('resume')}.") from fault
         except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-            raise RunError(f"{self.path / 'summary.json'} is not JSON: {fault}. Train again with "
+            raise RunError(f"{self.path / 'summary.json'} is not JSON: {shortened(fault)}. Train again with "
                            f"{option('resume')}.") from fault
         return content
 

@@ -17,6 +17,7 @@ from featherweight.anatomy import Summary, summarize
 from featherweight.examination import Examination, examine
 from featherweight.files import write_atomically
 from featherweight.networks import shapes_of
+from featherweight.outside import visible
 from featherweight.report import figures
 from featherweight.report.analysis import analyse
 from featherweight.report.comparison import Group, check_same_data, common_heads, differences, folder, group_runs
@@ -101,8 +102,9 @@ def render(subjects: Sequence[Subject]) -> str:
     environment.globals |= {"wilson": wilson_interval, "version": __version__, "goals": goals}
     style = resources.files("featherweight.report").joinpath("templates/style.css").read_text()
     template = environment.get_template("report.html")
-    return template.render(subjects=subjects, style=Markup(style), compared=compare(subjects),
+    page = template.render(subjects=subjects, style=Markup(style), compared=compare(subjects),
                            curves=curve_figures(subjects), full=len(subjects) <= MOST_IN_FULL)
+    return visible(page, lines=True)
 
 
 def compare(subjects: Sequence[Subject]) -> dict[str, Any] | None:

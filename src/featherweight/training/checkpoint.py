@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from featherweight.errors import RunError
+from featherweight.outside import shortened
 from featherweight.runs import Run
 from featherweight.training.state import TrainingState
 
@@ -25,4 +26,4 @@ def load_checkpoint(run: Run, state: TrainingState) -> None:
         state.load(tensors, json.loads(text["state"]))
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as fault:
         reason = " ".join(str(fault).split())
-        raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {reason}") from fault
+        raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {shortened(reason)}") from fault
