@@ -78,14 +78,14 @@ def in_one_line(fault: BaseException) -> str:
     text = lines[-1] if _INTERPRETER in lines[0] else lines[0]
     if text.endswith(":") and len(lines) > 1:
         text = f"{text} {lines[1]}"
-    text = shortened(text).rstrip(". ")
+    text = shortened(text.rstrip(". "))
     return text if isinstance(fault, _CLEAR_WITHOUT_KIND) and len(text) > len(kind) else f"{kind}: {text}"
 
 
 def explain(fault: BaseException) -> str:
     """Return the user's line, the exception's kind and message, and a next move where one is known."""
     kind = "" if isinstance(fault, ImportError) else f"{type(fault).__name__}: "
-    place, text = user_line(fault), shortened(f"{kind}{fault}", 400).rstrip(". ")
+    place, text = user_line(fault), shortened(f"{kind}{fault}".rstrip(". \n"), 400)
     return f"{place}: {text}{next_move(text)}" if place else f"{text}{next_move(text)}"
 
 

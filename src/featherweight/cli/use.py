@@ -164,7 +164,8 @@ def compare(
 def side_by_side(folder: str, results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """A row of compare: one run, or the means over many seeds and the lowest of them."""
     first = results[0]
-    heads = [summarize_values([result["test"][head]["accuracy"] for result in results]) for head in first["test"]]
+    common = [head for head in first["test"] if all(head in result["test"] for result in results)]
+    heads = [summarize_values([result["test"][head]["accuracy"] for result in results]) for head in common]
     met = [result["goal"]["met"] for result in results]
     goal = {True: "met", False: "not met", None: "-"}[met[0]] if len(met) == 1 else f"{met.count(True)} of {len(met)}"
     return {

@@ -45,4 +45,5 @@ def dataset_from_sample(tensors: Mapping[str, Tensor], text: Mapping[str, str]) 
             source=about["source"] + (kept if len(train) < about["train_images"] else ""),
         )
     except (KeyError, TypeError, ValueError) as fault:
-        raise DataError(f"the data in the run are damaged: {shortened(repr(fault))}. Give others with data=.") from fault
+        reason = shortened(repr(fault))
+        raise DataError(f"the data in the run are damaged: {reason}. Give others with data=.") from fault

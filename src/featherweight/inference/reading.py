@@ -100,4 +100,4 @@ def reason_of(fault: Exception) -> str:
     if isinstance(fault, Image.DecompressionBombError):
         return "has far more pixels than can be read. Shrink it."
     reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault) or type(fault).__name__
-    return f"cannot be read: {shortened(reason.splitlines()[0]).rstrip('.')}. Give another file."
+    return f"cannot be read: {shortened(reason.splitlines()[0].rstrip('.'))}. Give another file."

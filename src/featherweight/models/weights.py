@@ -70,8 +70,9 @@ def read_pickled(file: Path) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as fault:      # a damaged file may raise anything
         if found := re.search(r"GLOBAL (\S+)", str(fault)):
-            raise ModelError(f"{str(file)!r} holds objects of {shortened(found[1])}, not weights alone: loading them would run "
-                             f"code. {SAVE}") from fault
+            kind = shortened(found[1])
+            raise ModelError(f"{str(file)!r} holds objects of {kind}, not weights alone: loading them would run code. "
+                             f"{SAVE}") from fault
         if "TorchScript" in str(fault):
             raise ModelError(f"{str(file)!r} is a TorchScript program, not weights alone. {SAVE}") from fault
         raise ModelError(f"{str(file)!r} is no file that torch.save wrote, or is damaged. {SAVE}") from fault

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.inference.bundle import feed, open_session
-from featherweight.inference.network import Network, Numbers, Pixels, Probabilities
+from featherweight.inference.network import Network, Numbers, Pixels, Probabilities, finite
 from featherweight.serve.documents import Looked, Maps
 
 
@@ -20,6 +20,7 @@ class LayerReader:
     """layers.onnx of a bundle: the answer and every layer's activations in one pass."""
 
     def __init__(self, folder: Path, heads: list[str]) -> None:
+        self.folder = folder
         self.session = open_session(folder / "layers.onnx", threads=1)
         self.layers: list[dict[str, Any]] = json.loads(self.session.get_modelmeta().custom_metadata_map["layers"])
         self.heads, self.outputs = heads, [*heads, *(layer["output"] for layer in self.layers)]
@@ -29,11 +30,12 @@ class LayerReader:
         found = self.session.run(self.outputs, feed(image, numbers))
         count = len(self.heads)
         maps = [as_maps(layer["title"], values[0]) for layer, values in zip(self.layers, found[count:], strict=True)]
-        return dict(zip(self.heads, found[:count], strict=True)), maps
+        return finite(dict(zip(self.heads, found[:count], strict=True)), self.folder), maps
 
 
-def as_maps(title: str, values: NDArray[np.float32]) -> Maps:
+def as_maps(title: str, values: NDArray[Any]) -> Maps:
     """(C, H, W) or (features,) activations as bytes between their lowest and their highest."""
+    values = np.nan_to_num(values.astype(np.float64))
     values = values.reshape(len(values), *(values.shape[1:] or (1, 1)))
     low, high = float(values.min()), float(values.max())
     scaled = np.zeros(values.shape) if high == low else (values - low) * (255 / (high - low))

@@ -74,7 +74,7 @@ def reason_of(fault: BaseException) -> str:
     while fault.__cause__ is not None:
         fault = fault.__cause__
     lines = re.sub(r"\x1b\[\d*m", "", str(fault)).strip().splitlines()
-    return shortened(lines[0]).rstrip(". ") if lines else type(fault).__name__
+    return shortened(lines[0].rstrip(". ")) if lines else type(fault).__name__
 
 
 def describe(card: Card) -> dict[str, str]:
