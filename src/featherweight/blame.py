@@ -11,6 +11,8 @@ import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from featherweight.outside import shortened
+
 _NOT_THE_USERS = tuple(
     str(Path(folder).resolve())
     for folder in (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), Path(__file__).parent)
@@ -69,21 +71,21 @@ def in_one_line(fault: BaseException) -> str:
     """The exception's message as a phrase without a full stop; its kind is named if the message needs it."""
     kind = type(fault).__name__
     if isinstance(fault, SyntaxError):
-        return f"{kind}: {fault.msg}"
+        return f"{kind}: {shortened(fault.msg)}"
     lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
     if not lines:
         return kind
     text = lines[-1] if _INTERPRETER in lines[0] else lines[0]
     if text.endswith(":") and len(lines) > 1:
         text = f"{text} {lines[1]}"
-    text = " ".join(text.split()).rstrip(". ")
+    text = shortened(text.rstrip(". "))
     return text if isinstance(fault, _CLEAR_WITHOUT_KIND) and len(text) > len(kind) else f"{kind}: {text}"
 
 
 def explain(fault: BaseException) -> str:
     """Return the user's line, the exception's kind and message, and a next move where one is known."""
     kind = "" if isinstance(fault, ImportError) else f"{type(fault).__name__}: "
-    place, text = user_line(fault), " ".join(f"{kind}{fault}".split()).rstrip(". ")
+    place, text = user_line(fault), shortened(f"{kind}{fault}".rstrip(". \n"), 400)
     return f"{place}: {text}{next_move(text)}" if place else f"{text}{next_move(text)}"
 
 

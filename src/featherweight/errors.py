@@ -22,9 +22,19 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from featherweight.outside import visible
+
+LONGEST_LINE = 800      # characters; of a longer line the middle is left out
+
 
 class FeatherweightError(Exception):
-    """Base of all faults that a user can mend; its text is the whole message."""
+    """Base of all faults that a user can mend; its text is the whole message.
+
+    Each argument is a line of it, in which control characters are shown and not sent.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n  ".join(whole(visible(line)) for line in lines))
 
 
 class UnknownName(FeatherweightError):
@@ -91,7 +101,13 @@ class TrainingInterrupted(Exception):
 
     def __init__(self, signal_number: int, message: str) -> None:
         self.signal_number = signal_number
-        super().__init__(message)
+        super().__init__(visible(message))
+
+
+def whole(line: str) -> str:
+    """Return a line, a very long one with its beginning and its end alone."""
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

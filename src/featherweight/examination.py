@@ -23,6 +23,7 @@ from featherweight.models import build_model, input_shapes
 from featherweight.models.lazy import fill_lazy
 from featherweight.models.weights import put_weights
 from featherweight.networks import load_network, suited
+from featherweight.record import NEXT_MOVE
 from featherweight.runs import Run
 from featherweight.tasks import Question, Task, build_task
 from featherweight.training.fit import check_alone, check_fit
@@ -62,6 +63,14 @@ class Examination:
         """What the classes of a head are called."""
         count, named = self.answers[head].shape[1], self.dataset.classes
         return named if count == len(named) else tuple(str(number) for number in range(count))
+
+    def confusion(self, head: str) -> list[list[int]]:
+        """The recorded confusion matrix of a head; RunError if it is missing or of other classes."""
+        matrix: list[list[int]] = self.run.result.get("confusion", {}).get(head, [])
+        if len(matrix) != len(self.classes(head)):
+            raise RunError(f"{self.run.path / 'result.json'} has no confusion matrix of the {len(self.classes(head))} "
+                           f"classes of {head!r}. {NEXT_MOVE}")
+        return matrix
 
     def mistakes(self, head: str, most: int) -> list[Mistake]:
         """The wrong answers with the highest loss."""

@@ -16,7 +16,9 @@ from featherweight.errors import RunError
 from featherweight.models import Blueprint, find_blueprint, image_shape
 from featherweight.models.lazy import fill_lazy
 from featherweight.models.shapes import runs_on, trying
+from featherweight.outside import shortened
 from featherweight.recipe import Recipe
+from featherweight.record import NEXT_MOVE
 from featherweight.runs import Run
 from featherweight.tasks import as_heads, build_task
 from featherweight.user_code import Source, text_of, written_files
@@ -93,15 +95,26 @@ def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
 
     The network's own source in the run is executed. Raises RunError if nobody trusts it or the weights do not fit.
     """
+    check_record(run)
     blueprint = run_blueprint(run)
     with torch.random.fork_rng(devices=cuda_devices()):     # the weights that are drawn here are thrown away
         model = build_network(run.recipe, run.result["classes"], device or torch.device("cpu"), blueprint)
     try:
         model.load_state_dict(run.weights())
     except RuntimeError as fault:
-        reason = " ".join(str(fault).split())
+        reason = shortened(fault)
         raise RunError(f"the weights of {str(run.path)!r} do not fit {run.recipe.model.name!r}: {reason}") from fault
     return model.eval()
+
+
+def check_record(run: Run) -> None:
+    """Raise RunError if result.json lacks a head of the recipe's task, or has other channels than its images."""
+    result, file = run.result, run.path / "result.json"
+    for head in build_task(run.recipe.task).heads:
+        if head not in result["test"]:
+            raise RunError(f"{file} has no test of {head!r}, a head of {run.recipe.task}. {NEXT_MOVE}")
+    if not len(result["mean"]) == len(result["std"]) == run.recipe.data.channels:
+        raise RunError(f"{file}: mean or std does not fit data.channels, {run.recipe.data.channels}. {NEXT_MOVE}")
 
 
 def fitting_shape(

@@ -10,6 +10,7 @@ from statistics import fmean
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from featherweight.outside import visible
 from featherweight.words import duration, percent
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ class OneBar:
     """Lines that stay and a bar on standard error, where that is a terminal. Use it in a with block."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
 
-        self.console = Console(stderr=True, highlight=False, soft_wrap=False)
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[now]}"))
+        from featherweight.terminal import console
+
+        self.console = console(stderr=True)
+        words = (TextColumn(part, markup=False) for part in ("{task.description}", "{task.fields[now]}"))
+        columns = (next(words), BarColumn(bar_width=20), next(words))
         self.bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
         self.live = self.console.is_terminal
         self.task = self.bar.add_task("", total=None, now="")
@@ -36,7 +39,7 @@ class OneBar:
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(visible(line), soft_wrap=True)
 
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None:
         """A line and a bar before anything else: a network takes some ten seconds for 60,000 images."""
@@ -131,7 +134,7 @@ class NotebookProgress(Progress):
         self.handle = display(Text(""), display_id=True)  # type: ignore[no-untyped-call,unused-ignore]
 
     def say(self, line: str) -> None:
-        self.lines.append(line)
+        self.lines.append(visible(line))
         self.handle.update(Text("\n".join(self.lines)))
 
     def show(self, done: int, description: str, text: str) -> None:
@@ -150,7 +153,7 @@ class Text(str):
     """Text that a notebook shows line by line, as it is."""
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self)}</pre>"
+        return f"<pre>{html.escape(visible(self, lines=True))}</pre>"
 
 
 def progress() -> Progress:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from featherweight.errors import RecipeError, UnknownName
+from featherweight.outside import LONGEST_NAME, LONGEST_PATH, name_fault, shortened
 from featherweight.user_code import ENDINGS, MANIFEST, SOURCE_FOLDER, Source
 from featherweight.wording import option
 
@@ -67,6 +68,13 @@ class Model(Section):
 
     name: str
     arguments: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _name_can_be_shown(cls, name: str) -> str:
+        if fault := name_fault(name, LONGEST_PATH):
+            raise ValueError(f"{shortened(repr(name), 60)} {fault}")
+        return name
 
     @model_validator(mode="after")
     def _arguments_can_be_written(self) -> Self:
@@ -157,7 +165,7 @@ class Evaluation(Section):
 class Recipe(Section):
     """One experiment. Recipe.load reads, .to_toml writes with every default filled in."""
 
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     task: Literal["classification", "digit-sum"] = "classification"
     goal: Goal = Goal()
     data: Data = Data()
@@ -234,7 +242,7 @@ class Recipe(Section):
         except ValidationError as fault:
             faults = [_in_words(error) for error in fault.errors()]
             count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-            raise RecipeError("\n  ".join([f"{origin} has {count}:", *faults])) from fault
+            raise RecipeError(f"{origin} has {count}:", *faults) from fault
 
     def with_seed(self, seed: int) -> Recipe:
         """The same experiment with another seed."""
@@ -271,7 +279,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise RecipeError(f"{path.name} is not TOML: {fault}. Compare it with: featherweight recipes") from fault
+        raise RecipeError(
+            f"{path.name} is not TOML: {shortened(fault)}. Compare it with: featherweight recipes"
+        ) from fault
     except OSError as fault:
         raise RecipeError(f"{path} cannot be read: {fault.strerror}.") from fault
 
@@ -323,22 +333,22 @@ def _folder() -> Any:
 
 def _in_words(error: Any) -> str:
     """One pydantic error as "key: what is wrong and what is allowed"."""
-    key = ".".join(str(part) for part in error["loc"])
-    value, context = error["input"], error.get("ctx", {})
+    key = shortened(".".join(str(part) for part in error["loc"]))
+    value, context = shortened(repr(error["input"]), 60), error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
             return f"{key}: unknown key.{_nearest(str(error['loc'][-1]), _siblings(error['loc']), 'Keys')}"
         case "literal_error":
             allowed = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            return f"{key}: {value!r} is not one of {', '.join(allowed)}.{_nearest(str(value), allowed)}"
+            return f"{key}: {value} is not one of {', '.join(allowed)}.{_nearest(str(error['input']), allowed)}"
         case "missing":
             return f"{key}: is missing."
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
-            return f"{key}: {value!r} is not {error['msg'].removeprefix('Input should be ')}"
+            return f"{key}: {value} is not {error['msg'].removeprefix('Input should be ')}"
         case "value_error":
             return f"{key}: {context['error']}" if key else str(context["error"])
         case _:
-            return f"{key}: {value!r}: {error['msg'].removeprefix('Input ')}"
+            return f"{key}: {value}: {error['msg'].removeprefix('Input ')}"
 
 
 def _siblings(location: Sequence[int | str]) -> Iterable[str]:

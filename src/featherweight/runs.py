@@ -27,7 +27,9 @@ from torch import Tensor
 from featherweight.errors import RunError
 from featherweight.files import is_one_of, names_in, sha256_of, write_atomically
 from featherweight.integrity import digest, metadata_of
+from featherweight.outside import shortened, visible
 from featherweight.recipe import Recipe
+from featherweight.record import check_history, check_result, parse
 from featherweight.user_code import ENDINGS, MANIFEST, SOURCE_FOLDER, Source, trust
 from featherweight.wording import call, option
 
@@ -58,8 +60,8 @@ class History(list[dict[str, Any]]):
             rows.append(row + ([f"{line['curve'][head]['accuracy']:.2%}" for head in heads] if on else []))
         titles += [f"{on} {head}" for head in heads] if on else []
         head_row = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
-        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-        return f"<table><tr>{head_row}</tr>{body}</table>"
+        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        return visible(f"<table><tr>{head_row}</tr>{body}</table>")
 
 
 def watched_losses(lines: Sequence[Mapping[str, Any]]) -> list[float]:
@@ -167,11 +169,10 @@ class Run:
             _ = self.result     # checks the hashes
         file = self.path / "history.jsonl"
         try:
-            lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-        except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-            raise RunError(f"{file} is not JSON: {fault}. Train again into another folder.") from fault
-        if not all(isinstance(line, dict) and "epoch" in line for line in lines):
-            raise RunError(f"{file} holds a line that is no epoch. Train again into another folder.")
+            lines = [parse(line) for line in file.read_text().splitlines()] if file.exists() else []
+        except (ValueError, RecursionError) as fault:
+            raise RunError(f"{file} is not JSON: {shortened(fault)}. Train again into another folder.") from fault
+        check_history(lines, file)
         return History(lines)
 
     @cached_property
@@ -186,6 +187,7 @@ class Run:
         missing = [key for key in RESULT_KEYS if key not in result]
         if missing:
             raise RunError(f"{self.path / 'result.json'} has no {missing[0]!r}. Train again into another folder.")
+        check_result(result, self.path / "result.json")
         self.check_hashes(result)
         return result
 
@@ -225,7 +227,9 @@ class Run:
                 names: list[str] = file.keys()
                 return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
         except (OSError, SafetensorError) as fault:
-            raise RunError(f"{self.path / name} cannot be read: {fault}. Train again into another folder.") from fault
+            raise RunError(
+                f"{self.path / name} cannot be read: {shortened(fault)}. Train again into another folder."
+            ) from fault
 
     def save_tensors(self, name: str, tensors: Mapping[str, Tensor], text: Mapping[str, str]) -> None:
         """Write a safetensors file in one move, so that a reader sees the old one or the new one."""
@@ -250,11 +254,13 @@ class Run:
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            content = json.loads((self.path / name).read_text())
+            content = parse((self.path / name).read_text())
         except FileNotFoundError as fault:
             raise RunError(f"run {str(self.path)!r} has no {name}. Train again into another folder.") from fault
-        except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-            raise RunError(f"{self.path / name} is not JSON: {fault}. Train again into another folder.") from fault
+        except (ValueError, RecursionError) as fault:
+            raise RunError(
+                f"{self.path / name} is not JSON: {shortened(fault)}. Train again into another folder."
+            ) from fault
         if not isinstance(content, dict):
             raise RunError(f"{self.path / name} holds no JSON object. Train again into another folder.")
         return content
@@ -269,7 +275,7 @@ class Run:
             f"<tr><th>test {html.escape(head)}</th><td>{score['accuracy']:.2%}</td></tr>"
             for head, score in test.items()
         )
-        return f"<table>{rows}{heads}</table>"
+        return visible(f"<table>{rows}{heads}</table>")
 
 
 def seeds_in(path: Path) -> list[int]:

@@ -35,7 +35,22 @@ class PictureSpecification:
         """The specification that to_dict gave; keys of a later version are passed over."""
         known = {field.name for field in fields(cls)}
         kept = {key: value for key, value in content.items() if key in known}
-        return cls(**kept | ({"span": tuple(kept["span"])} if "span" in kept else {}))
+        made = cls(**kept | ({"span": tuple(kept["span"])} if "span" in kept else {}))
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """ValueError for values that no picture can be prepared with."""
+        lengths = (self.thinnest, self.thickest, *self.span)
+        whole = (self.channels, self.size, self.box, self.grain)
+        if any(type(value) is not int for value in whole) or any(type(value) not in (int, float) for value in lengths):
+            raise ValueError("picture: a value is no number")
+        if self.kind not in ("ink", "plain") or self.channels not in (1, 3) or type(self.upright) is not bool:
+            raise ValueError("picture: kind, channels or upright is not one of those that are known")
+        if not (4 <= self.size <= 512 and 1 <= self.box <= self.size and 0 <= self.grain <= self.size):
+            raise ValueError("picture: size, box or grain is out of range")
+        if len(self.span) != 2 or not self.span[0] < self.span[1] or not all(abs(value) < 1e30 for value in lengths):
+            raise ValueError("picture: a length or the span is out of range")
 
 
 def specification_of(dataset: str, channels: int, size: int, upright: bool = False) -> PictureSpecification:

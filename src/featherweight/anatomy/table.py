@@ -9,12 +9,14 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from featherweight.anatomy.geometry import Span
 from featherweight.anatomy.layers import Layer, PerAxis
+from featherweight.outside import visible
+from featherweight.terminal import text_console
 
 if TYPE_CHECKING:
     from featherweight.anatomy.receptive_field import Box, Check
@@ -76,17 +78,14 @@ def renderable(summary: Summary, width: int) -> RenderableType:
     for layer, cells in zip(summary.layers, rows, strict=True):
         shown.add_row(*cells, style="dim" if layer.index is None else "")
     line = "─" * min(total, width)
-    title = Text(f"{summary.model} on {_inputs(summary)}", style="bold")
+    title = Text(f"{visible(summary.model)} on {_inputs(summary)}", style="bold")
     return Group(title, Text(line), shown, Text(line), *map(Text, _totals(summary, line)))
 
 
 def as_text(content: RenderableType, width: int) -> str:
     """Plain text of this many columns, without colours and without spaces at line ends."""
     file = io.StringIO()
-    console = Console(      # in a notebook rich would display the text and leave the file empty
-        file=file, width=width, color_system=None, force_terminal=False, force_jupyter=False, legacy_windows=False
-    )
-    console.print(content)
+    text_console(file, width).print(content)
     return "\n".join(text.rstrip() for text in file.getvalue().splitlines())
 
 
@@ -184,7 +183,7 @@ def html(summary: Summary) -> str:
     head = "".join(f'<th style="{_CELL}right">{escape(text)}</th>' for text in HEADERS.values())
     body = "".join(_html_row(layer, summary.total_parameters) for layer in summary.layers)
     totals = "<br>".join(escape(text) for text in _totals(summary, "") if text)
-    return (
+    return visible(
         '<div style="font-family:monospace;font-size:90%;color:inherit;overflow-x:auto">'
         f"<b>{escape(summary.model)}</b> on {escape(_inputs(summary))}"
         '<table style="border-collapse:collapse;color:inherit">'

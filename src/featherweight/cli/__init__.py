@@ -13,6 +13,7 @@ from featherweight.cli import byhand, data, look, see, serve, ship, training, us
 from featherweight.cli.output import fail, plain_warnings
 from featherweight.cli.trusting import ask_for_trust
 from featherweight.errors import FeatherweightError, TrainingInterrupted, Untrusted
+from featherweight.outside import say
 from featherweight.wording import command_line
 
 UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])   # click's, wherever this typer keeps it
@@ -33,7 +34,7 @@ app.add_typer(data.app, name="data")
 def version(value: bool) -> None:
     """Print the version and stop."""
     if value:
-        print(f"featherweight {__version__}")
+        say(f"featherweight {__version__}")
         raise typer.Exit
 
 
@@ -44,7 +45,7 @@ def options(
 ) -> None:
     """The workbench for small image classifiers: design under a budget, see every layer, train fast and honestly."""
     if context.invoked_subcommand is None:
-        print(context.get_help())
+        say(*context.get_help().split("\n"))
 
 
 def usage(fault: Exception) -> str:
@@ -75,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
         if code == 130:     # typer's word for Ctrl-C
             raise KeyboardInterrupt
     except FeatherweightError as fault:
-        fail(str(fault))
+        fail(*str(fault).split("\n"))
         code = 2
     except TrainingInterrupted as stop:
         fail(str(stop))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featherweight.cli.look import Json
-from featherweight.cli.output import check_output, console, note, show, show_json, table
+from featherweight.cli.output import check_output, console, note, show, show_json, status, table
+from featherweight.outside import say
 
 if TYPE_CHECKING:
     from featherweight.byhand import Network, Row
@@ -93,7 +94,7 @@ def write_book(out: Path, network: Network, runs: Mapping[float, list[Row]]) -> 
         if fault.name != "xlsxwriter":
             raise
         raise MissingExtra("XlsxWriter", "workbook") from None
-    with console(stderr=True).status(f"writing {out}"):
+    with status(f"writing {out}"):
         write_workbook(out, network, runs)
     sheets = f"{len(runs)} {'sheet' if len(runs) == 1 else 'sheets'} of {len(next(iter(runs.values())))} rows"
     note(f"wrote {out}: {sheets}, the network, graphs, the derivation")
@@ -117,7 +118,7 @@ def report(network: Network, runs: Mapping[float, list[Row]], explained: bool) -
 
     if explained:
         rate, rows = next(iter(runs.items()))
-        return print(explain(network, rows, rate, max(console().width, 40)))
+        return say(*explain(network, rows, rate, max(console().width, 40)).split("\n"))
     last = len(next(iter(runs.values()))) - 1
     shown = sorted({0, 1, min(10, last), last})
     lines = [[rate_text(rate), *(f"{rows[n]['E_total']:.9f}" for n in shown)] for rate, rows in runs.items()]

@@ -9,6 +9,7 @@ import typer
 
 from featherweight.cli.look import Json
 from featherweight.cli.output import check_output, note, save_png, show, show_json, table
+from featherweight.outside import say
 
 app = typer.Typer(help="List data sets, fetch one, or draw one.", invoke_without_command=True, rich_markup_mode=None)
 DataDir = Annotated[
@@ -49,7 +50,7 @@ def get(
     place = fetch(name, data_dir)
     if as_json:
         return show_json({"name": name, "place": place.phrase, "files": [str(file) for file in place.files]})
-    print(f"{name}: {place.phrase}")
+    say(f"{name}: {place.phrase}")
     return None
 
 
@@ -70,4 +71,4 @@ def draw(
     picture = labelled_grid(dataset.train.images.numpy(), dataset.train.labels.numpy(), dataset.classes, title=name)
     save_png(picture, file)
     note(f"{len(dataset.train):,} training and {len(dataset.test):,} test images, from {dataset.source}")
-    return show_json({"file": str(file)}) if as_json else print(f"wrote {file}")
+    return show_json({"file": str(file)}) if as_json else say(f"wrote {file}")

@@ -6,11 +6,12 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
 from featherweight.blame import NOWHERE, at, is_users
+from featherweight.outside import say, visible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 _for_documents: ContextVar[TextIO | None] = ContextVar("for_documents", default=None)
 
 
-def fail(message: str) -> None:
-    """One fault, on standard error."""
-    print(f"featherweight: {message}", file=sys.stderr)
+def fail(*lines: str) -> None:
+    """One fault, on standard error: a line, and further ones for the single faults of a recipe."""
+    say("featherweight: " + lines[0], *lines[1:], error=True)
 
 
 @contextmanager
@@ -35,11 +36,11 @@ def plain_warnings() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], file: str, line: int, *rest: Any) -> None:
             if not is_users(file) and file != NOWHERE:
-                return usual(message, category, file, line, *rest)
+                return usual(visible(message, lines=True), category, file, line, *rest)
             text = str(message) if file == NOWHERE else f"{at((file, line))}: {message}"
             if text not in shown:
                 shown.add(text)
-                print(text, file=sys.stderr)
+                say(text, error=True)
             return None
 
         warnings.showwarning = show  # type: ignore[assignment]
@@ -48,16 +49,23 @@ def plain_warnings() -> Iterator[None]:
 
 def console(*, stderr: bool = False) -> Console:
     """A console without rich's guessing of what in a text might deserve colour."""
-    from rich.console import Console
+    from featherweight import terminal
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return terminal.console(stderr=stderr)
+
+
+def status(message: str) -> AbstractContextManager[object]:
+    """Show what is being done, on standard error, as long as the block lasts."""
+    from rich.text import Text
+
+    return console(stderr=True).status(Text(visible(message)))
 
 
 def note(message: str) -> None:
     """A message to the person, beside the results."""
     from rich.text import Text
 
-    console(stderr=True).print(Text(message, style="dim"), soft_wrap=True)
+    console(stderr=True).print(Text(visible(message), style="dim"), soft_wrap=True)
 
 
 def show(content: RenderableType) -> None:
@@ -117,5 +125,5 @@ def table(*headings: str, rows: list[list[str]], right: tuple[int, ...] = ()) ->
     for index, heading in enumerate(headings):
         made.add_column(heading, justify="right" if index in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(visible(cell)) for cell in row))
     return made

@@ -9,9 +9,10 @@ import typer
 
 from featherweight.cli.data import DataDir
 from featherweight.cli.look import parse_arguments, parse_shape
-from featherweight.cli.output import check_output, console
+from featherweight.cli.output import check_output, console, status
 from featherweight.cli.trusting import Trust
 from featherweight.cli.use import RunPath
+from featherweight.outside import say
 
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
 KINDS = (   # those of report/drawing.py, which is heavy to import
@@ -37,9 +38,9 @@ def report(
     file = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
     if out or len(runs) > 1:        # a run's own report is made anew
         check_output(file, (".html",), "--out", force=force)
-    with console(stderr=True).status("looking at the runs"):
+    with status("looking at the runs"):
         write_report(runs, file, mixed=mixed, data_dir=data_dir, image=image)
-    print(f"wrote {file}")
+    say(f"wrote {file}")
 
 
 def plot(
@@ -80,7 +81,7 @@ def plot(
         input_shapes=tuple(parse_shape(text) for text in input or ()),
     )
     plots.save(figure, out)
-    print(f"wrote {out}")
+    say(f"wrote {out}")
 
 
 def curves(
@@ -91,7 +92,7 @@ def curves(
     from featherweight.cli.textplot import text_curves
     from featherweight.runs import Run
 
-    print(text_curves(Run.open(run).history, width or console().width))
+    say(*text_curves(Run.open(run).history, width or console().width).split("\n"))
 
 
 COMMANDS = (report, plot, curves)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featherweight.cli.output import console
+from featherweight.cli.output import status
 from featherweight.cli.trusting import Trust
+from featherweight.outside import say
 
 if TYPE_CHECKING:
     from featherweight.inference.bundle import Bundle
@@ -57,7 +58,7 @@ def as_bundle(path: Path) -> Iterator[Bundle]:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)      # the folder goes, even then
     try:
         with tempfile.TemporaryDirectory(prefix="featherweight-") as folder:
-            with console(stderr=True).status(f"turning {path} into ONNX"):
+            with status(f"turning {path} into ONNX"):
                 bundle = make_bundle(path, Path(folder))
             yield bundle
     finally:
@@ -67,7 +68,7 @@ def as_bundle(path: Path) -> Iterator[Bundle]:
 def announce(bundle: Bundle, address: str) -> None:
     """The one line that says where to look."""
     card = bundle.card
-    print(f"{card.model} ({card.parameters:,} parameters) answers at {address}  Ctrl-C ends it.", flush=True)
+    say(f"{card.model} ({card.parameters:,} parameters) answers at {address}  Ctrl-C ends it.", flush=True)
 
 
 COMMANDS = (serve,)

@@ -13,6 +13,7 @@ from featherweight.cli.look import Json
 from featherweight.cli.output import fail, note, show, show_json, table
 from featherweight.cli.trusting import Trust
 from featherweight.cli.use import RunPath
+from featherweight.outside import say
 
 
 def export(
@@ -49,9 +50,9 @@ def show_export(document: Mapping[str, Any], out: Path) -> None:
     headings = "form", "head", "accuracy", "correct", "other class", "largest difference", "µs an image"
     show(table(*headings, rows=proof_rows(document), right=(2, 3, 4, 5, 6)))
     sizes = ", ".join(f"{name} {size:,}" for name, size in document["files"].items())
-    memory = f"\nRAM {document['ram']:,} bytes, flash {document['flash']:,} bytes of constants" \
-        if "ram" in document else ""
-    print(f"\n{out}: {sizes} bytes{memory}\n{document['verdict']['sentence']}")
+    memory = [f"RAM {document['ram']:,} bytes, flash {document['flash']:,} bytes of constants"] \
+        if "ram" in document else []
+    say("", f"{out}: {sizes} bytes", *memory, document["verdict"]["sentence"])
 
 
 COMMANDS = (export,)

@@ -11,8 +11,9 @@ import typer
 
 from featherweight.cli.data import DataDir
 from featherweight.cli.look import Json
-from featherweight.cli.output import console, note, save_png, show, show_json
+from featherweight.cli.output import note, save_png, show, show_json, status
 from featherweight.cli.trusting import Trust
+from featherweight.outside import say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -130,7 +131,7 @@ def write_page(runs: Sequence[Run], folder: Path, data_dir: Path | None) -> None
     from featherweight.report import write_report
 
     try:
-        with console(stderr=True).status("writing the report"):
+        with status("writing the report"):
             write_report(runs, folder / "report.html", data_dir=data_dir)
     except FeatherweightError as fault:
         note(f"no report: {fault}")
@@ -142,7 +143,7 @@ def show_result(folder: Path, result: Mapping[str, Any]) -> None:
 
     show(verdict_table(result))
     page = folder / "report.html"
-    print(f"run folder: {folder}" + (f"\nreport:     {page}" if page.exists() else ""))
+    say(f"run folder: {folder}", *([f"report:     {page}"] if page.exists() else []))
 
 
 def demo(
@@ -171,12 +172,12 @@ def demo(
         run = run_training(recipe, out, data_dir=data_dir, force=True, watcher=progress)
     write_page([run], run.path, data_dir)
     show(summarize(load_network(run), name="session7-model2"))
-    print()
+    say("")
     show_result(run.path, run.result)
     dataset = load_dataset(name, data_dir=data_dir)
     pictures = write_pictures(dataset.test.images[:5], run.path.parent / f"{run.path.name}-pictures")
     truth = ", ".join(dataset.classes[label] for label in dataset.test.labels[:5].tolist())
-    print(f"\nFive test pictures, written to {pictures[0].parent}; the truth is {truth}:")
+    say("", f"Five test pictures, written to {pictures[0].parent}; the truth is {truth}:")
     predictor = Predictor(run)
     show_predictions([predictor.predict(picture) for picture in pictures])
 

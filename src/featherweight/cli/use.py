@@ -15,6 +15,7 @@ from featherweight.cli.look import Json, parse_arguments, parse_shape
 from featherweight.cli.output import check_output, fail, note, show, show_json, table
 from featherweight.cli.training import Device
 from featherweight.cli.trusting import Trust
+from featherweight.outside import say
 from featherweight.statistics import summarize_values
 from featherweight.words import duration, percent
 
@@ -156,14 +157,15 @@ def compare(
     cells = [[row[name] for name in headings] for row in rows]
     show(table(*headings, rows=cells, right=tuple(headings.index(name) for name in right if name in headings)))
     if found:
-        print("\n" + "\n".join(str(difference) for difference in found))
+        say("", *map(str, found))
     return None
 
 
 def side_by_side(folder: str, results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """A row of compare: one run, or the means over many seeds and the lowest of them."""
     first = results[0]
-    heads = [summarize_values([result["test"][head]["accuracy"] for result in results]) for head in first["test"]]
+    common = [head for head in first["test"] if all(head in result["test"] for result in results)]
+    heads = [summarize_values([result["test"][head]["accuracy"] for result in results]) for head in common]
     met = [result["goal"]["met"] for result in results]
     goal = {True: "met", False: "not met", None: "-"}[met[0]] if len(met) == 1 else f"{met.count(True)} of {len(met)}"
     return {

@@ -34,6 +34,7 @@ from featherweight.data.sources import (
 )
 from featherweight.data.splits import stratified_split, unseen_writers_split, validation_split
 from featherweight.errors import DataError
+from featherweight.outside import visible
 from featherweight.specification import HANDWRITING
 from featherweight.upright import upright as upright_images
 
@@ -119,7 +120,8 @@ class Dataset:
         grid = labelled_grid(self.train.images.numpy(), self.train.labels.numpy(), self.classes, columns=8, rows=20)
         grid.save(buffer, "PNG")
         drawn = base64.b64encode(buffer.getvalue()).decode()
-        return f'<p>{html.escape(str(self))}</p><img alt="examples of each class" src="data:image/png;base64,{drawn}">'
+        words = html.escape(visible(self))
+        return f'<p>{words}</p><img alt="examples of each class" src="data:image/png;base64,{drawn}">'
 
 
 def load_dataset(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.errors import DataError
+from featherweight.outside import shortened
 
 Bytes = NDArray[np.uint8]
 IMAGES, LABELS = 0x00000803, 0x00000801
@@ -77,7 +78,7 @@ def gunzip(content: bytes, *, file: Path, name: str) -> bytes:
     try:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as fault:
-        raise _fault(f"{file} is a damaged gzip file: {fault}.", name) from fault
+        raise _fault(f"{file} is a damaged gzip file: {shortened(fault)}.", name) from fault
 
 
 def _check_magic(content: bytes, magic: int, file: Path, name: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from featherweight.errors import DataError
+from featherweight.outside import say
 from featherweight.wording import option
 
 Progress = Callable[[str, int, int], None]
@@ -135,10 +136,11 @@ def _reporting(progress: Progress | None) -> Iterator[Progress]:
 @contextmanager
 def _rich_bars() -> Iterator[Progress]:
     from rich import progress as bars
-    from rich.console import Console
+
+    from featherweight.terminal import console
 
     columns = ("{task.description}", bars.BarColumn(), bars.DownloadColumn(), bars.TransferSpeedColumn())
-    with bars.Progress(*columns, console=Console(stderr=True)) as display:
+    with bars.Progress(*columns, console=console(stderr=True)) as display:
         tasks: dict[str, bars.TaskID] = {}
 
         def report(file: str, done: int, total: int) -> None:
@@ -155,6 +157,6 @@ def _lines() -> Progress:
     def report(file: str, done: int, total: int) -> None:
         if file not in seen:
             seen.add(file)
-            print(f"fetching {file}" + (f" ({total:,} bytes)" if total else ""), file=sys.stderr, flush=True)
+            say(f"fetching {file}" + (f" ({total:,} bytes)" if total else ""), error=True)
 
     return report

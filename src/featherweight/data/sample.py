@@ -14,6 +14,7 @@ from torch import Tensor
 
 from featherweight.data.dataset import Dataset, ImageDataset
 from featherweight.errors import DataError
+from featherweight.outside import shortened
 
 KEPT, SEED = 1000, 0    # training images: as many as an export calibrates int8 on, drawn as it draws them
 
@@ -44,4 +45,5 @@ def dataset_from_sample(tensors: Mapping[str, Tensor], text: Mapping[str, str]) 
             source=about["source"] + (kept if len(train) < about["train_images"] else ""),
         )
     except (KeyError, TypeError, ValueError) as fault:
-        raise DataError(f"the data in the run are damaged: {fault!r}. Give others with data=.") from fault
+        reason = shortened(repr(fault))
+        raise DataError(f"the data in the run are damaged: {reason}. Give others with data=.") from fault

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.errors import MissingExtra, RunError
 from featherweight.inference.card import Card
-from featherweight.inference.network import Numbers, Pixels, Probabilities
+from featherweight.inference.network import Numbers, Pixels, Probabilities, finite
+from featherweight.outside import shortened
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -54,7 +55,8 @@ class Bundle:
                            "back, or export the run again.")
 
     def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
-        return dict(zip(self.card.heads, self.session.run(list(self.card.heads), feed(images, numbers)), strict=True))
+        found = self.session.run(list(self.card.heads), feed(images, numbers))
+        return finite(dict(zip(self.card.heads, found, strict=True)), self.path)
 
 
 def feed(images: Pixels, numbers: Numbers | None) -> dict[str, Any]:
@@ -66,8 +68,8 @@ def read_card(path: Path) -> Card:
     """card.json of a bundle; RunError where it is not one."""
     try:
         return Card.from_dict(json.loads((path / "card.json").read_text()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        reason = f"it has no {fault}" if isinstance(fault, KeyError) else str(fault)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+        reason = f"it has no {shortened(fault)}" if isinstance(fault, KeyError) else shortened(fault)
         raise RunError(f"{path / 'card.json'} is no card of a bundle: {reason}. Export the run again.") from fault
 
 
@@ -91,5 +93,5 @@ def open_session(file: Path, threads: int, sha256: str | None = None) -> onnxrun
     except RunError:
         raise
     except Exception as fault:      # onnxruntime's own, which share no base of their own
-        reason = " ".join(str(fault).split())
+        reason = shortened(fault)
         raise RunError(f"{file} cannot be read: {reason}. Export the run again.") from fault

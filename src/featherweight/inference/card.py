@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from featherweight.errors import FeatherweightError
 from featherweight.integrity import digest
+from featherweight.outside import LONGEST_NAME, LONGEST_PATH, name_fault, shortened
 from featherweight.specification import PictureSpecification
 from featherweight.wording import option
+
+MOST_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -56,4 +60,26 @@ class Card:
         plain["heads"] = {head: tuple(labels) for head, labels in content["heads"].items()}
         plain["mean"], plain["std"] = tuple(content["mean"]), tuple(content["std"])
         plain["picture"] = PictureSpecification.from_dict(content["picture"])
-        return cls(**plain)
+        made = cls(**plain)
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """ValueError or TypeError for a value that no network has."""
+        labels = [label for head in self.heads.values() for label in head]
+        longer = {self.model: LONGEST_PATH, self.dataset: LONGEST_PATH}
+        for name in (self.recipe, self.model, self.dataset, *self.heads, *labels):
+            if fault := name_fault(name, longer.get(name, LONGEST_NAME)):
+                raise ValueError(f"the name {shortened(repr(name), 60)} {fault}")
+        if not self.heads or not all(1 <= len(labels) <= MOST_CLASSES for labels in self.heads.values()):
+            raise ValueError(f"a head has no class, or more than {MOST_CLASSES:,}")
+        if type(self.parameters) is not int or type(self.takes_number) is not bool:
+            raise ValueError("parameters or takes_number is of another type")
+        if not all(name in ("model.onnx", "layers.onnx") and isinstance(sha, str) for name, sha in self.files.items()):
+            raise ValueError("files names another file than model.onnx and layers.onnx")
+        if len(self.mean) != self.picture.channels or len(self.std) != self.picture.channels:
+            raise ValueError("mean or std does not fit the channels")
+        if self.accuracy.keys() != self.heads.keys():
+            raise ValueError("accuracy does not fit the heads")
+        if not all(isfinite(value) for value in (*self.mean, *self.std, *self.accuracy.values())):
+            raise ValueError("mean, std or accuracy is no number")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.errors import FeatherweightError
+from featherweight.errors import FeatherweightError, RunError
 from featherweight.inference.card import Card
 from featherweight.wording import call
 
@@ -27,6 +27,15 @@ class Network(Protocol):
 
     def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
         """uint8 (N, C, H, W), and (N,) numbers 0..9 where the card says so -> probabilities of each head."""
+
+
+def finite(answers: Probabilities, path: Path) -> Probabilities:
+    """Return the answers; RunError if one is no number, as weights make it that are none or far too large."""
+    for head, probabilities in answers.items():
+        if not np.isfinite(probabilities).all():
+            raise RunError(f"the network of {str(path)!r} answers {head} with NaN or infinity: its weights are no "
+                           "numbers, or too large. Train again, e.g. with a lower optimizer.lr.")
+    return answers
 
 
 def open_network(source: Run | str | Path) -> Network:

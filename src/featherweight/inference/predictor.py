@@ -17,6 +17,7 @@ from featherweight.inference.given import each_picture, is_single
 from featherweight.inference.network import open_network
 from featherweight.inference.picture import Prepared, prepare, prepare_many
 from featherweight.inference.reading import read_picture
+from featherweight.outside import visible
 
 if TYPE_CHECKING:
     from featherweight.runs import Run
@@ -49,7 +50,7 @@ class Prediction:
             + "".join(f"<td>{html.escape(name)} {probability:.1%}</td>" for name, probability in ranked)
             for head, ranked in self.answers.items()
         ]
-        return f"<table><caption>{html.escape(self.picture)}</caption>{'</tr>'.join(cells)}</tr></table>"
+        return visible(f"<table><caption>{html.escape(self.picture)}</caption>{'</tr>'.join(cells)}</tr></table>")
 
 
 class Predictor:

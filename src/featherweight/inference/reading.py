@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from featherweight.errors import PictureError
+from featherweight.outside import shortened
 from featherweight.picture_files import on_its_ground
 
 LARGEST = 1600                  # pixels of the longer side: what is larger is shrunk while it is read
@@ -99,4 +100,4 @@ def reason_of(fault: Exception) -> str:
     if isinstance(fault, Image.DecompressionBombError):
         return "has far more pixels than can be read. Shrink it."
     reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault) or type(fault).__name__
-    return f"cannot be read: {reason.splitlines()[0].rstrip('.')}. Give another file."
+    return f"cannot be read: {shortened(reason.splitlines()[0].rstrip('.'))}. Give another file."

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from featherweight.augment import normalise
+from featherweight.errors import RunError
 from featherweight.inference.card import Card
-from featherweight.inference.network import Numbers, Pixels, Probabilities
+from featherweight.inference.network import Numbers, Pixels, Probabilities, finite
 from featherweight.networks import load_network
+from featherweight.outside import shortened
+from featherweight.record import NEXT_MOVE
 from featherweight.runs import Run
 from featherweight.specification import PictureSpecification, specification_of
 from featherweight.tasks import DigitSum, ask, build_task
@@ -20,9 +23,9 @@ class TrainedNetwork:
     """A Network with a run's own normalisation and weights."""
 
     def __init__(self, run: Run) -> None:
-        self.run, self.card = run, card_of(run)
+        self.run, self.module = run, load_network(run)
+        self.card = card_of(run)
         self.mean, self.std = torch.tensor(self.card.mean), torch.tensor(self.card.std)
-        self.module = load_network(run)
 
     @classmethod
     def open(cls, run: Run | str | Path) -> TrainedNetwork:
@@ -32,10 +35,10 @@ class TrainedNetwork:
     @torch.inference_mode()
     def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
         outputs = ask(self.module, *self.inputs(images, numbers))
-        return {
+        return finite({
             head: output.float().softmax(dim=1)[:, : len(labels)].numpy()
             for (head, labels), output in zip(self.card.heads.items(), outputs, strict=True)
-        }
+        }, self.run.path)
 
     def inputs(self, images: Pixels, numbers: Numbers | None = None) -> tuple[Tensor, ...]:
         """Return what the module is given: normalised images, and numbers as one-hot rows where there are some."""
@@ -48,14 +51,25 @@ class TrainedNetwork:
 
 def card_of(run: Run) -> Card:
     """What a finished run says of itself."""
-    result, data, task = run.result, run.recipe.data, build_task(run.recipe.task)
+    result, task = run.result, build_task(run.recipe.task)
     labels = {head: tuple(str(total) for total in range(19)) if head == "sum" else tuple(result["classes"])
               for head in task.heads}
-    carried = result.get("picture")     # runs of earlier versions carry none
-    return Card(
+    made = Card(
         recipe=result["recipe"], model=result["model"], parameters=result["parameters"], dataset=result["dataset"],
         heads=labels, takes_number=isinstance(task, DigitSum), mean=tuple(result["mean"]), std=tuple(result["std"]),
         accuracy={head: result["test"][head]["accuracy"] for head in task.heads},
-        picture=PictureSpecification.from_dict(carried) if carried
-        else specification_of(data.dataset, **data.seen),
+        picture=picture_of(run),
     )
+    made.check()
+    return made
+
+
+def picture_of(run: Run) -> PictureSpecification:
+    """What pictures go through for a run; RunError for values that are not possible."""
+    carried, data = run.result.get("picture"), run.recipe.data
+    if not carried:     # runs of earlier versions carry none
+        return specification_of(data.dataset, **data.seen)
+    try:
+        return PictureSpecification.from_dict(carried)
+    except (TypeError, ValueError) as fault:
+        raise RunError(f"{run.path / 'result.json'}: {shortened(fault)}. {NEXT_MOVE}") from fault

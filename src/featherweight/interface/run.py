@@ -16,6 +16,7 @@ from featherweight.evaluation import Score
 from featherweight.examination import Examination, Mistake, examine
 from featherweight.inference import Prediction, predict
 from featherweight.networks import load_network
+from featherweight.outside import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -121,4 +122,4 @@ class Run(runs.Run):
         cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows)
         drawn = plots.inline_svg(plots.curves({"": self.history}), "Loss, accuracy and rate by epoch") \
             if self.history else ""
-        return f"<table>{cells}</table>{drawn}"
+        return visible(f"<table>{cells}</table>", lines=True) + drawn

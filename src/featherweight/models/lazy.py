@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from featherweight.errors import ModelError
+from featherweight.outside import shortened
 
 
 def fill_lazy(model: nn.Module, inputs: Sequence[Tensor]) -> None:
@@ -25,7 +26,7 @@ def fill_lazy(model: nn.Module, inputs: Sequence[Tensor]) -> None:
             model.eval()(*inputs)
     except Exception as fault:  # a network of a user's own may raise anything
         shapes = ", ".join(str(tuple(one.shape)) for one in inputs)
-        reason = " ".join(f"{type(fault).__name__}: {fault}".split())
+        reason = shortened(f"{type(fault).__name__}: {fault}")
         raise ModelError(f"the sizes of lazy layers cannot be found with inputs {shapes}: {reason}") from fault
     finally:
         for module, training in modes:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.errors import ModelError
+from featherweight.outside import shortened
 
 MOST = 3        # misfits that a message names
 PREFIXES = ("module.", "_orig_mod.")    # of DataParallel and averages, and of torch.compile
@@ -47,7 +48,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 def described(content: Any) -> str:
     """The content of a file in a few words."""
     if isinstance(content, Mapping):
-        return f"the keys {', '.join(str(key) for key in list(content)[:5])}" if content else "nothing"
+        return f"the keys {shortened(', '.join(str(key) for key in list(content)[:5]))}" if content else "nothing"
     return f"a {type(content).__name__}"
 
 
@@ -59,7 +60,7 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except (OSError, SafetensorError) as fault:
-        raise ModelError(f"{str(file)!r} is no safetensors file: {fault}.") from fault
+        raise ModelError(f"{str(file)!r} is no safetensors file: {shortened(fault)}.") from fault
 
 
 def read_pickled(file: Path) -> Any:
@@ -69,8 +70,9 @@ def read_pickled(file: Path) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as fault:      # a damaged file may raise anything
         if found := re.search(r"GLOBAL (\S+)", str(fault)):
-            raise ModelError(f"{str(file)!r} holds objects of {found[1]}, not weights alone: loading them would run "
-                             f"code. {SAVE}") from fault
+            kind = shortened(found[1])
+            raise ModelError(f"{str(file)!r} holds objects of {kind}, not weights alone: loading them would run code. "
+                             f"{SAVE}") from fault
         if "TorchScript" in str(fault):
             raise ModelError(f"{str(file)!r} is a TorchScript program, not weights alone. {SAVE}") from fault
         raise ModelError(f"{str(file)!r} is no file that torch.save wrote, or is damaged. {SAVE}") from fault
@@ -117,4 +119,4 @@ def misfits(model: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
 def in_words(phrases: Sequence[str]) -> str:
     """The first misfits and how many more there are, as a part of one line."""
     more = f", and {len(phrases) - MOST} more" if len(phrases) > MOST else ""
-    return ", ".join(phrases[:MOST]) + more
+    return ", ".join(map(shortened, phrases[:MOST])) + more

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from featherweight.evaluation import Bin
+from featherweight.outside import visible
 from featherweight.plots.figure import BAD, GOOD, INK, LINE, PALE, named, new_figure, plain
 from featherweight.statistics import wilson_interval
 
+MOST_NAMED = 100        # classes whose names and squares are drawn one by one
 Matrix = Sequence[Sequence[int]]    # row the truth, column the answer
 
 
 def confusion(matrix: Matrix, classes: Sequence[str]) -> Figure:
     """The confusion matrix: right answers in blue, mistakes in orange, deeper for more."""
-    side = max(3.6, 0.42 * len(classes) + 1)
+    classes = [visible(name) for name in classes]
+    side = max(3.6, 0.42 * min(len(classes), MOST_NAMED) + 1)
     figure = new_figure(side + 0.2, side)
     axes = plain(figure.subplots(), grid="")
     most_wrong = max((count for r, row in enumerate(matrix) for c, count in enumerate(row) if r != c), default=0)
-    for truth, row in enumerate(matrix):
-        for answer, count in enumerate(row):
-            draw_cell(axes, truth, answer, count, sum(row), most_wrong, classes)
-    axes.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
-    axes.set_yticks(range(len(classes)), classes)
+    if len(classes) > MOST_NAMED:
+        draw_cells(axes, matrix, most_wrong)
+        axes.set(xticks=[], yticks=[])
+    else:
+        for truth, row in enumerate(matrix):
+            for answer, count in enumerate(row):
+                draw_cell(axes, truth, answer, count, sum(row), most_wrong, classes)
+        axes.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
+        axes.set_yticks(range(len(classes)), classes)
     axes.set_xlim(-0.5, len(classes) - 0.5)
     axes.set_ylim(len(classes) - 0.5, -0.5)
     axes.set_aspect("equal")
@@ -50,9 +59,20 @@ def draw_cell(
         axes.text(answer, truth, f"{count}", ha="center", va="center", fontsize=size, color=INK)
 
 
+def draw_cells(axes: Axes, matrix: Matrix, most_wrong: int) -> None:
+    """All squares of a large matrix as one image: a rectangle for each takes minutes."""
+    counts = np.array(matrix, np.float64)
+    shades = np.zeros((*counts.shape, 4))
+    shades[..., :3], shades[..., 3] = to_rgb(BAD), 0.75 * np.sqrt(counts / max(most_wrong, 1))
+    diagonal = np.arange(len(counts))
+    shades[diagonal, diagonal] = (*to_rgb(GOOD), 0.25)
+    axes.imshow(shades.clip(0, 1), interpolation="none")
+
+
 def by_class(matrix: Matrix, classes: Sequence[str]) -> Figure:
     """The share of each class's images that is answered right, with its 95 % Wilson interval."""
-    figure = new_figure(4.6, max(2.4, 0.26 * len(classes) + 0.8))
+    classes = [visible(name) for name in classes]
+    figure = new_figure(4.6, max(2.4, 0.26 * min(len(classes), MOST_NAMED) + 0.8))
     axes = plain(figure.subplots(), grid="x")
     for index, row in enumerate(matrix):
         if not sum(row):
@@ -62,7 +82,8 @@ def by_class(matrix: Matrix, classes: Sequence[str]) -> Figure:
         said = f"{classes[index]}: {share:.2%}, {row[index]:,} of {sum(row):,}; {low:.2%} to {high:.2%}"
         axes.plot([100 * low, 100 * high], [index, index], color=PALE, linewidth=1.5)
         axes.plot([100 * share], [index], "o", color=GOOD, markersize=6, gid=named(said))
-    axes.set_yticks(range(len(classes)), classes)
+    if len(classes) <= MOST_NAMED:
+        axes.set_yticks(range(len(classes)), classes)
     axes.invert_yaxis()
     axes.set_xlabel("right answers (%), with 95 % interval", fontsize=9)
     return figure

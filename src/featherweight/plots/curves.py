@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -14,6 +15,8 @@ from featherweight.plots.figure import SERIES, named, new_figure, plain
 from featherweight.runs import watched_losses
 
 Histories = Mapping[str, Sequence[Mapping[str, Any]]]      # what a run is called -> the lines of its history.jsonl
+LARGEST = 1e30          # that is drawn: near the largest float, axes have no room for their ticks
+MOST_NAMED = 1000       # epochs that say their values when they are pointed at
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,13 @@ def draw_curves(axes: Axes, found: Sequence[Curve], title: str, form: str) -> No
     """Lines with a legend, and a band over each epoch that says its values when it is pointed at."""
     plain(axes)
     longest = max(len(curve.values) for curve in found)
+    found = [replace(curve, values=[limited(value) for value in curve.values]) for curve in found]
     for curve in found:
         style = "--" if curve.dashed else "-"
         marker = "o" if len(curve.values) == 1 else None
         epochs, name = range(1, len(curve.values) + 1), curve.name.strip()
         axes.plot(epochs, curve.values, style, color=curve.colour, linewidth=1.8, marker=marker, label=name)
-    for epoch in range(1, longest + 1):
+    for epoch in range(1, longest + 1 if longest <= MOST_NAMED else 1):
         said = [f"{curve.name.strip()} {form.format(curve.values[epoch - 1])}".strip()
                 for curve in found if epoch <= len(curve.values)]
         axes.axvspan(epoch - 0.5, epoch + 0.5, alpha=0, gid=named(f"epoch {epoch}: {', '.join(said)}"), linewidth=0)
@@ -104,3 +108,8 @@ def draw_curves(axes: Axes, found: Sequence[Curve], title: str, form: str) -> No
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if any(curve.name for curve in found) and len(found) <= 8:
         axes.legend(fontsize=8, frameon=False)
+
+
+def limited(value: float) -> float:
+    """A value as it is drawn: within the largest, and 0 for NaN."""
+    return 0.0 if math.isnan(value) else max(-LARGEST, min(value, LARGEST))

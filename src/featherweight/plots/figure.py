@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -12,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from featherweight.files import replacing
+from featherweight.outside import visible
 
 ENDINGS = (".png", ".svg")
 INK, PALE, LINE, PAPER = "#222222", "#666666", "#e2e2e2", "#ffffff"
@@ -51,10 +56,11 @@ def named(text: str) -> str:
 
 
 def finish(figure: Figure) -> None:
-    """Texts in our ink where nobody gave them a colour, and no dollar sign read as mathematics."""
+    """Texts in our ink where nobody gave them a colour, visible, and no dollar sign read as mathematics."""
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         text.set_parse_math(False)
+        text.set_text(visible(text.get_text(), lines=True))
         if text.get_color() == "black":
             text.set_color(INK)
 
@@ -70,7 +76,8 @@ def png_of(figure: Figure, dpi: int) -> bytes:
     """A figure as the content of a PNG file."""
     finish(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
+    with boxes_for_letters():
+        figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
 
 
@@ -87,20 +94,36 @@ def inline_svg(figure: Figure, label: str) -> str:
     for size in ("width", "height"):
         text = re.sub(rf'(<svg[^>]*?) {size}="[^"]*"', r"\1", text, count=1)
     text = re.sub(r">\s+<", "><", text)
-    text = re.sub(r' (d|x|y|width|height|transform)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), text)
-    text = re.sub(r' id="(?!(m|p|image)[0-9a-f]{10})[^"]*"', "", text)      # only what is referred to keeps its name
-    for colour, name in NAMED.items():
-        text = re.sub(colour, f"var(--{name}, {colour})", text, flags=re.I)
+    text = re.sub(r"<[^>]*>", lambda tag: short_tag(tag[0]), text)      # texts stay as they are
     return text.replace("<svg ", f'<svg role="img" aria-label="{escaped(label)}" ', 1).strip()
+
+
+def short_tag(tag: str) -> str:
+    """A tag with the page's colours, two decimals, and without a name unless something refers to it."""
+    tag = re.sub(r' (d|x|y|width|height|transform)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), tag)
+    tag = re.sub(r' id="(?!(m|p|image)[0-9a-f]{10})[^"]*"', "", tag)
+    for colour, name in NAMED.items():
+        tag = re.sub(colour, f"var(--{name}, {colour})", tag, flags=re.I)
+    return tag
+
+
+@contextmanager
+def boxes_for_letters() -> Iterator[None]:
+    """Keep quiet about letters that the font lacks: they are drawn as boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph ")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")     # scripts such as Thai
+        yield
 
 
 def raw_svg(figure: Figure, *, transparent: bool = False) -> str:
     """What matplotlib writes, with text as text, without a date, with names that depend on nothing but the figure."""
     finish(figure)
     buffer = io.BytesIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "featherweight", "font.family": "sans-serif"}):
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "featherweight", "font.family": "sans-serif"}
+    with boxes_for_letters(), mpl.rc_context(settings):
         figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=transparent)
-    return buffer.getvalue().decode()
+    return visible(buffer.getvalue().decode(), lines=True)
 
 
 def with_titles(svg: str) -> str:

@@ -89,20 +89,21 @@ def mistakes(images: Sequence[Array], captions: Sequence[str]) -> Figure:
 
 def kernels(weights: Array) -> Figure:
     """The kernels of a first layer, (O, I, h, w), the first 64: blue below zero, red above, one scale for all."""
-    largest = float(np.abs(weights).max()) or 1.0
+    weights = scaled(weights[:64])
     board = Board(min(len(weights), 64), 8, 0.62)
-    for place, kernel in enumerate(weights[:64]):
+    for place, kernel in enumerate(weights):
         if kernel.shape[0] == 3:
-            board.show(place, np.moveaxis(kernel, 0, -1) / (2 * largest) + 0.5)
+            board.show(place, np.moveaxis(kernel, 0, -1) / 2 + 0.5)
         else:
-            board.show(place, kernel.mean(axis=0), cmap="RdBu_r", vmin=-largest, vmax=largest)
+            board.show(place, kernel.mean(axis=0), cmap="RdBu_r", vmin=-1, vmax=1)
     return board.figure
 
 
 def activations(maps: Sequence[tuple[str, Array]], channels: int = 8) -> Figure:
     """A row for each layer: its name and its first channels, (C, H, W), each row on a scale of its own."""
     board = Board(len(maps) * channels, channels, 0.62, 1)
-    for row, (name, values) in enumerate(maps):
+    for row, (name, found) in enumerate(maps):
+        values = scaled(found)
         low, high = float(values.min()), float(values.max())
         board.write(row * channels, name)
         for column, one in enumerate(values[:channels]):
@@ -114,12 +115,17 @@ def class_maps(images: Sequence[Array], maps: Sequence[Array], boxes: Sequence[B
     """Each image under the map (H, W) of what speaks for its answer (red) and against it (blue), and a unit's box."""
     board = Board(len(images), 5, 1.0, 1)
     for place, (image, values, box, caption) in enumerate(zip(images, maps, boxes, captions, strict=True)):
-        largest = float(np.abs(values).max()) or 1.0
         board.show(place, image, **GREY)
-        board.show(place, values, cmap="RdBu_r", vmin=-largest, vmax=largest, alpha=0.55)
+        board.show(place, scaled(values), cmap="RdBu_r", vmin=-1, vmax=1, alpha=0.55)
         board.outline(place, box, image.shape)
         board.write(place, caption)
     return board.figure
+
+
+def scaled(values: Array) -> Array:
+    """Values as float64, divided by the largest of their sizes; NaN is drawn as 0, infinity as the largest number."""
+    numbers = np.nan_to_num(values.astype(np.float64))
+    return numbers / (float(np.abs(numbers).max(initial=0)) or 1.0)
 
 
 def receptive_fields(image: Array, fields: Sequence[Field]) -> Figure:

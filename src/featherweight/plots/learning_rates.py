@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from featherweight.plots.figure import INK, LINE, PALE, Picture
 
 LOWEST = 1e-12      # of a logarithmic scale of errors: below it rounding is all there is to see
+HIGHEST = 1e30      # beyond it axes have no room for their ticks
 
 
 def learning_rates(curves: Mapping[str, Sequence[float]], title: str, subtitle: str) -> Figure:
@@ -25,7 +26,7 @@ def learning_rates(curves: Mapping[str, Sequence[float]], title: str, subtitle: 
     colours = mpl.colormaps["viridis"].resampled(len(curves) + 1)
     for axes in (plain, logarithmic):
         for index, errors in enumerate(curves.values()):
-            axes.plot(range(len(errors)), [max(error, LOWEST) for error in errors], color=colours(index), linewidth=2)
+            axes.plot(range(len(errors)), [bounded(error) for error in errors], color=colours(index), linewidth=2)
         axes.set_xlabel("updates done")
         axes.set_xlim(0, len(next(iter(curves.values()))) - 1)
         axes.spines[["top", "right"]].set_visible(False)
@@ -43,10 +44,15 @@ def label_ends(axes: Axes, curves: Mapping[str, Sequence[float]], colours: Seque
     axes.figure.draw_without_rendering()    # type: ignore[union-attr]  # fixes the scale that places are computed with
     last = [errors[-1] for errors in curves.values()]
     place = axes.transAxes.inverted()
-    heights = [float(place.transform(axes.transData.transform((0, max(value, LOWEST))))[1]) for value in last]
+    heights = [float(place.transform(axes.transData.transform((0, bounded(value))))[1]) for value in last]
     for name, height, error, colour in zip(curves, spread(heights, 0.055), last, colours, strict=True):
         said = f"{error:.2g}" if error > LOWEST else f"below {LOWEST:g}"
         axes.text(1.02, height, f"rate {name}: {said}", color=colour, va="center", transform=axes.transAxes)
+
+
+def bounded(error: float) -> float:
+    """An error as it is drawn."""
+    return max(LOWEST, min(error, HIGHEST))
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:

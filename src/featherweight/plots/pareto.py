@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
@@ -27,6 +27,7 @@ def pareto(points: Sequence[Point]) -> Figure:
     figure = new_figure(5.2, 3.8)
     axes = plain(figure.subplots(), grid="both")
     axes.set_xscale("log")
+    points = [replace(point, parameters=max(point.parameters, 1)) for point in points]      # a logarithm has no 0
     front = best_for_size(points)
     axes.plot([p.parameters for p in front], [100 * p.accuracy for p in front], color=PALE, linewidth=1, zorder=1)
     for point in points:

@@ -18,6 +18,7 @@ from featherweight.experiment import reopen
 from featherweight.files import is_one_of, names_in, write_atomically
 from featherweight.integrity import digest
 from featherweight.locks import writing
+from featherweight.outside import shortened
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, seeds_in
 from featherweight.wording import option
@@ -54,7 +55,7 @@ class Replicas:
             raise RunError(f"{str(self.path)!r} has no summary.json: not all of its seeds are trained. Go on with the "
                            f"command that began it and {option('resume')}.") from fault
         except ValueError as fault:
-            raise RunError(f"{self.path / 'summary.json'} is not JSON: {fault}. Train again with "
+            raise RunError(f"{self.path / 'summary.json'} is not JSON: {shortened(fault)}. Train again with "
                            f"{option('resume')}.") from fault
         if not isinstance(content, dict) or content.get("sha256") != digest(content, without="sha256"):
             raise RunError(f"{self.path / 'summary.json'} is not what training wrote: its hash is not the one in it. "

@@ -26,7 +26,7 @@ def analyse(examination: Examination, summary: Summary) -> list[str]:
         gap(result, head, training.fraction if epoch > 1 else 1.0),     # the first takes all
         flattening(history, head),
         schedule(history, head),
-        confusions(result["confusion"][head], examination.classes(head)),
+        confusions(examination.confusion(head), examination.classes(head)),
         calibration(examination.answers[head], result["test"][head]),
         heaviest_layer(summary),
         idle_parameters(examination.network),

@@ -31,12 +31,12 @@ def curves(examination: Examination) -> Figure:
 
 def confusion(examination: Examination, head: str) -> Figure:
     """Truth against answer."""
-    return plots.confusion(examination.run.result["confusion"][head], examination.classes(head))
+    return plots.confusion(examination.confusion(head), examination.classes(head))
 
 
 def by_class(examination: Examination, head: str) -> Figure:
     """Accuracy of each class."""
-    return plots.by_class(examination.run.result["confusion"][head], examination.classes(head))
+    return plots.by_class(examination.confusion(head), examination.classes(head))
 
 
 def calibration(examination: Examination, head: str) -> Figure:

@@ -14,9 +14,12 @@ from matplotlib.figure import Figure
 
 from featherweight import __version__, plots
 from featherweight.anatomy import Summary, summarize
+from featherweight.errors import RunError
 from featherweight.examination import Examination, examine
 from featherweight.files import write_atomically
 from featherweight.networks import shapes_of
+from featherweight.outside import visible
+from featherweight.record import NEXT_MOVE
 from featherweight.report import figures
 from featherweight.report.analysis import analyse
 from featherweight.report.comparison import Group, check_same_data, common_heads, differences, folder, group_runs
@@ -84,10 +87,24 @@ def called(runs: Sequence[Run]) -> list[str]:
 
 def look_at(run: Run, name: str, examination: Examination, full: bool, image: int | None) -> Subject:
     """One run with its anatomy, what its record means, and its pictures."""
+    check_record(run, examination.task.heads)
     images = tuple(examination.dataset.test.images.shape[1:])
     shapes = shapes_of(run.recipe)
     summary = summarize(examination.network, (images, *shapes[1:]), name=run.result["model"])
     return Subject(name, examination, summary, analyse(examination, summary), pictures_of(examination, full, image))
+
+
+def check_record(run: Run, heads: Sequence[str]) -> None:
+    """RunError for a finished run whose record is not that of all of its epochs and heads."""
+    result, history = run.result, run.history
+    trained = (result.get("train") or {}).get("accuracy", {})
+    kept = (result.get("kept") or {}).get("epoch", 1)
+    if len(history) != result["epochs"] or kept > len(history):
+        raise RunError(f"{run.path / 'history.jsonl'} has {len(history):,} epochs, result.json {result['epochs']:,}. "
+                       f"{NEXT_MOVE}")
+    if any(head not in found for head in heads for found in (trained, history[0]["train_accuracy"],
+                                                             history[0].get("curve") or trained)):
+        raise RunError(f"run {str(run.path)!r} has no training accuracy of each head of its task. {NEXT_MOVE}")
 
 
 def render(subjects: Sequence[Subject]) -> str:
@@ -101,8 +118,9 @@ def render(subjects: Sequence[Subject]) -> str:
     environment.globals |= {"wilson": wilson_interval, "version": __version__, "goals": goals}
     style = resources.files("featherweight.report").joinpath("templates/style.css").read_text()
     template = environment.get_template("report.html")
-    return template.render(subjects=subjects, style=Markup(style), compared=compare(subjects),
+    page = template.render(subjects=subjects, style=Markup(style), compared=compare(subjects),
                            curves=curve_figures(subjects), full=len(subjects) <= MOST_IN_FULL)
+    return visible(page, lines=True)
 
 
 def compare(subjects: Sequence[Subject]) -> dict[str, Any] | None:

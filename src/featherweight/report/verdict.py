@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from featherweight.outside import visible
 from featherweight.statistics import wilson_interval
 from featherweight.words import duration, ending, percent, training_images
 
@@ -24,7 +25,7 @@ def verdict_table(result: Mapping[str, Any]) -> RenderableType:
     made.add_column(overflow="fold")
     colour = {True: "green", False: "red"}.get(result["goal"]["met"], "")
     for name, text in verdict_rows(result):
-        made.add_row(name, Text(text, style=colour if name == "goal" else ""))
+        made.add_row(visible(name), Text(visible(text), style=colour if name == "goal" else ""))
     return made
 
 

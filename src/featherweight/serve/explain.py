@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.inference.bundle import Bundle, feed
-from featherweight.inference.network import Network, Numbers, Pixels, Probabilities
+from featherweight.inference.network import Network, Numbers, Pixels, Probabilities, finite
 from featherweight.serve.documents import Looked, Maps
 
 
@@ -19,6 +19,7 @@ class LayerReader:
     """layers.onnx of a bundle: the answer and every layer's activations in one pass."""
 
     def __init__(self, bundle: Bundle) -> None:
+        self.folder = bundle.path
         self.session = bundle.open_model("layers.onnx")
         self.layers: list[dict[str, Any]] = json.loads(self.session.get_modelmeta().custom_metadata_map["layers"])
         heads = list(bundle.card.heads)
@@ -29,11 +30,12 @@ class LayerReader:
         found = self.session.run(self.outputs, feed(image, numbers))
         count = len(self.heads)
         maps = [as_maps(layer["title"], values[0]) for layer, values in zip(self.layers, found[count:], strict=True)]
-        return dict(zip(self.heads, found[:count], strict=True)), maps
+        return finite(dict(zip(self.heads, found[:count], strict=True)), self.folder), maps
 
 
-def as_maps(title: str, values: NDArray[np.float32]) -> Maps:
+def as_maps(title: str, values: NDArray[Any]) -> Maps:
     """(C, H, W) or (features,) activations as bytes between their lowest and their highest."""
+    values = np.nan_to_num(values.astype(np.float64))
     values = values.reshape(len(values), *(values.shape[1:] or (1, 1)))
     low, high = float(values.min()), float(values.max())
     scaled = np.zeros(values.shape) if high == low else (values - low) * (255 / (high - low))

@@ -11,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from featherweight.outside import visible
 from featherweight.shipping.graph import Shape
 
 TYPES = {"float32": "float", "int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t"}
@@ -88,8 +89,8 @@ def shape(of: Shape) -> str:
 
 def comment(text: str) -> str:
     """Text that cannot end the comment that it stands in, nor begin a trigraph; ASCII, on one line."""
-    plain = " ".join(text.split()).encode("ascii", "replace").decode()
-    return plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
+    plain = visible(" ".join(text.split())).encode("ascii", "replace").decode()
+    return re.sub(r"\?(?=\?)", "? ", plain.replace("*/", "* /").replace("/*", "/ *"))
 
 
 def string(text: str) -> str:

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from featherweight.inference.card import Card
+from featherweight.outside import in_markdown
 from featherweight.statistics import wilson_interval
 from featherweight.words import percent
 
 
 def card_page(card: Card, test: Mapping[str, Mapping[str, Any]], size: int) -> str:
     """card.md. test: head -> correct and count of the run's result; size: bytes of model.onnx."""
-    return f"""# {card.recipe}
+    recipe, model, dataset = map(in_markdown, (card.recipe, card.model, card.dataset))
+    return f"""# {recipe}
 
-An image classifier with {card.parameters:,} parameters: {card.model}, trained on {card.dataset} with Featherweight.
+An image classifier with {card.parameters:,} parameters: {model}, trained on {dataset} with Featherweight.
 It answers without torch: numpy, Pillow and onnxruntime are enough.
 
 | file | what |
@@ -29,7 +31,7 @@ It answers without torch: numpy, Pillow and onnxruntime are enough.
 | --- | --- | --- | --- | --- |
 {accuracy_rows(card, test)}
 
-Measured once, after training, on the test images of {card.dataset}.
+Measured once, after training, on the test images of {dataset}.
 
 ## Inputs and outputs
 
@@ -54,7 +56,7 @@ featherweight predict FOLDER picture.png{" --number 4" if card.takes_number else
 
 - It knows the classes above and nothing else: a picture of something else gets one of them too, often with a high
   probability.
-- The accuracy holds for images like those of {card.dataset}. Other pens, cameras or writers are another question.
+- The accuracy holds for images like those of {dataset}. Other pens, cameras or writers are another question.
 - Probabilities are the network's own and were not calibrated.
 """
 
@@ -65,8 +67,8 @@ def accuracy_rows(card: Card, test: Mapping[str, Mapping[str, Any]]) -> str:
     for head, labels in card.heads.items():
         correct, count = test[head]["correct"], test[head]["count"]
         low, high = wilson_interval(correct, count)
-        rows.append(f"| {head} | {len(labels)} | {percent(card.accuracy[head])} | {correct:,} of {count:,} "
-                    f"| {100 * low:.2f} to {100 * high:.2f} |")
+        rows.append(f"| {in_markdown(head)} | {len(labels)} | {percent(card.accuracy[head])} "
+                    f"| {correct:,} of {count:,} | {100 * low:.2f} to {100 * high:.2f} |")
     return "\n".join(rows)
 
 
@@ -80,7 +82,7 @@ def inputs(card: Card) -> str:
 def outputs(card: Card) -> str:
     """What model.onnx gives."""
     return "\n".join(
-        f"- out: `{head}`, float32 (N, {len(labels)}), probabilities of {', '.join(labels)}"
+        f"- out: `{head}`, float32 (N, {len(labels)}), probabilities of {', '.join(map(in_markdown, labels))}"
         for head, labels in card.heads.items()
     )
 
@@ -88,7 +90,7 @@ def outputs(card: Card) -> str:
 def picture(card: Card) -> str:
     """The picture specification in words, with its values."""
     rules, size = card.picture, card.picture.size
-    values = ", ".join(f"{key} {value}" for key, value in rules.to_dict().items())
+    values = ", ".join(f"{key} {in_markdown(value)}" for key, value in rules.to_dict().items())
     if rules.kind == "ink":
         words = (f"Handwriting on any ground becomes light ink on black; the ink's longer side is fitted into "
                  f"{rules.box} pixels\nand its centre of mass into the centre of {size}x{size}.")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.errors import ExportError
 from featherweight.inference.network import Numbers, Pixels, Probabilities
 
 TIE = 1e-5              # two probabilities of torch that are so near are a tie
@@ -61,6 +62,9 @@ def compare(answers: Probabilities, torch_answers: Probabilities, questions: Que
 
 def compare_head(ours: NDArray[np.float32], torchs: NDArray[np.float32], target: NDArray[np.int64]) -> dict[str, Any]:
     """One head; (N, classes) both, targets (N,)."""
+    if not np.isfinite(ours).all():
+        raise ExportError("the exported network answers with NaN or infinity where torch gives numbers: its weights "
+                          "are too large. Train again, e.g. with a lower optimizer.lr.")
     found, expected = ours.argmax(axis=1), torchs.argmax(axis=1)
     disagreements = []
     for image in np.flatnonzero(found != expected).tolist():

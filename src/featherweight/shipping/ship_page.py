@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from featherweight.inference.card import Card
+from featherweight.outside import in_markdown
 from featherweight.words import percent
 
 SHOWN = {
@@ -18,14 +19,14 @@ SHOWN = {
 
 def ship_page(document: Mapping[str, Any], card: Card) -> str:
     """ship.md."""
-    verdict = document["verdict"]
-    return f"""# {document["recipe"]} as {document["form"]}
+    verdict, model, dataset = document["verdict"], in_markdown(card.model), in_markdown(card.dataset)
+    return f"""# {in_markdown(document["recipe"])} as {document["form"]}
 
 **{verdict["sentence"]}**
 
 {SHOWN[document["format"]]}
 
-{upright(document, card)}{card.model} with {card.parameters:,} parameters, trained on {card.dataset}.
+{upright(document, card)}{model} with {card.parameters:,} parameters, trained on {dataset}.
 
 ## Files
 
@@ -36,7 +37,7 @@ def ship_page(document: Mapping[str, Any], card: Card) -> str:
 ## Proof
 
 Asked: {document["questions"]}, {document["test_images"]:,} in all.
-One thread of {document["machine"]["processor"]}; {versions(document)}.
+One thread of {in_markdown(document["machine"]["processor"])}; {versions(document)}.
 
 | form | head | accuracy | correct | other class than torch | largest difference | µs an image |
 | --- | --- | ---: | ---: | ---: | ---: | ---: |
@@ -96,7 +97,7 @@ def facts(document: Mapping[str, Any]) -> str:
         lines.append(f"- Run once more on {found['images']:,} images with `{found['flags']}`: no findings, same "
                      "answers.")
     if "calibration" in document:
-        lines.append(f"- The 8-bit grids were measured on {document['calibration']}.")
+        lines.append(f"- The 8-bit grids were measured on {in_markdown(document['calibration'])}.")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -106,7 +107,7 @@ def disagreements(document: Mapping[str, Any], card: Card) -> str:
     if found is None:
         return "Not known."
     lines = [
-        [head, str(each["image"]), *(card.heads[head][each[key]] for key in ("label", "torch", "answer")),
+        [head, str(each["image"]), *(in_markdown(card.heads[head][each[key]]) for key in ("label", "torch", "answer")),
          "tie" if each["tie"] else ""]
         for head, result in found["heads"].items() for each in result["disagreements"]
     ]

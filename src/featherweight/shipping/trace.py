@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from featherweight.augment import normalise
 from featherweight.errors import MissingExtra, ModelError
 from featherweight.inference.card import Card
+from featherweight.outside import shortened
 from featherweight.tasks import heads_of
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def reason_of(fault: BaseException) -> str:
     while fault.__cause__ is not None:
         fault = fault.__cause__
     lines = re.sub(r"\x1b\[\d*m", "", str(fault)).strip().splitlines()
-    return lines[0][:200].rstrip(". ") if lines else type(fault).__name__
+    return shortened(lines[0].rstrip(". ")) if lines else type(fault).__name__
 
 
 def describe(card: Card) -> dict[str, str]:

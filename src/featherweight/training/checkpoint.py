@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from featherweight.errors import RunError
 from featherweight.files import sha256_of
 from featherweight.integrity import fingerprint
+from featherweight.outside import shortened
 from featherweight.runs import Run
 from featherweight.training.state import TrainingState
 
@@ -42,7 +43,7 @@ def load_checkpoint(run: Run, state: TrainingState) -> None:
         state.load(tensors, json.loads(text["state"]))
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as fault:
         reason = " ".join(str(fault).split())
-        raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {reason}") from fault
+        raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {shortened(reason)}") from fault
     check_beside(run, text, state.position.epoch)
 
 

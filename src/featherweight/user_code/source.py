@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from featherweight.errors import ModelError
 from featherweight.files import write_atomically
+from featherweight.outside import shortened
 from featherweight.user_code.modules import Library
 from featherweight.user_code.pieces import joined, read_pieces
 
@@ -50,7 +51,7 @@ class Source:
                          {name: (folder / name).read_text(encoding="utf-8") for name in names})
             known = source.sha256 == manifest["sha256"] and source.entry in source.files
         except (OSError, ValueError, KeyError, TypeError) as fault:
-            raise ModelError(f"the network's source in {str(folder)!r} cannot be read: {fault}.") from fault
+            raise ModelError(f"the network's source in {str(folder)!r} cannot be read: {shortened(fault)}.") from fault
         if not known:
             raise ModelError(f"the network's source in {str(folder)!r} was changed after training began. "
                              "Put the original files back, or train again.")
