@@ -82,7 +82,8 @@ def run_jobs(
                 if (message := _receive(worker)) is None:       # it died
                     _bury(worker, waiting, outcomes, deaths)
                     if waiting and not outcomes.stopped:
-                        crew[crew.index(worker)] = _start(work, shared)
+                        with interruption.undivided():
+                            crew[crew.index(worker)] = _start(work, shared)
                 elif message[0] == "imported":
                     worker.imported = True
                 elif message[0] == "tell":
@@ -139,16 +140,25 @@ def _do(work: Work, shared: Any, job: Any, tell: Tell) -> tuple[str, str]:
 @contextmanager
 def _crew(work: Work, shared: Any, count: int) -> Iterator[list[_Worker]]:
     """Workers that wait for jobs; none is left behind."""
-    crew = [_start(work, shared) for _ in range(count)]
-    try:
-        yield crew
+    crew: list[_Worker] = []
+
+    def stop() -> None:
         for worker in crew:
-            _send(worker, None)
-            worker.process.join()
-    finally:
-        for worker in crew:
-            worker.process.kill()
-            worker.process.join()
+            worker.process.terminate()
+
+    with interruption.undone_at_the_end(stop):
+        try:
+            for _ in range(count):
+                with interruption.undivided():
+                    crew.append(_start(work, shared))
+            yield crew
+            for worker in crew:
+                _send(worker, None)
+                worker.process.join()
+        finally:
+            for worker in crew:
+                worker.process.kill()
+                worker.process.join()
 
 
 class _Process(SpawnProcess):
