@@ -296,7 +296,7 @@ def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
             if training.plan.ended(state) or time.monotonic() - saved_at > SHORT_SECONDS:
                 save()
             watcher.on_epoch(record)
-        if not training.plan.ended(state):
+        if caught:      # also after the last step: the signal is heeded, and a resume only writes the result
             save()
             raise TrainingInterrupted(caught[0], how_to_resume(run, state, training.plan.epochs))
 
@@ -392,9 +392,12 @@ def reopen(out: Path, recipe: Recipe) -> Run:
 def how_to_resume(run: Run, state: TrainingState, epochs: int) -> str:
     """Where an interrupted training stands, and the command that goes on."""
     position = state.position
+    where = f"in epoch {position.epoch + 1} of {epochs}, after {position.step} of its steps"
+    if position.epoch == epochs:
+        where = "after the last epoch"
     return (
-        f"interrupted in epoch {position.epoch + 1} of {epochs}, after {position.step} of its steps; the checkpoint "
-        f"is written. Go on with: {call('train', run.path / 'recipe.toml', out=run.path, resume=True)}"
+        f"interrupted {where}; the checkpoint is written. Go on with: "
+        f"{call('train', run.path / 'recipe.toml', out=run.path, resume=True)}"
     )
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import IO
 
-LOCK = ".lock"      # the file that a process locks while it writes into a folder
+from featherweight.interruption import undivided, undone_at_the_end
 
+LOCK = ".lock"      # the file that a process locks while it writes into a folder
 
 
 @contextmanager
@@ -30,17 +35,56 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 @contextmanager
 def temporary_beside(path: Path) -> Iterator[IO[bytes]]:
     """The same, with errors that name the temporary file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{token_hex(4)}")
+    remove = partial(temporary.unlink, missing_ok=True)
+    with undone_at_the_end(remove):
+        try:
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            remove()
+            raise
+
+
+@contextmanager
+def temporary_files_in_one_folder() -> Iterator[None]:
+    """Let the temporary files of this process, its libraries and its children lie in one folder, which goes at the end.
+
+    Without a place for temporary files nothing changes.
+    """
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        with undivided():       # Python tries the place with a file of its own
+            place = Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        yield
+        return
+    folder = place / f"featherweight-{token_hex(4)}"
+    remove = partial(remove_folder, folder)
+    with undone_at_the_end(remove):
+        try:
+            folder.mkdir(mode=0o700)
+        except OSError:
+            yield
+            return
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+        try:
+            yield
+        finally:
+            remove()
+            os.environ["TMPDIR"] = tempfile.tempdir = str(place)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and all in it, also if a process that was just killed writes its last file into it."""
+    for _ in range(5):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

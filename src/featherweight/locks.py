@@ -14,6 +14,7 @@ from pathlib import Path
 
 from featherweight.errors import RunError
 from featherweight.files import LOCK
+from featherweight.interruption import undone_at_the_end
 from featherweight.wording import option
 
 RESUME_SECONDS = 5.0    # wait of a resume: the workers of a parent that was killed need some time to end
@@ -29,22 +30,26 @@ def writing(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
 
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / LOCK
+    file, lock = folder / LOCK, FileLock(folder / LOCK, timeout=wait, poll_interval=0.05)
+
+    def leave() -> None:
+        if lock.is_locked:
+            file.unlink(missing_ok=True)    # while it is locked: whoever waits for this file then makes a new one
+        with suppress(OSError):             # not empty
+            for place in made:
+                place.rmdir()
+
     try:
-        with FileLock(file, timeout=wait, poll_interval=0.05):
+        with undone_at_the_end(leave), lock:
             with suppress(OSError):     # a full disk keeps nobody from locking
                 file.write_text(f"process {os.getpid()} on {socket.gethostname()}")
             try:
                 yield
             finally:
-                file.unlink(missing_ok=True)    # while it is locked: whoever waits for this file then makes a new one
+                leave()
     except Timeout:
         raise RunError(f"{str(folder)!r} is being written by {holder(file)}. Wait for its end, stop it, or give "
                        f"another folder with {option('out')}.") from None
-    finally:
-        for place in made:
-            with suppress(OSError):     # not empty
-                place.rmdir()
 
 
 def holder(file: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,14 +54,10 @@ def as_bundle(path: Path) -> Iterator[Bundle]:
         return
     from featherweight.shipping import make_bundle
 
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)      # the folder goes, even then
-    try:
-        with tempfile.TemporaryDirectory(prefix="featherweight-") as folder:
-            with status(f"turning {path} into ONNX"):
-                bundle = make_bundle(path, Path(folder))
-            yield bundle
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with tempfile.TemporaryDirectory(prefix="featherweight-") as folder:
+        with status(f"turning {path} into ONNX"):
+            bundle = make_bundle(path, Path(folder))
+        yield bundle
 
 
 def announce(bundle: Bundle, address: str) -> None:

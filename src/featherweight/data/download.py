@@ -6,9 +6,11 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from featherweight.errors import DataError
+from featherweight.interruption import undone_at_the_end
 from featherweight.outside import say
 from featherweight.wording import option
 
@@ -43,9 +45,8 @@ def download(
     order = list(mirrors)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"), _reporting(progress) as report:
-            for leftover in folder.glob("tmp*"):  # of a process that was killed: nobody else is in here
-                leftover.unlink()
+        with FileLock(folder / ".lock"), _reporting(progress) as report, undone_at_the_end(partial(_sweep, folder)):
+            _sweep(folder)
             for file, checksum in sha256.items():
                 faults = _first_good(file, checksum, order, folder, report=report, timeout=timeout)
                 if faults is not None:
@@ -55,6 +56,12 @@ def download(
             f"data set {name!r} cannot be written to {folder}: {fault.strerror or fault}. "
             f"Set FEATHERWEIGHT_DATA to a folder that holds {name}/*.gz, or make that folder writable."
         ) from fault
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a process that was killed left of a download; the caller holds the lock, so nobody else is here."""
+    for leftover in folder.glob("tmp*"):
+        leftover.unlink()
 
 
 def _first_good(

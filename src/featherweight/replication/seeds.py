@@ -101,7 +101,7 @@ def train_missing(job: Job, todo: Sequence[int], watcher: SeedsWatcher, *, in_st
     started, train_side_by_side = time.perf_counter(), train_in_one_process if in_step else train_in_processes
     with stop_signals() as caught:
         done = train_side_by_side(job, todo, watcher, lambda: bool(caught))
-    if len(done) < len(todo):
+    if caught:
         raise TrainingInterrupted(caught[0], (
             f"interrupted with {len(done)} of {len(todo)} seeds trained; the checkpoints of the others are "
             f"written. Go on with the same command and {option('resume')}."

@@ -17,7 +17,7 @@ class Limits:
     head_seconds: float = 10            # for a request's headers to arrive: the connection is closed
     body_seconds: float = 10            # for its body: 408
     answer_seconds: float = 10          # waiting and computing: 504
-    stop_seconds: float = 12            # for what is in flight when the server is told to stop
+    stop_seconds: float = 3             # for what is in flight when the server is told to stop
     places: int = 64                    # requests that wait or are computed: 503
     workers: int = min(8, os.cpu_count() or 1)      # processes that answer
     hosts: tuple[str, ...] = LOOPBACK   # that a request may name as its host, the port apart: 403; empty: any

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import array
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from featherweight.errors import PictureError
-from featherweight.inference.bundle import Bundle
-from featherweight.serve.answers import Answerer, Question
+from featherweight import interruption
+
+if TYPE_CHECKING:
+    from featherweight.serve.answers import Answerer, Question
 
 
 def main() -> None:
     """python -m featherweight.serve.worker BUNDLE"""
+    interruption.end_with_parent(os.getppid())      # before the imports, which take seconds
+    from featherweight.inference.bundle import Bundle
+    from featherweight.serve.answers import Answerer
+
     questions, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr     # whatever prints must not speak between the answers
     answerer = Answerer(Bundle.open(Path(sys.argv[1])))
@@ -31,6 +37,8 @@ def main() -> None:
 
 def answer(answerer: Answerer, question: Question) -> tuple[int, bytes]:
     """200 and the answer, 422 and what is wrong with the picture, or 500 and nothing: the log has it."""
+    from featherweight.errors import PictureError
+
     try:
         return 200, answerer.answer(question)
     except PictureError as fault:
@@ -51,6 +59,8 @@ def pack(question: Question) -> bytes:
 
 def unpack(head: dict[str, Any], body: bytes) -> Question:
     """The question that pack was given."""
+    from featherweight.serve.answers import Question
+
     picture = list(array.array("d", body)) if head["numbers"] else body
     return Question(picture, head["number"], head["explain"], head["many"])
 

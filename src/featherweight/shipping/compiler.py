@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +18,7 @@ import numpy as np
 
 from featherweight.errors import ExportError
 from featherweight.inference.network import Numbers, Pixels, Probabilities
+from featherweight.interruption import undivided, undone_at_the_end
 from featherweight.shipping.proof import Answer, Questions
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-std=c99")
@@ -52,9 +56,9 @@ class Program:
             (folder / name).write_bytes(content)
         sources = [name for name in self.files if name.endswith(".c")]
         command = [find_compiler() or "gcc", *self.flags, "-o", "demo", *sources, "-lm"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ExportError(f"gcc refused the C: {first_line(done.stderr)} Flags: {' '.join(self.flags)}.")
+        code, _, fault = call(command, cwd=folder)
+        if code:
+            raise ExportError(f"gcc refused the C: {first_line(fault.decode())} Flags: {' '.join(self.flags)}.")
 
     def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
         """The probabilities of each head, (N, classes); a call for each number that is added."""
@@ -77,17 +81,37 @@ class Program:
 
     def run(self, arguments: Sequence[str], images: Pixels) -> bytes:
         """What the program prints. ExportError where it ends with a fault."""
-        done = subprocess.run([Path(self.folder.name) / "demo", *arguments], input=images.tobytes(),
-                              capture_output=True, check=False)
-        if done.returncode:
-            raise ExportError(f"the compiled C ended with code {done.returncode}: {first_line(done.stderr.decode())}")
-        return done.stdout
+        folder = Path(self.folder.name)
+        code, answered, fault = call([str(folder / "demo"), *arguments], cwd=folder, given=images.tobytes())
+        if code:
+            raise ExportError(f"the compiled C ended with code {code}: {first_line(fault.decode())}")
+        return answered
 
     def microseconds(self, questions: Questions) -> float:
         """An image's time, reading and printing included, the start of the program not counted; the best of three."""
         few, many = questions.some(1), questions.some(TIMED)
         once, often = (min(seconds(part, self.answer) for _ in range(3)) for part in (few, many))
         return max(0.0, often - once) / (len(many.images) - len(few.images)) * 1e6
+
+
+def call(command: Sequence[str], *, cwd: Path, given: bytes = b"") -> tuple[int, bytes, bytes]:
+    """Run a program to its end: (exit code, standard output, standard error). It ends with this process."""
+    def kill() -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)      # with what gcc has started
+
+    with ExitStack() as noted:
+        with undivided():
+            process = subprocess.Popen(command, cwd=cwd, process_group=0, stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            noted.enter_context(undone_at_the_end(kill))
+        try:
+            output, fault = process.communicate(given)
+        except BaseException:
+            kill()
+            process.wait()
+            raise
+        return process.returncode, output, fault
 
 
 def seconds(questions: Questions, answer: Answer) -> float:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM instead of dying of them; a second one is not held back.
+    """Collect the first Ctrl-C or SIGTERM instead of dying of it; a second signal of either kind is not held back.
 
     Only the main thread may set handlers; elsewhere the signals do what they always did.
     """
@@ -21,14 +21,17 @@ def stop_signals() -> Iterator[list[int]]:
     names = (signal.SIGINT, signal.SIGTERM)
     before = {name: signal.getsignal(name) for name in names}
 
+    def put_back() -> None:
+        for name in names:
+            signal.signal(name, before[name] or signal.SIG_DFL)
+
     def handler(number: int, frame: object) -> None:
         caught.append(number)
-        signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)
+        put_back()
 
     for name in names:
         signal.signal(name, handler)
     try:
         yield caught
     finally:
-        for name in names:
-            signal.signal(name, before[name] or signal.SIG_DFL)
+        put_back()

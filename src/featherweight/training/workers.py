@@ -14,12 +14,15 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import torch
 from torch import multiprocessing
 
+from featherweight import interruption
 from featherweight.errors import FeatherweightError, TrainingInterrupted
 
 ATTEMPTS = 4        # of one job, before its deaths are taken for its own fault
@@ -79,7 +82,8 @@ def run_jobs(
                 if (message := _receive(worker)) is None:       # it died
                     _bury(worker, waiting, outcomes, deaths)
                     if waiting and not outcomes.stopped:
-                        crew[crew.index(worker)] = _start(work, shared)
+                        with interruption.undivided():
+                            crew[crew.index(worker)] = _start(work, shared)
                 elif message[0] == "imported":
                     worker.imported = True
                 elif message[0] == "tell":
@@ -107,11 +111,12 @@ def refuse_while_importing() -> None:
 
 def _work(pipe: Connection, work: Work, shared: Any) -> None:
     """A worker's life: jobs come through the pipe one by one, until there is none or the starter is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)    # Ctrl-C reaches all; who started us decides and sends SIGTERM
     sys.stdout = sys.stderr     # what a network prints is no result of the command
     torch.set_num_threads(1)
     try:
         pipe.send(("imported",))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        interruption.heed()
         while (job := pipe.recv()) is not None:
             pipe.send(_do(work, shared, job[0], lambda message: pipe.send(("tell", message))))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -135,25 +140,55 @@ def _do(work: Work, shared: Any, job: Any, tell: Tell) -> tuple[str, str]:
 @contextmanager
 def _crew(work: Work, shared: Any, count: int) -> Iterator[list[_Worker]]:
     """Workers that wait for jobs; none is left behind."""
-    crew = [_start(work, shared) for _ in range(count)]
-    try:
-        yield crew
+    crew: list[_Worker] = []
+
+    def stop() -> None:
         for worker in crew:
-            _send(worker, None)
-            worker.process.join()
-    finally:
-        for worker in crew:
-            worker.process.kill()
-            worker.process.join()
+            worker.process.terminate()
+
+    with interruption.undone_at_the_end(stop):
+        try:
+            for _ in range(count):
+                with interruption.undivided():
+                    crew.append(_start(work, shared))
+            yield crew
+            for worker in crew:
+                _send(worker, None)
+                worker.process.join()
+        finally:
+            for worker in crew:
+                worker.process.kill()
+                worker.process.join()
+
+
+class _Process(SpawnProcess):
+    """A process that ends with its parent, from the moment before its imports."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return interruption.begin_worker, (os.getpid(),), self.__dict__
 
 
 def _start(work: Work, shared: Any) -> _Worker:
-    context = multiprocessing.get_context("spawn")      # a fork of a process with OpenMP threads can hang
-    ours, theirs = context.Pipe()
-    process = context.Process(name=NAME, target=_work, args=(theirs, work, shared), daemon=True)
-    process.start()
+    ours, theirs = multiprocessing.Pipe()       # a fork of a process with OpenMP threads can hang, so it is spawned
+    process = _Process(name=NAME, target=_work, args=(theirs, work, shared), daemon=True)
+    with _spared_ctrl_c():
+        process.start()
     theirs.close()      # so that its death is an end of file here
     return _Worker(process, ours)
+
+
+@contextmanager
+def _spared_ctrl_c() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: the process that started them decides and sends SIGTERM."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()       # its start would let Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _hand_out(worker: _Worker, waiting: list[Any]) -> None:

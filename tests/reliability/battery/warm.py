@@ -1,7 +1,7 @@
 """Commands run as real processes in milliseconds: a process that has imported everything forks itself for each.
 
-The forked process has its own session, output files, working folder and environment, runs `featherweight.cli.main` and
-its exit handlers. It can be sent any signal. `python warm.py` is the process that forks.
+The forked process has its own session, output files, working folder and environment, runs `featherweight.__main__.main`
+and its exit handlers. It can be sent any signal. `python warm.py` is the process that forks.
 """
 
 from __future__ import annotations
@@ -176,6 +176,7 @@ def serve() -> list[str]:
 def become(asked: dict[str, Any]) -> list[str]:
     """Give the forked process its own session, output, folder and environment; returns its arguments."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)    # a shell's background ignores it
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(Path(asked["folder"]) / name, os.O_WRONLY | os.O_CREAT), number)
     os.chdir(asked["cwd"])
@@ -192,7 +193,7 @@ if __name__ == "__main__":
         importlib.import_module(name)
     gc.freeze()
     given = serve()
-    from featherweight.cli import main
+    from featherweight.__main__ import main
 
     sys.argv = ["featherweight", *given]
     code: Any = 0
