@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from featherweight.errors import MissingExtra, RunError
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities
+from featherweight.inference.runtime import load_onnxruntime
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -60,7 +61,7 @@ def read_card(path: Path) -> Card:
 def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     """A model ready to run; RunError where it cannot be read, MissingExtra without onnxruntime."""
     try:
-        import onnxruntime
+        onnxruntime = load_onnxruntime()
     except ImportError as fault:
         raise MissingExtra("onnxruntime", "ship") from fault
     options = onnxruntime.SessionOptions()
