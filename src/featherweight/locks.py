@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from featherweight.errors import RunError
 from featherweight.files import LOCK
 from featherweight.interruption import undone_at_the_end
 from featherweight.wording import option
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 RESUME_SECONDS = 5.0    # wait of a resume: the workers of a parent that was killed need some time to end
 
@@ -30,32 +35,43 @@ def writing(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
 
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    file, lock = folder / LOCK, FileLock(folder / LOCK, timeout=wait, poll_interval=0.05)
-
-    def leave() -> None:
-        if lock.is_locked:
-            file.unlink(missing_ok=True)    # while it is locked: whoever waits for this file then makes a new one
-        with suppress(OSError):             # not empty
-            for place in made:
-                place.rmdir()
-
+    lock = FileLock(folder / LOCK, timeout=wait, poll_interval=0.05)
     try:
-        with undone_at_the_end(leave), lock:
+        with in_the_end(partial(remove_empty, made)), lock, in_the_end(partial(remove_lock, lock)):
             with suppress(OSError):     # a full disk keeps nobody from locking
-                file.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-            try:
-                yield
-            finally:
-                leave()
+                Path(lock.lock_file).write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            yield
     except Timeout:
-        raise RunError(f"{str(folder)!r} is being written by {holder(file)}. Wait for its end, stop it, or give "
+        raise RunError(f"{str(folder)!r} is being written by {holder(lock)}. Wait for its end, stop it, or give "
                        f"another folder with {option('out')}.") from None
 
 
-def holder(file: Path) -> str:
-    """The process that holds a lock, as it describes itself in the lock's file."""
+@contextmanager
+def in_the_end(action: Callable[[], None]) -> Iterator[None]:
+    """Call action at the end of the block, also if a signal ends the process."""
+    with undone_at_the_end(action):
+        try:
+            yield
+        finally:
+            action()
+
+
+def remove_lock(lock: FileLock) -> None:
+    """Remove the file of a lock that is held; a process that waits for the file then makes a new one."""
+    Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove these folders, innermost first, up to one that holds something."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def holder(lock: FileLock) -> str:
+    """Return the process that holds a lock, as it describes itself in the lock's file."""
     try:
-        said = file.read_text(errors="replace")[:200]
+        said = Path(lock.lock_file).read_text(errors="replace")[:200]
     except OSError:
         said = ""
     return said if said.isprintable() and said else "another process"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from featherweight.errors import MissingExtra, RunError
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities, finite
+from featherweight.inference.runtime import load_onnxruntime
 from featherweight.outside import shortened
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def open_session(file: Path, threads: int, sha256: str | None = None) -> onnxrun
     Raises RunError if the file cannot be read or is another, MissingExtra without onnxruntime.
     """
     try:
-        import onnxruntime
+        onnxruntime = load_onnxruntime()
     except ImportError as fault:
         raise MissingExtra("onnxruntime", "ship") from fault
     options = onnxruntime.SessionOptions()

@@ -68,13 +68,19 @@ class Started:
 
 
 class Warm:
-    """The process that forks commands. Use it in a with block; any number of commands may run at once."""
+    """The process that forks commands. Use it in a with block; any number of commands may run at once.
+
+    env: added to the environment from its start on, for what is read then, such as LD_PRELOAD.
+    """
+
+    def __init__(self, env: Mapping[str, str] | None = None) -> None:
+        self.env = dict(env or {})
 
     def __enter__(self) -> Self:
         self.scratch = tempfile.TemporaryDirectory(prefix="battery-")
         self.server = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
-            env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | self.env, start_new_session=True,
         )
         self.count, self.ended, self.pids = 0, dict[int, dict[str, int]](), list[int]()
         self.rest = b""
@@ -86,13 +92,14 @@ class Warm:
         self.server.communicate()
         self.scratch.cleanup()
 
-    def start(self, *arguments: Any, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Started:
-        """Start a command line without waiting for it; env is added to the environment."""
+    def start(self, *arguments: Any, cwd: Path | None = None, env: Mapping[str, str] | None = None,
+              first: str = "") -> Started:
+        """Start a command line without waiting for it; env is added to the environment, first is Python run before."""
         self.count += 1
         folder = Path(self.scratch.name) / str(self.count)
         folder.mkdir()
         asked = {"arguments": [str(one) for one in arguments], "cwd": str(cwd or Path.cwd()), "env": dict(env or {}),
-                 "folder": str(folder)}
+                 "folder": str(folder), "first": first}
         assert self.server.stdin is not None
         self.server.stdin.write(json.dumps(asked).encode() + b"\n")
         while not self.pids:
@@ -100,9 +107,9 @@ class Warm:
         return Started(self, self.pids.pop(), folder)
 
     def run(self, *arguments: Any, cwd: Path | None = None, env: Mapping[str, str] | None = None,
-            timeout: float = 60) -> Done:
+            timeout: float = 60, first: str = "") -> Done:
         """Run a command line to its end."""
-        return self.start(*arguments, cwd=cwd, env=env).wait(timeout)
+        return self.start(*arguments, cwd=cwd, env=env, first=first).wait(timeout)
 
     def wait_for(self, pid: int, timeout: float) -> dict[str, int] | None:
         """The end of a process; None if it does not come in time."""
@@ -182,6 +189,7 @@ def become(asked: dict[str, Any]) -> list[str]:
     os.chdir(asked["cwd"])
     os.environ.update(asked["env"])
     tempfile.tempdir = None     # read again from the environment
+    exec(asked["first"], {})
     arguments: list[str] = asked["arguments"]
     return arguments
 
