@@ -27,7 +27,7 @@ from featherweight.serve.questions import check_number, read_question, sentence
 ELSEWHERE = "There is nothing here. The page is at /, and /docs says how to ask."
 BROKEN = "Something broke here, and not through your fault. The server's log has it."
 FAULTS = {
-    400: "The body is not what its type says.", 403: "The host is not one of this server's.",
+    400: "The body is not what its type says.", 403: "The host or the origin is not one of this server's.",
     408: "The body came too slowly.", 413: "The body is too large.",
     422: "The picture cannot be read or is blank, or a value is not allowed.",
     503: "Too many requests; Retry-After says when to try again.", 504: "It took too long.",
@@ -108,7 +108,7 @@ async def on_http(request: Request, fault: Exception) -> Response:
     assert isinstance(fault, HTTPException)
     said = ELSEWHERE if fault.status_code == 404 else str(fault.detail)
     if fault.status_code == 405:
-        said = f"{request.method} is not understood here. /docs says how to ask."
+        said = f"{request.method[:20]} is not understood here. /docs says how to ask."
     return refuse(fault.status_code, said, fault.headers)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -67,7 +70,8 @@ class ProcessWorker:
 
     def kill(self) -> None:
         if self.process and self.process.returncode is None:
-            self.process.kill()
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGKILL)   # Process.kill may reap it before asyncio does
         self.process = None
 
     async def end(self) -> None:

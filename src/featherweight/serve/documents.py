@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 Byte = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False, strict=True)]
 
@@ -18,7 +18,7 @@ class Document(BaseModel):
 class PixelsIn(Document):
     """An image as the network sees it, row by row: for a drawing, light ink on black, 784 numbers."""
 
-    pixels: list[Byte]
+    pixels: Annotated[list[Byte], FailFast()]       # a fault for each of a million numbers would fill the memory
     number: int | None = Field(None, ge=0, le=9, strict=True, description="To add, where the network takes one.")
 
 

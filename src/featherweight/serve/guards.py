@@ -58,18 +58,32 @@ def with_headers(send: Send) -> Send:
 
 
 class HostGuard:
-    """Only requests that name a host of ours: a page elsewhere whose name was made to point here names its own."""
+    """Refuses what pages elsewhere send: under a name that was made to point here, or from their own origin."""
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
         self.app, self.hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = Headers(scope=scope).get("host", "")
-        name = given.rpartition(":")[0] if given.rpartition(":")[2].isdecimal() else given
-        if self.hosts and name.lower() not in self.hosts:
-            sentence = f"This server answers as {' or '.join(self.hosts)}, not as {given[:100]!r}. See --host."
-            return await refuse(403, sentence)(scope, receive, send)
+        fault = self.fault(Headers(scope=scope)) if self.hosts else None
+        if fault is not None:
+            return await refuse(403, fault)(scope, receive, send)
         return await self.app(scope, receive, send)
+
+    def fault(self, headers: Headers) -> str | None:
+        """Return a sentence for a foreign host or origin, None for a request of ours."""
+        host = headers.get("host", "")
+        if name_of(host) not in self.hosts:
+            return f"This server answers as {' or '.join(self.hosts)}, not as {host[:100]!r}. See --host."
+        for origin in headers.getlist("origin"):
+            if name_of(origin.partition("://")[2]) not in self.hosts:
+                return f"This server answers its own page, and none of {origin[:100]!r}. Open the page that it serves."
+        return None
+
+
+def name_of(address: str) -> str:
+    """Return a host without its port, in small letters."""
+    name, _, port = address.rpartition(":")
+    return (name if port.isdecimal() else address).lower()
 
 
 class BodyGuard:

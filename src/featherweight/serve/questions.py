@@ -16,6 +16,8 @@ from featherweight.inference.card import Card
 from featherweight.serve.answers import Question
 from featherweight.serve.documents import PixelsIn
 
+BYTES_A_NUMBER, BYTES_BESIDE = 64, 1000     # of JSON, however it is written
+
 
 async def read_question(request: Request, asked: Question) -> Question:
     """The question that the address asks about a body that has been read. HTTPException 400 or 422 where it has none.
@@ -28,7 +30,18 @@ async def read_question(request: Request, asked: Question) -> Question:
     body = await request.body()
     if not body:
         raise HTTPException(400, "The body is empty. Send a picture file, a form with one, or JSON with pixels.")
-    return read_pixels(body, asked) if kind == "application/json" else replace(asked, picture=body)
+    if kind != "application/json":
+        return replace(asked, picture=body)
+    check_length(body, request.app.state.card)
+    return read_pixels(body, asked)
+
+
+def check_length(body: bytes, card: Card) -> None:
+    """Raise HTTPException 422 for JSON that is longer than the numbers of an image, before it is parsed."""
+    count = card.picture.channels * card.picture.size**2
+    if len(body) > BYTES_A_NUMBER * count + BYTES_BESIDE:
+        raise HTTPException(422, f"The JSON has {len(body):,} bytes, far too many for {count:,} numbers. "
+                                 f"Send {{\"pixels\": [{count:,} numbers 0 to 255]}}.")
 
 
 def read_pixels(body: bytes, asked: Question) -> Question:
@@ -47,7 +60,7 @@ async def read_form(request: Request, asked: Question) -> Question:
     parser.spool_max_size = 1 << 30     # the body is in memory already: nothing goes to a disk
     try:
         form = await parser.parse()
-    except MultiPartException as fault:
+    except (MultiPartException, UnicodeError) as fault:     # UnicodeError: a charset that decodes nothing
         raise HTTPException(400, "The form cannot be read. Send one file, in the field 'picture'.") from fault
     try:
         return replace(asked, picture=await picture_of(form), number=number_of(form, asked.number))
@@ -85,7 +98,7 @@ def sentence(error: Mapping[str, Any]) -> str:
     """A fault that pydantic found, as one sentence that names the place and the value."""
     if error["type"] == "json_invalid":
         return "The body is no JSON. Send {\"pixels\": [784 numbers 0 to 255]}."
-    place = " ".join(str(part) for part in error["loc"] if part not in ("query", "body")) or "The body"
+    place = " ".join(str(part)[:40] for part in error["loc"] if part not in ("query", "body")) or "The body"
     given = repr(error.get("input"))
     value = f" {given}" if len(given) <= 40 and error["type"] != "missing" else ""
     said = str(error["msg"])

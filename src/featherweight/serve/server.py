@@ -1,29 +1,45 @@
-"""The server: a port or a sentence, HTTP with patience that ends, and an end that answers what was asked."""
+"""The server: a port or a sentence, the settings of uvicorn, and an end that answers what was asked."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from featherweight.errors import FeatherweightError
 from featherweight.inference.bundle import Bundle
 from featherweight.serve.app import build_app
 from featherweight.serve.desk import Desk, ProcessWorker
 from featherweight.serve.limits import Limits
+from featherweight.serve.protocol import make_patient
 
+SPARE = 32      # descriptors for all but connections: a worker takes 4 and some more while it starts
 TAKEN = "port {port} of {host} is taken. Give another with --port, or --port 0 for one that is free."
 NO_RIGHT = "port {port} needs rights that you do not have. Give one above 1023 with --port."
 NO_HOST = "host {host!r} is not an address of this machine. Give 127.0.0.1 for this machine alone, 0.0.0.0 for all."
-BAD_HTTP = b'{"error":"This is no HTTP request that can be read."}'
+
+
+class Listener(socket.socket):
+    """A socket that takes connections while descriptors are left, and closes the others at once.
+
+    At the limit asyncio would write thousands of tracebacks, and no worker could be started.
+    """
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        taken, address = super().accept()
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if most != resource.RLIM_INFINITY and taken.fileno() >= most - SPARE:   # a new one gets the lowest number
+            taken.close()
+            raise ConnectionAbortedError
+        return taken, address
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -31,7 +47,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]
-        made = socket.socket(family, kind, protocol)    # asyncio sends answers at once only where it knows it is TCP
+        made = Listener(family, kind, protocol)    # asyncio sends answers at once only where it knows it is TCP
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind(address)
@@ -47,10 +63,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(bundle: Bundle, listening: socket.socket, limits: Limits, announce: Callable[[str], None]) -> None:
     """Answer until SIGTERM or Ctrl-C, and then what has been asked by then. announce is told the address."""
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)    # the sender is told what it warns of
     desk = Desk([ProcessWorker(bundle.path) for _ in range(limits.workers)], limits)
     app = build_app(bundle.card, desk, limits)
     config = uvicorn.Config(
-        app, http=make_patient(limits.head_seconds), ws="none", lifespan="on", loop="asyncio",
+        app, http=make_patient(limits), ws="none", lifespan="on", loop="asyncio",
         log_level="error", access_log=False, server_header=False, timeout_keep_alive=30,
         timeout_graceful_shutdown=int(limits.stop_seconds),
     )
@@ -86,39 +103,3 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def make_patient(seconds: float) -> type[H11Protocol]:
-    """HTTP that closes a connection whose request does not begin, or whose headers do not end, in time."""
-
-    class PatientProtocol(H11Protocol):
-        waiting: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self.be_patient(True)
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self.be_patient(self.cycle is None or self.cycle.response_complete)     # headers that have not ended
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self.be_patient(False)
-            super().connection_lost(exc)
-
-        def be_patient(self, wait: bool) -> None:
-            """Close the connection some time from the first part of a request, or not after all."""
-            if wait and self.waiting is None:
-                self.waiting = self.loop.call_later(seconds, self.transport.close)
-            elif not wait and self.waiting is not None:
-                self.waiting.cancel()
-                self.waiting = None
-
-        def send_400_response(self, msg: str) -> None:
-            headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-            events: list[Any] = [h11.Response(status_code=400, headers=headers, reason=b"Bad Request")]
-            for event in [*events, h11.Data(data=BAD_HTTP), h11.EndOfMessage()]:
-                self.transport.write(self.conn.send(event) or b"")
-            self.transport.close()
-
-    return PatientProtocol
