@@ -23,8 +23,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+MOST = 800      # characters of a line; more is a file's content, not a message
+
+
 class FeatherweightError(Exception):
-    """Base of all faults that a user can mend; its text is the whole message."""
+    """Base of all faults that a user can mend; its text is the whole message, whose long lines lose their middle."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(map(shortened, message.split("\n"))))
 
 
 class UnknownName(FeatherweightError):
@@ -92,6 +98,11 @@ class TrainingInterrupted(Exception):
     def __init__(self, signal_number: int, message: str) -> None:
         self.signal_number = signal_number
         super().__init__(message)
+
+
+def shortened(line: str) -> str:
+    """Return the line without its middle, if it has over 800 characters: its begin and its end say what to do."""
+    return line if len(line) <= MOST else f"{line[: MOST - 250]} ... {line[-245:]}"
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

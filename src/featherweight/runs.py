@@ -24,6 +24,7 @@ from typing import Any
 
 from torch import Tensor
 
+from featherweight.documents import parse_json
 from featherweight.errors import RunError
 from featherweight.files import is_one_of, names_in, sha256_of, write_atomically
 from featherweight.integrity import digest, metadata_of
@@ -158,8 +159,8 @@ class Run:
         """One dictionary an epoch, oldest first; empty before the first."""
         file = self.path / "history.jsonl"
         try:
-            lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-        except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+            lines = [parse_json(line) for line in file.read_text().splitlines()] if file.exists() else []
+        except ValueError as fault:
             raise RunError(f"{file} is not JSON: {fault}. Train again into another folder.") from fault
         if not all(isinstance(line, dict) and "epoch" in line for line in lines):
             raise RunError(f"{file} holds a line that is no epoch. Train again into another folder.")
@@ -232,10 +233,10 @@ class Run:
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            content = json.loads((self.path / name).read_text())
+            content = parse_json((self.path / name).read_text())
         except FileNotFoundError as fault:
             raise RunError(f"run {str(self.path)!r} has no {name}. Train again into another folder.") from fault
-        except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+        except ValueError as fault:
             raise RunError(f"{self.path / name} is not JSON: {fault}. Train again into another folder.") from fault
         if not isinstance(content, dict):
             raise RunError(f"{self.path / name} holds no JSON object. Train again into another folder.")

@@ -8,10 +8,10 @@ card.md         the same for a person
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.documents import parse_json
 from featherweight.errors import MissingExtra, RunError
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities
@@ -51,7 +51,7 @@ def feed(images: Pixels, numbers: Numbers | None) -> dict[str, Any]:
 def read_card(path: Path) -> Card:
     """card.json of a bundle; RunError where it is not one."""
     try:
-        return Card.from_dict(json.loads((path / "card.json").read_text()))
+        return Card.from_dict(parse_json((path / "card.json").read_text()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         reason = f"it has no {fault}" if isinstance(fault, KeyError) else str(fault)
         raise RunError(f"{path / 'card.json'} is no card of a bundle: {reason}. Export the run again.") from fault

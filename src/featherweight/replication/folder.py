@@ -7,12 +7,12 @@ report.html              the runs side by side
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featherweight.documents import parse_json
 from featherweight.errors import RunError
 from featherweight.experiment import reopen
 from featherweight.files import is_one_of, names_in
@@ -47,13 +47,15 @@ class Replicas:
     def summary(self) -> dict[str, Any]:
         """summary.json; RunError where not all seeds are trained yet."""
         try:
-            content: dict[str, Any] = json.loads((self.path / "summary.json").read_text())
+            content = parse_json((self.path / "summary.json").read_text())
         except FileNotFoundError as fault:
             raise RunError(f"{str(self.path)!r} has no summary.json: not all of its seeds are trained. Go on with the "
                            f"command that began it and {option('resume')}.") from fault
-        except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+        except ValueError as fault:
             raise RunError(f"{self.path / 'summary.json'} is not JSON: {fault}. Train again with "
                            f"{option('resume')}.") from fault
+        if not isinstance(content, dict):
+            raise RunError(f"{self.path / 'summary.json'} holds no JSON object. Train again with {option('resume')}.")
         return content
 
     def forget_summary(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from featherweight.documents import parse_json
 from featherweight.errors import RunError
 from featherweight.runs import Run
 from featherweight.training.state import TrainingState
@@ -22,7 +23,7 @@ def load_checkpoint(run: Run, state: TrainingState) -> None:
         return
     tensors, text = run.load_tensors("checkpoint.safetensors")
     try:
-        state.load(tensors, json.loads(text["state"]))
+        state.load(tensors, parse_json(text["state"]))
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as fault:
         reason = " ".join(str(fault).split())
         raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {reason}") from fault

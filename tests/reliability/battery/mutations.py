@@ -22,7 +22,7 @@ from random import Random
 from typing import Any
 
 from battery.mutator import mutate
-from battery.trial import Trial, Trials, wrong_end
+from battery.trial import SLOW, Trial, Trials, wrong_end
 from battery.warm import Done, Warm
 
 TEXTS = (".toml", ".json", ".jsonl", ".py", ".ipynb")
@@ -84,14 +84,15 @@ def answer_of(subject: Subject, folder: Path, good: Path, warm: Warm) -> Any:
 def asked(subject: Subject, folder: Path, good: Path, changed: Mapping[str, bytes], warm: Warm) -> tuple[Done, Any]:
     """Run the command in a copy of the good folder with changed files; its end and its answer."""
     work = folder / "work"
-    shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(good, work, copy_function=os.link)
-    for name, content in changed.items():
-        (work / name).unlink()      # it is a hard link
-        (work / name).write_bytes(content)
-    done = warm.run(*subject.command, cwd=work, env=subject.env)
-    if wrong_end(done).startswith("took"):      # the machine may have been busy
-        return asked(subject, folder, good, changed, warm) if done.seconds < 20 else (done, None)
+    for _ in range(3):
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(good, work, copy_function=os.link)
+        for name, content in changed.items():
+            (work / name).unlink()      # it is a hard link
+            (work / name).write_bytes(content)
+        done = warm.run(*subject.command, cwd=work, env=subject.env)
+        if done.code is None or done.seconds < SLOW:      # the machine may have been busy
+            break
     try:
         return done, subject.answer(done, work) if done.code == 0 else None
     except (ValueError, OSError) as fault:
