@@ -62,6 +62,18 @@ class History(list[dict[str, Any]]):
         return f"<table><tr>{head_row}</tr>{body}</table>"
 
 
+def is_epoch(line: Any) -> bool:
+    """True for what training writes after an epoch; keys may be missing, as in runs of earlier versions."""
+    if not isinstance(line, dict) or not isinstance(line.get("epoch"), int):
+        return False
+    heads, scores = line.get("train_accuracy", {}), line.get("curve") or {}
+    if not isinstance(heads, dict) or not isinstance(scores, dict) or not all(isinstance(s, dict) for s in scores.values()):
+        return False
+    numbers = [line["epoch"], line.get("lr", 0), line.get("train_loss", 0), *heads.values()]
+    numbers += [number for score in scores.values() for number in score.values()]
+    return all(isinstance(number, int | float) and abs(number) < 1e300 for number in numbers)
+
+
 def watched_losses(lines: Sequence[Mapping[str, Any]]) -> list[float]:
     """The loss of each epoch on what the recipe watches, summed over heads as training minimises it."""
     return [sum(score.get("loss", 0.0) for score in line["curve"].values()) for line in lines]
@@ -162,7 +174,7 @@ class Run:
             lines = [parse_json(line) for line in file.read_text().splitlines()] if file.exists() else []
         except ValueError as fault:
             raise RunError(f"{file} is not JSON: {fault}. Train again into another folder.") from fault
-        if not all(isinstance(line, dict) and "epoch" in line for line in lines):
+        if not all(map(is_epoch, lines)):
             raise RunError(f"{file} holds a line that is no epoch. Train again into another folder.")
         return History(lines)
 
