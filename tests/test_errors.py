@@ -51,3 +51,12 @@ def test_a_missing_extra_gives_the_install_command() -> None:
 def test_an_interruption_carries_its_signal() -> None:
     fault = TrainingInterrupted(15, "go on with ...")
     assert (fault.signal_number, str(fault)) == (15, "go on with ...")
+
+
+def test_a_long_line_keeps_its_begin_and_its_end() -> None:
+    text = str(FeatherweightError(f"first: {'x' * 5000}. Give another.\n  second: {'y' * 5000}!"))
+    first, second = text.split("\n")
+    assert first.startswith("first: xxx") and first.endswith("xxx. Give another.") and " ... " in first
+    assert second.startswith("  second: yyy") and second.endswith("yyy!")
+    assert len(first) == len(second) == errors.MOST
+    assert str(FeatherweightError("x" * errors.MOST)) == "x" * errors.MOST

@@ -345,3 +345,24 @@ def test_names_are_sorted_and_have_files() -> None:
     names = recipe_names()
     assert names == sorted(names)
     assert all(find_recipe(name).is_file() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("x = " + "[" * 50_000, "is not TOML: values are nested over 100 deep"),
+        (".".join("a" * 2000) + " = 1", "is not TOML: values are nested over 100 deep"),
+        ("[training]\nepochs = " + "9" * 5000, "is not TOML: Exceeds the limit"),
+        ("[training]\nepochs = 0x" + "f" * 5000, "training.epochs: a number of thousands of digits"),
+        ("[training]\nepochs = 99999999999999999999", "training.epochs: 99999999999999999999 is not less than or equal"),
+        ("[model.arguments]\nlist = [1, [nan]]", "argument 'list' is [1, [nan]], which is no value of a recipe"),
+        ("[model.arguments]\nday = 1979-05-27", "argument 'day' is datetime.date(1979, 5, 27), which is no value"),
+        ("[model.arguments]\nlarge = 0x" + "f" * 5000, "argument 'large' is a number of thousands of digits"),
+    ],
+)
+def test_values_that_no_recipe_can_hold(line: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / "odd.toml"
+    file.write_text(line + '\n' if line[0] != "[" else 'name = "odd"\nmodel.name = "session6"\n' + line)
+    with pytest.raises(RecipeError) as fault:
+        Recipe.read(file)
+    assert text in str(fault.value)

@@ -115,3 +115,23 @@ def test_names_are_escaped_in_notebooks(tmp_path):
 
 def test_the_files_are_those_of_the_design():
     assert set(FILES) >= {"recipe.toml", "history.jsonl", "result.json", "model.safetensors", "environment.json"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[" * 100_000, '{"epoch": NaN}', '{"epoch": "one"}', '{"epoch": 1, "lr": "high"}', '{"epoch": 1, "lr": 1e999}',
+     '{"epoch": 1, "train_accuracy": {"class": null}}', '{"epoch": 1, "curve": {"class": 3}}', '{"epoch": %s}' % ("9" * 400)],
+)
+def test_a_line_of_the_history_that_is_no_epoch(tmp_path, line):
+    run = create_run(tmp_path / "run", RECIPE)
+    (run.path / "history.jsonl").write_text(line + "\n")
+    with pytest.raises(RunError, match=r"history\.jsonl (is not JSON|holds a line that is no epoch)"):
+        assert run.history
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"seconds": NaN}', r'{"model": "\ud800"}', '{"a": %s}' % ("1" * 10_000)])
+def test_a_result_that_cannot_be_read(tmp_path, text):
+    run = create_run(tmp_path / "run", RECIPE)
+    (run.path / "result.json").write_text(text)
+    with pytest.raises(RunError, match=r"result\.json is not JSON"):
+        assert run.result

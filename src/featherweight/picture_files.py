@@ -10,6 +10,10 @@ import numpy as np
 from PIL import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")     # EPS would start a program
+MOST_BYTES = 150_000_000        # of a decoded picture, which is copied a few times on its way
+BYTES = {"1": 1, "L": 1, "I;16": 3, "RGB": 4, "CMYK": 4}            # a pixel; others with a copy while they shrink: 8
+LARGEST = 1600  # pixels of the longer side: what is larger is shrunk while it is read
 LIGHT = 160     # mean of the opaque pixels, 0..255, from which on white would swallow what is drawn
 
 
@@ -30,6 +34,11 @@ def expand(arguments: Sequence[Path]) -> tuple[list[Path], list[str]]:
             found = [argument]
         files += found
     return files, faults
+
+
+def most_pixels(picture: Image.Image) -> int:
+    """Return how many pixels of this kind of picture are read; a JPEG that has more can be shrunk while it is read."""
+    return MOST_BYTES // BYTES.get(picture.mode, 8)
 
 
 def on_its_ground(picture: Image.Image) -> Image.Image:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Annotated, Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from featherweight.documents import parse_toml
 from featherweight.errors import RecipeError, UnknownName
 from featherweight.outside import LONGEST_NAME, LONGEST_PATH, name_fault, shortened
 from featherweight.user_code import ENDINGS, MANIFEST, SOURCE_FOLDER, Source
@@ -27,6 +27,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0)]
+LARGEST = 2**53     # of counts: what a float holds exactly
+Count = Annotated[int, Field(gt=0, le=LARGEST)]
+CountOrNone = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 class Section(BaseModel):
@@ -41,8 +44,8 @@ class Goal(Section):
     target: str = ""                                        # what the experiment is for
     results: str = ""                                       # what a full run of it gave
     analysis: str = ""                                      # what that means
-    max_parameters: int | None = Field(None, gt=0)          # at most
-    max_epochs: int | None = Field(None, gt=0)              # at most
+    max_parameters: Count | None = None                     # at most
+    max_epochs: Count | None = None                         # at most
     accuracy: Fraction | None = None                        # at least, on test, after training, on every head
 
 
@@ -50,7 +53,7 @@ class Data(Section):
     """Which images; validation images are taken out of the training set."""
 
     dataset: str = "mnist"
-    validation: int = Field(0, ge=0)                        # images
+    validation: CountOrNone = 0                             # images
     split_seed: int | None = Field(None, ge=0, lt=2**63)    # which of them; without it training.seed: each seed its own
     unseen_writers: bool = False                            # mnist: who wrote them wrote no training image
     channels: Literal[1, 3] = 1
@@ -79,8 +82,8 @@ class Model(Section):
     @model_validator(mode="after")
     def _arguments_can_be_written(self) -> Self:
         for key, value in self.arguments.items():
-            if value is None or (isinstance(value, float) and not math.isfinite(value)):
-                raise ValueError(f"argument {key!r} is {value}, which is no value of a recipe")
+            if not can_be_written(value):
+                raise ValueError(f"argument {key!r} is {shown(value)}, which is no value of a recipe")
         return self
 
 
@@ -91,7 +94,7 @@ class Augmentation(Section):
     shift: Fraction = 0.0                                   # part of the image's size, each way
     scale: float = Field(0.0, ge=0, lt=1)                   # part of 1, smaller or larger
     shear: float = Field(0.0, ge=0, lt=90)                  # degrees, to either side
-    crop: int = Field(0, ge=0)                              # pixels kept by the centre crop, resized back
+    crop: CountOrNone = 0                                   # pixels kept by the centre crop, resized back
     crop_probability: Fraction = 0.0                        # of cropping one image
     elastic: float = Field(0.0, ge=0, le=10)                # pixels that each point of a 5x5 grid moves, at most
     erasing: Fraction = 0.0                                 # probability of blanking a rectangle
@@ -132,9 +135,9 @@ class Schedule(Section):
     """How the learning rate moves: constant, step and plateau by epoch, one-cycle and cosine by step."""
 
     name: Literal["constant", "step", "plateau", "one-cycle", "cosine"] = "constant"
-    step_size: int = Field(10, gt=0)                        # step: epochs between two drops
+    step_size: Count = 10                                   # step: epochs between two drops
     gamma: float = Field(0.1, gt=0, le=1)                   # step and plateau: factor of a drop
-    patience: int = Field(10, ge=0)                         # plateau: epochs without a better validation loss
+    patience: CountOrNone = 10                              # plateau: epochs without a better validation loss
     threshold: NotNegative = 1e-4                           # plateau: what counts as better, absolute
     warmup: float = Field(0.3, ge=0, lt=1)                  # one-cycle: part of all steps until the top
     start_factor: float = Field(0.04, gt=0, le=1)           # one-cycle: first lr / top
@@ -144,8 +147,8 @@ class Schedule(Section):
 class Training(Section):
     """The loop's own numbers."""
 
-    epochs: int = Field(1, gt=0)
-    batch_size: int = Field(128, gt=1)
+    epochs: Count = 1
+    batch_size: int = Field(128, gt=1, le=LARGEST)
     fraction: float = Field(1.0, gt=0, le=1)                # of the images in later epochs, the hardest and others
     seed: int = Field(1, ge=0, lt=2**63)
     precision: Literal["auto", "float32", "bf16"] = "auto"  # auto: bf16 where the machine computes it natively
@@ -153,7 +156,7 @@ class Training(Section):
     gradient_clip: NotNegative = 0.0                        # largest norm of all gradients; 0 is off
     keep: Literal["last", "best-on-validation"] = "last"    # the epoch whose network is measured on test and written
     start: str = Field("", pattern=r"^[^\x00]*$")           # a finished run whose weights are the first; "" is none
-    patience: int = Field(0, ge=0)                          # epochs without lower validation loss; then stop; 0 is off
+    patience: CountOrNone = 0                               # epochs without lower validation loss; then stop; 0 is off
 
 
 class Evaluation(Section):
@@ -277,8 +280,8 @@ def find_recipe(name_or_path: str | Path) -> Path:
 def read_toml(path: Path) -> dict[str, Any]:
     """Return a recipe file's content. Raises RecipeError if it is no TOML or cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        return parse_toml(path.read_text(encoding="utf-8"))
+    except ValueError as fault:
         raise RecipeError(
             f"{path.name} is not TOML: {shortened(fault)}. Compare it with: featherweight recipes"
         ) from fault
@@ -309,12 +312,29 @@ def apply_setting(content: dict[str, Any], setting: str) -> None:
     if not equals or not all(parts):
         raise RecipeError(f"{option('set', setting)} is not section.key=value, such as training.epochs=1.")
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        parsed = parse_toml(f"value = {text}")
+    except ValueError:
         parsed = {"value": text.strip()}
     if len(parsed) > 1:
         raise RecipeError(f"{option('set', setting)} holds more than one value. Give each by itself.")
     set_value(content, key.strip(), parsed["value"])
+
+
+def can_be_written(value: Any) -> bool:
+    """True for a value that a recipe holds as it is: text, finite numbers, and lists and tables of them."""
+    if isinstance(value, list | tuple | dict):
+        return all(map(can_be_written, value.values() if isinstance(value, dict) else value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str | bool) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it, also a number with more digits than Python prints."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def set_value(content: dict[str, Any], key: str, value: Any) -> None:
@@ -334,13 +354,13 @@ def _folder() -> Any:
 def _in_words(error: Any) -> str:
     """One pydantic error as "key: what is wrong and what is allowed"."""
     key = shortened(".".join(str(part) for part in error["loc"]))
-    value, context = shortened(repr(error["input"]), 60), error.get("ctx", {})
+    value, context = shortened(shown(error["input"]), 60), error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
             return f"{key}: unknown key.{_nearest(str(error['loc'][-1]), _siblings(error['loc']), 'Keys')}"
         case "literal_error":
             allowed = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            return f"{key}: {value} is not one of {', '.join(allowed)}.{_nearest(str(error['input']), allowed)}"
+            return f"{key}: {value} is not one of {', '.join(allowed)}.{_nearest(value, allowed)}"
         case "missing":
             return f"{key}: is missing."
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":

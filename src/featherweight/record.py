@@ -5,8 +5,6 @@ Keys that are not named here are kept as they are.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -151,11 +149,6 @@ class Line(Part):
 _LINES = TypeAdapter(list[Line])
 
 
-def parse(text: str) -> Any:
-    """Return the content of JSON; ValueError also for NaN and infinity, which Python would take."""
-    return json.loads(text, parse_constant=_finite, parse_float=_finite)
-
-
 def check_result(content: dict[str, Any], file: object) -> None:
     """Raise RunError, one line, for a result.json with a value of another type or beyond its range."""
     try:
@@ -174,12 +167,6 @@ def check_history(lines: Sequence[Any], file: object) -> None:
         first = found[0]
         if line.train_accuracy.keys() != first.train_accuracy.keys() or _watched(line) != _watched(first):
             raise RunError(f"{file} holds lines of different heads: line {place + 1} is not like line 1. {NEXT_MOVE}")
-
-
-def _finite(text: str) -> float:
-    if math.isfinite(value := float(text)):
-        return value
-    raise ValueError(f"{shortened(text, 40)} is no number")
 
 
 def _watched(line: Line) -> tuple[str | None, tuple[str, ...]]:

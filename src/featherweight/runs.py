@@ -24,12 +24,13 @@ from typing import Any
 
 from torch import Tensor
 
+from featherweight.documents import parse_json
 from featherweight.errors import RunError
 from featherweight.files import is_one_of, names_in, sha256_of, write_atomically
 from featherweight.integrity import digest, metadata_of
 from featherweight.outside import shortened, visible
 from featherweight.recipe import Recipe
-from featherweight.record import check_history, check_result, parse
+from featherweight.record import check_history, check_result
 from featherweight.user_code import ENDINGS, MANIFEST, SOURCE_FOLDER, Source, trust
 from featherweight.wording import call, option
 
@@ -169,8 +170,8 @@ class Run:
             _ = self.result     # checks the hashes
         file = self.path / "history.jsonl"
         try:
-            lines = [parse(line) for line in file.read_text().splitlines()] if file.exists() else []
-        except (ValueError, RecursionError) as fault:
+            lines = [parse_json(line) for line in file.read_text().splitlines()] if file.exists() else []
+        except ValueError as fault:
             raise RunError(f"{file} is not JSON: {shortened(fault)}. Train again into another folder.") from fault
         check_history(lines, file)
         return History(lines)
@@ -254,10 +255,10 @@ class Run:
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            content = parse((self.path / name).read_text())
+            content = parse_json((self.path / name).read_text())
         except FileNotFoundError as fault:
             raise RunError(f"run {str(self.path)!r} has no {name}. Train again into another folder.") from fault
-        except (ValueError, RecursionError) as fault:
+        except ValueError as fault:
             raise RunError(
                 f"{self.path / name} is not JSON: {shortened(fault)}. Train again into another folder."
             ) from fault

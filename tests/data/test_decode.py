@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,13 @@ def test_the_faults_of_a_split(encode_idx, options, text):
     with pytest.raises(DataError) as fault:
         split_of(encode_idx, **options)
     assert str(fault.value) == text
+
+
+def test_a_packed_file_is_unpacked_as_far_as_its_header_promises(encode_idx):
+    bomb = gzip.compress(encode_idx(np.zeros((2, 3, 4))) + bytes(300_000_000))
+    tracemalloc.start()
+    assert f"{PACKED} has trailing bytes: over 24 bytes after the header, expected 24." in fault_of(bomb, file=PACKED)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    promised = gzip.compress(struct.pack(">I3I", IMAGES, 10**6, 1000, 1000))
+    assert "is too large: its header says 1000000x1000x1000 images" in fault_of(promised, file=PACKED)

@@ -136,3 +136,9 @@ def test_no_reader_of_pillow_gets_through_with_another_exception():
 def test_large_pictures_are_shrunk_before_they_take_memory(tmp_path):
     Image.new("RGB", (5000, 4000), "white").save(tmp_path / "large.png", compress_level=1)
     assert max(read_picture(tmp_path / "large.png").size) < 2 * reading.LARGEST
+
+
+def test_postscript_is_not_run(tmp_path):
+    Image.new("RGB", (80, 80)).save(tmp_path / "a.eps")
+    with pytest.raises(PictureError, match="is of no known picture format"):
+        read_picture(tmp_path / "a.eps")

@@ -254,3 +254,10 @@ def test_on_a_gpu_a_replica_is_its_seed_trained_alone(digits_recipe, network_fil
     for run in together.runs:
         alone = experiment.train(run.recipe, tmp_path / f"{run.path.name}", device="cuda")
         assert run.history[-1]["train_loss"] == pytest.approx(alone.history[-1]["train_loss"], abs=1e-4)
+
+
+@pytest.mark.parametrize("text", ["[]", "[" * 100_000, '{"test": NaN}'])
+def test_a_summary_that_cannot_be_read(tmp_path, text):
+    (tmp_path / "summary.json").write_text(text)
+    with pytest.raises(RunError, match=r"summary\.json (is not JSON|holds no JSON object)"):
+        assert Replicas(tmp_path).summary

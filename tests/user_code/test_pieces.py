@@ -102,3 +102,33 @@ def test_only_notebooks_write_files(tmp_path):
     cells = "%%writefile ./a.py\nn = 1", "%%file b.py\nn = 2", "%%writefile ../c.py\n", "%%writefile d"
     file = notebook(tmp_path, *cells)
     assert {name: piece.text for name, piece in written_files(file).items()} == {"a.py": "\nn = 1", "b.py": "\nn = 2"}
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("x = " + "-" * 900 + "1", "an expression in it is nested too deep"),
+        ("x = " + "-" * 100_000 + "1", "MemoryError"),
+        ("x = 0" + "+1" * 20_000, "RecursionError"),
+        ("if 0: pass\n" + "elif 0: pass\n" * 3000, "RecursionError"),
+        ("def f(a, a): pass", "duplicate argument"),
+        ("nonlocal x", "nonlocal declaration not allowed"),
+    ],
+)
+def test_code_that_python_itself_cannot_take(line, fault, tmp_path):
+    (tmp_path / "net.py").write_text(f"class Net: pass\n{line}\n")
+    with pytest.raises(ModelError, match=rf"net\.py' cannot be imported: .*{fault}"):
+        load_class(tmp_path / "net.py", "Net")
+
+
+def test_a_class_that_cannot_be_compiled(tmp_path):
+    (tmp_path / "net.py").write_text("class Net:\n    break\n")
+    with pytest.raises(ModelError, match=r"net\.py:1: SyntaxError: 'break' outside loop"):
+        load_class(tmp_path / "net.py", "Net")
+
+
+@pytest.mark.parametrize("text", ['{"cells": ' + "[" * 100_000 + "]" * 100_000 + "}", '{"cells": ' + "1" * 10_000 + "}"])
+def test_a_notebook_that_json_cannot_take(text, tmp_path):
+    (tmp_path / "net.ipynb").write_text(text)
+    with pytest.raises(ModelError, match="is no notebook of format 4"):
+        load_class(tmp_path / "net.ipynb", "Net")

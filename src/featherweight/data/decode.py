@@ -7,6 +7,7 @@ then each dimension as uint32) and the values, row after row.
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -19,6 +20,7 @@ from featherweight.errors import DataError
 from featherweight.outside import shortened
 
 Bytes = NDArray[np.uint8]
+MOST_BYTES = 2**30      # that a header may promise; MNIST's largest file has 47 MB
 IMAGES, LABELS = 0x00000803, 0x00000801
 KINDS = {IMAGES: "images", LABELS: "labels"}
 
@@ -53,30 +55,36 @@ def decode_split(
 
 def decode_idx(content: bytes, magic: int, *, file: Path, name: str) -> Bytes:
     """One IDX file, packed or not -> a writable uint8 array: (N, H, W) for IMAGES, (N,) for LABELS."""
-    if file.suffix == ".gz":
-        content = gunzip(content, file=file, name=name)
+    packed = file.suffix == ".gz"
     dimensions = 3 if magic == IMAGES else 1
     header = 4 + 4 * dimensions
-    _check_magic(content, magic, file, name)
-    if len(content) < header:
-        raise _fault(f"{file} ends in its header: {len(content)} bytes, expected {header}.", name)
-    shape = struct.unpack_from(f">{dimensions}I", content, 4)
-    size = math.prod(shape)
+    start = gunzip(content, header, file=file, name=name) if packed else content[:header]
+    _check_magic(start, magic, file, name)
+    if len(start) < header:
+        raise _fault(f"{file} ends in its header: {len(start)} bytes, expected {header}.", name)
+    shape = struct.unpack_from(f">{dimensions}I", start, 4)
+    size, said = math.prod(shape), f"its header says {'x'.join(map(str, shape))} {KINDS[magic]}"
     if size == 0:
-        raise _fault(f"{file} is empty: its header says {'x'.join(map(str, shape))} {KINDS[magic]}.", name)
+        raise _fault(f"{file} is empty: {said}.", name)
+    if packed and size > MOST_BYTES:
+        raise _fault(f"{file} is too large: {said}, at most {MOST_BYTES:,} bytes are read.", name)
+    if packed:
+        content = gunzip(content, header + size + 1, file=file, name=name)
     found = len(content) - header
     if found != size:
         what = "is cut off" if found < size else "has trailing bytes"
-        raise _fault(f"{file} {what}: {found:,} bytes after the header, expected {size:,}.", name)
+        count = f"over {size:,}" if packed and found > size else f"{found:,}"
+        raise _fault(f"{file} {what}: {count} bytes after the header, expected {size:,}.", name)
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()
 
 
-def gunzip(content: bytes, *, file: Path, name: str) -> bytes:
-    """What a gzip file holds."""
+def gunzip(content: bytes, most: int, *, file: Path, name: str) -> bytes:
+    """The first bytes of what a gzip file holds, at most so many; a checksum is checked only where all are read."""
     if content[:2] != b"\x1f\x8b":
         raise _fault(f"{file} is no gzip file: it starts with {content[:8]!r}, expected b'\\x1f\\x8b'.", name)
     try:
-        return gzip.decompress(content)
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as opened:
+            return opened.read(most)
     except (OSError, EOFError, zlib.error) as fault:
         raise _fault(f"{file} is a damaged gzip file: {shortened(fault)}.", name) from fault
 

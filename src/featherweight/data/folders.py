@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from featherweight.picture_files import SUFFIXES
 
 TEST_SHARE = 0.2
 SPLIT_SEED = 0  # of the test set, which has to stay the same whatever a recipe's seeds are
-CACHE_VERSION = 2  # raise it when pixels would come out differently
+CACHE_VERSION = 3  # raise it when pixels would come out differently, or the file be another
 LITTER = ("thumbs.db", "desktop.ini")
 
 
@@ -150,18 +151,29 @@ def _key(files: Sequence[Path], root: Path, shape: tuple[int, ...]) -> str:
 
 
 def _mapped(cache: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    """The cached array, or None for a file that is missing, cut off or of another shape."""
+    """The cached array, or None for a file that is missing, damaged or of another shape."""
     try:
         pixels = np.load(cache, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except Exception:  # of a damaged header numpy raises what Python's parser does
         return None
     fits = isinstance(pixels, np.memmap) and pixels.shape == shape and pixels.dtype == np.uint8
-    whole = fits and cache.stat().st_size == pixels.offset + pixels.nbytes
-    return pixels if whole else None
+    return pixels if fits and _seal_of(cache, pixels) == _seal(pixels) else None
+
+
+def _seal(pixels: NDArray[np.uint8]) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
+
+
+def _seal_of(cache: Path, pixels: np.memmap[Any, Any]) -> bytes:
+    """What stands behind the array in its file."""
+    with cache.open("rb") as file:
+        file.seek(pixels.offset + pixels.nbytes)
+        return file.read(100)
 
 
 def _write(cache: Path, pixels: NDArray[np.uint8]) -> None:
-    """Under a temporary name, then moved: a reader sees the whole file or none."""
+    """Write the array and then its sha256, in one move: a reader sees the whole file or none."""
     cache.parent.mkdir(parents=True, exist_ok=True)
     with replacing(cache) as file:
         np.save(file, pixels, allow_pickle=False)
+        file.write(_seal(pixels))

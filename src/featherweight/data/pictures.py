@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from featherweight.errors import DataError
-from featherweight.picture_files import on_its_ground
+from featherweight.picture_files import FORMATS, LARGEST, most_pixels, on_its_ground
 
 Bytes = NDArray[np.uint8]
 MODES = {1: "L", 3: "RGB"}
@@ -34,15 +34,22 @@ def decode_picture(file: Path, channels: int, size: int) -> Bytes:
     of an animation the first frame. Resized to the square (bicubic, antialiased): one that is not square is stretched.
     """
     try:
-        with Image.open(file) as opened:
+        with Image.open(file, formats=FORMATS) as opened:
+            check_size(opened)
             picture = flat(ImageOps.exif_transpose(opened), MODES[channels])
             return _channels_first(resize(picture, size))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as fault:
-        raise DataError(
-            f"{file} has more than {Image.MAX_IMAGE_PIXELS:,} pixels. Shrink or remove it."
-        ) from fault
+        raise DataError(f"{file} has more pixels than can be read. Shrink or remove it.") from fault
     except Exception as fault:  # Pillow's readers raise struct.error, SyntaxError and more
         raise DataError(f"{file} cannot be read as a picture: {_line(fault)}. Mend or remove it.") from fault
+
+
+def check_size(opened: Image.Image) -> None:
+    """Raise DecompressionBombError for a picture that takes too much memory; a large JPEG is shrunk as it is read."""
+    if opened.width * opened.height > most_pixels(opened):
+        opened.draft("RGB", (LARGEST, LARGEST))
+    if opened.width * opened.height > most_pixels(opened):
+        raise Image.DecompressionBombError
 
 
 def resize_grey(images: Bytes, size: int) -> Bytes:

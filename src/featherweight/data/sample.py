@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from featherweight.data.dataset import Dataset, ImageDataset
+from featherweight.documents import parse_json
 from featherweight.errors import DataError
 from featherweight.outside import shortened
 
@@ -36,7 +37,7 @@ def save_sample(dataset: Dataset) -> tuple[dict[str, Tensor], dict[str, str]]:
 def dataset_from_sample(tensors: Mapping[str, Tensor], text: Mapping[str, str]) -> Dataset:
     """The Dataset that save_sample took apart; its training images are those that were kept. DataError for another."""
     try:
-        about = json.loads(text["dataset"])
+        about = parse_json(text["dataset"])
         train, test = (ImageDataset(tensors[f"{name}.images"], tensors[f"{name}.labels"]) for name in ("train", "test"))
         kept = f", of which the run keeps {len(train):,} of {about['train_images']:,} training images"
         return Dataset(

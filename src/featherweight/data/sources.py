@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from featherweight.data.decode import MOST_BYTES
 from featherweight.data.download import Progress, download
 from featherweight.data.writers import mnist_writers
 from featherweight.errors import DataError, UnknownName
@@ -230,8 +231,10 @@ def default_cache(cache_dir: Path | None = None) -> Path:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file; DataError where it cannot be read."""
+    """The content of a file; DataError where it cannot be read, or is larger than any file of a data set."""
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise DataError(f"{path} has {path.stat().st_size:,} bytes, more than a file of a data set. Take it away.")
         return path.read_bytes()
     except OSError as fault:
         raise DataError(f"{path} cannot be read: {fault.strerror or fault}. Check its rights.") from fault

@@ -9,10 +9,10 @@ card.md         the same for a person
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featherweight.documents import parse_json
 from featherweight.errors import MissingExtra, RunError
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities, finite
@@ -68,8 +68,8 @@ def feed(images: Pixels, numbers: Numbers | None) -> dict[str, Any]:
 def read_card(path: Path) -> Card:
     """card.json of a bundle; RunError where it is not one."""
     try:
-        return Card.from_dict(json.loads((path / "card.json").read_text()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+        return Card.from_dict(parse_json((path / "card.json").read_text()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         reason = f"it has no {shortened(fault)}" if isinstance(fault, KeyError) else shortened(fault)
         raise RunError(f"{path / 'card.json'} is no card of a bundle: {reason}. Export the run again.") from fault
 

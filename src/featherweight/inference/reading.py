@@ -11,11 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from featherweight.errors import PictureError
 from featherweight.outside import shortened
-from featherweight.picture_files import on_its_ground
+from featherweight.picture_files import FORMATS, LARGEST, most_pixels, on_its_ground
 
-LARGEST = 1600                  # pixels of the longer side: what is larger is shrunk while it is read
-MOST_BYTES = 150_000_000        # of a decoded picture; JPEG shrinks as it is decoded
-BYTES = {"1": 1, "L": 1, "I;16": 3, "RGB": 4, "CMYK": 4}            # a pixel; others with a copy while they shrink: 8
 SMALLEST, MOST_UNEVEN = 4, 50   # pixels of the shorter side; how many times longer the longer one may be
 
 
@@ -29,7 +26,7 @@ def read_picture(source: str | Path | IO[bytes]) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(source) as file:
+            with Image.open(source, formats=FORMATS) as file:
                 check_size(file)
                 return flatten(ImageOps.exif_transpose(shrink(file)))
     except FileNotFoundError as fault:
@@ -49,7 +46,7 @@ def check_size(file: Image.Image) -> None:
     if long > MOST_UNEVEN * short:
         raise _Unfit(f"has {size}; one side is more than {MOST_UNEVEN} times the other. Cut it out.")
     file.draft("RGB", (LARGEST, LARGEST))       # JPEG decodes at an eighth, a quarter or a half; others pass it over
-    most = MOST_BYTES // BYTES.get(file.mode, 8)
+    most = most_pixels(file)
     if file.width * file.height > most:
         raise _Unfit(f"has {size}; at most {most:,} in all are read. Shrink it.")
 

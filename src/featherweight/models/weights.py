@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import warnings
+import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from featherweight.errors import ModelError
 from featherweight.outside import shortened
 
 MOST = 3        # misfits that a message names
+DEEPEST = 4     # checkpoints inside each other
 PREFIXES = ("module.", "_orig_mod.")    # of DataParallel and averages, and of torch.compile
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")    # keys of a checkpoint
 SAVE = "Save its weights alone: torch.save(model.state_dict(), 'weights.pth')"
@@ -28,6 +30,8 @@ def put_weights(model: nn.Module, file: Path) -> None:
     holds no weights or those of another network.
     """
     weights = without_prefixes(read_weights(file), model.state_dict())
+    if odd := next((f"{name} is {kind}" for name, value in weights.items() if (kind := oddity(value))), ""):
+        raise ModelError(f"the weights of {str(file)!r} are no plain numbers: {odd}. {SAVE}")
     if wrong := misfits(model, weights):
         raise ModelError(f"the weights of {str(file)!r} do not fit the network: {in_words(wrong)}. "
                          "Give the network that they were saved from, with its arguments.")
@@ -65,6 +69,8 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
 
 def read_pickled(file: Path) -> Any:
     """Return tensors and plain values that torch.save wrote. torch refuses a file that would run anything."""
+    if is_compressed(file):     # torch.save compresses nothing, and little can unpack to more than the memory holds
+        raise ModelError(f"{str(file)!r} is a compressed archive, not a file that torch.save wrote. {SAVE}")
     try:
         with warnings.catch_warnings(action="ignore"):
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -78,13 +84,29 @@ def read_pickled(file: Path) -> Any:
         raise ModelError(f"{str(file)!r} is no file that torch.save wrote, or is damaged. {SAVE}") from fault
 
 
-def tensors_in(content: Any) -> dict[str, Tensor]:
+def is_compressed(file: Path) -> bool:
+    """True for a zip archive with a compressed file in it."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist())
+    except Exception:       # not an archive, or a damaged one, which torch refuses
+        return False
+
+
+def tensors_in(content: Any, depth: int = 1) -> dict[str, Tensor]:
     """The weights of a state dict, or of a checkpoint that holds one under a usual key; empty for anything else."""
-    if not isinstance(content, Mapping):
+    if not isinstance(content, Mapping) or depth > DEEPEST:
         return {}
     if all(isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()):
         return dict(content)
-    return next((found for key in WRAPPERS if (found := tensors_in(content.get(key)))), {})
+    return next((found for key in WRAPPERS if (found := tensors_in(content.get(key), depth + 1))), {})
+
+
+def oddity(value: Tensor) -> str:
+    """The word for a tensor that cannot be copied into a network's, "" for a plain one."""
+    kinds = {"without values": value.is_meta, "sparse": value.layout != torch.strided, "complex": value.is_complex(),
+             "quantised": value.is_quantized}
+    return next((word for word, is_so in kinds.items() if is_so), "")
 
 
 def without_prefixes(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -104,7 +126,7 @@ def misfits(model: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
     Counters of batches may be missing, as in files of torch before 0.4.1.
     """
     own = model.state_dict()
-    extra = [name for name in weights if name not in own]
+    extra = [name if name.isprintable() else ascii(name) for name in weights if name not in own]
     phrases = []
     for name in own:
         if name in weights and weights[name].shape != own[name].shape:

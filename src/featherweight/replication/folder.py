@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featherweight.documents import parse_json
 from featherweight.errors import RunError
 from featherweight.experiment import reopen
 from featherweight.files import is_one_of, names_in, write_atomically
@@ -50,7 +51,7 @@ class Replicas:
     def summary(self) -> dict[str, Any]:
         """summary.json; RunError where not all seeds are trained yet."""
         try:
-            content = json.loads((self.path / "summary.json").read_text())
+            content = parse_json((self.path / "summary.json").read_text())
         except FileNotFoundError as fault:
             raise RunError(f"{str(self.path)!r} has no summary.json: not all of its seeds are trained. Go on with the "
                            f"command that began it and {option('resume')}.") from fault

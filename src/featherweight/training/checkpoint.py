@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from featherweight.documents import parse_json
 from featherweight.errors import RunError
 from featherweight.files import sha256_of
 from featherweight.integrity import fingerprint
@@ -40,7 +41,7 @@ def load_checkpoint(run: Run, state: TrainingState) -> None:
         raise RunError(f"{run.path / 'checkpoint.safetensors'} {what}. Put the original back, or train again into "
                        "another folder.")
     try:
-        state.load(tensors, json.loads(text["state"]))
+        state.load(tensors, parse_json(text["state"]))
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as fault:
         reason = " ".join(str(fault).split())
         raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {shortened(reason)}") from fault

@@ -41,7 +41,11 @@ class UserModule(types.ModuleType):
         self._asked: set[tuple[int, str]] = set()       # number of a `from module import *`, name
         self._text = joined(pieces) if text is None else text
         parsed = [(parse(piece, lenient=len(pieces) > 1), piece.place) for piece in pieces]
-        self._statements = [one for nodes, place in parsed for one in statements_of(nodes, place)]
+        try:
+            self._statements = [one for nodes, place in parsed for one in statements_of(nodes, place)]
+        except RecursionError:
+            raise ModelError(f"model file {str(file)!r} cannot be imported: an expression in it is nested too deep. "
+                             "Write it in several lines.") from None
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and not any(name in one.binds for one in self._statements):
@@ -82,8 +86,8 @@ class UserModule(types.ModuleType):
                 self._execute(one)
 
     def _execute(self, one: Statement) -> None:
-        code = compile(ast.Module([one.node], []), one.place, "exec", ANNOTATIONS_AS_TEXT, dont_inherit=True)
         try:
+            code = compile(ast.Module([one.node], []), one.place, "exec", ANNOTATIONS_AS_TEXT, dont_inherit=True)
             with arguments_of(self._file):
                 exec(code, self.__dict__)
         except (Exception, SystemExit) as fault:

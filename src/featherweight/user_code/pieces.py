@@ -6,6 +6,7 @@ import ast
 import json
 import linecache
 import re
+import symtable
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import decode_source
@@ -16,6 +17,7 @@ from featherweight.errors import ModelError
 
 # %magic, !command, ?help, files = !command, help?, pip install name
 MAGIC = re.compile(r"[%!?]|[\w\s,]+=\s*[%!]|[\w.]+\?{1,2}$|(?:pip|conda)\s+install\s")
+NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)     # ValueError: a null byte; the last two: depth
 TIMED = re.compile(r"%time\s+(?=\w)")       # %time net = Net() binds net
 WRITES = re.compile(r"%%(?:writefile|file)\s+(?:\./)?([\w/]+\.py)\s*$")
 
@@ -61,7 +63,7 @@ def code_cells(file: Path, text: str) -> list[tuple[int, str]]:
     try:
         cells = enumerate(json.loads(text)["cells"], start=1)
         return [(n, "".join(cell["source"])) for n, cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError) as fault:
+    except (ValueError, KeyError, TypeError, RecursionError) as fault:
         raise ModelError(f"model file {str(file)!r} is no notebook of format 4: {explain(fault)}") from fault
 
 
@@ -94,7 +96,7 @@ def is_python(text: str) -> bool:
     """True for text without syntax errors."""
     try:
         ast.parse(text)
-    except (SyntaxError, ValueError):
+    except NO_PYTHON:
         return False
     return True
 
@@ -120,8 +122,9 @@ def parse(piece: Piece, *, lenient: bool) -> list[ast.stmt]:
     """
     linecache.cache[piece.place] = (len(piece.text), None, piece.text.splitlines(keepends=True), piece.place)
     try:
+        symtable.symtable(piece.text, piece.place, "exec")      # finds more: a name that is an argument twice
         return ast.parse(piece.text, piece.place).body
-    except (SyntaxError, ValueError) as fault:      # ValueError: a null byte
+    except NO_PYTHON as fault:
         if lenient:
             return []
         raise ModelError(f"model file {piece.place!r} cannot be imported: {explain(fault)}") from fault

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from featherweight.documents import parse_json
 from featherweight.errors import ModelError
 from featherweight.files import write_atomically
 from featherweight.outside import shortened
@@ -45,7 +46,7 @@ class Source:
     def read(cls, folder: Path) -> Source:
         """Return what write wrote. Raises ModelError if a file is missing, changed or no part of it."""
         try:
-            manifest = json.loads((folder / MANIFEST).read_text())
+            manifest = parse_json((folder / MANIFEST).read_text())
             names = [inside(name) for name in manifest["files"]]
             source = cls(inside(manifest["entry"]), str(manifest["attribute"]),
                          {name: (folder / name).read_text(encoding="utf-8") for name in names})
@@ -74,7 +75,7 @@ def holder_of(file: Path) -> Path | None:
 def is_manifest(file: Path) -> bool:
     """True for a file as Source.write leaves it, not for another file of this name."""
     try:
-        content = json.loads(file.read_text())
+        content = parse_json(file.read_text())
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and {"entry", "attribute", "files", "sha256"} <= content.keys()

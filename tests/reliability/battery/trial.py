@@ -34,7 +34,7 @@ def wrong_end(done: Done) -> str:
         return f"traceback: {lines[-1][:300]}"
     if done.code not in (0, 2):
         return f"exit code {done.code}: {done.err[-300:]}"
-    if done.code == 2 and (not lines or not lines[-1].startswith("featherweight: ")):
+    if done.code == 2 and not any(line.startswith("featherweight: ") for line in lines):
         return f"exit code 2 without a line that says why: {done.err[-300:]!r}"
     if done.code == 2 and max(map(len, lines)) > 1000:
         return f"a line of {max(map(len, lines)):,} characters"

@@ -41,6 +41,7 @@ class Done:
     err: str
     seconds: float
     peak: int           # bytes of memory at its highest, the preloaded modules included
+    cpu: float = 0.0    # seconds that it computed: what it took on a machine without other load
 
 
 class Started:
@@ -64,7 +65,7 @@ class Started:
             end = self.warm.wait_for(self.pid, 60)
             assert end is not None
         out, err = ((self.folder / name).read_text(errors="replace") for name in ("out", "err"))
-        return Done(None if hung else end["code"], out, err, time.monotonic() - self.began, end["peak"])
+        return Done(None if hung else end["code"], out, err, time.monotonic() - self.began, end["peak"], end["cpu"])
 
 
 class Warm:
@@ -82,7 +83,7 @@ class Warm:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
             env=os.environ | {"OMP_NUM_THREADS": "1"} | self.env, start_new_session=True,
         )
-        self.count, self.ended, self.pids = 0, dict[int, dict[str, int]](), list[int]()
+        self.count, self.ended, self.pids = 0, dict[int, dict[str, Any]](), list[int]()
         self.rest = b""
         assert self._heard(120)["ready"]
         return self
@@ -111,7 +112,7 @@ class Warm:
         """Run a command line to its end."""
         return self.start(*arguments, cwd=cwd, env=env, first=first).wait(timeout)
 
-    def wait_for(self, pid: int, timeout: float) -> dict[str, int] | None:
+    def wait_for(self, pid: int, timeout: float) -> dict[str, Any] | None:
         """The end of a process; None if it does not come in time."""
         until = time.monotonic() + timeout
         while pid not in self.ended:
@@ -161,7 +162,8 @@ def serve() -> list[str]:
             if pid in running:
                 running.discard(pid)
                 code = os.waitstatus_to_exitcode(status)
-                print(json.dumps({"pid": pid, "code": code, "peak": usage.ru_maxrss * 1024}), file=say)
+                print(json.dumps({"pid": pid, "code": code, "peak": usage.ru_maxrss * 1024,
+                                  "cpu": usage.ru_utime + usage.ru_stime}), file=say)
         if not select.select([hear], [], [], 0.002 if running else None)[0]:
             continue
         read = os.read(hear, 65536)
