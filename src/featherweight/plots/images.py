@@ -89,7 +89,7 @@ def mistakes(images: Sequence[Array], captions: Sequence[str]) -> Figure:
 
 def kernels(weights: Array) -> Figure:
     """The kernels of a first layer, (O, I, h, w), the first 64: blue below zero, red above, one scale for all."""
-    weights = scaled(weights[:64])
+    weights = scaled(weights)[:64]
     board = Board(min(len(weights), 64), 8, 0.62)
     for place, kernel in enumerate(weights):
         if kernel.shape[0] == 3:
@@ -102,8 +102,8 @@ def kernels(weights: Array) -> Figure:
 def activations(maps: Sequence[tuple[str, Array]], channels: int = 8) -> Figure:
     """A row for each layer: its name and its first channels, (C, H, W), each row on a scale of its own."""
     board = Board(len(maps) * channels, channels, 0.62, 1)
-    for row, (name, values) in enumerate(maps):
-        values = scaled(values)
+    for row, (name, found) in enumerate(maps):
+        values = scaled(found)
         low, high = float(values.min()), float(values.max())
         board.write(row * channels, name)
         for column, one in enumerate(values[:channels]):
