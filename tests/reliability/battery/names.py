@@ -24,8 +24,9 @@ from featherweight.runs import Run
 
 PIECES = (
     "\x1b[31m", "\x1b]0;owned\x07", "\x07", "\x00", "\n", "\r", "\t", "\x7f", "\x9b2J", "\u202e", "\u2066", "\u200f",
-    "\u200b", "\u2028", "\ufeff", "\ud800", "\ufffe", "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</title>",
-    "&amp;", "&#x1b;", "]]>", "-->", '"', "'", "`", "|", "[a](http://b)", "![a](b)", "*", "__", "$x^2$", "$\\frac{", "$", "%s",
+    "\u200b", "\u2028", "\ufeff", "\ud800", "\ufffe", "<script>alert(1)</script>", "<img src=x onerror=alert(1)>",
+    "</title>", "&amp;", "&#x1b;", "]]>", "-->", '"', "'", "`", "|", "[a](http://b)", "![a](b)", "*", "__", "$x^2$",
+    "$\\frac{", "$", "%s",
     "{}", "{{ 7*7 }}", "{% raw", "*/", "/*", "??/", "\\", "[red]", "[/]", ":smile:", "#0072b2", ' id="x"', "..", "-rf",
     "x" * 101,
     "مرحبا", "שלום", "你好", "ไทย", "😀", "👩\u200d🔬", "é", "a", "B", "7", " ",
@@ -301,7 +302,7 @@ def outcome(done: Done) -> str:
 
 
 def fault_of(done: Done) -> str:
-    """A wrong end, or a character that reached the terminal. Times are those of a loaded machine: only a hang counts."""
+    """A wrong end, or a character that reached the terminal; of times only a hang counts, as others load the machine."""
     if found := RAW.search(done.out + done.err):
         return f"raw {found[0]!a} on the terminal"
     if done.code == 1 and "do not use this export" in done.err:
