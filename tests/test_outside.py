@@ -49,7 +49,8 @@ def test_any_text_is_one_line_that_xml_and_utf8_can_hold(text):
 @pytest.mark.parametrize(("text", "written"), [
     ("<b>&", "&lt;b&gt;&amp;"), ("a|b", r"a\|b"), ("![x](http://y)", r"!\[x\](http&#58;//y)"),
     ("`c` *d* _e_", r"\`c\` \*d\* \_e\_"),
-    ("# x", r"\# x"), ("1. x", r"1\. x"), ("- x", r"\- x"), ("a\nb", r"a\\nb"), ("WWW.x.org a@b", "www&#46;x.org a&#64;b"),
+    ("# x", r"\# x"), ("1. x", r"1\. x"), ("- x", r"\- x"), ("a\nb", r"a\\nb"),
+    ("WWW.x.org a@b", "www&#46;x.org a&#64;b"),
     ("session7-model2", "session7-model2"), ("net.py:Net", "net.py:Net"), ("0", "0"),
 ])
 def test_a_value_in_markdown_is_text(text, written):

@@ -20,7 +20,7 @@ from featherweight.shipping.card_page import card_page
 from featherweight.specification import PictureSpecification
 
 
-@pytest.mark.parametrize(("trials", "count"), zip(ROWS, (14, 14, 8), strict=True))
+@pytest.mark.parametrize(("trials", "count"), list(zip(ROWS, (14, 14, 8), strict=True)))
 def test_hostile_names_and_numbers(trials, count, tmp_path, warm):
     made = list(islice(trials(22, tmp_path, warm), count))
     assert len(made) == count
@@ -69,12 +69,12 @@ def test_a_page_holds_names_as_text(base, tmp_path, warm):
 @pytest.mark.parametrize("kind", ["confusion", "by-class", "cam", "mistakes"])
 def test_a_picture_is_well_formed_whatever_a_class_is_called(kind):
     classes = ["\x1b[31m\x00", "$x^2$", "$\\frac{", "<b>&]]>", "\ud800\ufffe", "مرحبا 你好 😀", ' id="x" #0072b2']
+    boxes = [(0, 0, 1, 1)] * len(classes)
     many, image = range(len(classes)), np.zeros((8, 8), np.uint8)
     matrix = [[row + column for column in many] for row in many]
     draw = {"confusion": lambda: plots.confusion(matrix, classes), "by-class": lambda: plots.by_class(matrix, classes),
             "mistakes": lambda: plots.mistakes([image] * len(classes), classes),
-            "cam": lambda: plots.class_maps([image] * len(classes), [image] * len(classes), [(0, 0, 1, 1)] * len(classes),
-                                            classes)}[kind]
+            "cam": lambda: plots.class_maps([image] * len(boxes), [image] * len(boxes), boxes, classes)}[kind]
     for svg in (plots.inline_svg(draw(), "\x1b"), plots.figure.standalone_svg(draw()).decode()):
         ElementTree.fromstring(svg)
         assert "\\x1b[31m\\x00" in svg and "$\\frac{" in svg and ' id="x" #0072b2' in svg.replace("&quot;", '"')
@@ -87,7 +87,8 @@ def test_pictures_of_extreme_numbers_end(value):
             weights.flat[0] = value
             plots.inline_svg(plots.kernels(weights), "kernels")
             plots.inline_svg(plots.activations([("a", weights[0])]), "activations")
-            plots.inline_svg(plots.class_maps([np.zeros((3, 3), np.uint8)], [weights[0, 0]], [(0, 0, 1, 1)], ["a"]), "cam")
+            image = np.zeros((3, 3), np.uint8)
+            plots.inline_svg(plots.class_maps([image], [weights[0, 0]], [(0, 0, 1, 1)], ["a"]), "cam")
     line = {"epoch": 1, "lr": abs(value), "train_loss": value, "train_accuracy": {"class": 1.0}}
     plots.inline_svg(plots.curves({"": [line, line | {"train_loss": 1.0, "lr": 0.1}]}), "curves")
     plots.inline_svg(plots.learning_rates({"1": [1.0, value]}, "a", "b"), "rates")

@@ -302,7 +302,7 @@ def outcome(done: Done) -> str:
 
 
 def fault_of(done: Done) -> str:
-    """A wrong end, or a character that reached the terminal; of times only a hang counts, as others load the machine."""
+    """A wrong end, or a character that reached the terminal; of times only a hang counts."""
     if found := RAW.search(done.out + done.err):
         return f"raw {found[0]!a} on the terminal"
     if done.code == 1 and "do not use this export" in done.err:
