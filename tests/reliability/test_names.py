@@ -20,7 +20,7 @@ from featherweight.shipping.card_page import card_page
 from featherweight.specification import PictureSpecification
 
 
-@pytest.mark.parametrize(("trials", "count"), list(zip(ROWS, (14, 14, 8), strict=True)))
+@pytest.mark.parametrize(("trials", "count"), list(zip(ROWS, (8, 10, 6), strict=True)))
 def test_hostile_names_and_numbers(trials, count, tmp_path, warm):
     made = list(islice(trials(22, tmp_path, warm), count))
     assert len(made) == count
@@ -80,7 +80,7 @@ def test_a_picture_is_well_formed_whatever_a_class_is_called(kind):
         assert "\\x1b[31m\\x00" in svg and "$\\frac{" in svg and ' id="x" #0072b2' in svg.replace("&quot;", '"')
 
 
-@pytest.mark.parametrize("value", [0.0, 1e-310, 1e38, 1.7e308, math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("value", [1e-310, 1.7e308, -math.inf, math.nan])
 def test_pictures_of_extreme_numbers_end(value):
     for shape in ((2, 1, 3, 3), (2, 3, 3, 3)):
         for weights in (np.full(shape, value), np.arange(math.prod(shape), dtype=float).reshape(shape)):
@@ -111,7 +111,7 @@ def test_a_bundles_page_holds_names_as_text():
     assert wrong_markdown(prose) == "" and "\n|[a]" not in page and "<b>" not in prose
 
 
-@pytest.mark.parametrize("name", ["[red", "[#a]", "a\nb", "\x1b[31m"])
+@pytest.mark.parametrize("name", ["[#a]", "a\n\x1b[31m"])
 def test_a_path_is_no_markup(base, tmp_path, warm, name):
     shutil.copytree(base, tmp_path / name)
     done = warm.run("report", name, "--trust", cwd=tmp_path)
