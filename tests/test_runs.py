@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -10,7 +12,12 @@ from featherweight.files import write_atomically
 from featherweight.recipe import Recipe
 from featherweight.runs import FILES, RESULT_KEYS, Run, create_run
 
-RESULT = dict.fromkeys(RESULT_KEYS, 0) | {"test": {}}
+SCORE = {"accuracy": 0.5, "correct": 1, "count": 2}
+LINE = {"epoch": 1, "lr": 0.1, "train_loss": 2.0, "train_accuracy": {"class": 0.5}}
+RESULT = dict.fromkeys(RESULT_KEYS, 0) | {
+    "recipe": "tiny", "model": "session6", "dataset": "digits", "device": "cpu", "precision": "float32",
+    "test": {"class": SCORE}, "goal": {"met": None, "missed": []}, "classes": ["a", "b"], "mean": [0.1], "std": [0.3],
+}
 RECIPE = Recipe.from_dict({"name": "tiny", "model": {"name": "session6"}})
 
 
@@ -27,8 +34,9 @@ def test_what_is_written_comes_back(tmp_path):
     run.save_tensors("model.safetensors", tensors, {"key": "text"})
     loaded, text = run.load_tensors("model.safetensors")
     assert text == {"key": "text"} and all(torch.equal(loaded[key], value) for key, value in tensors.items())
-    run.save_history([{"epoch": 1, "lr": 0.1}, {"epoch": 2, "lr": 1 / 3}])
-    assert run.history == [{"epoch": 1, "lr": 0.1}, {"epoch": 2, "lr": 1 / 3}]
+    lines = [LINE, LINE | {"epoch": 2, "lr": 1 / 3}]
+    run.save_history(lines)
+    assert run.history == lines
     run.save_json("result.json", RESULT)
     assert run.finished and run.result == RESULT
 
@@ -107,10 +115,41 @@ def test_damaged_files_are_named(tmp_path):
 
 def test_names_are_escaped_in_notebooks(tmp_path):
     run = create_run(tmp_path / "run", RECIPE)
-    run.save_json("result.json", RESULT | {"model": "<script>", "test": {"<b>": {"accuracy": 0.5}}})
+    run.save_json("result.json", RESULT | {"model": "<script>", "test": {"<b>": SCORE}})
     shown = run._repr_html_()
     assert "<script>" not in shown and "<b>" not in shown and "50.00%" in shown
     assert "unfinished" not in create_run(tmp_path / "new", RECIPE)._repr_html_()
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("classes", 7), ("classes", ["a", "b\x1b"]), ("classes", ["a" * 101, "b"]), ("test", []), ("test", {}),
+    ("test", {"class": 0.5}), ("test", {"class": SCORE | {"correct": 3}}), ("parameters", "9"), ("epochs", 1.5),
+    ("seconds", -1), ("goal", None), ("mean", []), ("std", [0.0]), ("recipe", None), ("model", "a\nb"),
+    ("precision", "int8"), ("confusion", {"class": [[1, 2], [3]]}), ("kept", {"epoch": 0, "of": 1, "by": "x"}),
+    ("train", {"accuracy": {"class": 2}, "loss": 0.1}), ("notes", "none"), ("start", 3),
+])
+def test_a_result_of_another_type_is_one_line(tmp_path, key, value):
+    run = create_run(tmp_path / "run", RECIPE)
+    run.save_json("result.json", RESULT | {key: value})
+    with pytest.raises(RunError, match=rf"result\.json is no result of a training: {key}.*train again") as fault:
+        _ = run.result
+    assert "\n" not in str(fault.value) and "\x1b" not in str(fault.value)
+
+
+@pytest.mark.parametrize("text", [
+    '{"epoch": 1, "lr": NaN}', '{"epoch": 1, "lr": 1e999}', '{"epoch": 1, "lr": -Infinity}', "[" * 100_000,
+    *(json.dumps(LINE | change) for change in (
+        {"train_loss": "low"}, {"epoch": -1}, {"epoch": "<script>"}, {"train_accuracy": {}}, {"curve": 3},
+        {"train_accuracy": {"class": 1.5}}, {"lr": None}, {"curve_on": "\u202e"},
+    )),
+    json.dumps(LINE) + "\n" + json.dumps(LINE | {"epoch": 2, "train_accuracy": {"other": 0.5}}),
+])
+def test_a_history_of_another_type_is_one_line(tmp_path, text):
+    run = create_run(tmp_path / "run", RECIPE)
+    (run.path / "history.jsonl").write_text(text)
+    with pytest.raises(RunError, match=r"history\.jsonl (is not JSON|holds)") as fault:
+        _ = run.history
+    assert "\n" not in str(fault.value) and len(str(fault.value)) < 500
 
 
 def test_the_files_are_those_of_the_design():

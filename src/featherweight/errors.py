@@ -6,6 +6,7 @@ FeatherweightError            one line: the value, what is allowed, the next mov
 ├── DataError                 files of a data set: missing, corrupt, swapped, not to be fetched
 ├── ModelError                a network that cannot be imported, built or looked at
 ├── RunError                  a run folder: exists already, is none, lacks a file
+│   ├── NoNumbers             a network that answers with NaN or infinity
 │   └── Untrusted             a run that brings a network of its own, which nobody here has trusted
 ├── PictureError              a file that is no picture
 ├── ByHandError               a value that the network trained by hand cannot take
@@ -67,6 +68,14 @@ class Untrusted(RunError):
     def __init__(self, sha256: str, place: Path, next_move: str) -> None:
         self.sha256, self.place = sha256, place
         super().__init__(f"{str(place)!r} holds a network of its own, which is a program. Read it, {next_move}.")
+
+
+class NoNumbers(RunError):
+    """A network that answers with NaN or infinity."""
+
+    def __init__(self, place: Path, head: str) -> None:
+        super().__init__(f"the network of {str(place)!r} answers {head} with NaN or infinity: its weights are no "
+                         "numbers, or too large. Train again, e.g. with a lower optimizer.lr.")
 
 
 class PictureError(FeatherweightError):

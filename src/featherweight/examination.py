@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from featherweight.augment import normalise
 from featherweight.data import Dataset, dataset_from_sample, load_dataset
-from featherweight.errors import DataError, ModelError, RunError
+from featherweight.errors import DataError, ModelError, NoNumbers, RunError
 from featherweight.evaluation import Score
 from featherweight.independence import FEW
 from featherweight.models import build_model, input_shapes
@@ -123,6 +123,9 @@ def examine(
     network, dataset, images = load(run, data, data_dir, device)
     task = build_task(run.recipe.task)
     answers, _ = answer(network, images, [task.ask_each(images.labels)], run.result["precision"])
+    for head, found in zip(task.heads, answers, strict=True):
+        if found.isnan().any():
+            raise NoNumbers(run.path, head)
     question = task.ask_each(dataset.test.labels)
     return Examination(run, network, task, dataset, question, dict(zip(task.heads, answers, strict=True)))
 

@@ -82,7 +82,8 @@ def test_kernels_are_on_one_scale_around_zero():
     weights[3, 0, 1, 1] = -2.0
     figure = plots.kernels(weights)
     assert len(images_in(figure)) == 64
-    assert {image.get_clim() for image in figure.axes[0].images} == {(-2.0, 2.0)}
+    assert {image.get_clim() for image in figure.axes[0].images} == {(-1.0, 1.0)}
+    assert figure.axes[0].images[3].get_array().min() == -1.0
     colour = plots.kernels(np.random.default_rng(0).normal(size=(4, 3, 5, 5)))
     assert images_in(colour)[0].shape == (5, 5, 3)
 
@@ -95,7 +96,8 @@ def test_activations_show_eight_channels_a_layer():
 
 def test_class_maps_and_fields_are_framed():
     maps = plots.class_maps([IMAGE], [np.linspace(-1, 3, 784).reshape(28, 28)], [(2, 3, 10, 10)], ["answer 4"])
-    assert maps.axes[0].images[1].get_clim() == (-3, 3)
+    assert maps.axes[0].images[1].get_clim() == (-1, 1)
+    assert maps.axes[0].images[1].get_array().min() == pytest.approx(-1 / 3)
     fields = plots.receptive_fields(IMAGE, [plots.Field("Conv2d-1", "3 px", (12, 12, 3, 3), np.eye(28, dtype=bool))])
     shade = images_in(fields)[1]
     assert shade.shape == (28, 28, 4) and int((shade[..., 3] > 0).sum()) == 28

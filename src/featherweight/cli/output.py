@@ -75,7 +75,8 @@ def show(content: RenderableType) -> None:
 
 def show_json(content: Any) -> None:
     """A result for programs: one document and nothing else."""
-    print(json.dumps(content, indent=2, allow_nan=False), file=_for_documents.get())
+    text = json.dumps(content, indent=2, allow_nan=False).replace("\x7f", "\\u007f")     # the one that json leaves
+    print(text, file=_for_documents.get())
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.errors import FeatherweightError, RunError
+from featherweight.errors import FeatherweightError, NoNumbers
 from featherweight.inference.card import Card
 from featherweight.wording import call
 
@@ -30,11 +30,10 @@ class Network(Protocol):
 
 
 def finite(answers: Probabilities, path: Path) -> Probabilities:
-    """Return the answers; RunError if one is no number, as weights make it that are none or far too large."""
+    """Return the answers; NoNumbers if one is NaN or infinity."""
     for head, probabilities in answers.items():
         if not np.isfinite(probabilities).all():
-            raise RunError(f"the network of {str(path)!r} answers {head} with NaN or infinity: its weights are no "
-                           "numbers, or too large. Train again, e.g. with a lower optimizer.lr.")
+            raise NoNumbers(path, head)
     return answers
 
 

@@ -133,4 +133,4 @@ def with_titles(svg: str) -> str:
 
 def escaped(text: str) -> str:
     """Text as it stands in an attribute."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

@@ -89,7 +89,7 @@ def mistakes(images: Sequence[Array], captions: Sequence[str]) -> Figure:
 
 def kernels(weights: Array) -> Figure:
     """The kernels of a first layer, (O, I, h, w), the first 64: blue below zero, red above, one scale for all."""
-    weights = scaled(weights[:64])
+    weights = scaled(weights)[:64]
     board = Board(min(len(weights), 64), 8, 0.62)
     for place, kernel in enumerate(weights):
         if kernel.shape[0] == 3:
