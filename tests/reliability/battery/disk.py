@@ -58,8 +58,8 @@ class Task:
 
 
 RUNS = (
-    Task("train", ("train", *RECIPE, "--out", "new"), run="new"),
-    Task("train --resume", ("train", "half/recipe.toml", "--out", "half", "--resume"), ("half",), "half"),
+    Task("train", ("train", *RECIPE, "--out", "new", "--no-report"), run="new"),
+    Task("train --resume", ("train", "half/recipe.toml", "--out", "half", "--resume", "--no-report"), ("half",), "half"),
     Task("train --force", ("train", *RECIPE, "--out", "run", "--force"), ("run",), "run", ("run",)),
 )
 SEEDS = (Task("train --seeds", ("train", *RECIPE, "--out", "seeds", "--seeds", "2"), run="seeds"),)
