@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -67,7 +68,14 @@ def is_one_of(name: str, files: Collection[str]) -> bool:
     return name in files or any(name.startswith(f".{file}.") for file in files)
 
 
+def plain_file(path: Path) -> Path:
+    """Return the path. Raises OSError for a pipe or a device: reading it may never end. Others are left to open."""
+    if path.is_fifo() or path.is_char_device() or path.is_block_device():
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+    return path
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, 64 hexadecimal digits."""
-    with path.open("rb") as file:
+    with plain_file(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

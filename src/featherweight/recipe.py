@@ -19,6 +19,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from featherweight.errors import RecipeError, UnknownName
+from featherweight.files import plain_file
 from featherweight.user_code import ENDINGS, MANIFEST, SOURCE_FOLDER, Source
 from featherweight.wording import option
 
@@ -269,7 +270,7 @@ def find_recipe(name_or_path: str | Path) -> Path:
 def read_toml(path: Path) -> dict[str, Any]:
     """Return a recipe file's content. Raises RecipeError if it is no TOML or cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(plain_file(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise RecipeError(f"{path.name} is not TOML: {fault}. Compare it with: featherweight recipes") from fault
     except OSError as fault:

@@ -25,7 +25,7 @@ from typing import Any
 from torch import Tensor
 
 from featherweight.errors import RunError
-from featherweight.files import is_one_of, names_in, sha256_of, write_atomically
+from featherweight.files import is_one_of, names_in, plain_file, sha256_of, write_atomically
 from featherweight.integrity import digest, metadata_of
 from featherweight.recipe import Recipe
 from featherweight.user_code import ENDINGS, MANIFEST, SOURCE_FOLDER, Source, trust
@@ -158,7 +158,7 @@ class Run:
         """One dictionary an epoch, oldest first; empty before the first."""
         file = self.path / "history.jsonl"
         try:
-            lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+            lines = [json.loads(line) for line in plain_file(file).read_text().splitlines()] if file.exists() else []
         except (json.JSONDecodeError, UnicodeDecodeError) as fault:
             raise RunError(f"{file} is not JSON: {fault}. Train again into another folder.") from fault
         if not all(isinstance(line, dict) and "epoch" in line for line in lines):
@@ -205,7 +205,7 @@ class Run:
         from safetensors import SafetensorError, safe_open
 
         try:
-            with safe_open(self.path / name, framework="pt") as file:
+            with safe_open(plain_file(self.path / name), framework="pt") as file:
                 names: list[str] = file.keys()
                 return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
         except (OSError, SafetensorError) as fault:
@@ -232,7 +232,7 @@ class Run:
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            content = json.loads((self.path / name).read_text())
+            content = json.loads(plain_file(self.path / name).read_text())
         except FileNotFoundError as fault:
             raise RunError(f"run {str(self.path)!r} has no {name}. Train again into another folder.") from fault
         except (json.JSONDecodeError, UnicodeDecodeError) as fault:

@@ -57,7 +57,7 @@ def download(
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"), _reporting(progress) as report:
             for leftover in names_in(folder):
-                if is_one_of(leftover, sha256) and leftover not in sha256:  # of a killed process: nobody else is in here
+                if is_one_of(leftover, sha256) and leftover not in sha256:  # a killed process's: we are alone here
                     (folder / leftover).unlink()
             for file, checksum in sha256.items():
                 faults = _first_good(file, checksum, order, folder, report=report, timeout=timeout)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight.errors import MissingExtra, RunError
+from featherweight.files import plain_file
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities
 from featherweight.inference.runtime import load_onnxruntime
@@ -52,7 +53,7 @@ def feed(images: Pixels, numbers: Numbers | None) -> dict[str, Any]:
 def read_card(path: Path) -> Card:
     """card.json of a bundle; RunError where it is not one."""
     try:
-        return Card.from_dict(json.loads((path / "card.json").read_text()))
+        return Card.from_dict(json.loads(plain_file(path / "card.json").read_text()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         reason = f"it has no {fault}" if isinstance(fault, KeyError) else str(fault)
         raise RunError(f"{path / 'card.json'} is no card of a bundle: {reason}. Export the run again.") from fault
@@ -67,6 +68,7 @@ def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
     try:
+        plain_file(file)
         return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as fault:      # onnxruntime's own, which share no base of their own
         reason = " ".join(str(fault).split())

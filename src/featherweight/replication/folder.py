@@ -15,7 +15,7 @@ from typing import Any
 
 from featherweight.errors import RunError
 from featherweight.experiment import reopen
-from featherweight.files import is_one_of, names_in
+from featherweight.files import is_one_of, names_in, plain_file
 from featherweight.recipe import Recipe
 from featherweight.runs import Run, seeds_in
 from featherweight.wording import option
@@ -47,7 +47,7 @@ class Replicas:
     def summary(self) -> dict[str, Any]:
         """summary.json; RunError where not all seeds are trained yet."""
         try:
-            content: dict[str, Any] = json.loads((self.path / "summary.json").read_text())
+            content: dict[str, Any] = json.loads(plain_file(self.path / "summary.json").read_text())
         except FileNotFoundError as fault:
             raise RunError(f"{str(self.path)!r} has no summary.json: not all of its seeds are trained. Go on with the "
                            f"command that began it and {option('resume')}.") from fault

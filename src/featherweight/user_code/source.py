@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from featherweight.errors import ModelError
-from featherweight.files import write_atomically
+from featherweight.files import plain_file, write_atomically
 from featherweight.user_code.modules import Library
 from featherweight.user_code.pieces import joined, read_pieces
 
@@ -44,10 +44,10 @@ class Source:
     def read(cls, folder: Path) -> Source:
         """Return what write wrote. Raises ModelError if a file is missing, changed or no part of it."""
         try:
-            manifest = json.loads((folder / MANIFEST).read_text())
+            manifest = json.loads(plain_file(folder / MANIFEST).read_text())
             names = [inside(name) for name in manifest["files"]]
             source = cls(inside(manifest["entry"]), str(manifest["attribute"]),
-                         {name: (folder / name).read_text(encoding="utf-8") for name in names})
+                         {name: plain_file(folder / name).read_text(encoding="utf-8") for name in names})
             known = source.sha256 == manifest["sha256"] and source.entry in source.files
         except (OSError, ValueError, KeyError, TypeError) as fault:
             raise ModelError(f"the network's source in {str(folder)!r} cannot be read: {fault}.") from fault
@@ -73,7 +73,7 @@ def holder_of(file: Path) -> Path | None:
 def is_manifest(file: Path) -> bool:
     """True for a file as Source.write leaves it, not for another file of this name."""
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(plain_file(file).read_text())
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and {"entry", "attribute", "files", "sha256"} <= content.keys()

@@ -108,7 +108,8 @@ def build(folder: Path, warm: Warm, *, exports: bool = True) -> Path:
             for number in range(2):
                 shutil.copy(before / "strip.png", before / "pictures" / split / kind / f"{number}.png")
     (before / "net.py").write_text("from featherweight.models.session6 import *\n")
-    shutil.rmtree(before / "home")
+    for name in ("home", "tmp"):
+        shutil.rmtree(before / name)
     return before
 
 
@@ -135,14 +136,14 @@ def replaced(seed: int, folder: Path, warm: Warm, *, exports: bool = True) -> It
     random = Random(seed)
     before = build(folder, warm, exports=exports)
     cases = [
-        (target, command, place, put)
+        (command, place, put)
         for target, command in WRITERS.items() if exports or target not in ("onnx", "seeds")
         for place in places_of(target) for put in INSTEAD
     ]
     while True:
         random.shuffle(cases)
-        for target, command, place, put in cases:
-            yield attempt(folder, warm, before, (command, place, put), "written")
+        for case in cases:
+            yield attempt(folder, warm, before, case, "written")
 
 
 def places_of(target: str) -> list[str]:
@@ -186,9 +187,9 @@ def attempt(folder: Path, warm: Warm, before: Path, case: tuple[tuple[str, ...],
         fault = "removed a folder that is not ours"
     left = [name for name in state_of(trial / "here") if Path(name).name.startswith(".") and ".lock" not in name]
     fault = fault or (f"left {left}" if left else "")
-    what = f"{' '.join(command)}: {put.__name__.removeprefix('put_')} as {place}"
-    outcome = "refused" if done.code == 2 else kind
-    return Trial(f"{put.__name__.removeprefix('put_')} {kind}", what, outcome, f"{fault} | {done.err[-300:]}" if fault else "")
+    name, outcome = put.__name__.removeprefix("put_"), "refused" if done.code == 2 else kind
+    fault = f"{fault} | {done.err[-300:]}" if fault else ""
+    return Trial(f"{name} {kind}", f"{' '.join(command)}: {name} as {place}", outcome, fault)
 
 
 ROWS = (replaced, read)
