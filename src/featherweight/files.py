@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -45,6 +46,7 @@ def temporary_beside(path: Path) -> Iterator[IO[bytes]]:
                 os.fsync(file.fileno())
             temporary.chmod(0o644)
             temporary.replace(path)
+            sync_folder(path.parent)
         except BaseException:
             remove()
             raise
@@ -87,6 +89,16 @@ def remove_folder(folder: Path) -> None:
         time.sleep(0.05)
 
 
+def sync_folder(folder: Path) -> None:
+    """Let a move into a folder last through a loss of power, where the file system can promise that."""
+    with suppress(OSError):     # Windows opens no folder; some network file systems do not sync one
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write all of a file in one move: path is never half-written."""
     with replacing(path) as file:
@@ -103,7 +115,14 @@ def is_one_of(name: str, files: Collection[str]) -> bool:
     return name in files or any(name.startswith(f".{file}.") for file in files)
 
 
+def plain_file(path: Path) -> Path:
+    """Return the path. Raises OSError for a pipe or a device: reading it may never end. Others are left to open."""
+    if path.is_fifo() or path.is_char_device() or path.is_block_device():
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+    return path
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, 64 hexadecimal digits."""
-    with path.open("rb") as file:
+    with plain_file(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from featherweight.documents import parse_toml
 from featherweight.errors import RecipeError, UnknownName
+from featherweight.files import plain_file
 from featherweight.outside import LONGEST_NAME, LONGEST_PATH, name_fault, shortened
 from featherweight.user_code import ENDINGS, MANIFEST, SOURCE_FOLDER, Source
 from featherweight.wording import option
@@ -280,7 +281,7 @@ def find_recipe(name_or_path: str | Path) -> Path:
 def read_toml(path: Path) -> dict[str, Any]:
     """Return a recipe file's content. Raises RecipeError if it is no TOML or cannot be read."""
     try:
-        return parse_toml(path.read_text(encoding="utf-8"))
+        return parse_toml(plain_file(path).read_text(encoding="utf-8"))
     except ValueError as fault:
         raise RecipeError(
             f"{path.name} is not TOML: {shortened(fault)}. Compare it with: featherweight recipes"

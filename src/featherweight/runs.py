@@ -26,7 +26,7 @@ from torch import Tensor
 
 from featherweight.documents import parse_json
 from featherweight.errors import RunError
-from featherweight.files import is_one_of, names_in, sha256_of, write_atomically
+from featherweight.files import is_one_of, names_in, plain_file, sha256_of, write_atomically
 from featherweight.integrity import digest, metadata_of
 from featherweight.outside import shortened, visible
 from featherweight.recipe import Recipe
@@ -170,7 +170,8 @@ class Run:
             _ = self.result     # checks the hashes
         file = self.path / "history.jsonl"
         try:
-            lines = [parse_json(line) for line in file.read_text().splitlines()] if file.exists() else []
+            text = plain_file(file).read_text() if file.exists() else ""
+            lines = [parse_json(line) for line in text.splitlines()]
         except ValueError as fault:
             raise RunError(f"{file} is not JSON: {shortened(fault)}. Train again into another folder.") from fault
         check_history(lines, file)
@@ -224,7 +225,7 @@ class Run:
         from safetensors import SafetensorError, safe_open
 
         try:
-            with safe_open(self.path / name, framework="pt") as file:
+            with safe_open(plain_file(self.path / name), framework="pt") as file:
                 names: list[str] = file.keys()
                 return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
         except (OSError, SafetensorError) as fault:
@@ -255,7 +256,7 @@ class Run:
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            content = parse_json((self.path / name).read_text())
+            content = parse_json(plain_file(self.path / name).read_text())
         except FileNotFoundError as fault:
             raise RunError(f"run {str(self.path)!r} has no {name}. Train again into another folder.") from fault
         except ValueError as fault:

@@ -199,7 +199,7 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(tiny, mirrors, tmp_path):
     with pytest.raises(DataError, match=f"{IDX_FILES[2]} could not be fetched"):
         get()
     assert names_in(tmp_path / "tiny") == set(IDX_FILES[:2])
-    (tmp_path / "tiny" / "tmpabandoned").write_bytes(b"of a process that was killed")
+    (tmp_path / "tiny" / f".{IDX_FILES[2]}.abandoned").write_bytes(b"of a process that was killed")
     mirrors.behaviour.clear()
     get()
     assert names_in(tmp_path / "tiny") == set(IDX_FILES)

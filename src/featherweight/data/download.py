@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import logging
+import hashlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from featherweight.errors import DataError
-from featherweight.interruption import undone_at_the_end
+from featherweight.files import is_one_of, names_in, replacing, sha256_of
 from featherweight.outside import say
 from featherweight.wording import option
 
 Progress = Callable[[str, int, int], None]
 """progress(file, bytes done, bytes in all); bytes in all is 0 where the mirror does not say."""
 
+MOST_BYTES = 64_000_000     # of a file: twice the largest that is published
+SLOWEST = 10_000            # bytes a second on average, looked at after the first timeout
+MOST_REDIRECTS = 5
+CHUNK = 1 << 16
 REASONS = {
     "ConnectionError": "no connection",
-    "ChunkedEncodingError": "the transfer broke off",
-    "ValueError": "its sha256 is not the published one",
+    "IncompleteRead": "the transfer broke off",
+    "ProtocolError": "the transfer broke off",
 }
+
+
+class _Unusable(Exception):
+    """An answer of a mirror that is not the file; its text says why."""
 
 
 def download(
@@ -37,16 +47,19 @@ def download(
     """Bring every file of sha256 (name -> checksum) into folder, each from the first mirror with a good one.
 
     Files that are there and good are left alone, so a second call goes on where the first stopped. A file
-    is written under a temporary name and moved when its checksum holds. timeout: seconds without a byte.
-    Raises DataError, which names looked_in, the mirrors and what was wrong with each.
+    is written under a temporary name and moved when its checksum holds. timeout: seconds without a byte, and how
+    long a mirror may be slower than SLOWEST. Raises DataError, which names looked_in, the mirrors and what was wrong
+    with each.
     """
     from filelock import FileLock
 
     order = list(mirrors)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"), _reporting(progress) as report, undone_at_the_end(partial(_sweep, folder)):
-            _sweep(folder)
+        with FileLock(folder / ".lock"), _reporting(progress) as report:
+            for leftover in names_in(folder):
+                if is_one_of(leftover, sha256) and leftover not in sha256:  # a killed process's: we are alone here
+                    (folder / leftover).unlink()
             for file, checksum in sha256.items():
                 faults = _first_good(file, checksum, order, folder, report=report, timeout=timeout)
                 if faults is not None:
@@ -58,12 +71,6 @@ def download(
         ) from fault
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what a process that was killed left of a download; the caller holds the lock, so nobody else is here."""
-    for leftover in folder.glob("tmp*"):
-        leftover.unlink()
-
-
 def _first_good(
     file: str, checksum: str, order: list[str], folder: Path, *, report: Progress, timeout: float
 ) -> list[tuple[str, str]] | None:
@@ -71,18 +78,14 @@ def _first_good(
 
     A mirror that works moves to the front of order, so a dead one costs its timeout once.
     """
-    import pooch
-
-    pooch.get_logger().setLevel(logging.WARNING)  # it announces each file; we do that ourselves
+    if (folder / file).is_file() and sha256_of(folder / file) == checksum:
+        return None
     faults = []
     for mirror in list(order):
-        downloader = pooch.HTTPDownloader(progressbar=_Bar(file, report), chunk_size=1 << 16, timeout=timeout)
         try:
-            pooch.retrieve(mirror + file, known_hash=checksum, fname=file, path=folder, downloader=downloader)
-        except (OSError, ValueError) as fault:
-            if isinstance(fault, OSError) and fault.errno:  # the disk; requests sets no number
-                raise
-            faults.append((mirror, _reason(fault)))
+            _fetch(mirror + file, checksum, folder / file, report, timeout)
+        except _Unusable as fault:
+            faults.append((mirror, str(fault)))
         else:
             order.remove(mirror)
             order.insert(0, mirror)
@@ -90,10 +93,64 @@ def _first_good(
     return faults
 
 
+def _fetch(url: str, checksum: str, path: Path, report: Progress, timeout: float) -> None:
+    """Bring one file. Raises _Unusable for what the mirror does, OSError for what the disk does."""
+    digest = hashlib.sha256()
+    with replacing(path) as out, closing(_chunks(url, timeout)) as chunks:
+        done = 0
+        for total, chunk in chunks:
+            out.write(chunk)
+            digest.update(chunk)
+            done += len(chunk)
+            report(path.name, done, total)
+        if digest.hexdigest() != checksum:
+            raise _Unusable("its sha256 is not the published one")
+
+
+def _chunks(url: str, timeout: float) -> Generator[tuple[int, bytes], None, None]:
+    """Yield (bytes in all, or 0 where the mirror does not say; some bytes) of what lies at an address.
+
+    Bytes are taken as they were sent, whatever the mirror calls their encoding.
+    """
+    began, done = time.monotonic(), 0
+    try:
+        with _response(url, timeout) as response:
+            said = response.headers.get("Content-Length", "")
+            total = int(said) if said.isdecimal() else 0
+            while chunk := response.raw.read1(CHUNK, decode_content=False):
+                done, seconds = done + len(chunk), time.monotonic() - began
+                if max(done, total) > MOST_BYTES:
+                    raise _Unusable(f"it sends more than {MOST_BYTES:,} bytes")
+                if seconds > timeout and done < SLOWEST * seconds:
+                    raise _Unusable("it is too slow")
+                yield total, chunk
+    except _Unusable:
+        raise
+    except Exception as fault:      # three libraries read the answer, and each has faults of its own
+        raise _Unusable(_reason(fault)) from fault
+
+
+def _response(url: str, timeout: float) -> Any:
+    """The answer to a request, its body not yet read. Session.get would read all of a redirect's body."""
+    import requests
+
+    session = requests.Session()
+    for _ in range(1 + MOST_REDIRECTS):
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise _Unusable(f"it redirects to {urlsplit(url).scheme}:")
+        request = session.prepare_request(requests.Request("GET", url, headers={"Accept-Encoding": "identity"}))
+        settings = session.merge_environment_settings(url, {}, True, None, None)    # proxies, certificates
+        response = session.get_adapter(url).send(request, timeout=timeout, **settings)
+        if response.status_code == 200:
+            return response
+        response.close()
+        if not response.is_redirect:
+            raise _Unusable(f"HTTP {response.status_code}")
+        url = urljoin(url, response.headers["Location"])
+    raise _Unusable("it redirects without end")
+
+
 def _reason(fault: Exception) -> str:
-    response = getattr(fault, "response", None)
-    if response is not None:
-        return f"HTTP {response.status_code}"
     if "timed out" in str(fault):  # requests has three classes for it, one of them ConnectionError
         return "timed out"
     return REASONS.get(type(fault).__name__, type(fault).__name__)
@@ -107,25 +164,6 @@ def _nothing_worked(name: str, file: str, faults: list[tuple[str, str]], looked_
         f"Set FEATHERWEIGHT_DATA or {option('data-dir')} to a folder that holds {name}/*.gz, or use "
         f"{option('data', 'digits')}."
     )
-
-
-class _Bar:
-    """The progress bar that pooch expects, told to a plain function."""
-
-    def __init__(self, file: str, report: Progress) -> None:
-        self.file, self.report = file, report
-        self.total = 0
-        self.done = 0
-
-    def update(self, count: int) -> None:
-        self.done = min(self.done + count, self.total) if self.total else self.done + count
-        self.report(self.file, self.done, self.total)
-
-    def reset(self) -> None:
-        """Pooch resets and refills at the end; what is done stays done."""
-
-    def close(self) -> None:
-        """Nothing to free."""
 
 
 @contextmanager

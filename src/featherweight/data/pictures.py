@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from featherweight.errors import DataError
+from featherweight.files import plain_file
 from featherweight.picture_files import FORMATS, LARGEST, most_pixels, on_its_ground
 
 Bytes = NDArray[np.uint8]
@@ -34,7 +35,7 @@ def decode_picture(file: Path, channels: int, size: int) -> Bytes:
     of an animation the first frame. Resized to the square (bicubic, antialiased): one that is not square is stretched.
     """
     try:
-        with Image.open(file, formats=FORMATS) as opened:
+        with Image.open(plain_file(file), formats=FORMATS) as opened:
             check_size(opened)
             picture = flat(ImageOps.exif_transpose(opened), MODES[channels])
             return _channels_first(resize(picture, size))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.documents import parse_json
 from featherweight.errors import MissingExtra, RunError
+from featherweight.files import plain_file
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities, finite
 from featherweight.inference.runtime import load_onnxruntime
@@ -68,7 +69,7 @@ def feed(images: Pixels, numbers: Numbers | None) -> dict[str, Any]:
 def read_card(path: Path) -> Card:
     """card.json of a bundle; RunError where it is not one."""
     try:
-        return Card.from_dict(parse_json((path / "card.json").read_text()))
+        return Card.from_dict(parse_json(plain_file(path / "card.json").read_text()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         reason = f"it has no {shortened(fault)}" if isinstance(fault, KeyError) else shortened(fault)
         raise RunError(f"{path / 'card.json'} is no card of a bundle: {reason}. Export the run again.") from fault
@@ -86,7 +87,7 @@ def open_session(file: Path, threads: int, sha256: str | None = None) -> onnxrun
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
     try:
-        content = file.read_bytes()
+        content = plain_file(file).read_bytes()
         if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
             raise RunError(f"{file} is not the file that was shipped: its sha256 is not that in card.json. Put the "
                            "original back, or export the run again.")

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from featherweight.errors import PictureError
+from featherweight.files import plain_file
 from featherweight.outside import shortened
 from featherweight.picture_files import FORMATS, LARGEST, most_pixels, on_its_ground
 
@@ -26,6 +27,8 @@ def read_picture(source: str | Path | IO[bytes]) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if isinstance(source, str | Path):
+                plain_file(Path(source))
             with Image.open(source, formats=FORMATS) as file:
                 check_size(file)
                 return flatten(ImageOps.exif_transpose(shrink(file)))

@@ -6,13 +6,18 @@ import os
 from typing import Any
 
 
-def load_onnxruntime() -> Any:
-    """Import onnxruntime with its telemetry off, and return it. ImportError where it is not installed.
+def keep_quiet() -> None:
+    """Turn off the telemetry of onnxruntime, unless the user gave ORT_DISABLE_TELEMETRY; call it before any import.
 
     Its official builds report to their makers, and keep a database in the user's cache and a file in the folder for
-    temporary files. ORT_DISABLE_TELEMETRY is read when it starts; a value that the user gave stays.
+    temporary files.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+def load_onnxruntime() -> Any:
+    """Import onnxruntime with its telemetry off, and return it. ImportError where it is not installed."""
+    keep_quiet()
     import onnxruntime
 
     return onnxruntime

@@ -16,7 +16,7 @@ from typing import Any
 from featherweight.documents import parse_json
 from featherweight.errors import RunError
 from featherweight.experiment import reopen
-from featherweight.files import is_one_of, names_in, write_atomically
+from featherweight.files import is_one_of, names_in, plain_file, write_atomically
 from featherweight.integrity import digest
 from featherweight.locks import writing
 from featherweight.outside import shortened
@@ -51,7 +51,7 @@ class Replicas:
     def summary(self) -> dict[str, Any]:
         """summary.json; RunError where not all seeds are trained yet."""
         try:
-            content = parse_json((self.path / "summary.json").read_text())
+            content = parse_json(plain_file(self.path / "summary.json").read_text())
         except FileNotFoundError as fault:
             raise RunError(f"{str(self.path)!r} has no summary.json: not all of its seeds are trained. Go on with the "
                            f"command that began it and {option('resume')}.") from fault

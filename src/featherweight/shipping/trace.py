@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from featherweight.augment import normalise
 from featherweight.errors import MissingExtra, ModelError
 from featherweight.inference.card import Card
+from featherweight.inference.runtime import keep_quiet
 from featherweight.outside import shortened
 from featherweight.tasks import heads_of
 
@@ -51,6 +52,7 @@ def trace(module: nn.Module, card: Card) -> ModelProto:
     Raises MissingExtra without onnx or onnxscript, ModelError where torch cannot export the network.
     """
     check_installed()
+    keep_quiet()        # torch.onnx imports onnxruntime too
     size = card.picture.size
     examples: tuple[Tensor, ...] = (torch.zeros(2, len(card.mean), size, size, dtype=torch.uint8),)
     names = ["images"]

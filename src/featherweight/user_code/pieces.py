@@ -14,6 +14,7 @@ from pathlib import Path
 
 from featherweight.blame import explain
 from featherweight.errors import ModelError
+from featherweight.files import plain_file
 
 # %magic, !command, ?help, files = !command, help?, pip install name
 MAGIC = re.compile(r"[%!?]|[\w\s,]+=\s*[%!]|[\w.]+\?{1,2}$|(?:pip|conda)\s+install\s")
@@ -33,6 +34,7 @@ class Piece:
 def read_pieces(file: Path) -> list[Piece]:
     """Return the pieces of a .py or .ipynb file. Raises ModelError for a file that cannot be read."""
     try:
+        plain_file(file)
         if file.suffix == ".ipynb":
             return notebook_pieces(file, file.read_text(encoding="utf-8-sig"))
         return [Piece(str(file), python_file(decode_source(file.read_bytes())))]

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from featherweight.documents import parse_json
 from featherweight.errors import ModelError
-from featherweight.files import write_atomically
+from featherweight.files import plain_file, write_atomically
 from featherweight.outside import shortened
 from featherweight.user_code.modules import Library
 from featherweight.user_code.pieces import joined, read_pieces
@@ -46,10 +46,10 @@ class Source:
     def read(cls, folder: Path) -> Source:
         """Return what write wrote. Raises ModelError if a file is missing, changed or no part of it."""
         try:
-            manifest = parse_json((folder / MANIFEST).read_text())
+            manifest = parse_json(plain_file(folder / MANIFEST).read_text())
             names = [inside(name) for name in manifest["files"]]
             source = cls(inside(manifest["entry"]), str(manifest["attribute"]),
-                         {name: (folder / name).read_text(encoding="utf-8") for name in names})
+                         {name: plain_file(folder / name).read_text(encoding="utf-8") for name in names})
             known = source.sha256 == manifest["sha256"] and source.entry in source.files
         except (OSError, ValueError, KeyError, TypeError) as fault:
             raise ModelError(f"the network's source in {str(folder)!r} cannot be read: {shortened(fault)}.") from fault
@@ -75,7 +75,7 @@ def holder_of(file: Path) -> Path | None:
 def is_manifest(file: Path) -> bool:
     """True for a file as Source.write leaves it, not for another file of this name."""
     try:
-        content = parse_json(file.read_text())
+        content = parse_json(plain_file(file).read_text())
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and {"entry", "attribute", "files", "sha256"} <= content.keys()

@@ -11,6 +11,7 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from featherweight.errors import Untrusted
+from featherweight.files import plain_file
 from featherweight.wording import either
 
 trusting: ContextVar[bool] = ContextVar("trusting", default=False)     # --trust: whatever is opened is trusted
@@ -31,7 +32,7 @@ def remember(sha256: str) -> None:
         return
     try:
         store().parent.mkdir(parents=True, exist_ok=True)
-        with store().open("a") as file:     # one short line: two processes do not mix theirs
+        with plain_file(store()).open("a") as file:     # one short line: two processes do not mix theirs
             file.write(f"{sha256}\n")
     except OSError:
         unwritten.add(sha256)
@@ -40,7 +41,7 @@ def remember(sha256: str) -> None:
 def known() -> set[str]:
     """Return the hashes that are trusted."""
     try:
-        return unwritten | set(store().read_text().split())
+        return unwritten | set(plain_file(store()).read_text().split())
     except (OSError, UnicodeDecodeError):
         return unwritten
 

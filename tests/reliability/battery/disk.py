@@ -58,8 +58,9 @@ class Task:
 
 
 RUNS = (
-    Task("train", ("train", *RECIPE, "--out", "new"), run="new"),
-    Task("train --resume", ("train", "half/recipe.toml", "--out", "half", "--resume"), ("half",), "half"),
+    Task("train", ("train", *RECIPE, "--out", "new", "--no-report"), run="new"),
+    Task("train --resume", ("train", "half/recipe.toml", "--out", "half", "--resume", "--no-report"), ("half",),
+         "half"),
     Task("train --force", ("train", *RECIPE, "--out", "run", "--force"), ("run",), "run", ("run",)),
 )
 SEEDS = (Task("train --seeds", ("train", *RECIPE, "--out", "seeds", "--seeds", "2"), run="seeds"),)
@@ -71,7 +72,8 @@ EXPORTS = (
 PAGES = (
     Task("report", ("report", "run"), ("run",)),
     Task("report --out", ("report", "run", "--out", "page.html", "--force"), ("run", "page.html")),
-    Task("byhand", ("byhand", "--out", "book.xlsx", "--plot", "rates.png", "--updates", "3", "--force"), ("book.xlsx",)),
+    Task("byhand", ("byhand", "--out", "book.xlsx", "--plot", "rates.png", "--updates", "3", "--force"),
+         ("book.xlsx",)),
     Task("plot svg", ("plot", "curves", "run", "--out", "curves.svg", "--force"), ("run", "curves.svg")),
     Task("plot png", ("plot", "kernels", "run", "--out", "kernels.png", "--force"), ("run", "kernels.png")),
     Task("predict", ("predict", "run", "kernels.png", "--show", "strip.png", "--force"),
@@ -155,12 +157,14 @@ def home_in(folder: Path) -> dict[str, str]:
     for place in ("home", "tmp"):
         (folder / place).mkdir(exist_ok=True)
     asan = {"ASAN_OPTIONS": "verify_asan_link_order=0"}     # the shim comes before it
-    return asan | {name: str(folder / place) for name, place in places.items()}
+    return asan | {"FEATHERWEIGHT_DATA": ""} | {name: str(folder / place) for name, place in places.items()}
 
 
-def run_task(warm: Warm, task: Task, folder: Path, env: Mapping[str, str], timeout: float = 90) -> Done:
+def run_task(
+    warm: Warm, task: Task, folder: Path, env: Mapping[str, str], timeout: float = 90, first: str = ""
+) -> Done:
     """Run a command; a server is told to stop when it answers."""
-    started = warm.start(*task.arguments, cwd=folder, env={**home_in(folder), **env})
+    started = warm.start(*task.arguments, cwd=folder, env={**home_in(folder), **env}, first=first)
     if task.arguments[0] == "serve":
         until = time.monotonic() + timeout
         out = started.folder / "out"
@@ -225,6 +229,7 @@ class Undisturbed:
     calls: dict[str, int]
     names: set[str]
     written: set[str]
+    sizes: list[int]
     weights: dict[str, bytes]
 
 
@@ -240,7 +245,8 @@ def undisturbed(stage: Stage, task: Task) -> Undisturbed:
         lines = log.read_text().splitlines() if log.exists() else []
         calls = {call: sum(line.startswith(f"{call} ") for line in lines) for call in CALLS}
         written = {name for name in after if before.get(name) != after[name]}
-        return Undisturbed(calls, set(after), written, weights_of(folder, task.run))
+        return Undisturbed(calls, set(after), written, [len(after[name]) for name in written],
+                           weights_of(folder, task.run))
 
 
 def weights_of(folder: Path, run: str) -> dict[str, bytes]:
@@ -356,4 +362,60 @@ def refusals_with_seeds(seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
     yield from refusals(seed, folder, warm, SEEDS)
 
 
-ROWS = (refusals, refusals_in_runs, refusals_in_exports, refusals_with_seeds)
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[str | None]:
+    """Mount a tmpfs of this many bytes and yield its path, or None where that is not allowed."""
+    place = folder / "small"
+    place.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    try:
+        yield str(place) if mounted else None
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+LIMITED = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+
+
+def full_disks(seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
+    """Commands on a disk that has less room than they need: a tmpfs, or a limit on the size of a file."""
+    random = Random(seed)
+    stage = Stage(folder / "stage", warm, ["run", "kernels.png"])
+    tasks = (
+        RUNS[0],
+        Task("report", ("report", "run", "--out", "page.html")),
+        Task("byhand", ("byhand", "--out", "book.xlsx", "--plot", "rates.png", "--updates", "3")),
+        Task("plot", ("plot", "kernels", "run", "--out", "new.png")),
+        Task("data show", ("data", "show", "digits", "--out", "grid.png")),
+    )
+    known = {task.name: undisturbed(stage, task) for task in tasks}
+    need = {task.name: sum(known[task.name].sizes) for task in tasks}
+    while True:
+        task = random.choice(tasks)
+        size = 4096 * random.randint(1, need[task.name] // 4096 + 4)
+        yield fill(stage, task, known[task.name], size)
+
+
+def fill(stage: Stage, task: Task, usual: Undisturbed, size: int) -> Trial:
+    """Run a command with so many bytes of room."""
+    present = sum((len(content) + 4095) // 4096 * 4096 for content in files_in(stage.before).values()) + 65536
+    with small_disk(stage.folder, size + present) as place, stage.copy() as copy:
+        folder = Path(place) / "here" if place else copy
+        if place:
+            shutil.copytree(copy, folder)
+        before = files_in(folder)
+        done = run_task(stage.warm, task, folder, {}, first="" if place else LIMITED.format(size=size))
+        number = errno.ENOSPC if place else errno.EFBIG
+        fault = wrong_line(done, task, number) or wrong_files(folder, task, usual, before, complete=done.code != 2)
+        if place:
+            subprocess.run(["mount", "-o", "remount,size=1g", place], check=True)
+        fault = fault or wrong_resumption(stage, task, usual, folder)
+        kind = "full disk" if place else "limited file size"
+        what = f"{task.name} with {size:,} bytes of room"
+        return Trial(kind, what, "refused" if done.code == 2 else "harmless",
+                     f"{fault} | {done.err[-300:]}" if fault else "")
+
+
+ROWS = (full_disks, refusals, refusals_in_runs, refusals_in_exports, refusals_with_seeds)

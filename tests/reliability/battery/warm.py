@@ -25,8 +25,8 @@ from types import TracebackType
 from typing import Any, Self
 
 PRELOADED = (      # without onnxruntime, whose threads do not survive a fork
-    "torch", "sklearn.datasets", "matplotlib.figure", "matplotlib.backends.backend_svg", "PIL.Image", "onnx",
-    "onnxscript", "torch.onnx", "jinja2", "pooch", "requests", "rich.progress", "xlsxwriter",
+    "torch", "torch._dynamo", "sklearn.datasets", "matplotlib.figure", "matplotlib.backends.backend_svg", "PIL.Image",
+    "onnx", "onnxscript", "torch.onnx", "jinja2", "requests", "rich.progress", "xlsxwriter",
     "featherweight.cli", "featherweight.experiment", "featherweight.replication", "featherweight.report",
     "featherweight.shipping", "featherweight.inference", "featherweight.byhand", "featherweight.progress",
 )
