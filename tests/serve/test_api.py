@@ -9,12 +9,13 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 from tests.serve.conftest import as_png
 
 from featherweight.inference import Predictor
 from featherweight.inference.bundle import Bundle
 from featherweight.serve.app import BROKEN
-from featherweight.serve.documents import Answer, Answers
+from featherweight.serve.documents import Answer, Answers, PixelsIn
 from featherweight.serve.guards import HEADERS
 from featherweight.serve.limits import Limits
 
@@ -113,6 +114,9 @@ FAULTS = {
     "too many pixels": (422, {"content": as_png(Image.new("1", (16000, 16000)))}, "pixels"),
     "no json": (400, {"content": b"{", "headers": {"content-type": "application/json"}}, "no JSON"),
     "deep json": (400, {"content": b"[" * 50_000, "headers": {"content-type": "application/json"}}, "no JSON"),
+    "long json": (422, {"content": b"0 " * 90_000, "headers": {"content-type": "application/json"}},
+                  "180,000 bytes, far too many for 784 numbers"),
+    "a long key": (422, {"json": {"pixels": [0] * 784, "x" * 5000: 0}}, f"{'x' * 40} 0: extra"),
     "a list": (422, {"json": [0] * 784}, "body"),
     "few pixels": (422, {"json": {"pixels": [0] * 783}}, "783 numbers, and 784"),
     "many pixels": (422, {"json": {"pixels": [0] * 785}}, "785 numbers, and 784"),
@@ -124,6 +128,10 @@ FAULTS = {
     "a number to add": (422, {"json": {"pixels": [0] * 784, "number": 3}}, "only reads pictures"),
     "form without a file": (422, {"files": {"photo": b"x"}}, "'picture'"),
     "form with two files": (400, {"files": [("picture", b"x"), ("picture", b"y")]}, "one file"),
+    "form in a charset that decodes nothing": (400, {
+        "content": b'--b\r\nContent-Disposition: form-data; name="number"\r\n\r\n1\r\n--b--\r\n',
+        "headers": {"content-type": "multipart/form-data; boundary=b; charset=undefined"},
+    }, "form"),
     "a form that is none": (400, {"content": b"x", "headers": {"content-type": "multipart/form-data"}}, "form"),
 }
 
@@ -176,6 +184,22 @@ def test_every_answer_tells_browsers_what_is_allowed(ask, path):
 def test_names_that_point_here_from_elsewhere(ask, host, status):
     assert ask("GET", "/health", headers={"host": host}).status_code == status
     assert ask("GET", "/health", headers={"host": host}, limits=Limits(hosts=())).status_code == 200
+
+
+def test_the_first_fault_of_a_million_pixels_is_enough():
+    with pytest.raises(ValidationError) as caught:
+        PixelsIn.model_validate_json(b'{"pixels":[' + b'"",' * 10_000 + b'""]}')
+    assert len(caught.value.errors()) == 1
+
+
+@pytest.mark.parametrize(("origin", "status"), [
+    ("http://localhost:8000", 200), ("http://127.0.0.1", 200), ("https://[::1]:443", 200), ("http://evil.example", 403),
+    ("null", 403), ("", 403), ("http://localhost.evil.example", 403), ("http://localhost@evil.example", 403),
+])
+def test_pages_of_other_origins_are_refused(ask, origin, status):
+    answer = ask("GET", "/model", headers={"origin": origin})
+    assert answer.status_code == status and ("error" in answer.json()) == (status == 403)
+    assert ask("GET", "/model", headers={"origin": origin}, limits=Limits(hosts=())).status_code == 200
 
 
 def test_a_bug_is_not_shown(ask, bundle, drawing, tmp_path):

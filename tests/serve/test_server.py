@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -100,6 +102,66 @@ def test_a_body_that_does_not_come_is_not_waited_for(serve, bundle):
 def test_what_is_no_http(server):
     answer = converse(server.address, "What do you see?\r\n\r\n")
     assert answer.startswith("HTTP/1.1 400 ") and answer.endswith('"This is no HTTP request that can be read."}')
+
+
+def test_what_is_no_http_any_more_once_it_is_answered(serve, bundle):
+    running = serve(bundle)
+    chunked = "Transfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(running.address, timeout=30) as line:
+        line.sendall(f"{HEAD}{chunked}".encode() + (b"186a0\r\n" + bytes(100_000) + b"\r\n") * 51)
+        assert line.recv(65536).startswith(b"HTTP/1.1 413 ")
+        line.sendall(b"no chunk\r\n")
+        read_all(line)
+    foreign = HEAD.replace("localhost", "evil.example")
+    answer = converse(running.address, f"{foreign}{chunked}5\r\nhello\r\nno chunk\r\n")
+    assert answer.startswith(("HTTP/1.1 400 ", "HTTP/1.1 403 "))
+    assert httpx.get(f"{running.url}health").status_code == 200
+    assert running.stop() == (0, "", "")
+
+
+def test_a_body_in_very_many_pieces_is_refused(server):
+    answer = converse(server.address, f"{HEAD}Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 11_000)
+    assert answer.startswith("HTTP/1.1 400 ")
+    pieces = b"64\r\n" + bytes(100) + b"\r\n"
+    whole = converse(server.address, f"{HEAD}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n",
+                     pieces * 5000 + b"0\r\n\r\n")
+    assert whole.startswith("HTTP/1.1 422 ")
+
+
+def test_an_answer_that_nobody_takes_is_given_up(serve, bundle):
+    running = serve(bundle, reading_seconds=0.3)
+    httpx.get(running.url)
+    before = descriptors_of(running)
+    with socket.socket() as line, suppress(ConnectionError):
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.connect(running.address)
+        line.settimeout(0.5)
+        with suppress(TimeoutError):
+            while True:
+                line.sendall(b"GET /page.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
+        while descriptors_of(running) > before:      # and not when the client goes
+            time.sleep(0.05)
+    assert running.stop() == (0, "", "")
+
+
+def test_more_connections_than_descriptors(serve, bundle):
+    running = serve(bundle)
+    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+    lines = [socket.create_connection(running.address, timeout=30) for _ in range(200)]
+    for line in lines:
+        with suppress(OSError):
+            line.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    answered = 0
+    for line in lines:
+        with line, suppress(ConnectionError):
+            answered += '"ok"' in read_all(line)
+    assert 5 < answered < 200
+    assert httpx.get(f"{running.url}health").status_code == 200
+    assert running.stop() == (0, "", "")
+
+
+def descriptors_of(running):
+    return len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
 
 
 def test_a_full_queue_says_when_to_come_again(serve, bundle, large, drawing):

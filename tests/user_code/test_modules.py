@@ -13,6 +13,7 @@ import torch
 from featherweight.errors import FeatherweightError, ModelError, UnknownName
 from featherweight.models import build_model
 from featherweight.user_code import load_class
+from featherweight.user_code.modules import MOST_MODULES, PREFIX
 
 NET = "from torch import nn\n{imports}\n\nclass Net(nn.Module):\n    width = {width}\n"
 
@@ -206,3 +207,11 @@ def test_names_that_python_asks_a_module_for(folder):
 def test_a_file_called_network_json_of_the_users_own(folder):
     root = folder({"net.py": net("", 3), "network.json": '{"width": 3}'})
     assert width(root / "net.py") == 3
+
+
+def test_a_process_keeps_no_more_than_the_last_modules(folder):
+    root = folder({f"own{n}.py": net("", n) for n in range(MOST_MODULES + 20)})
+    classes = [load_class(root / f"own{n}.py", "Net") for n in range(MOST_MODULES + 20)]
+    kept = [name for name in sys.modules if name.startswith(PREFIX)]
+    assert len(kept) == MOST_MODULES and kept[-1].endswith(f"_own{MOST_MODULES + 19}")
+    assert [one.builder.width for one in classes] == list(range(MOST_MODULES + 20))

@@ -26,6 +26,7 @@ from featherweight.user_code.stand_in import StandIn
 from featherweight.user_code.statements import Statement, needed, path_texts, statements_of, unbound
 
 ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
+PREFIX, MOST_MODULES = "featherweight_user_", 100     # files of the user's in sys.modules
 ANNOTATIONS_AS_TEXT = __future__.annotations.compiler_flag
 
 
@@ -155,9 +156,9 @@ class Library:
         if not self._may_load(file):
             raise ModelError(f"model file {str(file)!r} is no part of the network that lies in {str(self.root)!r}.")
         if file not in self.modules:
-            name = f"featherweight_user_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}_{file.stem}"
+            name = f"{PREFIX}{hashlib.sha256(str(file).encode()).hexdigest()[:8]}_{file.stem}"
             module = self.modules[file] = UserModule(name, file, self, pieces or read_pieces(file), text)
-            sys.modules[module.__name__] = module       # dataclasses look their class's module up there
+            register(module)
             self.added += module.search_folders()
             for written, piece in written_files(file).items():
                 self.open(file.parent / written, [piece])
@@ -256,6 +257,18 @@ class Library:
             return None
         found = self._walk(Path(module.__file__ or "").parent, [name], plain_folders=True)
         return found[0] if found else None
+
+
+def register(module: types.ModuleType) -> None:
+    """Enter a module into sys.modules, where dataclasses look it up, in place of the oldest if there are many.
+
+    Whatever uses the oldest keeps it; a process that loads networks for days must not keep them all.
+    """
+    sys.modules.pop(module.__name__, None)
+    sys.modules[module.__name__] = module
+    known = [name for name in list(sys.modules) if name.startswith(PREFIX)]
+    for name in known[:-MOST_MODULES]:
+        del sys.modules[name]
 
 
 class PlainFolder(types.ModuleType):
