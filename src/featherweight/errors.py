@@ -22,7 +22,6 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-
 MOST = 800      # characters of a line; more is a file's content, not a message
 
 

@@ -62,16 +62,16 @@ class History(list[dict[str, Any]]):
         return f"<table><tr>{head_row}</tr>{body}</table>"
 
 
-def is_epoch(line: Any) -> bool:
-    """True for what training writes after an epoch; keys may be missing, as in runs of earlier versions."""
-    if not isinstance(line, dict) or not isinstance(line.get("epoch"), int):
+def is_epoch(line: Any, first: Any) -> bool:
+    """True for a line as training writes it after an epoch, with the heads of the first one."""
+    try:
+        heads, scores = list(first["train_accuracy"]), line.get("curve") or {}
+        numbers = [line[key] for key in ("epoch", "lr", "train_loss")] + [line["train_accuracy"][head] for head in heads]
+        numbers += [scores[head]["accuracy"] for head in heads if first.get("curve_on")]
+        numbers += [number for score in scores.values() for number in score.values()]
+    except (KeyError, TypeError, AttributeError):
         return False
-    heads, scores = line.get("train_accuracy", {}), line.get("curve") or {}
-    if not isinstance(heads, dict) or not isinstance(scores, dict) or not all(isinstance(s, dict) for s in scores.values()):
-        return False
-    numbers = [line["epoch"], line.get("lr", 0), line.get("train_loss", 0), *heads.values()]
-    numbers += [number for score in scores.values() for number in score.values()]
-    return all(isinstance(number, int | float) and abs(number) < 1e300 for number in numbers)
+    return isinstance(line["epoch"], int) and all(isinstance(n, int | float) and abs(n) < 1e300 for n in numbers)
 
 
 def watched_losses(lines: Sequence[Mapping[str, Any]]) -> list[float]:
@@ -174,7 +174,7 @@ class Run:
             lines = [parse_json(line) for line in file.read_text().splitlines()] if file.exists() else []
         except ValueError as fault:
             raise RunError(f"{file} is not JSON: {fault}. Train again into another folder.") from fault
-        if not all(map(is_epoch, lines)):
+        if not all(is_epoch(line, lines[0]) for line in lines):
             raise RunError(f"{file} holds a line that is no epoch. Train again into another folder.")
         return History(lines)
 
