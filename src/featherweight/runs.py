@@ -66,7 +66,8 @@ def is_epoch(line: Any, first: Any) -> bool:
     """True for a line as training writes it after an epoch, with the heads of the first one."""
     try:
         heads, scores = list(first["train_accuracy"]), line.get("curve") or {}
-        numbers = [line[key] for key in ("epoch", "lr", "train_loss")] + [line["train_accuracy"][head] for head in heads]
+        numbers = [line[key] for key in ("epoch", "lr", "train_loss")]
+        numbers += [line["train_accuracy"][head] for head in heads]
         numbers += [scores[head]["accuracy"] for head in heads if first.get("curve_on")]
         numbers += [number for score in scores.values() for number in score.values()]
     except (KeyError, TypeError, AttributeError):
