@@ -170,7 +170,7 @@ def test_a_line_of_history_without_its_checkpoint_is_written_again(undisturbed, 
     with pytest.raises(TrainingInterrupted):
         experiment.train(lively, tmp_path / "run", watcher=StopAt(12))
     run = Run.open(tmp_path / "run")
-    run.save_history([*run.history, {"epoch": 2, "lr": 99}])
+    run.save_history([*run.history, {**run.history[0], "epoch": 2, "lr": 99}])
     assert told(featherweight.train(lively, run.path, resume=True)) == told(undisturbed)
 
 

@@ -354,7 +354,7 @@ def test_names_are_sorted_and_have_files() -> None:
         (".".join("a" * 2000) + " = 1", "is not TOML: values are nested over 100 deep"),
         ("[training]\nepochs = " + "9" * 5000, "is not TOML: Exceeds the limit"),
         ("[training]\nepochs = 0x" + "f" * 5000, "training.epochs: a number of thousands of digits"),
-        ("[training]\nepochs = 99999999999999999999", "training.epochs: 99999999999999999999 is not less than or equal"),
+        ("[training]\nepochs = 99999999999999999999", "epochs: 99999999999999999999 is not less than or equal"),
         ("[model.arguments]\nlist = [1, [nan]]", "argument 'list' is [1, [nan]], which is no value of a recipe"),
         ("[model.arguments]\nday = 1979-05-27", "argument 'day' is datetime.date(1979, 5, 27), which is no value"),
         ("[model.arguments]\nlarge = 0x" + "f" * 5000, "argument 'large' is a number of thousands of digits"),

@@ -157,18 +157,24 @@ def test_the_files_are_those_of_the_design():
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["[" * 100_000, '{"epoch": NaN}', '{"epoch": "one"}', '{"epoch": 1, "lr": "high"}', '{"epoch": 1, "lr": 1e999}',
-     '{"epoch": 1, "train_accuracy": {"class": null}}', '{"epoch": 1, "curve": {"class": 3}}', '{"epoch": %s}' % ("9" * 400)],
+    ("old", "new"),
+    [('"lr": 1', '"lr": ' + "[" * 100_000), ('"lr": 1', '"lr": NaN'), ('"lr": 1', '"lr": 1e999'),
+     ('"lr": 1', '"lr": "1"'), ('"lr": 1', '"lr": ' + "9" * 400), ('"epoch": 1', '"epoch": 1.5'),
+     ('{"class": 1}', '{"class": null}'), ('{"class": 1}', '{}'), ('"train_accuracy"', '"x"'), ('"curve": null', '"curve": {"class": 3}'), ("{", "[")],
 )
-def test_a_line_of_the_history_that_is_no_epoch(tmp_path, line):
-    run = create_run(tmp_path / "run", RECIPE)
-    (run.path / "history.jsonl").write_text(line + "\n")
+def test_a_line_of_the_history_that_is_no_epoch(tmp_path, old, new):
+    run, line = create_run(tmp_path / "run", RECIPE), (
+        '{"epoch": 1, "lr": 1, "train_loss": 1, "train_accuracy": {"class": 1}, "curve": null}\n')
+    (run.path / "history.jsonl").write_text(line)
+    assert len(run.history) == 1
+    (run.path / "history.jsonl").write_text(line + line.replace(old, new))
     with pytest.raises(RunError, match=r"history\.jsonl (is not JSON|holds a line that is no epoch)"):
         assert run.history
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"seconds": NaN}', r'{"model": "\ud800"}', '{"a": %s}' % ("1" * 10_000)])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"seconds": NaN}', r'{"model": "\ud800"}', '{"a": %s}' % ("1" * 10_000)]
+)
 def test_a_result_that_cannot_be_read(tmp_path, text):
     run = create_run(tmp_path / "run", RECIPE)
     (run.path / "result.json").write_text(text)

@@ -327,7 +327,7 @@ def test_a_failed_write_leaves_nothing(pictures, tmp_path, monkeypatch):
     assert list((tmp_path / "cache" / "folders").iterdir()) == []
 
 
-def test_a_damaged_cache_is_made_again(tmp_path):
+def test_a_cache_of_other_pixels_is_made_again(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     files, cache = [save(tmp_path / "a.png", pixels)], tmp_path / "cache"
     expected = np.array(load_pictures(files, tmp_path, 1, 8, cache))

@@ -71,7 +71,8 @@ def trials_of(subject: Subject, seed: int, folder: Path, good: Path, warm: Warm)
         name = random.choice(subject.files)
         content, what = mutate(random, (good / name).read_bytes(), text=Path(name).suffix in TEXTS)
         made = f"seed {seed}, mutation {number} of {name}: {what}"
-        yield Trial(subject.kind, made, *judged(subject, reference, asked(subject, folder, good, {name: content}, warm)))
+        end = asked(subject, folder, good, {name: content}, warm)
+        yield Trial(subject.kind, made, *judged(subject, reference, end))
         number += 1
 
 
@@ -240,7 +241,7 @@ def pictures(kind: str, endings: tuple[str, ...], seed: int, folder: Path, warm:
             yield next(trials)
 
 
-def of_a_class(seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
+def of_a_class(kind: str, seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
     """Pictures of a folder data set."""
     good, names = folder / "good", []
     for label in ("one", "two"):
@@ -249,12 +250,12 @@ def of_a_class(seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
             (good / names[-1]).parent.mkdir(parents=True, exist_ok=True)
             draw_seven(good / names[-1])
     command = ("data", "show", "folder:data", "--out", "grid.png", "--json")
-    subject = Subject("mutated pictures of a class", tuple(names), command, answer=partial(file_hash, "grid.png"),
+    subject = Subject(kind, tuple(names), command, answer=partial(file_hash, "grid.png"),
                       env={"XDG_CACHE_HOME": str(folder / "cache")})
     yield from trials_of(subject, seed, folder, good, warm)
 
 
-def cached_arrays(seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
+def cached_arrays(kind: str, seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
     """The decoded pictures that are kept in the cache as .npy: a damaged one is made again."""
     good = folder / "good"
     for label in ("one", "two"):
@@ -264,13 +265,14 @@ def cached_arrays(seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
     for picture in good.rglob("*.png"):
         os.utime(picture, (1_000_000_000, 1_000_000_000))
     work = folder / "work"      # the cache knows pictures by their path
-    env, command = {"XDG_CACHE_HOME": str(work / "cache")}, ("data", "show", "folder:data", "--out", "grid.png", "--json")
+    env = {"XDG_CACHE_HOME": str(work / "cache")}
+    command = ("data", "show", "folder:data", "--out", "grid.png", "--json")
     shutil.copytree(good, work, copy_function=os.link)
     assert warm.run(*command, cwd=work, env=env).code == 0
     shutil.copytree(work / "cache", good / "cache")
     arrays = tuple(str(file.relative_to(good)) for file in good.rglob("*.npy"))
     assert arrays
-    subject = Subject("mutated NPY of the cache", arrays, command, True, partial(file_hash, "grid.png"), env)
+    subject = Subject(kind, arrays, command, True, partial(file_hash, "grid.png"), env)
     yield from trials_of(subject, seed, folder, good, warm)
 
 
@@ -313,9 +315,9 @@ def write_idx(folder: Path, ending: str) -> tuple[str, ...]:
         if ending and known:
             shutil.copy(known / f"{name}.gz", folder)
             continue
-        pixels = random.integers(0, 256, (500, 28, 28), np.uint8)
+        labels, pixels = np.arange(count, dtype=np.uint8) % 10, random.integers(0, 256, (500, 28, 28), np.uint8)
         content = struct.pack(">IIII", 0x803, count, 28, 28) + np.tile(pixels, (count // 500, 1, 1)).tobytes() \
-            if "images" in name else struct.pack(">II", 0x801, count) + (np.arange(count, dtype=np.uint8) % 10).tobytes()
+            if "images" in name else struct.pack(">II", 0x801, count) + labels.tobytes()
         (folder / f"{name}{ending}").write_bytes(content)
     return tuple(f"mnist/{name}{ending}" for name in names[:1] + names[1:] * 3)
 
@@ -392,7 +394,7 @@ def resumed(done: Done, work: Path) -> Any:
 # ---- texts ----
 
 
-def recipes(seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
+def recipes(kind: str, seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
     """Recipes outside of a run, kept so short that a large number in them asks for no long training."""
     good = folder / "good"
     shutil.copytree(trained(warm), good)
@@ -401,7 +403,7 @@ def recipes(seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
     short = ("data.dataset=digits", "training.epochs=1", "data.size=28", "training.batch_size=128")
     settings = [part for setting in short for part in ("--set", setting)]
     command = ("train", "mine.toml", *settings, "--no-report", "--out", "run", "--json")
-    yield from trials_of(Subject("mutated TOML", ("mine.toml",), command, answer=resumed), seed, folder, good, warm)
+    yield from trials_of(Subject(kind, ("mine.toml",), command, answer=resumed), seed, folder, good, warm)
 
 
 def networks(kind: str, ending: str, seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
@@ -421,6 +423,11 @@ def row(kind: str, generator: Callable[..., Iterator[Trial]], *arguments: Any) -
     return partial(generator, kind, *arguments)
 
 
+def name_of(trials: Any) -> str:
+    """The kind of a row's trials."""
+    return str(trials.args[0])
+
+
 EVALUATE, PREDICT = ("evaluate", "run", "--json"), ("predict", "bundle", "seven.png", "--json")
 RESUME = ("train", "run/recipe.toml", "--out", "run", "--resume", "--no-report", "--json")
 
@@ -430,14 +437,14 @@ ROWS: tuple[Trials, ...] = (
     row("mutated PNG", pictures, (".png",)),
     row("mutated JPEG", pictures, (".jpg",)),
     row("mutated GIF, BMP, TIFF, WebP", pictures, (".gif", ".bmp", ".tif", ".webp")),
-    of_a_class,
-    cached_arrays,
+    row("mutated pictures of a class", of_a_class),
+    row("mutated NPY of the cache", cached_arrays),
     row("mutated safetensors, a user's", weights_files, ".safetensors"),
     row("mutated .pth", weights_files, ".pth"),
     row("mutated model.safetensors", files_of_a_run, ("run/model.safetensors",), trained, EVALUATE),
     row("mutated data.safetensors", files_of_a_run, ("run/data.safetensors",), of_arrays, EVALUATE),
     row("mutated checkpoint", files_of_a_run, ("run/checkpoint.safetensors",), interrupted, RESUME),
-    recipes,
+    row("mutated TOML", recipes),
     row("mutated TOML of a run", files_of_a_run, ("run/recipe.toml",), trained, EVALUATE),
     row("mutated JSON of a run", files_of_a_run, ("run/result.json", "run/environment.json"), trained, EVALUATE),
     row("mutated JSONL", files_of_a_run, ("run/history.jsonl",), trained, EVALUATE),

@@ -107,7 +107,8 @@ def nest(random: Random, content: bytes) -> tuple[bytes, str]:
     """Put a deeply nested value in place of a number or a string."""
     depth = random.choice((50, 2000, 100_000))
     opened, closed = random.choice(((b"[", b"]"), (b'{"a":', b"}"), (b"{a=", b"}"), (b"(", b")"), (b"-", b"")))
-    changed, what = replace_one(random, content, random.choice((NUMBER, STRING)), (opened * depth + b"1" + closed * depth,))
+    deep = opened * depth + b"1" + closed * depth
+    changed, what = replace_one(random, content, random.choice((NUMBER, STRING)), (deep,))
     return changed, f"{what.partition(' became ')[0]} nested {depth} deep in {opened.decode()}"
 
 
@@ -133,11 +134,14 @@ def encode(random: Random, content: bytes) -> tuple[bytes, str]:
 
 def put_control(random: Random, content: bytes) -> tuple[bytes, str]:
     """Insert a control character, a NUL, or a character that turns the direction."""
-    place, what = random.randrange(len(content) + 1), random.choice(("\0", "\x1b[31m", "\r", "\u202e", "\u2028", "\x0c"))
+    place = random.randrange(len(content) + 1)
+    what = random.choice(("\0", "\x1b[31m", "\r", "\u202e", "\u2028", "\x0c"))
     return content[:place] + what.encode() + content[place:], f"{what!r} inserted at {place}"
 
 
-def replace_one(random: Random, content: bytes, pattern: re.Pattern[bytes], others: tuple[bytes, ...]) -> tuple[bytes, str]:
+def replace_one(
+    random: Random, content: bytes, pattern: re.Pattern[bytes], others: tuple[bytes, ...]
+) -> tuple[bytes, str]:
     """Replace one match by one of these; unchanged where there is no match."""
     matches = list(pattern.finditer(content))
     if not matches:
