@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ from featherweight import interruption
 from featherweight.errors import FeatherweightError, TrainingInterrupted
 
 ATTEMPTS = 4        # of one job, before its deaths are taken for its own fault
+STOPPING = 0.4      # seconds in which a worker may end by itself
 NAME = "featherweight-worker"
 WITHOUT_GUARD = 86  # exit code of a worker whose import of the user's script came to a call that starts workers
 GUARD = "Put the call under: if __name__ == '__main__':"
@@ -141,12 +143,7 @@ def _do(work: Work, shared: Any, job: Any, tell: Tell) -> tuple[str, str]:
 def _crew(work: Work, shared: Any, count: int) -> Iterator[list[_Worker]]:
     """Workers that wait for jobs; none is left behind."""
     crew: list[_Worker] = []
-
-    def stop() -> None:
-        for worker in crew:
-            worker.process.terminate()
-
-    with interruption.undone_at_the_end(stop):
+    with interruption.undone_at_the_end(lambda: _stop(crew)):
         try:
             for _ in range(count):
                 with interruption.undivided():
@@ -159,6 +156,16 @@ def _crew(work: Work, shared: Any, count: int) -> Iterator[list[_Worker]]:
             for worker in crew:
                 worker.process.kill()
                 worker.process.join()
+
+
+def _stop(crew: Sequence[_Worker]) -> None:
+    """End all workers now: they remove what they are writing, if they do so in time."""
+    for worker in crew:
+        worker.process.terminate()
+    until = time.monotonic() + STOPPING
+    for worker in crew:
+        wait([worker.process.sentinel], timeout=max(0.0, until - time.monotonic()))
+        worker.process.kill()
 
 
 class _Process(SpawnProcess):
