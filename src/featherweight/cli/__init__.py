@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextvars import copy_context
 from typing import cast
@@ -68,8 +69,17 @@ def call(arguments: list[str] | None) -> object:
     return call(arguments)
 
 
+def refusal(fault: OSError) -> str:
+    """What the file system refused, and where, if the fault says so: those of some libraries do not."""
+    said = (fault.strerror or " ".join(str(fault).split()) or type(fault).__name__).rstrip(".")
+    if fault.filename is None:
+        return f"the file system refused: {said}. Make room, or give another place with --out or TMPDIR."
+    return f"cannot use {str(fault.filename)!r}: {said}. Give another place, or make room."
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a goal missed under --strict, 2 bad input or usage."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)     # a home that cannot be written is no news
     try:
         with command_line():
             code = call(arguments)
@@ -91,8 +101,6 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()
         code = 0
     except OSError as fault:    # the file system refused: no right to write, no room left
-        if fault.filename is None:
-            raise
-        fail(f"cannot use {str(fault.filename)!r}: {fault.strerror}. Give another place, or make room.")
+        fail(refusal(fault))
         code = 2
     sys.exit(code if isinstance(code, int) else 0)

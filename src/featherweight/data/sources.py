@@ -226,8 +226,11 @@ def fetch(
 
 
 def default_cache(cache_dir: Path | None = None) -> Path:
-    """The folder for everything that can be made again: the one given, or the user's."""
-    return cache_dir if cache_dir is not None else user_cache_path("featherweight")
+    """The folder for everything that can be made again: the one given, or the user's. DataError for a user without."""
+    try:
+        return cache_dir if cache_dir is not None else user_cache_path("featherweight")
+    except RuntimeError as fault:       # neither HOME nor an entry of the user's among the passwords
+        raise DataError("this user has no home folder for a cache. Set HOME or XDG_CACHE_HOME to a folder.") from fault
 
 
 def read_bytes(path: Path) -> bytes:

@@ -34,7 +34,7 @@ def remember(sha256: str) -> None:
         store().parent.mkdir(parents=True, exist_ok=True)
         with plain_file(store()).open("a") as file:     # one short line: two processes do not mix theirs
             file.write(f"{sha256}\n")
-    except OSError:
+    except (OSError, RuntimeError):     # RuntimeError: nobody knows the user's home
         unwritten.add(sha256)
 
 
@@ -42,7 +42,7 @@ def known() -> set[str]:
     """Return the hashes that are trusted."""
     try:
         return unwritten | set(plain_file(store()).read_text().split())
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, RuntimeError):
         return unwritten
 
 

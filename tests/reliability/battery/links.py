@@ -97,7 +97,7 @@ def build(folder: Path, warm: Warm, *, exports: bool = True) -> Path:
     """A folder with everything that the commands replace or read."""
     before = folder / "before"
     before.mkdir(parents=True)
-    for name in ("run", "kernels.png", "strip.png", "book.xlsx", "grid.png", *(["onnx", "bundle"] if exports else [])):
+    for name in ("run", "kernels.png", "strip.png", "book.xlsx", "grid.png", *(["onnx", "bundle"] * exports)):
         done = warm.run(*MADE[name], cwd=before, env=home_in(before), timeout=120)
         assert done.code == 0, done.err
     shutil.copy(before / "run" / "recipe.toml", before / "recipe.toml")
@@ -178,7 +178,7 @@ def attempt(folder: Path, warm: Warm, before: Path, case: tuple[tuple[str, ...],
     here.unlink(missing_ok=True)
     put(here, outside)
     untouched = state_of(outside)
-    done = warm.run(*command, cwd=trial / "here", env=home_in(trial / "here"), timeout=30)
+    done = warm.run(*command, cwd=trial / "here", env=home_in(trial / "here"))
     fault = wrong_end(done)
     if not fault and state_of(outside) != untouched:
         changed = set(state_of(outside).items()) ^ set(untouched.items())

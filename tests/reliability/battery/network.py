@@ -275,8 +275,8 @@ def no_http(it: Handler, body: bytes, name: str) -> None:
 Lie = Callable[[Handler, bytes, str], None]
 ALL: tuple[Lie, ...] = (
     stall, silence, cut, too_short, negative, no_number, huge, without_length, endless, endless_chunks, bad_chunks,
-    drip, other, bomb, encoded, loop, endless_redirect, to_file, to_nowhere, to_closed, missing, busy, failing, part, headers,
-    no_http,
+    drip, other, bomb, encoded, loop, endless_redirect, to_file, to_nowhere, to_closed, missing, busy, failing, part,
+    headers, no_http,
 )
 LIES: dict[str, Lie] = {one.__name__: one for one in (good, slow, *ALL)}
 
