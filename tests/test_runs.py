@@ -160,7 +160,9 @@ def test_the_files_are_those_of_the_design():
     ("old", "new"),
     [('"lr": 1', '"lr": ' + "[" * 100_000), ('"lr": 1', '"lr": NaN'), ('"lr": 1', '"lr": 1e999'),
      ('"lr": 1', '"lr": "1"'), ('"lr": 1', '"lr": ' + "9" * 400), ('"epoch": 1', '"epoch": 1.5'),
-     ('{"class": 1}', '{"class": null}'), ('{"class": 1}', '{}'), ('"train_accuracy"', '"x"'), ('"curve": null', '"curve": {"class": 3}'), ("{", "[")],
+     ('{"class": 1}', '{"class": null}'),
+     ('{"class": 1}', '{}'), ('"train_accuracy"', '"x"'), ('"curve": null', '"curve": {"class": 3}'),
+     ("{", "[")],
 )
 def test_a_line_of_the_history_that_is_no_epoch(tmp_path, old, new):
     run, line = create_run(tmp_path / "run", RECIPE), (

@@ -10,8 +10,8 @@ from battery.mutations import ROWS, name_of
 from battery.trial import Trials
 from battery.warm import Warm
 
-ONE = ("mutated checkpoint", "mutated TOML", "mutated IDX", "mutated IDX.gz", "mutated .pth", "mutated data.safetensors",
-       "mutated safetensors, a user's")     # whose commands compute for a second or more
+ONE = ("mutated checkpoint", "mutated TOML", "mutated IDX", "mutated IDX.gz", "mutated .pth",
+       "mutated data.safetensors", "mutated safetensors, a user's")     # whose commands compute for a second or more
 
 
 @pytest.mark.parametrize("trials", ROWS, ids=name_of)
