@@ -19,16 +19,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import serve_load
+
 import report
+from featherweight.shipping import make_bundle
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "reliability"))
+from battery.load import loaded
+from battery.served import Served
 from battery.trial import Trial
 from battery.warm import Warm
 
-MODULES = ("kills", "starts", "mutations", "names", "signals", "disk", "network", "links", "hostile")
+MODULES = ("kills", "starts", "mutations", "names", "signals", "disk", "network", "links", "hostile", "growth")
 GOALS = {"mutated": 1000, "killed in a save": 30, "killed training": 70, "killed seeds": 30, "hostile request": 300}
 GOAL = 100      # of kinds that do not begin with one of these words
-AT_ONCE = 2
+AT_ONCE, CLIENTS = 2, 32
 
 
 @dataclass
@@ -68,7 +73,7 @@ def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "reliability")
     parser.add_argument("--minutes", type=float, default=30, help="for the faults")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--requests", type=int, default=10_000, help="of 32 clients, at the end; 0 leaves them out")
+    parser.add_argument("--requests", type=int, default=10_000, help="of all clients, at the end; 0 leaves them out")
     parser.add_argument("--modules", nargs="+", default=list(MODULES), choices=MODULES, help="of the battery")
     return parser.parse_args()
 
@@ -110,10 +115,20 @@ def table_of(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
 
 
 def measure_load(requests: int) -> dict[str, Any]:
-    """Requests of 32 clients alone, and again beside 200 slow clients."""
-    from battery.load import loaded
-
-    return {f"beside {slow} slow clients": loaded(requests, clients=32, slow=slow) for slow in (0, 200)}
+    """Requests of 32 clients to the command on feather-fast, alone, and again beside 200 slow clients."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = make_bundle(serve_load.trained("feather-fast", Path(folder) / "run"), Path(folder) / "bundle")
+        asked = [serve_load.request(body) for body in serve_load.pictures(50)]
+        with Served(bundle.path, Path(folder)) as server:
+            loaded(server.address, asked, 1000)     # warmed up
+            for slow in (0, 200):
+                load = loaded(server.address, asked, requests, CLIENTS, slow)
+                found[f"{CLIENTS} clients beside {slow} slow ones"] = {
+                    "requests": requests, "lost": load.lost, "p50_ms": round(load.percentile(50), 1),
+                    "p99_ms": round(load.percentile(99), 1),
+                }
+    return found
 
 
 def print_results(content: dict[str, Any]) -> None:
