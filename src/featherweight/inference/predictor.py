@@ -95,8 +95,8 @@ class Predictor:
         numbers = None if number is None else np.full(len(seen), number, np.int64)
         probabilities = self.network.answer(images, numbers)
         if not all(np.isfinite(values).all() for values in probabilities.values()):
-            raise RunError(f"the network {self.card.model!r} answers with NaN: its weights are damaged. Put the original "
-                           "files back, or train again.")
+            raise RunError(f"the network {self.card.model!r} answers with NaN: its weights are damaged. Put the "
+                           "original files back, or train again.")
         return [
             Prediction(name, {h: rank(p[i], self.card.heads[h], top) for h, p in probabilities.items()}, digit, one)
             for i, (name, digit, one) in enumerate(seen)
