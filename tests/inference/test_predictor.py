@@ -13,6 +13,7 @@ from featherweight.data import load_dataset
 from featherweight.errors import FeatherweightError, PictureError, RunError
 from featherweight.evaluation import score
 from featherweight.inference import Predictor
+from featherweight.inference.picture import Prepared
 from featherweight.inference.predictor import rank
 
 
@@ -103,3 +104,13 @@ def test_evaluation_equals_the_record(digits_run):
     again = featherweight.examination.evaluate(digits_run)
     assert again["class"].to_dict() == digits_run.result["test"]["class"]
     assert score(torch.log(torch.tensor([[0.5, 0.5]])), torch.tensor([0])).loss == pytest.approx(np.log(2))
+
+
+def test_answers_that_are_no_numbers_are_a_fault(digits_run):
+    predictor = Predictor(digits_run.path)
+    with torch.no_grad():
+        for parameter in predictor.network.module.parameters():
+            parameter.fill_(torch.nan)
+    blank = Prepared(Image.new("L", (28, 28)), np.zeros((28, 28), np.uint8), np.zeros((1, 28, 28), np.uint8))
+    with pytest.raises(RunError, match="answers with NaN: its weights are damaged"):
+        predictor.answer([("a", None, blank)], None, 3)
