@@ -15,6 +15,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
+
+from featherweight.inference.bundle import Bundle
+from featherweight.inference.trained import TrainedNetwork
+from featherweight.serve.app import BROKEN
+from featherweight.shipping.bundle import bundle_files
+from featherweight.shipping.trace import trace
 
 HEAD = "POST /predict HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -284,3 +291,18 @@ def test_bad_input_is_one_line(bundle, tmp_path):
     assert "nowhere" in serve_command(tmp_path / "nowhere")
     (tmp_path / "card.json").write_text("{}")
     assert "no card of a bundle" in serve_command(tmp_path)
+
+
+def test_an_answer_that_is_no_number_is_a_500_and_a_line_of_the_log(tmp_path, reader, serve, drawing):
+    network = TrainedNetwork.open(reader)
+    with torch.no_grad():
+        for parameter in network.module.parameters():
+            parameter.fill_(torch.nan)
+    model = trace(network.module, network.card).SerializeToString(deterministic=True)
+    for name, content in bundle_files(network, model).items():
+        (tmp_path / name).write_bytes(content)
+    running = serve(Bundle.open(tmp_path))
+    answer = httpx.post(f"{running.url}predict", content=drawing(3), headers={"Content-Type": "image/png"})
+    assert (answer.status_code, answer.json()) == (500, {"error": BROKEN})
+    _, _, log = running.stop()
+    assert "with NaN or infinity" in log and "Traceback" not in log

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featherweight.errors import PictureError, RunError
+from featherweight.errors import PictureError
 from featherweight.inference.given import each_picture, is_single
 from featherweight.inference.network import open_network
 from featherweight.inference.picture import Prepared, prepare, prepare_many
@@ -95,9 +95,6 @@ class Predictor:
         images = np.stack([one.pixels for _, _, one in seen])       # (N, C, size, size)
         numbers = None if number is None else np.full(len(seen), number, np.int64)
         probabilities = self.network.answer(images, numbers)
-        if not all(np.isfinite(values).all() for values in probabilities.values()):
-            raise RunError(f"the network {self.card.model!r} answers with NaN: its weights are damaged. Put the "
-                           "original files back, or train again.")
         return [
             Prediction(name, {h: rank(p[i], self.card.heads[h], top) for h, p in probabilities.items()}, digit, one)
             for i, (name, digit, one) in enumerate(seen)

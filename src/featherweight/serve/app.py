@@ -17,7 +17,7 @@ from featherweight import __version__
 from featherweight.errors import FeatherweightError
 from featherweight.inference.card import Card
 from featherweight.serve.answers import Question
-from featherweight.serve.desk import Desk
+from featherweight.serve.desk import BROKEN, Desk
 from featherweight.serve.documents import Answer, Answers, Fault, Health, PixelsIn
 from featherweight.serve.guards import Guarded, refuse
 from featherweight.serve.limits import Limits
@@ -25,7 +25,6 @@ from featherweight.serve.pages import load_pages
 from featherweight.serve.questions import check_number, read_question, sentence
 
 ELSEWHERE = "There is nothing here. The page is at /, and /docs says how to ask."
-BROKEN = "Something broke here, and not through your fault. The server's log has it."
 FAULTS = {
     400: "The body is not what its type says.", 403: "The host or the origin is not one of this server's.",
     408: "The body came too slowly.", 413: "The body is too large.",

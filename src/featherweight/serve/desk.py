@@ -20,6 +20,7 @@ from featherweight.serve.answers import Question
 from featherweight.serve.limits import Limits
 from featherweight.serve.worker import pack
 
+BROKEN = "Something broke here, and not through your fault. The server's log has it."
 LATER = {"Retry-After": "1"}
 
 
@@ -65,7 +66,7 @@ class ProcessWorker:
         if head["status"] == 422:
             raise PictureError(body.decode())
         if head["status"] != 200:
-            raise RuntimeError("a worker could not answer; it said why")
+            raise HTTPException(500, BROKEN)
         return body
 
     def kill(self) -> None:

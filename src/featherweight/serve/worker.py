@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight import interruption
+from featherweight.outside import say
 
 if TYPE_CHECKING:
     from featherweight.serve.answers import Answerer, Question
@@ -37,12 +38,15 @@ def main() -> None:
 
 def answer(answerer: Answerer, question: Question) -> tuple[int, bytes]:
     """200 and the answer, 422 and what is wrong with the picture, or 500 and nothing: the log has it."""
-    from featherweight.errors import PictureError
+    from featherweight.errors import FeatherweightError, PictureError
 
     try:
         return 200, answerer.answer(question)
     except PictureError as fault:
         return 422, str(fault).encode()
+    except FeatherweightError as fault:     # the network's, such as an answer of NaN
+        say(str(fault), error=True)
+        return 500, b""
     except Exception:
         traceback.print_exc()
         return 500, b""
