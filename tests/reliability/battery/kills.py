@@ -112,7 +112,7 @@ def kill_in_save(started: Started, run: Path, which: int) -> str:
                 started.send(signal.SIGKILL)
                 started.wait()
                 return name if name in temporaries(run) else ""     # else it was moved just before
-        started.warm.wait_for(started.pid, 0)
+        started.warm.wait_for(started.pid, 0.0002)
     return ""
 
 
