@@ -15,7 +15,7 @@ from safetensors import safe_open
 from battery.trial import Trial
 from battery.warm import Done, Started, Warm
 
-EPOCHS, SEEDS = 4, 3
+EPOCHS, SEEDS = 3, 2
 RECIPE = ("train", "session7-model2", "--data", "digits", "--no-report", "--set", f"training.epochs={EPOCHS}", "--set",
           "training.batch_size=32", "--set", "augmentation.shift=0.05")
 
@@ -46,7 +46,7 @@ def killed_in_save_trials(seed: int, folder: Path, warm: Warm) -> Iterator[Trial
 
 
 def killed_seeds_trials(seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
-    """Kill the parent or a worker of a training of three seeds; then let it end."""
+    """Kill the parent or a worker of a training of two seeds; then let it end."""
     chance, (whole, seconds) = random.Random(seed), reference(folder, warm, "--seeds", str(SEEDS))
     for number in range(1_000_000):
         out, delay, parent = folder / f"seeds-{number}", chance.uniform(0.5, 1) * seconds, chance.random() < 0.5
