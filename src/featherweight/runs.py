@@ -138,7 +138,7 @@ class Run:
     def clear(self) -> None:
         """Remove the run's own files, and nothing else."""
         for name in names_in(self.path):
-            if name == SOURCE_FOLDER and not self.source_folder.is_symlink():
+            if name == SOURCE_FOLDER and self.source_folder.is_dir() and not self.source_folder.is_symlink():
                 shutil.rmtree(self.source_folder)
             elif is_one_of(name, FILES):
                 (self.path / name).unlink()
@@ -163,6 +163,8 @@ class Run:
             raise RunError(f"{file} is not JSON: {fault}. Train again into another folder.") from fault
         if not all(isinstance(line, dict) and "epoch" in line for line in lines):
             raise RunError(f"{file} holds a line that is no epoch. Train again into another folder.")
+        if self.finished and not lines:
+            raise RunError(f"run {str(self.path)!r} has no {file.name}. Train again into another folder.")
         return History(lines)
 
     @cached_property
