@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 import pytest
-from battery.links import WRITERS, attempt, build, put_dangling, put_endless, put_pipe, read, replaced
+from battery.links import WRITERS, attempt, build, put_dangling, put_endless, put_loop, put_pipe, read, replaced
 
 
 def test_nothing_outside_is_changed(warm, tmp_path):
@@ -37,6 +37,11 @@ def test_a_pipe_is_refused_at_once(before, warm, place, command):
 def test_a_pipe_in_the_place_of_the_networks_source_is_replaced(before, warm):
     trial = attempt(before.parent, warm, before, (WRITERS["run"], "run/network", put_pipe), "written")
     assert (trial.outcome, trial.fault) == ("written", "")
+
+
+def test_a_loop_of_links_as_out_is_refused(before, warm):
+    trial = attempt(before.parent, warm, before, (WRITERS["run"], "run", put_loop), "written")
+    assert (trial.outcome, trial.fault) == ("refused", "")
 
 
 def test_a_finished_run_without_a_history_is_refused(before, warm):
