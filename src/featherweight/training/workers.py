@@ -21,6 +21,7 @@ import torch
 from torch import multiprocessing
 
 from featherweight.errors import FeatherweightError, TrainingInterrupted
+from featherweight.files import refusal
 
 ATTEMPTS = 4        # of one job, before its deaths are taken for its own fault
 NAME = "featherweight-worker"
@@ -59,10 +60,10 @@ def run_jobs(
 ) -> Outcomes:
     """Call work(shared, job, tell) for every job, in worker processes; on_message gets (job, message) here.
 
-    work is a function of a module, since the processes start afresh and import it. A FeatherweightError fails
-    its job alone; any other error of a job is raised here as RuntimeError, with its traceback. When should_stop
-    says so, jobs under way get SIGTERM, are waited for, and nothing new begins. Raises FeatherweightError where a
-    worker cannot import the user's script.
+    work is a function of a module, since the processes start afresh and import it. A FeatherweightError or an
+    OSError fails its job alone; any other error of a job is raised here as RuntimeError, with its traceback. When
+    should_stop says so, jobs under way get SIGTERM, are waited for, and nothing new begins. Raises FeatherweightError
+    where a worker cannot import the user's script.
     """
     refuse_while_importing()
     waiting, outcomes, deaths = list(jobs), Outcomes(), dict.fromkeys(jobs, 0)
@@ -127,6 +128,8 @@ def _do(work: Work, shared: Any, job: Any, tell: Tell) -> tuple[str, str]:
         return "stopped", ""
     except (BrokenPipeError, ConnectionResetError):
         raise
+    except OSError as fault:
+        return "failed", refusal(fault)
     except Exception:
         return "error", traceback.format_exc()
     return "done", ""
