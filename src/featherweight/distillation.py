@@ -5,6 +5,7 @@ Source: Hinton et al. (2015), Distilling the Knowledge in a Neural Network.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,7 +125,7 @@ def keep_apart(recipe: Recipe, out: Path) -> None:
     """Raise RunError where a run to learn from and what will be trained share a folder: one would replace the other."""
     teacher = recipe.distillation.teacher if recipe.distillation.teaches else ""
     for key, name in (("distillation.teacher", teacher), ("training.start", recipe.training.start)):
-        folder, other = Path(name).resolve(), out.resolve()
+        folder, other = (Path(os.path.realpath(path)) for path in (name, out))     # no fault for a loop of links
         if name and (folder.is_relative_to(other) or other.is_relative_to(folder)):
             raise RunError(f"{key}: {name!r} and {option('out', out)} are not apart. Give another {option('out')}.")
 

@@ -115,6 +115,14 @@ def is_one_of(name: str, files: Collection[str]) -> bool:
     return name in files or any(name.startswith(f".{file}.") for file in files)
 
 
+def refusal(fault: OSError) -> str:
+    """What the file system refused, and where, if the fault says so: those of some libraries do not."""
+    said = (fault.strerror or " ".join(str(fault).split()) or type(fault).__name__).rstrip(".")
+    if fault.filename is None:
+        return f"the file system refused: {said}. Make room, or give another place with --out or TMPDIR."
+    return f"cannot use {str(fault.filename)!r}: {said}. Give another place, or make room."
+
+
 def plain_file(path: Path) -> Path:
     """Return the path. Raises OSError for a pipe or a device: reading it may never end. Others are left to open."""
     if path.is_fifo() or path.is_char_device() or path.is_block_device():

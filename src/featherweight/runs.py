@@ -145,7 +145,7 @@ class Run:
     def clear(self) -> None:
         """Remove the run's own files, and nothing else."""
         for name in names_in(self.path):
-            if name == SOURCE_FOLDER and not self.source_folder.is_symlink():
+            if name == SOURCE_FOLDER and self.source_folder.is_dir() and not self.source_folder.is_symlink():
                 shutil.rmtree(self.source_folder)
             elif is_one_of(name, FILES):
                 (self.path / name).unlink()
@@ -175,6 +175,8 @@ class Run:
         except ValueError as fault:
             raise RunError(f"{file} is not JSON: {shortened(fault)}. Train again into another folder.") from fault
         check_history(lines, file)
+        if self.finished and not lines:
+            raise RunError(f"run {str(self.path)!r} has no {file.name}. Train again into another folder.")
         return History(lines)
 
     @cached_property

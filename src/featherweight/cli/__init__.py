@@ -14,6 +14,7 @@ from featherweight.cli import byhand, data, look, see, serve, ship, training, us
 from featherweight.cli.output import fail, plain_warnings
 from featherweight.cli.trusting import ask_for_trust
 from featherweight.errors import FeatherweightError, TrainingInterrupted, Untrusted
+from featherweight.files import refusal
 from featherweight.outside import say
 from featherweight.wording import command_line
 
@@ -67,14 +68,6 @@ def call(arguments: list[str] | None) -> object:
         if not ask_for_trust(fault):
             raise
     return call(arguments)
-
-
-def refusal(fault: OSError) -> str:
-    """What the file system refused, and where, if the fault says so: those of some libraries do not."""
-    said = (fault.strerror or " ".join(str(fault).split()) or type(fault).__name__).rstrip(".")
-    if fault.filename is None:
-        return f"the file system refused: {said}. Make room, or give another place with --out or TMPDIR."
-    return f"cannot use {str(fault.filename)!r}: {said}. Give another place, or make room."
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -52,7 +52,6 @@ def trace(module: nn.Module, card: Card) -> ModelProto:
     Raises MissingExtra without onnx or onnxscript, ModelError where torch cannot export the network.
     """
     check_installed()
-    keep_quiet()        # torch.onnx imports onnxruntime too
     size = card.picture.size
     examples: tuple[Tensor, ...] = (torch.zeros(2, len(card.mean), size, size, dtype=torch.uint8),)
     names = ["images"]
@@ -125,6 +124,7 @@ def keep_batch_axis(model: ModelProto) -> None:
 
 def check_installed() -> None:
     """MissingExtra where the exporter's packages are not there."""
+    keep_quiet()
     for package in ("onnx", "onnxscript", "onnxruntime"):
         try:
             __import__(package)

@@ -25,6 +25,7 @@ from torch import multiprocessing
 
 from featherweight import interruption
 from featherweight.errors import FeatherweightError, TrainingInterrupted
+from featherweight.files import refusal
 
 ATTEMPTS = 4        # of one job, before its deaths are taken for its own fault
 STOPPING = 0.4      # seconds in which a worker may end by itself
@@ -64,10 +65,10 @@ def run_jobs(
 ) -> Outcomes:
     """Call work(shared, job, tell) for every job, in worker processes; on_message gets (job, message) here.
 
-    work is a function of a module, since the processes start afresh and import it. A FeatherweightError fails
-    its job alone; any other error of a job is raised here as RuntimeError, with its traceback. When should_stop
-    says so, jobs under way get SIGTERM, are waited for, and nothing new begins. Raises FeatherweightError where a
-    worker cannot import the user's script.
+    work is a function of a module, since the processes start afresh and import it. A FeatherweightError or an
+    OSError fails its job alone; any other error of a job is raised here as RuntimeError, with its traceback. When
+    should_stop says so, jobs under way get SIGTERM, are waited for, and nothing new begins. Raises FeatherweightError
+    where a worker cannot import the user's script.
     """
     refuse_while_importing()
     waiting, outcomes, deaths = list(jobs), Outcomes(), dict.fromkeys(jobs, 0)
@@ -134,6 +135,8 @@ def _do(work: Work, shared: Any, job: Any, tell: Tell) -> tuple[str, str]:
         return "stopped", ""
     except (BrokenPipeError, ConnectionResetError):
         raise
+    except OSError as fault:
+        return "failed", refusal(fault)
     except Exception:
         return "error", traceback.format_exc()
     return "done", ""
