@@ -11,6 +11,7 @@ from featherweight.errors import RunError
 from featherweight.files import write_atomically
 from featherweight.recipe import Recipe
 from featherweight.runs import FILES, RESULT_KEYS, Run, create_run
+from featherweight.user_code import Source
 
 SCORE = {"accuracy": 0.5, "correct": 1, "count": 2}
 LINE = {"epoch": 1, "lr": 0.1, "train_loss": 2.0, "train_accuracy": {"class": 0.5}}
@@ -50,6 +51,16 @@ def test_nothing_is_overwritten_without_force(tmp_path):
         create_run(run.path, RECIPE)
     assert run.finished
     assert not create_run(run.path, RECIPE, force=True).finished
+
+
+def test_force_removes_no_file_that_lies_among_the_source(tmp_path):
+    run = create_run(tmp_path / "run", RECIPE, Source("net.py", "Net", {"net.py": "", "parts/blocks.py": ""}))
+    (run.source_folder / "parts" / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunError, match=r"holds 'network/parts/thesis\.tex', which is no part of a run"):
+        create_run(run.path, RECIPE, force=True)
+    (run.source_folder / "parts" / "thesis.tex").unlink()
+    create_run(run.path, RECIPE, force=True)
+    assert not run.source_folder.exists()
 
 
 def test_force_removes_only_runs(tmp_path):

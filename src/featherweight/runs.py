@@ -152,8 +152,13 @@ class Run:
 
     @property
     def strangers(self) -> list[str]:
-        """What lies in the folder and is no part of a run."""
-        return [name for name in names_in(self.path) if not is_one_of(name, FILES)]
+        """Return the names of what lies in the folder, or in its network/, and is no part of a run."""
+        inside = [] if self.source_folder.is_symlink() else self.source_folder.rglob("*")
+        return [name for name in names_in(self.path) if not is_one_of(name, FILES)] + [
+            str(file.relative_to(self.path)) for file in inside
+            if not file.is_dir() and file.name != MANIFEST and file.suffix not in (".py", ".pyc")
+            and not file.name.startswith(".")
+        ]
 
     @property
     def finished(self) -> bool:
