@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 import featherweight
 from featherweight.recipe import Recipe
+from featherweight.runs import Run
 
 settings.register_profile(
     "featherweight", deadline=None, max_examples=50, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -92,6 +94,19 @@ def network_file(tmp_path: Path) -> Callable[[str], str]:
         return str(file)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def reseal() -> Callable[..., Run]:
+    """reseal(folder, network=None): write a run's hashes anew after a change; None drops a key."""
+
+    def seal(folder: Path, **changes: Any) -> Run:
+        result = json.loads((folder / "result.json").read_text())
+        result = {key: value for key, value in (result | changes).items() if value is not None}
+        Run(folder).save_result(result, Run(folder).weights())
+        return Run(folder)
+
+    return seal
 
 
 @pytest.fixture(scope="session")

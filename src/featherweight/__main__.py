@@ -10,13 +10,13 @@ def main(arguments: list[str] | None = None) -> None:
     interruption.heed("featherweight: interrupted.")
     from featherweight.files import temporary_files_in_one_folder
 
-    try:
-        with temporary_files_in_one_folder():
-            from featherweight.cli import main as run
+    with temporary_files_in_one_folder():
+        from featherweight.cli import main as run
 
+        try:
             run(arguments)
-    except SystemExit as stop:
-        raise SystemExit(interruption.over(stop.code)) from None
+        except SystemExit as stop:
+            raise SystemExit(interruption.over(stop.code)) from None
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import hashlib
 import os
@@ -54,9 +55,9 @@ def temporary_beside(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def temporary_files_in_one_folder() -> Iterator[None]:
-    """Let the temporary files of this process, its libraries and its children lie in one folder, which goes at the end.
+    """Let the temporary files of this process, its libraries and its children lie in one folder.
 
-    Without a place for temporary files nothing changes.
+    The folder goes when the process ends. Without a place for temporary files nothing changes.
     """
     try:
         with undivided():       # Python tries the place with a file of its own
@@ -72,12 +73,9 @@ def temporary_files_in_one_folder() -> Iterator[None]:
         except OSError:
             yield
             return
+        atexit.register(remove)     # first, so it is called last: libraries remove what they made before
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-        try:
-            yield
-        finally:
-            remove()
-            os.environ["TMPDIR"] = tempfile.tempdir = str(place)
+        yield
 
 
 def remove_folder(folder: Path) -> None:

@@ -86,6 +86,7 @@ def over(code: object) -> object:
         return code
     if not _State.ending.acquire(blocking=False):
         time.sleep(PATIENCE)        # the thread is ending this process
+    _undo()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
@@ -97,9 +98,7 @@ def over(code: object) -> object:
 def end(number: int) -> None:
     """Undo what is noted, last made first, and end the process."""
     if _State.ending.acquire(timeout=CLEANING):
-        for undo in reversed(_State.undo.copy()):
-            with suppress(Exception):
-                undo()
+        _undo()
         _say()
     os._exit(128 + number)
 
@@ -144,6 +143,12 @@ def _hold_to_patience(hear: int) -> None:
     while _State.undivided and time.monotonic() < until:
         time.sleep(0.01)
     end(_State.received)
+
+
+def _undo() -> None:
+    for undo in reversed(_State.undo.copy()):
+        with suppress(Exception):
+            undo()
 
 
 def _say() -> None:

@@ -151,9 +151,9 @@ def test_a_download_leaves_no_temporary_file(warm, tmp_path, temporary):
                  "http_proxy": mirror},
         )
         until = time.monotonic() + 60
-        while not list(tmp_path.rglob("tmp*")) and time.monotonic() < until:
+        while not list(tmp_path.rglob(".*.gz.*")) and time.monotonic() < until:
             time.sleep(0.01)
-        assert list(tmp_path.rglob("tmp*"))
+        assert list(tmp_path.rglob(".*.gz.*"))
         command.send(signal.SIGTERM)
         done = command.wait()
     plan = Plan([signal.SIGTERM], 0, 0, group=False, sent=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -205,8 +206,10 @@ def test_pages_of_other_origins_are_refused(ask, origin, status):
 def test_a_bug_is_not_shown(ask, bundle, drawing, tmp_path):
     broken = shutil.copytree(bundle.path, tmp_path / "broken")
     card = json.loads((broken / "card.json").read_text())
-    (broken / "card.json").write_text(json.dumps(card | {"takes_number": True}))
-    answer = ask("POST", "/predict?number=3", of=Bundle.open(broken), content=drawing(3))
+    (broken / "card.json").write_text(json.dumps(card))
+    opened = Bundle.open(broken)
+    opened.card = replace(opened.card, takes_number=True)
+    answer = ask("POST", "/predict?number=3", of=opened, content=drawing(3))
     assert answer.status_code == 500 and answer.json() == {"error": BROKEN}
 
 

@@ -248,8 +248,8 @@ def test_a_bundle_is_served_without_torch(bundle):
     code = f"""
 import sys
 from featherweight.inference.bundle import Bundle
-from featherweight.serve import server, worker
-worker.Answerer(Bundle.open({str(bundle.path)!r}))
+from featherweight.serve import answers, server, worker
+answers.Answerer(Bundle.open({str(bundle.path)!r}))
 print([name for name in sys.modules if name.partition(".")[0] in ("torch", "sklearn", "matplotlib")])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -261,7 +261,7 @@ def test_a_run_is_served(reader, drawing):
     running = start(["-m", "featherweight", "serve", str(reader.path), "--port", "0"])
     answer = httpx.post(f"{running.url}predict?explain=true", content=drawing(5))
     assert answer.json()["heads"]["class"][0]["class"] == "5"
-    assert running.stop() == (0, "", "")
+    assert running.stop() == (143, "", "featherweight: interrupted.\n")
 
 
 def serve_command(*arguments):

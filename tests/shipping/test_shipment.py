@@ -156,11 +156,12 @@ def test_faults_are_one_line_and_write_nothing(digits_run, refused, tmp_path, op
     assert not (tmp_path / "out").exists()
 
 
-def test_data_that_are_not_there_are_named(digits_run, refused, tmp_path):  # noqa: F811
+def test_data_that_are_not_there_are_named(digits_run, refused, reseal, tmp_path):  # noqa: F811
     run = tmp_path / "run"
     shutil.copytree(digits_run.path, run)
     recipe = (run / "recipe.toml").read_text()
     (run / "recipe.toml").write_text(recipe.replace('dataset = "digits"', 'dataset = "folder:nowhere"'))
+    reseal(run)
     refused("export", run, "--to", "c", "--out", tmp_path / "out", words=["nowhere"])
     assert not (tmp_path / "out").exists()
 

@@ -125,7 +125,7 @@ def test_a_script_without_a_main_guard_is_told_the_missing_line(tmp_path):
         "featherweight.errors.FeatherweightError: train or train_seeds was called while a worker imported your script. "
         "Put the call under: if __name__ == '__main__':"
     )
-    assert done.stderr.count("Traceback") == 1 and not list((tmp_path / "seeds").iterdir())
+    assert done.stderr.count("Traceback") == 1 and not (tmp_path / "seeds").exists()
 
 
 def test_a_script_that_fails_in_a_worker_is_not_tried_again(tmp_path):

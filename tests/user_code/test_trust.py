@@ -33,12 +33,17 @@ def theirs(trained, tmp_path, monkeypatch):
     return Run.open(shutil.copytree(trained.path, tmp_path / "theirs"))
 
 
-def of_earlier_version(run: Run, name: str) -> Run:
-    """The run without its source: its recipe names a file."""
-    shutil.rmtree(run.source_folder)
-    text = (run.path / "recipe.toml").read_text().replace(run.recipe.model.name, name)
-    (run.path / "recipe.toml").write_text(text)
-    return Run(run.path)
+@pytest.fixture
+def of_earlier_version(theirs, reseal):
+    """of_earlier_version("net.py:Net"): the run without its source; its recipe names a file."""
+
+    def strip(name: str) -> Run:
+        text = (theirs.path / "recipe.toml").read_text().replace(theirs.recipe.model.name, name)
+        shutil.rmtree(theirs.source_folder)
+        (theirs.path / "recipe.toml").write_text(text)
+        return reseal(theirs.path, network=None)
+
+    return strip
 
 
 def test_what_was_trained_here_is_trusted_here(trained, tmp_path):
@@ -69,11 +74,12 @@ def test_trust_is_remembered(theirs):
     assert trust.store().read_text() == f"{theirs.source.sha256}\n"
 
 
-def test_only_this_text_is_trusted(theirs):
+def test_only_this_text_is_trusted(theirs, reseal):
     theirs.trust()
     file = theirs.source_folder / theirs.source.entry
     changed = theirs.source.__class__(theirs.source.entry, "Tiny", {file.name: file.read_text() + "\nprint('evil')\n"})
     changed.write(theirs.source_folder)
+    reseal(theirs.path, network=changed.sha256)
     with pytest.raises(Untrusted):
         load_network(Run(theirs.path))
 
@@ -85,7 +91,9 @@ def test_results_and_curves_need_no_trust(theirs):
 
 @pytest.mark.parametrize("ending", [".py", ".ipynb"])
 @pytest.mark.parametrize("beside", [True, False])
-def test_a_run_without_its_source_asks_for_the_file_that_it_names(theirs, tiny_model, ending, beside):
+def test_a_run_without_its_source_asks_for_the_file_that_it_names(
+    theirs, of_earlier_version, tiny_model, ending, beside
+):
     import json
 
     text = Path(tiny_model.rpartition(":")[0]).read_text()
@@ -93,7 +101,7 @@ def test_a_run_without_its_source_asks_for_the_file_that_it_names(theirs, tiny_m
         text = json.dumps({"cells": [{"cell_type": "code", "source": text}]})
     place = theirs.path if beside else Path.cwd()
     (place / f"net{ending}").write_text(text)
-    run = of_earlier_version(theirs, f"net{ending}:Tiny")
+    run = of_earlier_version(f"net{ending}:Tiny")
     openings = [recipe_from] if beside else [recipe_from, load_network, lambda run: evaluate(run, device="cpu")]
     for opening in openings:
         with pytest.raises(Untrusted, match=rf"net{ending}' holds a network of its own"):

@@ -58,7 +58,9 @@ class Replicas:
         except ValueError as fault:
             raise RunError(f"{self.path / 'summary.json'} is not JSON: {shortened(fault)}. Train again with "
                            f"{option('resume')}.") from fault
-        if not isinstance(content, dict) or content.get("sha256") != digest(content, without="sha256"):
+        if not isinstance(content, dict):
+            raise RunError(f"{self.path / 'summary.json'} holds no JSON object. Train again with {option('resume')}.")
+        if content.get("sha256") != digest(content, without="sha256"):
             raise RunError(f"{self.path / 'summary.json'} is not what training wrote: its hash is not the one in it. "
                            f"Delete it, and write it again with {option('resume')}.")
         return content

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def served_growth_trials(seed: int, folder: Path, warm: Warm, count: int = 2000)
                 for attack in [make(draw) for make in ATTACKS.values() for _ in range(count // 60)]:
                     attempt(server, attack)
                 load = loaded(server.address, [digit()], count // 3, clients=8)
-                held.append([(resident(one), descriptors(one)) for one in server.processes()])
+                held.append([(resident(one), settled(one)) for one in server.processes()])
             grown = [after - before for (before, _), (after, _) in zip(held[1], held[2], strict=True)]
             more = [after - before for (_, before), (_, after) in zip(held[1], held[2], strict=True)]
             fault = f"{load.lost} requests lost" if load.lost else ""
@@ -75,6 +76,15 @@ def served_growth_trials(seed: int, folder: Path, warm: Warm, count: int = 2000)
             fault = fault or (f"{max(more)} descriptors more" if max(more) > 0 else "")
             what = f"seed {seed}: {count} requests, {max(grown) / 1e6:+.1f} MB"
             yield Trial("many times: served", what, "nothing kept", fault)
+
+
+def settled(process: int) -> int:
+    """Return the descriptors of a process when their number stays, as connections that end need a moment."""
+    seen = [descriptors(process)]
+    while len(seen) < 50 and (len(seen) < 10 or len(set(seen[-10:])) > 1):
+        time.sleep(0.1)
+        seen.append(descriptors(process))
+    return seen[-1]
 
 
 def usage(folder: Path) -> dict[str, int]:
@@ -92,7 +102,7 @@ def usage(folder: Path) -> dict[str, int]:
 
 
 def work_of(name: str, folder: Path) -> Callable[[int], object]:
-    """Return what is done so often; it is told which time it is."""
+    """Return what is done so often; it is told its number."""
     from PIL import Image
 
     import featherweight
@@ -100,17 +110,17 @@ def work_of(name: str, folder: Path) -> Callable[[int], object]:
     page = folder / "page.png"
     Image.effect_noise((90, 90), 90).point(lambda grey: 0 if grey < 90 else 255).save(page)
 
-    def predict(time: int) -> object:
-        source = folder / ("bundle" if time % 2 else "run")
+    def predict(number: int) -> object:
+        source = folder / ("bundle" if number % 2 else "run")
         return featherweight.predict(source, [str(page)] * 3), featherweight.Run(folder / "run").predict(str(page))
 
-    def train(time: int) -> object:
-        network = folder / f"own{time}.py"
+    def train(number: int) -> object:
+        network = folder / f"own{number}.py"
         network.write_text(TINY)
         recipe = {"name": "own", "model": {"name": f"{network}:Tiny"}, "data": {"dataset": "digits"}}
-        return featherweight.train(featherweight.Recipe.from_dict(recipe), folder / f"run{time}", device="cpu")
+        return featherweight.train(featherweight.Recipe.from_dict(recipe), folder / f"run{number}", device="cpu")
 
-    def picture(time: int) -> object:
+    def picture(number: int) -> object:
         run = featherweight.Run(folder / "run")
         return run.plot("curves"), run.plot("confusion"), run.report(folder / "report.html")
 
@@ -125,10 +135,10 @@ def main(name: str, folder: Path, count: int) -> None:
     (folder / "temporary").mkdir(exist_ok=True)
     tempfile.tempdir = str(folder / "temporary")
     work, held = work_of(name, folder), []
-    for time in range(count):
-        if time in (0, count // 2):
+    for number in range(count):
+        if number in (0, count // 2):
             held.append(usage(folder))
-        work(time)
+        work(number)
     print(json.dumps([*held, usage(folder)]))
 
 

@@ -86,8 +86,8 @@ class Served:
         return max(1024 * int(one[1]) for one in found if one)
 
     def news(self) -> str:
-        """Return what the log has got since the last call."""
-        text = self.log.read_text(errors="replace")
+        """Return what the log has got since the last call; the line of a signal is no news."""
+        text = self.log.read_text(errors="replace").replace("featherweight: interrupted.\n", "")
         new, self.said = text[self.said:], len(text)
         return new
 
