@@ -29,7 +29,7 @@ def test_a_refused_call_is_one_line_and_every_file_is_whole(warm, tmp_path):
 
 
 def test_a_training_goes_on_after_a_refused_call(warm, tmp_path):
-    for trial in islice(refusals(1, tmp_path, warm, RUNS[:1]), 3):
+    for trial in islice(refusals(1, tmp_path, warm, RUNS[:1]), 2):
         assert not trial.fault, trial
 
 
@@ -45,7 +45,7 @@ def test_a_seed_whose_disk_is_full_is_one_line(tmp_path):
 
 
 def test_a_full_disk_is_one_line(warm, tmp_path):
-    for trial in islice(full_disks(1, tmp_path, warm), 4):
+    for trial in islice(full_disks(1, tmp_path, warm), 2):
         assert not trial.fault, trial
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 from battery.growth import COUNTS, growth_trials, served_growth_trials
 
-FEW = {"predict": 16, "train": 4, "picture": 4}
+FEW = {"predict": 8, "train": 4, "picture": 2}
 
 
 @pytest.fixture(scope="module")
