@@ -31,8 +31,9 @@ from battery.trial import Trial
 from battery.warm import Warm
 
 MODULES = ("kills", "starts", "mutations", "names", "signals", "disk", "network", "links", "hostile", "growth")
-GOALS = {"mutated": 1000, "killed in a save": 30, "killed training": 70, "killed seeds": 30, "hostile request": 300}
-GOAL = 100      # of kinds that do not begin with one of these words
+GOALS = {"mutated": 1000, "killed in a save": 30, "killed training": 70, "killed seeds": 15, "hostile request": 300,
+         "signal to": 950, "many times": 3}      # by the first words of a kind; "signal to" is 50 each of 19 commands
+GOAL = 100      # of other kinds
 AT_ONCE, CLIENTS = 2, 32
 
 

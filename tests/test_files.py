@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 
 import pytest
 
-from featherweight.files import replacing, write_atomically
+from featherweight.files import refusal, replacing, write_atomically
 
 
 def test_a_file_is_replaced_in_one_move(tmp_path):
@@ -42,3 +43,9 @@ def test_no_room_left_names_the_file_and_leaves_nothing(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert fault.value.filename == str(file) and list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_of_a_long_name_is_a_line_that_can_be_read():
+    said = refusal(OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5000))
+    assert said.startswith("cannot use 'xxx") and len(said) < 600
+    assert said.endswith("...: File name too long. Give another place, or make room.")

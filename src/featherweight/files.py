@@ -17,6 +17,7 @@ from secrets import token_hex
 from typing import IO
 
 from featherweight.interruption import undivided, undone_at_the_end
+from featherweight.outside import shortened
 
 LOCK = ".lock"      # the file that a process locks while it writes into a folder
 
@@ -118,7 +119,7 @@ def refusal(fault: OSError) -> str:
     said = (fault.strerror or " ".join(str(fault).split()) or type(fault).__name__).rstrip(".")
     if fault.filename is None:
         return f"the file system refused: {said}. Make room, or give another place with --out or TMPDIR."
-    return f"cannot use {str(fault.filename)!r}: {said}. Give another place, or make room."
+    return f"cannot use {shortened(repr(str(fault.filename)), 500)}: {said}. Give another place, or make room."
 
 
 def plain_file(path: Path) -> Path:

@@ -301,7 +301,8 @@ def wrong_line(done: Done, task: Task, number: int) -> str:
     code = 0 if task.arguments[0] == "serve" and done.code == 143 else done.code
     if wrong := wrong_end(Done(code, done.out, done.err, 0.0, done.peak)):
         return wrong
-    lines = [line for line in done.err.splitlines() if line.startswith("featherweight: ")]
+    lines = [line for line in done.err.splitlines()
+             if line.startswith("featherweight: ") and line != "featherweight: interrupted."]
     if len(lines) != (code == 2):
         return f"{len(lines)} lines of fault for exit code {code}"
     if code == 2 and os.strerror(number) not in lines[0]:
