@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ MODULES = ("kills", "starts", "mutations", "names", "signals", "disk", "network"
 GOALS = {"mutated": 1000, "killed in a save": 30, "killed training": 70, "killed seeds": 15, "hostile request": 300,
          "signal to": 950, "many times": 3}      # by the first words of a kind; "signal to" is 50 each of 19 commands
 GOAL = 100      # of other kinds
-AT_ONCE, CLIENTS = 2, 32
+AT_ONCE, CLIENTS, SAVED_SECONDS = 2, 32, 10
 
 
 @dataclass
@@ -57,11 +57,16 @@ def main() -> int:
     rows: list[Row] = []
     with ThreadPoolExecutor(AT_ONCE) as crew:
         parts = [options.modules[start::AT_ONCE] for start in range(AT_ONCE)]
-        list(crew.map(lambda modules: try_all(modules, rows, options), parts))
-    content["results"] = table_of(rows)
-    content["faults"] = [asdict(trial) for row in rows for trial in row.made if trial.fault]
-    report.save(options.out, content)
-    content["ratios"] = {}
+        running = [crew.submit(try_all, modules, rows, options) for modules in parts]
+        while True:
+            over = wait(running, timeout=SAVED_SECONDS).not_done == set()
+            content |= {"results": table_of(rows), "ratios": {}}
+            content["faults"] = [asdict(trial) for row in rows for trial in list(row.made) if trial.fault]
+            report.save(options.out, content)
+            if over:
+                break
+    for part in running:
+        part.result()       # raises what a generator raised
     if options.requests:
         content["load"] = measure_load(options.requests)
     report.save(options.out, content | {"complete": True})
@@ -104,7 +109,7 @@ def goal_of(kind: str) -> int:
 
 def table_of(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """For each kind: how many were made, how many were survived, and how they ended."""
-    made = [trial for row in rows for trial in row.made]
+    made = [trial for row in rows for trial in list(row.made)]
     return {
         kind: {
             "tried": sum(trial.kind == kind for trial in made), "goal": goal_of(kind),

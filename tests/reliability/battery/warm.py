@@ -99,6 +99,8 @@ class Warm:
         self.count += 1
         folder = Path(self.scratch.name) / str(self.count)
         folder.mkdir()
+        for name in ("out", "err"):     # before the process is there, which may be killed at once
+            (folder / name).touch()
         asked = {"arguments": [str(one) for one in arguments], "cwd": str(cwd or Path.cwd()), "env": dict(env or {}),
                  "folder": str(folder), "first": first}
         assert self.server.stdin is not None
