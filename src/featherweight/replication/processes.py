@@ -8,6 +8,7 @@ from typing import Any
 
 from featherweight.errors import RunError
 from featherweight.experiment import Silent, Training, train
+from featherweight.locks import RESUME_SECONDS, writing
 from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Standing
 from featherweight.training.state import TrainingState
 from featherweight.training.workers import Tell, run_jobs
@@ -37,6 +38,8 @@ def train_in_processes(
 def train_one(job: Job, seed: int, tell: Tell) -> None:
     """One seed in a worker: begun, or gone on with where it left something."""
     run = job.replicas.run(seed)
+    with writing(run.path, wait=RESUME_SECONDS):    # a worker of a parent that was killed may still end
+        pass
     begun = (run.path / "recipe.toml").exists()
     done = train(
         job.recipe.with_seed(seed), run.path, device=job.device, resume=begun, dataset=job.dataset, watcher=Teller(tell)

@@ -125,8 +125,9 @@ def temporaries(run: Path) -> set[str]:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started."""
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """The workers that a process started."""
+    started = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [one for one in started if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
 ROWS = (killed_trials, killed_in_save_trials, killed_seeds_trials)
