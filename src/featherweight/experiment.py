@@ -24,7 +24,7 @@ from featherweight.models import Blueprint
 from featherweight.models.exported import is_graph
 from featherweight.networks import build_network, example, find_network, match_images
 from featherweight.recipe import Recipe
-from featherweight.runs import Run, check_free, create_run, look_free
+from featherweight.runs import Run, check_free, create_run
 from featherweight.specification import specification_of
 from featherweight.tasks import Loss, Task, build_task
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
@@ -173,7 +173,7 @@ def train(
 def claimed(out: Path, *, force: bool, resume: bool) -> Iterator[None]:
     """Keep other processes out of the run's folder; raise RunError, before data is loaded, if it is in use."""
     if not resume:
-        look_free(out, force=force)     # before a lock is laid into a folder of something else
+        check_free(out, force=force)    # before a lock is laid into a folder of something else
     with writing(out, wait=RESUME_SECONDS if resume else 0):
         if not resume:
             check_free(out, force=force)

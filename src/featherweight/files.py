@@ -5,16 +5,17 @@ from __future__ import annotations
 import atexit
 import errno
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from typing import IO
+from typing import IO, Any
 
 from featherweight.interruption import undivided, undone_at_the_end
 from featherweight.outside import shortened
@@ -102,6 +103,11 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write all of a file in one move: path is never half-written."""
     with replacing(path) as file:
         file.write(content)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON document in one move. Raises ValueError for NaN and infinity."""
+    write_atomically(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
 
 def names_in(folder: Path) -> list[str]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 LONGEST_NAME = 100      # characters of the name of a class, a recipe or a head
+MOST_CLASSES = 1000     # of a data set or a head: a larger label is a number of something else
 LONGEST_PATH = 1000     # characters of a network's name, which may be a file's path
 LONGEST_PIECE = 200     # characters of a library's message within one of ours
 
@@ -58,6 +60,11 @@ def name_fault(name: Any, most: int = LONGEST_NAME) -> str:
     if found := _UNSEEN.search(name):
         return f"holds {found[0]!a}, a character that cannot be seen"
     return ""
+
+
+def bad_name(names: Iterable[Any]) -> tuple[str, str] | None:
+    """Return the first name that is refused, quoted, and why, as the end of a sentence; None if all are good."""
+    return next(((shortened(repr(name), 60), fault) for name in names if (fault := name_fault(name))), None)
 
 
 def say(*lines: str, error: bool = False, flush: bool = False) -> None:

@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from featherweight.errors import RunError
-from featherweight.outside import LONGEST_PATH, name_fault, shortened
+from featherweight.outside import LONGEST_NAME, LONGEST_PATH, MOST_CLASSES, name_fault, shortened
 
-MOST_CLASSES = 1000
 NEXT_MOVE = "Put the original back, or train again into another folder."
 
 
@@ -26,7 +25,7 @@ def _name(most: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-Name = Annotated[str, _name(100)]
+Name = Annotated[str, _name(LONGEST_NAME)]
 LongName = Annotated[str, _name(LONGEST_PATH)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]

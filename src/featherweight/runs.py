@@ -26,7 +26,7 @@ from torch import Tensor
 
 from featherweight.documents import parse_json
 from featherweight.errors import RunError
-from featherweight.files import is_one_of, names_in, plain_file, sha256_of, write_atomically
+from featherweight.files import is_one_of, names_in, plain_file, sha256_of, write_atomically, write_json
 from featherweight.integrity import digest, metadata_of
 from featherweight.outside import shortened, visible
 from featherweight.recipe import Recipe
@@ -255,7 +255,7 @@ class Run:
         self.save_json("result.json", {**result, "weights": sha256_of(self.path / "model.safetensors")})
 
     def save_json(self, name: str, content: Mapping[str, Any]) -> None:
-        write_atomically(self.path / name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+        write_json(self.path / name, content)
 
     def save_history(self, records: Sequence[Mapping[str, Any]]) -> None:
         lines = [json.dumps(record, allow_nan=False) for record in records]
@@ -301,7 +301,7 @@ def open_runs(path: str | Path) -> list[Run]:
     return [Run.open(path)]
 
 
-def look_free(path: str | Path, *, force: bool = False) -> Run:
+def check_free(path: str | Path, *, force: bool = False) -> Run:
     """Return the run that may be created here, and change nothing.
 
     Raises RunError if the folder holds a run, unless force, or anything else.
@@ -318,13 +318,6 @@ def look_free(path: str | Path, *, force: bool = False) -> Run:
         more = "" if run.finished else f"{option('resume')} continues it, "
         raise RunError(f"{str(path)!r} holds {state} run: {more}{option('force')} replaces it, {option('out')} takes "
                        "another folder.")
-    return run
-
-
-def check_free(path: str | Path, *, force: bool = False) -> Run:
-    """Do the same as look_free, and remove what a killed process left half-written."""
-    run = look_free(path, force=force)
-    run.sweep()
     return run
 
 

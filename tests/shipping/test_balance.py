@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from featherweight.inference.runtime import open_model
 from featherweight.shipping import balance as balancing
 from featherweight.shipping import export
 from featherweight.shipping.balance import balance, is_idle, wasted, without_idle
@@ -13,7 +14,6 @@ from featherweight.shipping.calibrate import measure_ranges
 from featherweight.shipping.fold import fold
 from featherweight.shipping.graph import Conv
 from featherweight.shipping.proof import MOST_LOST
-from featherweight.shipping.session import open_model
 from featherweight.shipping.verdict import is_ruined
 from featherweight.shipping.write_onnx import write_graph
 

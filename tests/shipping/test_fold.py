@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featherweight.inference.runtime import open_model
 from featherweight.shipping.c_text import comment, number, string
 from featherweight.shipping.fold import fold
 from featherweight.shipping.graph import Conv, Graph, Pad, Pool, Relu, Scale, Softmax, Step
 from featherweight.shipping.memory import life_of, overlap, plan_memory
-from featherweight.shipping.session import open_model
 from featherweight.shipping.write_onnx import write_graph
 
 SIZE = 12

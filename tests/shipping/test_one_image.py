@@ -9,9 +9,9 @@ from PIL import Image
 
 from featherweight.data import load_dataset
 from featherweight.errors import ModelError
+from featherweight.inference.runtime import open_model
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.shipping import export
-from featherweight.shipping.session import open_model
 from featherweight.tasks import heads_of
 
 from ..cli.conftest import refused, run_command  # noqa: F401  fixtures

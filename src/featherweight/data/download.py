@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from featherweight.errors import DataError
-from featherweight.files import is_one_of, names_in, replacing, sha256_of
+from featherweight.files import LOCK, is_one_of, names_in, replacing, sha256_of
 from featherweight.outside import say
 from featherweight.wording import option
 
@@ -56,7 +56,7 @@ def download(
     order = list(mirrors)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"), _reporting(progress) as report:
+        with FileLock(folder / LOCK), _reporting(progress) as report:
             for leftover in names_in(folder):
                 if is_one_of(leftover, sha256) and leftover not in sha256:  # a killed process's: we are alone here
                     (folder / leftover).unlink()

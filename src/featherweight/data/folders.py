@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.data.labels import MOST_CLASSES
 from featherweight.data.pictures import decode_pictures
 from featherweight.data.splits import stratified_split
 from featherweight.errors import DataError
 from featherweight.files import replacing
-from featherweight.outside import name_fault, shortened
+from featherweight.outside import MOST_CLASSES, bad_name
 from featherweight.picture_files import SUFFIXES
 
 TEST_SHARE = 0.2
@@ -101,9 +100,8 @@ def _classes(folder: Path) -> tuple[str, ...]:
     if len(classes) > MOST_CLASSES:
         raise DataError(f"{folder} has {len(classes):,} class folders; at most {MOST_CLASSES:,} are allowed. Give a "
                         "folder with one for each class.")
-    for name in classes:
-        if fault := name_fault(name):
-            raise DataError(f"class folder {shortened(repr(name), 60)} of {folder} {fault}. Rename the folder.")
+    if bad := bad_name(classes):
+        raise DataError(f"class folder {bad[0]} of {folder} {bad[1]}. Rename the folder.")
     if not classes:
         raise DataError(f"{folder} has no class folders. Put pictures into {folder}/<class>/.")
     if len(classes) < 2:

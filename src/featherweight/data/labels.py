@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from featherweight.data.arrays import Array
 from featherweight.errors import DataError
-from featherweight.outside import name_fault, shortened
-
-MOST_CLASSES = 1000         # a larger label is a number of something else
+from featherweight.outside import MOST_CLASSES, bad_name
 
 
 def checked_labels(labels: Array, images: int, what: str) -> Array:
@@ -52,9 +50,8 @@ def class_names(labels: Array, given: Sequence[str] | None) -> tuple[str, ...]:
     if len(names) > MOST_CLASSES:
         raise DataError(f"data: the training labels have {len(names):,} names; at most {MOST_CLASSES:,} are allowed. "
                         "Give a label for each class, not for each image.")
-    for name in names:
-        if fault := name_fault(name):
-            raise DataError(f"data: the class {shortened(repr(name), 60)} {fault}. Rename it.")
+    if bad := bad_name(names):
+        raise DataError(f"data: the class {bad[0]} {bad[1]}. Rename it.")
     if len(distinct) < 2:
         raise DataError(f"data: the training labels hold one class, {names[-1]!r}; a classifier needs at least 2.")
     return names

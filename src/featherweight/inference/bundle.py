@@ -17,7 +17,7 @@ from featherweight.errors import MissingExtra, RunError
 from featherweight.files import plain_file
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities, finite
-from featherweight.inference.runtime import load_onnxruntime
+from featherweight.inference.runtime import load_onnxruntime, open_model
 from featherweight.outside import shortened
 
 if TYPE_CHECKING:
@@ -81,19 +81,16 @@ def open_session(file: Path, threads: int, sha256: str | None = None) -> onnxrun
     Raises RunError if the file cannot be read or is another, MissingExtra without onnxruntime.
     """
     try:
-        onnxruntime = load_onnxruntime()
+        load_onnxruntime()
     except ImportError as fault:
         raise MissingExtra("onnxruntime", "ship") from fault
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
     try:
         content = plain_file(file).read_bytes()
-        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-            raise RunError(f"{file} is not the file that was shipped: its sha256 is not that in card.json. Put the "
-                           "original back, or export the run again.")
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except RunError:
-        raise
+        known = sha256 in (None, hashlib.sha256(content).hexdigest())
+        session = open_model(content, threads) if known else None
     except Exception as fault:      # onnxruntime's own, which share no base of their own
-        reason = shortened(fault)
-        raise RunError(f"{file} cannot be read: {reason}. Export the run again.") from fault
+        raise RunError(f"{file} cannot be read: {shortened(fault)}. Export the run again.") from fault
+    if session is None:
+        raise RunError(f"{file} is not the file that was shipped: its sha256 is not that in card.json. Put the "
+                       "original back, or export the run again.")
+    return session

@@ -9,11 +9,9 @@ from typing import Any
 
 from featherweight.errors import FeatherweightError
 from featherweight.integrity import digest
-from featherweight.outside import LONGEST_NAME, LONGEST_PATH, name_fault, shortened
+from featherweight.outside import LONGEST_NAME, LONGEST_PATH, MOST_CLASSES, name_fault, shortened
 from featherweight.specification import PictureSpecification
 from featherweight.wording import option
-
-MOST_CLASSES = 1000
 
 
 @dataclass(frozen=True)

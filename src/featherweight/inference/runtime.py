@@ -21,3 +21,11 @@ def load_onnxruntime() -> Any:
     import onnxruntime
 
     return onnxruntime
+
+
+def open_model(content: bytes, threads: int = 1) -> Any:
+    """Return an onnxruntime session of a model in memory; it writes no log."""
+    onnxruntime = load_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -7,7 +7,6 @@ report.html              the runs side by side
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from featherweight.documents import parse_json
 from featherweight.errors import RunError
 from featherweight.experiment import reopen
-from featherweight.files import is_one_of, names_in, plain_file, write_atomically
+from featherweight.files import is_one_of, names_in, plain_file, write_json
 from featherweight.integrity import digest
 from featherweight.locks import writing
 from featherweight.outside import shortened
@@ -67,9 +66,7 @@ class Replicas:
 
     def save_summary(self, content: Mapping[str, Any]) -> None:
         """Write summary.json, with a hash of itself."""
-        document = {**content, "sha256": digest(content, without="sha256")}
-        text = json.dumps(document, indent=2, allow_nan=False) + "\n"
-        write_atomically(self.path / "summary.json", text.encode())
+        write_json(self.path / "summary.json", {**content, "sha256": digest(content, without="sha256")})
 
     def forget_summary(self) -> None:
         """Remove what speaks of all seeds."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from featherweight.inference.network import Numbers, Pixels
+from featherweight.inference.runtime import open_model
 from featherweight.shipping.graph import Array, Graph
-from featherweight.shipping.session import open_model
 from featherweight.shipping.write_onnx import write_graph
 
 Ranges = Mapping[str, tuple[Array, Array]]      # value -> lowest and highest at each place, in its shape

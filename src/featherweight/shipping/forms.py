@@ -16,11 +16,11 @@ from featherweight.errors import ExportError
 from featherweight.inference.bundle import feed
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities
+from featherweight.inference.runtime import open_model
 from featherweight.shipping.c_files import c_files, stand_upright
 from featherweight.shipping.c_text import Body
 from featherweight.shipping.compiler import FAST, WATCHED, Program, find_compiler
 from featherweight.shipping.proof import Answer, Questions
-from featherweight.shipping.session import open_model
 
 if TYPE_CHECKING:
     from onnx import ModelProto

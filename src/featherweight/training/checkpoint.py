@@ -43,8 +43,7 @@ def load_checkpoint(run: Run, state: TrainingState) -> None:
     try:
         state.load(tensors, parse_json(text["state"]))
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as fault:
-        reason = " ".join(str(fault).split())
-        raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {shortened(reason)}") from fault
+        raise RunError(f"the checkpoint of {str(run.path)!r} does not fit its recipe: {shortened(fault)}") from fault
     check_beside(run, text, state.position.epoch)
 
 
