@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -33,7 +33,6 @@ from battery.mutator import mutate
 from battery.trial import Trial, Trials, wrong_end
 from battery.warm import Done, Warm
 
-BUSY = 30.0     # seconds below which a machine with other load is to blame, if the command itself computed less
 TEXTS = (".toml", ".json", ".jsonl", ".py", ".ipynb")
 TIMES = ("seconds", "weights", "seconds_a_seed", "wall_seconds")     # of result.json, different each time
 
@@ -80,8 +79,6 @@ def asked(subject: Subject, folder: Path, good: Path, changed: Mapping[str, byte
         (work / name).unlink()      # it is a hard link
         (work / name).write_bytes(content)
     done = warm.run(*subject.command, cwd=work, env=subject.env)
-    if done.code is not None and done.seconds < BUSY:
-        done = replace(done, seconds=done.cpu)
     try:
         return done, subject.answer(done, work) if done.code == 0 else None
     except (ValueError, OSError) as fault:

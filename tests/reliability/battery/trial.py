@@ -8,7 +8,8 @@ from pathlib import Path
 
 from battery.warm import Done, Warm
 
-SLOW, LARGE = 5.0, 1_000_000_000    # seconds and bytes that no command on a damaged file may need
+SLOW, LARGE = 5.0, 1_000_000_000    # seconds of computing and bytes that no command on a damaged file may need
+HUNG = 20.0                         # seconds by the clock; more than SLOW, since other work may hold the cores
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,6 @@ def wrong_end(done: Done) -> str:
         return f"exit code 2 without a line that says why: {done.err[-300:]!r}"
     if done.code == 2 and max(map(len, lines)) > 1000:
         return f"a line of {max(map(len, lines)):,} characters"
-    if done.seconds > SLOW:
-        return f"took {done.seconds:.1f} s"
+    if done.cpu > SLOW or done.seconds > HUNG:
+        return f"took {done.seconds:.1f} s, of them {done.cpu:.1f} computing"
     return f"took {done.peak / 1e9:.1f} GB" if done.peak > LARGE else ""
