@@ -182,7 +182,7 @@ def attempt(folder: Path, warm: Warm, before: Path, case: tuple[tuple[str, ...],
     untouched = state_of(outside)
     done = warm.run(*command, cwd=trial / "here", env=home_in(trial / "here"))
     if kind == "written":       # trainings and exports take their time
-        done = replace(done, seconds=0.0)
+        done = replace(done, seconds=0.0, cpu=0.0)
     fault = wrong_end(done)
     if not fault and state_of(outside) != untouched:
         changed = set(state_of(outside).items()) ^ set(untouched.items())
