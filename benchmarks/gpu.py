@@ -29,7 +29,7 @@ from featherweight.training import loop
 from featherweight.training.count import Count
 from featherweight.training.recorded import recorded
 from featherweight.training.replicas import make_fork
-from featherweight.training.step import pick_device
+from featherweight.devices import pick_device
 
 STARTED = time.perf_counter()
 NETWORKS = ("session6", "feather-8k", "feather-20k")

@@ -23,7 +23,7 @@ from featherweight.models import CATALOGUE, build_model, input_shapes
 from featherweight.tasks import loss_of
 from featherweight.training.kernels import NarrowKernels
 from featherweight.training.optimization import build_optimizer
-from featherweight.training.step import autocast, keep_freed_memory, pick_precision
+from featherweight.devices import autocast, keep_freed_memory, pick_precision
 
 KERNELS = {"torch": nullcontext, "narrow": NarrowKernels}
 CPU = torch.device("cpu")

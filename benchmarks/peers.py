@@ -29,7 +29,7 @@ from featherweight.tasks import Classification
 from featherweight.training.loop import Images, Plan, train
 from featherweight.training.optimization import build_optimizer, build_schedule
 from featherweight.training.state import Position, TrainingState
-from featherweight.training.step import keep_freed_memory, pick_precision
+from featherweight.devices import keep_freed_memory, pick_precision
 
 ROTATION, SHIFT, SCALE = 7.0, 0.05, 0.05    # the same for every peer
 LR, MOMENTUM = 0.01, 0.9

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import featherweight
-from featherweight.environment import cuda_devices
+from featherweight.devices import cuda_devices
 from featherweight.examination import evaluate
 from featherweight.models import CATALOGUE, build_model, find_blueprint, input_shapes
 from featherweight.models.blueprint import Blueprint

@@ -9,13 +9,13 @@ from typing import Any
 from torch import nn
 
 from featherweight.data import Dataset
-from featherweight.distillation import check_validation, leave_out, seen_by
 from featherweight.errors import RecipeError, RunError
 from featherweight.files import sha256_of
 from featherweight.models.weights import in_words, misfits
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import Task, as_heads
+from featherweight.teachers import check_validation, leave_out, seen_by
 from featherweight.training.fit import first_inputs, try_out
 from featherweight.wording import option
 

@@ -1,4 +1,4 @@
-"""The machine, the versions and the choices that a number depends on beside its recipe."""
+"""The machine and the versions that a result depends on beside its recipe: the content of environment.json."""
 
 from __future__ import annotations
 
@@ -12,22 +12,8 @@ from typing import Any
 import torch
 
 
-def layout_for(device: torch.device) -> torch.memory_format:
-    """How images and maps lie in memory: channels last, for narrow networks the faster way on a CPU.
-
-    On CUDA as torch has it: channels last, cuDNN first compiles depthwise kernels, four seconds for each size of a
-    batch, and gains 4 % of session6's time.
-    """
-    return torch.contiguous_format if device.type == "cuda" else torch.channels_last
-
-
-def cuda_devices() -> list[int]:
-    """Return the numbers of all CUDA devices, whose random state a fork_rng is to keep."""
-    return list(range(torch.cuda.device_count()))
-
-
 def describe_environment(device: torch.device, precision: str, seed: int, data: str) -> dict[str, Any]:
-    """What a number depends on beside the recipe."""
+    """Return the content of environment.json: device, cores, threads, precision, seed, data and versions."""
     packages = ("featherweight", "torch", "numpy", "safetensors", "scikit-learn")
     is_cuda = device.type == "cuda"
     return {
@@ -46,13 +32,13 @@ def describe_environment(device: torch.device, precision: str, seed: int, data: 
 
 @cache
 def version_of(package: str) -> str:
-    """What is installed; read once, as hundreds of seeds ask."""
+    """Installed version of a package; cached, since a training of many seeds asks for it many times."""
     return version(package)
 
 
 @cache
 def processor_name() -> str:
-    """The processor as its maker calls it, where the system tells."""
+    """Name of the processor as its maker gives it, or its architecture if the system has no /proc/cpuinfo."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

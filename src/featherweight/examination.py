@@ -6,7 +6,7 @@ A network with weights that were trained elsewhere is measured here too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featherweight.augment import normalise
-from featherweight.data import Dataset, dataset_from_sample, load_dataset
+from featherweight.data import Dataset, Images, dataset_from_sample, load_dataset
+from featherweight.devices import pick_device
 from featherweight.errors import DataError, ModelError, NoNumbers, RunError
 from featherweight.evaluation import Score
+from featherweight.forward import as_input
 from featherweight.independence import FEW
 from featherweight.models import build_model, input_shapes
 from featherweight.models.lazy import fill_lazy
@@ -27,9 +28,8 @@ from featherweight.record import NEXT_MOVE
 from featherweight.runs import Run
 from featherweight.tasks import Question, Task, build_task
 from featherweight.training.fit import check_alone, check_fit
-from featherweight.training.loop import Images, answer, measure
+from featherweight.training.measurement import answer, measure
 from featherweight.training.randomness import random_calls
-from featherweight.training.step import pick_device
 from featherweight.wording import option
 
 
@@ -96,7 +96,7 @@ class Examination:
     def pixels(self, part: slice = slice(None)) -> Tensor:
         """Test images as the network is given them: float32 (N, C, H, W), normalised as in training."""
         mean, std = (torch.tensor(self.run.result[key]) for key in ("mean", "std"))
-        return normalise(self.dataset.test.images[part].float().div(255), mean, std)
+        return as_input(self.dataset.test.images[part], mean, std)
 
     def check_image(self, image: int) -> int:
         """The number of a test image; DataError where there is none."""
@@ -141,7 +141,7 @@ def evaluate(
     run = run if isinstance(run, Run) else Run.open(run)
     network, _, images = load(run, data, data_dir, device)
     task = build_task(run.recipe.task)
-    pixels = normalise(images.images[:FEW].float().div(255), images.mean, images.std)
+    pixels = as_input(images.images[:FEW], images.mean, images.std)
     if not random_calls(network, (pixels[:2], *task.ask_each(images.labels[:2]).inputs)):
         check_alone(network, (pixels, *task.ask_each(images.labels[:FEW]).inputs))
     return measure(network, images, task, run.result["precision"])
@@ -191,7 +191,7 @@ def evaluate_weights(
     blank = (torch.zeros(2, *dataset.test.images.shape[1:]), *question.inputs)
     network = suited(network.to(torch_device), tuple(value.to(torch_device) for value in blank))
     check_fit(network, task, dataset)
-    scores = measure(network, images_of_test(dataset, dataset.mean, dataset.std, torch_device), task, "float32")
+    scores = measure(network, dataset.test.to(torch_device), task, "float32")
     return Measured(network, dataset, scores)
 
 
@@ -213,14 +213,13 @@ def load(
             f"run {str(run.path)!r} knows {len(run.result['classes'])} classes, "
             f"{dataset.name} has {len(dataset.classes)}. Give another with {option('data')}."
         )
-    images = images_of_test(dataset, run.result["mean"], run.result["std"], torch_device)
+    images = normalised_by(dataset.test.to(torch_device), run.result["mean"], run.result["std"])
     return load_network(run, torch_device), dataset, images
 
 
-def images_of_test(dataset: Dataset, mean: Sequence[float], std: Sequence[float], device: torch.device) -> Images:
-    """The test images of a data set on a device, and how to normalise them."""
-    means, deviations = (torch.tensor(values, device=device) for values in (mean, std))
-    return Images(dataset.test.images.to(device), dataset.test.labels.to(device), means, deviations)
+def normalised_by(images: Images, mean: Sequence[float], std: Sequence[float]) -> Images:
+    """Return the same images with another normalisation, one mean and standard deviation per channel."""
+    return replace(images, mean=images.mean.new_tensor(mean), std=images.std.new_tensor(std))
 
 
 def data_of(

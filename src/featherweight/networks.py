@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featherweight.environment import cuda_devices, layout_for
+from featherweight.devices import cuda_devices, layout_for
 from featherweight.errors import RunError
 from featherweight.models import Blueprint, find_blueprint, image_shape
 from featherweight.models.lazy import fill_lazy

@@ -14,9 +14,9 @@ from featherweight.outside import visible
 from featherweight.words import duration, percent
 
 if TYPE_CHECKING:
-    from featherweight.experiment import Training
+    from featherweight.preparation import Training
     from featherweight.replication import Standing
-    from featherweight.training.loop import Record
+    from featherweight.training.plan import Record
     from featherweight.training.state import TrainingState
 
 

@@ -43,7 +43,7 @@ STUCK = """
 SLOW_START = """
 import os, sys, time
 from pathlib import Path
-from featherweight.training.workers import run_jobs
+from featherweight.workers import run_jobs
 class Slow:
     def __setstate__(self, state):
         Path("here.new").write_text(str(os.getpid()))

@@ -22,7 +22,7 @@ from featherweight.replication.one_process import can_keep_step, train_in_one_pr
 from featherweight.replication.seeds import describe
 from featherweight.runs import Run, open_runs
 from featherweight.statistics import bootstrap_interval
-from featherweight.training.workers import cores
+from featherweight.workers import cores
 
 EVERYTHING = {
     "augmentation": {"rotation": 7.0}, "data": {"validation": 100}, "training": {"epochs": 2, "ema": 0.9},

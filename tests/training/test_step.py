@@ -11,7 +11,8 @@ from featherweight.errors import DeviceError
 from featherweight.models import build_model
 from featherweight.tasks import Question, loss_of
 from featherweight.training.optimization import build_optimizer, move
-from featherweight.training.step import autocast, keep_freed_memory, make_passes, pick_device, pick_precision
+from featherweight.devices import autocast, keep_freed_memory, pick_device, pick_precision
+from featherweight.training.step import make_passes
 
 CPU = torch.device("cpu")
 no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from featherweight.errors import FeatherweightError
-from featherweight.training.workers import ATTEMPTS, cores, run_jobs
+from featherweight.workers import ATTEMPTS, cores, run_jobs
 
 
 def describe(shared, job, tell):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from featherweight.data.dataset import Dataset, ImageDataset, load_dataset, pixel_statistics
+from featherweight.data.dataset import Dataset, load_dataset, pixel_statistics
 from featherweight.data.grid import labelled_grid
 from featherweight.data.objects import as_dataset, as_test_data, resized
 from featherweight.data.sample import dataset_from_sample, save_sample
 from featherweight.data.sources import SOURCES, Place, Source, fetch, is_loadable, locate
+from featherweight.data.store import Images
 
 __all__ = [
     "SOURCES",
     "Dataset",
-    "ImageDataset",
+    "Images",
     "Place",
     "Source",
     "as_dataset",

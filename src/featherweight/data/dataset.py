@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from featherweight.data.decode import decode_split
 from featherweight.data.folders import list_folder, load_pictures
@@ -33,6 +32,7 @@ from featherweight.data.sources import (
     read_bytes,
 )
 from featherweight.data.splits import stratified_split, unseen_writers_split, validation_split
+from featherweight.data.store import Images
 from featherweight.errors import DataError
 from featherweight.outside import visible
 from featherweight.specification import HANDWRITING
@@ -40,31 +40,6 @@ from featherweight.upright import upright as upright_images
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (N, C, H, W), labels (N,)
 DIGITS_TEST, DIGITS_SEED = 360, 0  # the bundled digits come without a split
-
-
-@dataclass(frozen=True, eq=False)
-class ImageDataset:
-    """One split: images uint8 (N, C, H, W) with values 0..255, labels int64 (N,).
-
-    soft: what a teacher takes the images for, probabilities float32 (N, classes).
-    """
-
-    images: Tensor
-    labels: Tensor
-    soft: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def pick(self, indices: Tensor) -> ImageDataset:
-        """A copy of the examples at int64 (n,) indices."""
-        soft = None if self.soft is None else self.soft[indices]
-        return ImageDataset(self.images[indices], self.labels[indices], soft)
-
-    def to(self, device: torch.device) -> ImageDataset:
-        """The same on a device; where it is there already, the same tensors."""
-        soft = None if self.soft is None else self.soft.to(device)
-        return ImageDataset(self.images.to(device), self.labels.to(device), soft)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,9 +56,9 @@ class Dataset:
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    train: ImageDataset
-    validation: ImageDataset | None
-    test: ImageDataset
+    train: Images
+    validation: Images | None
+    test: Images
     source: str
     writers: Writers | None = None
     span: tuple[float, float] = (0.0, 255.0)
@@ -157,7 +132,8 @@ def load_dataset(
         train, test = (_stood_upright(split) for split in (train, test))
     mean, std = mean_and_std(name, train[0], source)
     whole = Dataset(
-        name=name, classes=classes, mean=mean, std=std, train=_tensors(train), validation=None, test=_tensors(test),
+        name=name, classes=classes, mean=mean, std=std, train=_tensors(train, mean, std), validation=None,
+        test=_tensors(test, mean, std),
         source=phrase, writers=source.writers if source else None,
     )
     return whole.hold_out(validation, split_seed, unseen_writers)
@@ -261,6 +237,6 @@ def mean_and_std(
     return mean, tuple(deviation or 1.0 for deviation in std)  # an even channel becomes 0, not 0 / 0
 
 
-def _tensors(split: Split) -> ImageDataset:
+def _tensors(split: Split, mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
     images, labels = split
-    return ImageDataset(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels))
+    return Images.of(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels), mean, std)

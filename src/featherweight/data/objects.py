@@ -24,12 +24,13 @@ from featherweight.data.arrays import (
     span_of,
     to_bytes,
 )
-from featherweight.data.dataset import Dataset, ImageDataset, Split, mean_and_std
+from featherweight.data.dataset import Dataset, Split, mean_and_std
 from featherweight.data.folders import SPLIT_SEED, TEST_SHARE
 from featherweight.data.foreign import ALLOWED, Given, Wanted, is_pair, read_split
 from featherweight.data.labels import checked_labels, class_names, numbered
 from featherweight.data.sources import ARRAYS_PREFIX, is_loadable
 from featherweight.data.splits import stratified_split
+from featherweight.data.store import Images
 from featherweight.errors import DataError
 
 DRAWN = ", a fifth of each class drawn for test"
@@ -57,8 +58,9 @@ def as_dataset(
     mean, std = mean_and_std(name, train[0])
     done = f" ({span.words})" if span.words else ""
     return Dataset(
-        name=name, classes=classes, mean=mean, std=std, train=tensors(train), validation=None, test=tensors(test),
-        source=given[0].words + done + ("" if len(splits) == 2 else DRAWN), span=(span.low, span.high),
+        name=name, classes=classes, mean=mean, std=std, train=tensors(train, mean, std), validation=None,
+        test=tensors(test, mean, std), source=given[0].words + done + ("" if len(splits) == 2 else DRAWN),
+        span=(span.low, span.high),
     )
 
 
@@ -69,7 +71,8 @@ def resized(dataset: Dataset, channels: int, size: int) -> Dataset:
     ours = dataset.name.startswith(ARRAYS_PREFIX)
     name = ARRAYS_PREFIX + fingerprint([train, test], dataset.classes) if ours else dataset.name
     mean, std = mean_and_std(name, train[0])
-    return replace(dataset, name=name, mean=mean, std=std, train=tensors(train), test=tensors(test))
+    return replace(dataset, name=name, mean=mean, std=std, train=tensors(train, mean, std),
+                   test=tensors(test, mean, std))
 
 
 def as_test_data(
@@ -89,8 +92,9 @@ def as_test_data(
         low, high = found.low, found.high
     split = shaped(to_bytes(raw, low, high), channels, size), numbered(labels, classes, "test labels")
     name = ARRAYS_PREFIX + fingerprint([split], tuple(classes))
-    return Dataset(name=name, classes=tuple(classes), mean=tuple(mean), std=tuple(std), train=tensors(split),
-                   validation=None, test=tensors(split), source=given.words, span=span)
+    images = tensors(split, mean, std)
+    return Dataset(name=name, classes=tuple(classes), mean=tuple(mean), std=tuple(std), train=images,
+                   validation=None, test=images, source=given.words, span=span)
 
 
 def splits_of(data: Any) -> list[Any]:
@@ -163,9 +167,10 @@ def fingerprint(splits: list[Split], classes: tuple[str, ...]) -> str:
     return digest.hexdigest()[:8]
 
 
-def tensors(split: Split) -> ImageDataset:
-    """A split as tensors; of an array that may be written to and lies in one piece, without a copy."""
-    return ImageDataset(*(torch.from_numpy(writable(part)) for part in split))
+def tensors(split: Split, mean: Sequence[float], std: Sequence[float]) -> Images:
+    """Return a split as tensors. A writable contiguous array is not copied."""
+    images, labels = (torch.from_numpy(writable(part)) for part in split)
+    return Images.of(images, labels, mean, std)
 
 
 def writable(array: NDArray[Any]) -> NDArray[Any]:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from featherweight.data.dataset import Dataset, ImageDataset
+from featherweight.data.dataset import Dataset
+from featherweight.data.store import Images
 from featherweight.documents import parse_json
 from featherweight.errors import DataError
 from featherweight.outside import shortened
@@ -38,7 +39,10 @@ def dataset_from_sample(tensors: Mapping[str, Tensor], text: Mapping[str, str]) 
     """The Dataset that save_sample took apart; its training images are those that were kept. DataError for another."""
     try:
         about = parse_json(text["dataset"])
-        train, test = (ImageDataset(tensors[f"{name}.images"], tensors[f"{name}.labels"]) for name in ("train", "test"))
+        train, test = (
+            Images.of(tensors[f"{name}.images"], tensors[f"{name}.labels"], about["mean"], about["std"])
+            for name in ("train", "test")
+        )
         kept = f", of which the run keeps {len(train):,} of {about['train_images']:,} training images"
         return Dataset(
             name=about["name"], classes=tuple(about["classes"]), mean=tuple(about["mean"]), std=tuple(about["std"]),

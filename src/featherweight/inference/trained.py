@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from featherweight.augment import normalise
 from featherweight.errors import RunError
+from featherweight.forward import as_input
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities, finite
 from featherweight.networks import load_network
@@ -42,7 +42,7 @@ class TrainedNetwork:
 
     def inputs(self, images: Pixels, numbers: Numbers | None = None) -> tuple[Tensor, ...]:
         """Return what the module is given: normalised images, and numbers as one-hot rows where there are some."""
-        pixels = normalise(torch.tensor(images, dtype=torch.float32) / 255, self.mean, self.std)
+        pixels = as_input(torch.tensor(images), self.mean, self.std)
         if numbers is None:
             return (pixels,)
         labels = torch.zeros(len(numbers), dtype=torch.int64)

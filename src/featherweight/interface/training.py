@@ -128,14 +128,14 @@ def taken(data: Any, content: dict[str, Any], blueprint: Blueprint | None) -> tu
         raise DataError("data.upright: data given in Python are not known for light ink on black. Train with "
                         "settings=['data.upright=false'].")
     notes: tuple[str, ...] = ()
-    shape = tuple(dataset.train.images.shape[1:])
+    shape = dataset.train.shape
     if not {"channels", "size"} & wanted.keys():
         blueprint = blueprint or find_blueprint(str(network.get("name")))
         fits = fitting_shape(blueprint, network.get("arguments", {}), len(dataset.classes), shape)
         if fits != shape:
             dataset = resized(dataset, *fits[:2])
             notes = (f"{blueprint.name} takes images of {by(fits)}, so those of {by(shape)} are resized",)
-    channels, _, size = dataset.train.images.shape[1:]
+    channels, _, size = dataset.train.shape
     wanted |= {"dataset": dataset.name, "channels": channels, "size": size}
     return dataset, notes
 

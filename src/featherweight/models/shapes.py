@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from featherweight.environment import cuda_devices
+from featherweight.devices import cuda_devices
 from featherweight.user_code import quietly
 
 Shape = tuple[int, ...]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from featherweight.data import Dataset
-from featherweight.experiment import Training
+from featherweight.preparation import Training
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas
 

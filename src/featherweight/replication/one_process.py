@@ -9,23 +9,17 @@ from itertools import groupby, islice
 
 import torch
 
-from featherweight.environment import cuda_devices
-from featherweight.experiment import (
-    CHECKPOINT_SECONDS,
-    Training,
-    as_line,
-    build_training,
-    finish,
-    take_up,
-)
+from featherweight.devices import cuda_devices, pick_device
+from featherweight.experiment import CHECKPOINT_SECONDS, as_line, take_up
+from featherweight.preparation import Training, build_training
 from featherweight.recipe import Recipe
 from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Standing
+from featherweight.results import finish
 from featherweight.runs import Run, create_run
 from featherweight.training.checkpoint import save_checkpoint
-from featherweight.training.loop import Record
-from featherweight.training.replicas import train_replicas
+from featherweight.training.loop import train as train_replicas
+from featherweight.training.plan import Record
 from featherweight.training.state import Position
-from featherweight.training.step import pick_device
 from featherweight.user_code import unwarned
 
 MOST_AT_ONCE = 256      # replicas
@@ -101,9 +95,7 @@ def run_members(members: Sequence[Member], watcher: SeedsWatcher, should_stop: C
     trainings, saver = [member.training for member in members], Saver(members)
     first = trainings[0]
     epochs = train_replicas(
-        [one.state for one in trainings], [one.images(one.dataset.train) for one in trainings], first.task,
-        [one.plan for one in trainings], curves=[one.curve for one in trainings],
-        on_step=Teller(members, watcher), should_stop=should_stop,
+        [one.replica for one in trainings], first.task, on_step=Teller(members, watcher), should_stop=should_stop
     )
     with unwarned():
         for records in epochs:
@@ -118,7 +110,7 @@ class Teller:
     def __init__(self, members: Sequence[Member], watcher: SeedsWatcher) -> None:
         self.members, self.watcher, self.told = members, watcher, 0.0
 
-    def __call__(self, position: Position) -> None:
+    def __call__(self, position: Position, steps: int) -> None:
         if time.monotonic() - self.told < TELL_SECONDS:
             return
         self.told, first = time.monotonic(), self.members[0].training

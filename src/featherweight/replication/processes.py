@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from featherweight.errors import RunError
-from featherweight.experiment import Silent, Training, train
+from featherweight.experiment import Silent, train
 from featherweight.locks import RESUME_SECONDS, writing
+from featherweight.preparation import Training
 from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Standing
 from featherweight.training.state import TrainingState
-from featherweight.training.workers import Tell, run_jobs
+from featherweight.workers import Tell, run_jobs
 
 
 def train_in_processes(

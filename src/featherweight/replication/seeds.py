@@ -10,24 +10,26 @@ from typing import Any
 import torch
 
 from featherweight.continuation import check_start, recipe_from
-from featherweight.distillation import keep_apart, with_teacher
+from featherweight.devices import pick_device
 from featherweight.errors import RecipeError, TrainingInterrupted
-from featherweight.experiment import build_training, judge, load_data, name_of
+from featherweight.experiment import name_of
 from featherweight.locks import RESUME_SECONDS, writing
 from featherweight.models import Blueprint
 from featherweight.networks import find_network, match_images
+from featherweight.preparation import build_training, load_data
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas, check_folder, open_folder
 from featherweight.replication.job import Job, SeedsWatcher, Unwatched
 from featherweight.replication.one_process import can_keep_step, train_in_one_process
 from featherweight.replication.processes import train_in_processes
+from featherweight.results import judge
 from featherweight.runs import Run
 from featherweight.statistics import bootstrap_interval, summarize_values
 from featherweight.tasks import build_task
-from featherweight.training.interruption import stop_signals
-from featherweight.training.step import pick_device
-from featherweight.training.workers import cores, refuse_while_importing
+from featherweight.teachers import keep_apart, with_teacher
+from featherweight.training.stop_signals import stop_signals
 from featherweight.wording import option
+from featherweight.workers import cores, refuse_while_importing
 
 
 def train_seeds(

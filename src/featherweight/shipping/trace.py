@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from featherweight.augment import normalise
 from featherweight.errors import MissingExtra, ModelError
+from featherweight.forward import as_input
 from featherweight.inference.card import Card
 from featherweight.inference.runtime import keep_quiet
 from featherweight.outside import shortened
@@ -40,7 +40,7 @@ class PixelsToProbabilities(nn.Module):
         self.counts = [len(labels) for labels in card.heads.values()]
 
     def forward(self, images: Tensor, numbers: Tensor | None = None) -> tuple[Tensor, ...]:
-        pixels = normalise(images.float() / 255, self.mean, self.std)
+        pixels = as_input(images, self.mean, self.std)
         more = () if numbers is None else (F.one_hot(numbers, 10).float(),)
         answers = [head.softmax(dim=1) for head in heads_of(self.module(pixels, *more), len(images))]
         return tuple(answer[:, :count] for answer, count in zip(answers, self.counts, strict=True))

@@ -15,11 +15,11 @@ from featherweight.anatomy.warned import warnings_placed
 from featherweight.blame import explain
 from featherweight.data import Dataset
 from featherweight.errors import ModelError
+from featherweight.forward import evaluating, scaled
 from featherweight.independence import CAUSES, changed_by_neighbours
 from featherweight.tasks import Outputs, Task, as_heads, ask
 from featherweight.training.randomness import random_calls
-from featherweight.training.rehearsal import copy_of, rehearse
-from featherweight.training.step import evaluating
+from featherweight.training.rehearsal import BATCHES, copy_of, rehearse
 from featherweight.user_code import quietly
 
 TRIED = 8       # images that are asked together, in another order and alone
@@ -51,7 +51,8 @@ def notes_on(model: nn.Module, task: Task, dataset: Dataset) -> list[str]:
         random = random_calls(model, inputs)
     if not random:
         check_alone(model, first_inputs(model, task, dataset, TRIED))
-    unused = rehearse(model, task, dataset.train.images, dataset.train.labels)
+    few = dataset.train.first(sum(BATCHES))
+    unused = rehearse(model, task, few.images, few.labels)
     return [
         *(f"{call}. Until then answers change from one call to the next." for call in random),
         *squeeze_notes(model, inputs), *head_notes(outputs, task, needed), *unused_notes(unused, model),
@@ -81,8 +82,9 @@ def answers_two(output: Any, classes: int) -> bool:
 def first_inputs(model: nn.Module, task: Task, dataset: Dataset, count: int) -> tuple[Tensor, ...]:
     """Return the first training images in [0, 1], and what the task gives beside them, on the network's device."""
     device = next(model.parameters()).device
-    question = task.ask(dataset.train.labels[:count], torch.Generator())
-    return tuple(value.to(device) for value in (dataset.train.images[:count].float().div(255), *question.inputs))
+    few = dataset.train.first(count)
+    question = task.ask(few.labels, torch.Generator(few.device))
+    return tuple(value.to(device) for value in (scaled(few.images), *question.inputs))
 
 
 @torch.no_grad()

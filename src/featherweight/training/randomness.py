@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from featherweight.anatomy.calls import function_name
 from featherweight.anatomy.twin import untouched_random_state
 from featherweight.blame import at, running_place
-from featherweight.training.step import evaluating
+from featherweight.forward import evaluating
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.blame import explain
-from featherweight.environment import layout_for
+from featherweight.devices import layout_for
 from featherweight.errors import ModelError
+from featherweight.forward import scaled
 from featherweight.tasks import Loss, Task
 from featherweight.training.step import make_passes
 from featherweight.user_code import quietly
@@ -53,7 +54,7 @@ def rehearse(
         generator, start = torch.Generator(device), 0
         for step, count in enumerate(BATCHES):
             picked = torch.arange(start, start + count) % len(labels)
-            batch = images[picked].to(device).float().div(255).contiguous(memory_format=layout or layout_for(device))
+            batch = scaled(images[picked].to(device)).contiguous(memory_format=layout or layout_for(device))
             try:
                 with quietly():
                     passes(batch, task.ask(labels[picked].to(device), generator))

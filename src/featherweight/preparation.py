@@ -1,0 +1,132 @@
+"""From a recipe to everything that a training consists of: data, network, plan, optimizer, state.
+
+Nothing is trained or written here. `experiment` runs it, `results` measures it, `trial` does both without test images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from featherweight.augment import Augmentation
+from featherweight.continuation import begin, note_of
+from featherweight.data import Dataset, Images, load_dataset
+from featherweight.devices import keep_freed_memory, pick_precision
+from featherweight.environment import describe_environment
+from featherweight.errors import DataError
+from featherweight.models import Blueprint
+from featherweight.models.exported import is_graph
+from featherweight.networks import build_network, example, find_network
+from featherweight.recipe import Recipe
+from featherweight.tasks import Loss, Task, build_task
+from featherweight.training.engine import Replica
+from featherweight.training.fit import check_fit
+from featherweight.training.optimization import Schedule, build_average, build_optimizer, build_schedule
+from featherweight.training.plan import Plan
+from featherweight.training.state import TrainingState
+from featherweight.user_code import Source
+
+
+@dataclass
+class Training:
+    """All objects of one training, built from a recipe and not yet run."""
+
+    recipe: Recipe
+    blueprint: Blueprint
+    task: Task
+    dataset: Dataset
+    device: torch.device
+    precision: str
+    plan: Plan
+    state: TrainingState
+    notes: list[str]                # warnings about the network, a sentence each
+    start: dict[str, Any] | None    # record of the run that the first weights come from; None: drawn from the seed
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable parameters, each counted once."""
+        return sum(p.numel() for p in self.state.model.parameters() if p.requires_grad)
+
+    def source(self) -> Source | None:
+        """Return the source text of a user's own network, or None for one of the catalogue."""
+        return self.blueprint.source(self.state.model, example(self.recipe, self.device))
+
+    def environment(self) -> dict[str, Any]:
+        """Return the content of environment.json."""
+        return describe_environment(self.device, self.precision, self.plan.seed, self.dataset.source)
+
+    @property
+    def replica(self) -> Replica:
+        """The training as the loop takes it, with images on the training's device."""
+        return Replica(self.state, self.dataset.train.to(self.device), self.plan, self.curve)
+
+    @property
+    def curve(self) -> tuple[str, Images] | None:
+        """Name and images that are measured after each epoch: validation, test if the recipe says so, or None."""
+        name = self.recipe.curve
+        split = {"none": None, "validation": self.dataset.validation, "test": self.dataset.test}[name]
+        return (name, split.to(self.device)) if split is not None else None
+
+
+def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
+    """Load the data set of a recipe. Validation images are not held out yet."""
+    data = recipe.data
+    return load_dataset(data.dataset, **data.seen, data_dir=data_dir)
+
+
+def build_training(
+    recipe: Recipe, dataset: Dataset, device: torch.device, blueprint: Blueprint | None = None,
+    notes: Sequence[str] | None = None,
+) -> Training:
+    """Build everything that a recipe describes, with weights drawn from its seed.
+
+    dataset: not split yet, but with soft labels if the recipe has a teacher. notes: those of the same network with
+    another seed, which saves checking it again.
+    Raises DataError if fewer than two training images are left, and ModelError if network, task and data do not fit.
+    """
+    keep_freed_memory()
+    precision = pick_precision(recipe.training.precision, device)
+    task = build_task(recipe.task)
+    dataset = dataset.hold_out(recipe.data.validation, recipe.split_seed, recipe.data.unseen_writers)
+    if len(dataset.train) < 2:
+        raise DataError(f"{len(dataset.train)} training image is left of {dataset.name}. Lower data.validation.")
+    torch.manual_seed(recipe.training.seed)
+    blueprint = blueprint or find_network(recipe)
+    model = build_network(recipe, dataset.classes, device, blueprint)
+    found = check_fit(model, task, dataset) if notes is None else notes
+    start = begin(recipe, model, task, dataset)
+    plan = Plan(
+        epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
+        fraction=recipe.training.fraction, precision=precision, gradient_clip=recipe.training.gradient_clip,
+        augmentation=Augmentation(**recipe.augmentation.model_dump()),
+        loss=Loss(recipe.distillation.weight, recipe.distillation.temperature),
+        keep_best=recipe.training.keep == "best-on-validation", patience=recipe.training.patience,
+    )
+    optimizer, schedule = build_optimization(recipe, model.parameters(), len(dataset.train), plan)
+    average = build_average(model, recipe.training.ema) if recipe.training.ema else None
+    generator = torch.Generator(device).manual_seed(recipe.training.seed)
+    state = TrainingState(model, optimizer, schedule, average, generator)
+    told = list(dict.fromkeys([*found, *note_of(start, dataset), *graph_notes(blueprint)]))
+    return Training(recipe, blueprint, task, dataset, device, precision, plan, state, told, start)
+
+
+def graph_notes(blueprint: Blueprint) -> list[str]:
+    """Return a warning if only the graph of a network in evaluation mode is known, else an empty list."""
+    if blueprint.user_class is None or not is_graph(blueprint.user_class.source()):
+        return []
+    return [f"{blueprint.name} is a graph in evaluation mode: dropout is left out, and BatchNorm keeps its statistics. "
+            "Give the class itself to train it as it was."]
+
+
+def build_optimization(
+    recipe: Recipe, parameters: Iterable[Tensor], images: int, plan: Plan
+) -> tuple[torch.optim.Optimizer, Schedule]:
+    """Return the recipe's optimizer of these parameters, and its schedule for a number of training images."""
+    optimizer = build_optimizer(parameters, **recipe.optimizer.model_dump())
+    total_steps = plan.steps_before(images, plan.epochs)
+    return optimizer, build_schedule(optimizer, total_steps=total_steps, **recipe.schedule.model_dump())

@@ -1,0 +1,91 @@
+"""The end of a training: test it once, write the network and result.json, compare with the recipe's goal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from featherweight.evaluation import confusion_matrix
+from featherweight.preparation import Training
+from featherweight.recipe import Recipe
+from featherweight.runs import Run
+from featherweight.specification import specification_of
+from featherweight.training.measurement import answer, score_heads
+from featherweight.training.notes import batch_norm_note
+from featherweight.training.plan import Plan
+from featherweight.training.state import TrainingState
+
+
+def finish(run: Run, training: Training) -> Run:
+    """Measure the trained network on the test images, once. Write model.safetensors and result.json."""
+    state, dataset, task = training.state, training.dataset, training.task
+    kept = state.return_to_best() if training.plan.keep_best else state.position.epoch
+    answers, targets = answer_all(training)
+    test = score_heads(task, answers, targets)
+    heads = zip(task.heads, answers, targets, strict=True)
+    tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.trained.state_dict().items()}
+    line, source = run.history[kept - 1], run.source
+    result = {
+        "recipe": training.recipe.name,
+        "model": training.blueprint.name,
+        "parameters": training.parameters,
+        "dataset": dataset.name,
+        "train_images": len(dataset.train),
+        "epochs": state.position.epoch,
+        **ending(training.plan, state.position.epoch, kept),
+        "seed": training.plan.seed,
+        "seconds": round(state.position.seconds, 3),
+        "device": str(training.device),
+        "precision": training.precision,
+        "train": {"accuracy": line["train_accuracy"], "loss": line["train_loss"]},
+        "test": {head: score.to_dict() for head, score in test.items()},
+        "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
+        "curve": training.recipe.curve,
+        **({"start": training.start} if training.start else {}),
+        "notes": [*training.notes, *notes_after(state)],
+        "goal": judge(training.recipe, training.parameters, {head: test[head].accuracy for head in task.heads}),
+        "classes": list(dataset.classes),
+        "mean": list(dataset.mean),
+        "std": list(dataset.std),
+        "picture": replace(specification_of(dataset.name, **training.recipe.data.seen), span=dataset.span).to_dict(),
+        **({"network": source.sha256} if source else {}),
+    }
+    run.save_result(result, tensors)
+    return run
+
+
+def ending(plan: Plan, done: int, kept: int) -> dict[str, Any]:
+    """Return the part of result.json about a kept epoch that is not the last, and about an early stop."""
+    chosen = {"kept": {"epoch": kept, "of": done, "by": "validation loss"}} if plan.keep_best else {}
+    early = {"stopped_early": {"planned": plan.epochs, "patience": plan.patience}} if done < plan.epochs else {}
+    return chosen | early
+
+
+def notes_after(state: TrainingState) -> list[str]:
+    """Return warnings about a finished training that its numbers do not show."""
+    return [note for note in (batch_norm_note(state.model),) if note]
+
+
+def answer_all(training: Training) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Return the trained network's log-probabilities of the test images, and the targets, per head."""
+    test = training.dataset.test.to(training.device)
+    return answer(training.state.trained, test, training.task.ask_all(test.labels), training.precision)
+
+
+def judge(recipe: Recipe, parameters: int, accuracies: Mapping[str, float]) -> dict[str, Any]:
+    """Return the recipe's goal with "met" and "missed". Every head must reach the accuracy.
+
+    "met" is None if the recipe has no goal.
+    """
+    goal, epochs = recipe.goal, recipe.training.epochs
+    checks = {
+        "accuracy": goal.accuracy is None or min(accuracies.values()) >= goal.accuracy,
+        "max_parameters": goal.max_parameters is None or parameters <= goal.max_parameters,
+        "max_epochs": goal.max_epochs is None or epochs <= goal.max_epochs,
+    }
+    promised = {key: value for key in checks if (value := getattr(goal, key)) is not None}
+    missed = [key for key, held in checks.items() if not held]
+    return {**promised, "met": not missed if promised else None, "missed": missed}

@@ -1,0 +1,62 @@
+"""Run a network on labelled images and score its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from featherweight.data import Images
+from featherweight.devices import autocast
+from featherweight.errors import TrainingDiverged
+from featherweight.evaluation import Score, score, score_all
+from featherweight.forward import as_input, evaluating, outputs_for
+from featherweight.tasks import Question, Task
+
+CLIP = "training.gradient_clip=1"
+
+
+@torch.no_grad()
+def answer(
+    model: nn.Module, data: Images, questions: Iterable[Question], precision: str, batch_size: int = 500
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Return log-probabilities (Q x N, classes) and targets (Q x N,), a CPU tensor per head.
+
+    questions: Q of them, each about all N images of the data. precision: "float32" or "bf16".
+    """
+    answers, truths = [], []
+    with evaluating(model), autocast(precision, data.device):
+        for question in questions:
+            for start in range(0, len(data), batch_size):
+                part = slice(start, start + batch_size)
+                images = as_input(data.pixels(part), data.mean, data.std)
+                outputs = outputs_for(model, images, *(value[part] for value in question.inputs))
+                answers.append([F.log_softmax(head.float(), dim=1).cpu() for head in outputs])
+            truths.append([target.cpu() for target in question.targets])
+    heads = tuple(torch.cat(parts) for parts in zip(*answers, strict=True))
+    return heads, tuple(torch.cat(parts) for parts in zip(*truths, strict=True))
+
+
+def measure(model: nn.Module, data: Images, task: Task, precision: str) -> dict[str, Score]:
+    """Return the score of each head. A task with several heads adds "both": all heads right at once."""
+    return score_heads(task, *answer(model, data, task.ask_all(data.labels), precision))
+
+
+def score_heads(task: Task, answers: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> dict[str, Score]:
+    """Return the scores of what answer() returned. Raises TrainingDiverged if a loss is NaN or infinite."""
+    scores = {head: score(a, t) for head, a, t in zip(task.heads, answers, targets, strict=True)}
+    if not torch.tensor(total_loss(scores)).isfinite():
+        raise diverged("the measured loss is no number: the weights have grown beyond all bounds")
+    return scores if len(scores) == 1 else scores | {"both": score_all(answers, targets)}
+
+
+def total_loss(scores: dict[str, Score]) -> float:
+    """Sum of the losses of all heads: the loss that training minimises, in nats."""
+    return sum(score.loss for score in scores.values() if score.loss is not None)
+
+
+def diverged(fact: str, lr: float = 0.01) -> TrainingDiverged:
+    """Return the error of a loss that is NaN or infinite. fact: where it was found; lr: the rate at that step."""
+    return TrainingDiverged(f"{fact}. Lower the learning rate, e.g. optimizer.lr={lr / 10:g}, or clip: {CLIP}")
