@@ -29,12 +29,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import report
-from featherweight.distillation import with_teacher
 from featherweight.errors import FeatherweightError
-from featherweight.experiment import build_training, load_data
 from featherweight.models.layers import GainlessNorm, RootMeanSquare
+from featherweight.preparation import load_data
 from featherweight.recipe import Recipe, apply_setting
-from featherweight.training.loop import measure, train
+from featherweight.trial import run_trial
 
 START = [
     "name=explored", "data.validation=5000", "evaluation.curve=none", "optimizer.nesterov=true", "optimizer.lr=0.1",
@@ -156,21 +155,16 @@ def try_one(options: argparse.Namespace, seed: int) -> dict[str, object]:
     for setting in [*START, f"training.seed={seed}", *options.set]:
         apply_setting(content, setting)
     recipe = Recipe.from_dict(content)
-    cpu = torch.device("cpu")
-    training = build_training(recipe, with_teacher(recipe, load_data(recipe, options.data_dir), cpu), cpu)
-    images, task = training.images(training.dataset.train), training.task
-    for record in train(training.state, images, task, training.plan):
-        last = record
-    scores = measure(training.state.trained, training.images(training.dataset.validation), task, training.precision)
+    trial = run_trial(recipe, load_data(recipe, options.data_dir), torch.device("cpu"))
     validation = {
         head: {"accuracy": round(score.accuracy, 5)} | ({} if score.loss is None else {"loss": round(score.loss, 5)})
-        for head, score in scores.items()
+        for head, score in trial.validation.items()
     }
     return {
-        "network": options.network, "settings": options.set, "seed": seed, "parameters": training.parameters,
+        "network": options.network, "settings": options.set, "seed": seed, "parameters": trial.parameters,
         "validation": validation,
-        "train_accuracy": {head: round(share, 5) for head, share in last.train_accuracy.items()},
-        "seconds": round(training.state.position.seconds, 1),
+        "train_accuracy": {head: round(share, 5) for head, share in trial.records[-1].train_accuracy.items()},
+        "seconds": round(trial.seconds, 1),
     }
 
 

@@ -23,13 +23,14 @@ from typing import Any
 import torch
 
 import report
-from featherweight.experiment import Training, build_training, load_data, train
+from featherweight.devices import pick_device
+from featherweight.experiment import train
+from featherweight.preparation import Training, build_training, load_data
 from featherweight.recipe import Recipe
 from featherweight.training import loop
 from featherweight.training.count import Count
+from featherweight.training.engine import make_advance
 from featherweight.training.recorded import recorded
-from featherweight.training.replicas import make_fork
-from featherweight.devices import pick_device
 
 STARTED = time.perf_counter()
 NETWORKS = ("session6", "feather-8k", "feather-20k")
@@ -87,15 +88,15 @@ def measure_steps(options: argparse.Namespace, device: torch.device, content: di
 
 def seconds_a_step(trainings: list[Training], device: torch.device, *, record: bool, repeats: int) -> list[float]:
     """Milliseconds of one step of all, several times the mean of as many steps as fit in a short while."""
-    first, states = trainings[0], [one.state for one in trainings]
-    images, size = first.images(first.dataset.train), first.plan.batch_size
+    first, states, replicas = trainings[0], [one.state for one in trainings], [one.replica for one in trainings]
+    images, size = len(first.dataset.train), first.plan.batch_size
     count = Count([state.position for state in states], len(first.task.heads), device)
-    fork = make_fork(states, [images] * len(states), first.task, [one.plan for one in trainings], count)
-    order = torch.stack([loop.open_epoch(one.state, one.plan, len(images)) for one in trainings]).to(device)
+    work = make_advance(replicas, first.task, count)
+    order = loop.open_epoch(replicas).to(device)
     for state in states:
         state.model.train()
-    advance = recorded(fork, device, [state.generator for state in states]) if record else fork
-    batches = [order[:, start : start + size] for start in range(0, min(len(images) - size, 20 * size) + 1, size)]
+    advance = recorded(work, device, [state.generator for state in states]) if record else work
+    batches = [order[:, start : start + size] for start in range(0, min(images - size, 20 * size) + 1, size)]
 
     def steps() -> float:
         started = time.perf_counter()

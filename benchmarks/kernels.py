@@ -19,11 +19,11 @@ import torch
 from operations import build_variants, find_cases
 
 import report
+from featherweight.devices import autocast, keep_freed_memory, pick_precision
 from featherweight.models import CATALOGUE, build_model, input_shapes
 from featherweight.tasks import loss_of
 from featherweight.training.kernels import NarrowKernels
 from featherweight.training.optimization import build_optimizer
-from featherweight.devices import autocast, keep_freed_memory, pick_precision
 
 KERNELS = {"torch": nullcontext, "narrow": NarrowKernels}
 CPU = torch.device("cpu")

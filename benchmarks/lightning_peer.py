@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from featherweight.augment import Augmentation, normalise
-from featherweight.training.loop import Images
+from featherweight.data import Images
 
 
 class Module(LightningModule):

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -22,14 +22,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from featherweight.augment import Augmentation
-from featherweight.data import load_dataset
+from featherweight.data import Images, load_dataset
+from featherweight.devices import keep_freed_memory, pick_precision
 from featherweight.errors import FeatherweightError
 from featherweight.models import build_model
 from featherweight.tasks import Classification
-from featherweight.training.loop import Images, Plan, train
+from featherweight.training.engine import Replica
+from featherweight.training.loop import train
 from featherweight.training.optimization import build_optimizer, build_schedule
+from featherweight.training.plan import Plan
 from featherweight.training.state import Position, TrainingState
-from featherweight.devices import keep_freed_memory, pick_precision
 
 ROTATION, SHIFT, SCALE = 7.0, 0.05, 0.05    # the same for every peer
 LR, MOMENTUM = 0.01, 0.9
@@ -109,7 +111,7 @@ class Ours:
         timed = TimedAugmentation()
         plan = Plan(1, self.job.batch_size, self.job.seed, self.precision, augmentation=timed)  # type: ignore[arg-type]
         started = time.perf_counter()
-        (record,) = train(self.state, data, Classification(), plan)
+        [[record]] = train([Replica(self.state, data, plan)], Classification())
         return Epoch(time.perf_counter() - started, record.train_loss, timed.seconds / record.seconds)
 
 
@@ -164,7 +166,7 @@ def measure(job: Job) -> dict[str, Any]:
     peer = PEERS[job.peer](job, build_model(job.model, suggested={"in_channels": 1, "classes": 10}))
     warm_up = WARM_UP_STEPS * job.batch_size
     loaded_mb = peak_mb(resource.RUSAGE_SELF)
-    peer.epoch(replace(data, images=data.images[:warm_up], labels=data.labels[:warm_up]))
+    peer.epoch(data.first(warm_up))
     epoch = peer.epoch(data)
     return {
         "peer": job.peer, "model": job.model, "seed": job.seed, "precision": peer.precision, "images": len(data),
@@ -176,9 +178,7 @@ def measure(job: Job) -> dict[str, Any]:
 
 
 def load_images(job: Job) -> Images:
-    dataset = load_dataset(job.data, data_dir=job.data_dir)
-    images, labels = dataset.train.images[: job.images], dataset.train.labels[: job.images]
-    return Images(images, labels, torch.tensor(dataset.mean), torch.tensor(dataset.std))
+    return load_dataset(job.data, data_dir=job.data_dir).train.first(job.images)
 
 
 def peak_mb(who: int) -> float:

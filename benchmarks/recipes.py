@@ -18,11 +18,11 @@ from statistics import fmean
 from typing import Any
 
 import report
-from featherweight.experiment import judge
 from featherweight.models import build_model
 from featherweight.recipe import Recipe, recipe_names
 from featherweight.replication import Replicas
 from featherweight.replication.seeds import describe
+from featherweight.results import judge
 from featherweight.runs import Run, open_runs
 from featherweight.tasks import build_task
 

@@ -33,8 +33,8 @@ from battery.warm import Warm
 MODULES = ("kills", "starts", "mutations", "names", "signals", "disk", "network", "links", "hostile", "growth")
 GOALS = {       # by the first words of a kind, the first that fit; "signal to" is 50 each of 19 commands
     "mutated .": 250, "mutated GIF": 250, "mutated NPY": 250, "mutated JSONL, drawn": 250, "mutated card": 250,
-    "mutated network": 250, "mutated data": 250, "mutated pictures": 250, "mutated safetensors, a": 250, "mutated": 1000,
-    "killed in a save": 30, "killed training": 70, "killed seeds": 15, "double": 34, "cold cache": 20,
+    "mutated network": 250, "mutated data": 250, "mutated pictures": 250, "mutated safetensors, a": 250,
+    "mutated": 1000, "killed in a save": 30, "killed training": 70, "killed seeds": 15, "double": 34, "cold cache": 20,
     "hostile request": 300, "signal to": 950, "many times": 3,
 }
 GOAL = 50       # of other kinds

@@ -102,16 +102,13 @@ def train_usual(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     """The documents' loop with session6's network until the target or the last epoch; loading counts, as in ours."""
     from peers import Job, Usual
 
-    from featherweight.training.loop import Images
-
     torch.manual_seed(seed)
     job = Job("usual", "session6", options.data, options.data_dir, 60_000, 128, seed)
     started = time.perf_counter()
     dataset = load_dataset(options.data, data_dir=options.data_dir)
-    mean, std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
     peer, curve = Usual(job, build_model("session6")), []
     for epoch in range(1, options.epochs + 1):
-        peer.epoch(Images(dataset.train.images, dataset.train.labels, mean, std))
+        peer.epoch(dataset.train)
         curve.append(right_share(peer.model, dataset))
         report.say(f"usual loop, epoch {epoch}: {time.perf_counter() - started:.0f} s, test {curve[-1]:.2%}")
         if curve[-1] >= TARGET:

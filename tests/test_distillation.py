@@ -12,14 +12,17 @@ import torch
 
 import featherweight
 from featherweight import distillation, experiment
+from featherweight import teachers as teachers_of_recipes
 from featherweight.augment import Augmentation
-from featherweight.distillation import Teacher, soft_labels, with_teacher
+from featherweight.distillation import Teacher, soft_labels
 from featherweight.errors import RecipeError, RunError, TrainingInterrupted
-from featherweight.experiment import build_training, load_data
 from featherweight.inference.trained import TrainedNetwork
+from featherweight.preparation import build_training, load_data
 from featherweight.recipe import Recipe
 from featherweight.replication import train_seeds
 from featherweight.runs import Run
+from featherweight.teachers import with_teacher
+from featherweight.training.loop import train as train_replicas
 
 CPU = torch.device("cpu")
 MOVED = {"rotation": 10.0, "shift": 0.1}
@@ -55,9 +58,9 @@ def soft_of(recipe):
 def test_soft_labels_by_hand(pupil, teachers, temperature):
     """Softmax of log-probabilities / temperature is the probability's power, normalised."""
     recipe = pupil(augmentation=MOVED, distillation={"teacher": str(teachers), "temperature": temperature})
-    data, generator = load_data(recipe, None), torch.Generator().manual_seed(distillation.MOVES)
+    data, generator = load_data(recipe, None), torch.Generator().manual_seed(distillation.SEED)
     parts = []
-    for still in data.train.images.float().div(255).split(distillation.AT_ONCE):
+    for still in data.train.images.float().div(255).split(distillation.BATCH):
         moved = Augmentation(**MOVED)(still, generator)
         answers = []
         for seed in (1, 2):
@@ -95,7 +98,7 @@ def test_a_digit_sum_teaches_digits(sum_run, digits_recipe):
 
 def test_soft_labels_go_where_their_images_go(pupil):
     data = with_teacher(pupil(), load_data(pupil(), None), CPU)
-    labelled = replace(data, train=replace(data.train, labels=torch.arange(1437)))      # each its own name
+    labelled = replace(data, train=replace(data.train, stored_labels=torch.arange(1437)))      # each its own name
     held = labelled.hold_out(200, 3).to(CPU)
     for part in (held.train, held.validation):
         assert torch.equal(part.soft, data.train.soft[part.labels])
@@ -118,8 +121,8 @@ def test_the_loss_of_a_step_is_the_formula(pupil, teachers):
     first, second = (build_training(recipe, with_teacher(recipe, load_data(recipe, None), CPU), CPU) for _ in range(2))
     for training in (first, second):
         training.state.model[3].p = 0.0     # no dropout
-    data = first.images(first.dataset.train)
-    [record] = experiment.train_epochs(first.state, data, first.task, first.plan)
+    data = first.replica.data
+    [[record]] = train_replicas([first.replica], first.task)
     output = second.state.model.train()((data.images.float() / 255 - data.mean) / data.std)
     soft = -(soft_of(recipe) * (output / 2).log_softmax(dim=1)).sum(dim=1).mean()
     hard = torch.nn.functional.cross_entropy(output, data.labels)
@@ -131,7 +134,7 @@ def test_a_pupil_follows_its_teacher(pupil, teachers, tmp_path):
     recipe = pupil(training={"epochs": 4, "batch_size": 32}, optimizer={"lr": 0.05},
                    distillation={"teacher": str(teachers), "weight": 1.0})
     data = with_teacher(recipe, load_data(recipe, None), CPU)
-    data = replace(data, train=replace(data.train, labels=data.train.labels.flip(0)))
+    data = replace(data, train=replace(data.train, stored_labels=data.train.labels.flip(0)))
     run = experiment.train(recipe, tmp_path / "run", dataset=data)
     assert run.result["test"]["class"]["accuracy"] > 0.7 and run.result["train"]["accuracy"]["class"] < 0.3
     assert Run.open(run.path).recipe == recipe
@@ -161,7 +164,7 @@ def test_interrupted_and_resumed_is_the_undisturbed_run(pupil, tmp_path):
 
 def test_seeds_share_what_was_found_once(pupil, tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(distillation, "soft_labels", lambda *given: calls.append(1) or soft_labels(*given))
+    monkeypatch.setattr(teachers_of_recipes, "soft_labels", lambda *given: calls.append(1) or soft_labels(*given))
     recipe = pupil(augmentation=MOVED)
     replicas = train_seeds(recipe, [1, 5], tmp_path / "seeds")
     assert calls == [1]

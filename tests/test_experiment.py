@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import featherweight
-from featherweight import examination, experiment, networks
+from featherweight import examination, experiment, networks, preparation, results
 from featherweight.errors import DataError, ModelError, RunError, TrainingDiverged, TrainingInterrupted, UnknownName
 from featherweight.recipe import Recipe
 from featherweight.runs import FILES, Run
@@ -71,7 +71,7 @@ class StopAt(experiment.Silent):
 def test_validation_images_are_of_the_split_seed(digits_recipe):
     def held_out(seed, **data):
         recipe = digits_recipe(training={"seed": seed}, data={"validation": 100} | data)
-        training = experiment.build_training(recipe, experiment.load_data(recipe, None), torch.device("cpu"))
+        training = preparation.build_training(recipe, preparation.load_data(recipe, None), torch.device("cpu"))
         return training.dataset.validation.images
 
     assert not torch.equal(held_out(1), held_out(2)) and torch.equal(held_out(1), held_out(2, split_seed=1))
@@ -277,12 +277,12 @@ GOALS = [
 
 @pytest.mark.parametrize(("goal", "accuracy", "met", "missed"), GOALS)
 def test_the_verdict_compares_what_was_promised(digits_recipe, goal, accuracy, met, missed):
-    verdict = experiment.judge(digits_recipe(goal=goal), 100, {"class": accuracy})
+    verdict = results.judge(digits_recipe(goal=goal), 100, {"class": accuracy})
     assert verdict == {**goal, "met": met, "missed": missed}
 
 
 def test_every_head_must_reach_the_goal(digits_recipe):
-    verdict = experiment.judge(digits_recipe(goal={"accuracy": 0.9}), 1, {"digit": 0.95, "sum": 0.91})
-    assert verdict["met"] and not experiment.judge(
+    verdict = results.judge(digits_recipe(goal={"accuracy": 0.9}), 1, {"digit": 0.95, "sum": 0.91})
+    assert verdict["met"] and not results.judge(
         digits_recipe(goal={"accuracy": 0.9}), 1, {"digit": 0.95, "sum": 0.89}
     )["met"]

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 import featherweight
 from featherweight import examination, networks
+from featherweight.data import Images
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.tasks import build_task
-from featherweight.training.loop import Images, measure
+from featherweight.training.measurement import measure
 
 
 @pytest.fixture

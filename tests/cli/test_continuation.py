@@ -13,8 +13,9 @@ from PIL import Image
 import featherweight
 from featherweight.continuation import recipe_from
 from featherweight.errors import RecipeError, RunError
-from featherweight.experiment import build_training, default_out, load_data
+from featherweight.experiment import default_out
 from featherweight.files import sha256_of
+from featherweight.preparation import build_training, load_data
 from featherweight.recipe import Recipe
 
 CPU = torch.device("cpu")

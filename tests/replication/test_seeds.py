@@ -14,8 +14,8 @@ import torch
 
 from featherweight import experiment
 from featherweight.errors import RecipeError, RunError, TrainingInterrupted
-from featherweight.experiment import load_data
 from featherweight.files import names_in
+from featherweight.preparation import load_data
 from featherweight.replication import Replicas, train_seeds
 from featherweight.replication.job import Job, Unwatched
 from featherweight.replication.one_process import can_keep_step, train_in_one_process

@@ -13,6 +13,7 @@ import featherweight
 from featherweight import examination, experiment
 from featherweight.errors import RecipeError, TrainingInterrupted
 from featherweight.networks import load_network
+from featherweight.preparation import build_training, load_data
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas
 from featherweight.replication.job import Job, Unwatched
@@ -20,7 +21,7 @@ from featherweight.replication.one_process import can_keep_step, train_in_one_pr
 from featherweight.report import write_report
 from featherweight.report.verdict import verdict_table
 from featherweight.runs import watched_losses
-from featherweight.training.loop import measure
+from featherweight.training.measurement import measure
 from featherweight.words import ending
 
 KEEP = {"keep": "best-on-validation"}
@@ -52,7 +53,7 @@ def weights_equal(one, other):
 
 def validated(run):
     """The score of the written weights on the run's validation images."""
-    training = experiment.build_training(run.recipe, experiment.load_data(run.recipe, None), torch.device("cpu"))
+    training = build_training(run.recipe, load_data(run.recipe, None), torch.device("cpu"))
     name, images = training.curve
     assert name == "validation"
     return measure(load_network(run), images, training.task, training.precision)["class"].to_dict()
@@ -122,7 +123,7 @@ def test_seeds_keep_each_its_own_epoch(rough, kept, tmp_path):
 def test_seeds_in_step_keep_each_its_own_epoch(rough, tmp_path):
     in_step = Replicas(tmp_path / "in-step")
     in_step.path.mkdir()
-    job = Job(rough, experiment.load_data(rough, None), "cpu", in_step)
+    job = Job(rough, load_data(rough, None), "cpu", in_step)
     assert train_in_one_process(job, [1, 2], Unwatched(), lambda: False) == [1, 2]
     epochs = [run.result["kept"]["epoch"] for run in in_step.runs]
     assert epochs == [best_of(run) for run in in_step.runs] and min(epochs) < EPOCHS

@@ -7,11 +7,15 @@ import torch
 from torch import nn
 
 from featherweight.augment import Augmentation
+from featherweight.data import Images
 from featherweight.errors import TrainingDiverged
 from featherweight.tasks import build_task
-from featherweight.training.loop import Images, Plan, answer, measure, total_loss, train
+from featherweight.training import loop
+from featherweight.training.engine import Replica
+from featherweight.training.measurement import answer, measure, total_loss
 from featherweight.training.optimization import build_average, build_optimizer, build_schedule
 from featherweight.training.order import selected_order
+from featherweight.training.plan import Plan
 from featherweight.training.state import TrainingState
 
 
@@ -36,6 +40,12 @@ def small_network():
 
 
 CLASSES = build_task("classification")
+
+
+def train(state, data, task, plan, curve=None, **options):
+    """Yield the records of one replica."""
+    for (record,) in loop.train([Replica(state, data, plan, curve)], task, **options):
+        yield record
 
 
 def test_it_yields_a_record_an_epoch_and_learns():

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from featherweight.errors import DeviceError
-from featherweight.experiment import build_training, load_data
-from featherweight.training import loop
+from featherweight.preparation import build_training, load_data
+from featherweight.training import engine, loop
 from featherweight.training.recorded import FIRST, recorded
 
 on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -74,12 +74,13 @@ def trained(recipe, record, monkeypatch):
     """(training, records) after all epochs, in float64."""
     with monkeypatch.context() as patch:
         if not record:
-            patch.setattr(loop, "recorded", lambda work, *_: work)
+            patch.setattr(engine, "recorded", lambda work, *_: work)
         training = build_training(recipe, load_data(recipe, None), CUDA)
         training.state.model.double()
-        images = training.images(training.dataset.train)
-        images = replace(images, mean=images.mean.double(), std=images.std.double())
-        return training, list(loop.train(training.state, images, training.task, training.plan))
+        replica = training.replica
+        data = replace(replica.data, mean=replica.data.mean.double(), std=replica.data.std.double())
+        records = loop.train([replace(replica, data=data)], training.task)
+        return training, [record for (record,) in records]
 
 
 @on_cuda

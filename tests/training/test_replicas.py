@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from featherweight.errors import TrainingDiverged
-from featherweight.experiment import build_training, load_data
+from featherweight.preparation import build_training, load_data
 from featherweight.recipe import Recipe
+from featherweight.training.engine import Replica
 from featherweight.training.loop import train
-from featherweight.training.replicas import train_replicas
 
 SEEDS = (3, 1, 8)
 CHANGES = {"rotation": 7.0, "shift": 0.05, "elastic": 1.0, "erasing": 0.2, "fade": 0.7}
@@ -55,8 +55,7 @@ def without_dropout(recipe):
 
 def images_of(training, split):
     """The split with a float64 mean, which makes what is normalised with it float64 too."""
-    images = training.images(split)
-    return replace(images, mean=images.mean.double(), std=images.std.double())
+    return replace(split, mean=split.mean.double(), std=split.std.double())
 
 
 def curve_of(training):
@@ -64,19 +63,15 @@ def curve_of(training):
 
 
 def arguments(trainings):
-    first = trainings[0]
-    return {
-        "states": [one.state for one in trainings],
-        "data": [images_of(one, one.dataset.train) for one in trainings],
-        "task": first.task,
-        "plans": [one.plan for one in trainings],
-        "curves": [curve_of(one) for one in trainings],
-    }
+    return {"replicas": [replica_of(one) for one in trainings], "task": trainings[0].task}
+
+
+def replica_of(training):
+    return Replica(training.state, images_of(training, training.dataset.train), training.plan, curve_of(training))
 
 
 def train_alone(training):
-    return list(train(training.state, images_of(training, training.dataset.train), training.task, training.plan,
-                      curve=curve_of(training)))
+    return [record for (record,) in train([replica_of(training)], training.task)]
 
 
 def assert_same(alone, together):
@@ -92,7 +87,7 @@ def test_a_replica_is_its_seed_trained_alone(digits_recipe, variant):
     recipe = digits_recipe(**variant)
     alone, together = without_dropout(recipe), without_dropout(recipe)
     expected = [train_alone(training) for training in alone]
-    found = list(zip(*train_replicas(**arguments(together)), strict=True))
+    found = list(zip(*train(**arguments(together)), strict=True))
     for records, others in zip(expected, found, strict=True):
         for one, other in zip(records, others, strict=True):
             assert other.train_loss == pytest.approx(one.train_loss, abs=1e-4)
@@ -108,7 +103,7 @@ def test_each_replica_selects_by_its_own_losses(digits_recipe):
     alone, together = (without_dropout(digits_recipe(**VARIANTS["the hardest images"])) for _ in range(2))
     for training in alone:
         train_alone(training)
-    list(train_replicas(**arguments(together)))
+    list(train(**arguments(together)))
     for one, other in zip(alone, together, strict=True):
         assert torch.equal(one.state.order, other.state.order)
         assert torch.allclose(one.state.losses, other.state.losses, atol=1e-4)
@@ -119,7 +114,7 @@ def test_a_replica_learns_from_the_same_teacher(digits_recipe, digits_run):
     recipe = digits_recipe(**PLAIN, distillation={"teacher": str(digits_run.path)})
     alone, together = without_dropout(recipe), without_dropout(recipe)
     expected = [train_alone(training) for training in alone]
-    found = list(zip(*train_replicas(**arguments(together)), strict=True))
+    found = list(zip(*train(**arguments(together)), strict=True))
     for records, others in zip(expected, found, strict=True):
         assert [one.train_loss for one in others] == pytest.approx([one.train_loss for one in records], abs=1e-4)
     assert_same(alone, together)
@@ -131,7 +126,7 @@ def test_two_heads_and_two_inputs(digits_run, taught):
     recipe = Recipe.load("digit-sum", [*settings, *[f"distillation.teacher={digits_run.path}"] * taught])
     alone, together = without_dropout(recipe), without_dropout(recipe)
     expected = [train_alone(training)[0] for training in alone]
-    (found,) = train_replicas(**arguments(together))
+    (found,) = train(**arguments(together))
     for one, other in zip(expected, found, strict=True):
         assert other.train_loss == pytest.approx(one.train_loss, rel=2e-3)
         assert set(other.train_accuracy) == {"digit", "sum"}
@@ -146,7 +141,7 @@ def test_stopped_in_an_epoch_and_gone_on_with(digits_recipe, variant, step):
     for training in alone:
         train_alone(training)
     steps = []
-    stopped = train_replicas(**arguments(together), on_step=lambda position: steps.append(position.step),
+    stopped = train(**arguments(together), on_step=lambda position, total: steps.append(position.step),
                              should_stop=lambda: len(steps) == 17)
     assert len(list(stopped)) == 1
     assert {(one.state.position.epoch, one.state.position.step) for one in together} == {(1, step)}
@@ -154,7 +149,7 @@ def test_stopped_in_an_epoch_and_gone_on_with(digits_recipe, variant, step):
     again = without_dropout(recipe)
     for one, content in zip(again, saved, strict=True):
         one.state.load(*content)
-    assert len(list(train_replicas(**arguments(again)))) == recipe.training.epochs - 1
+    assert len(list(train(**arguments(again)))) == recipe.training.epochs - 1
     assert_same(alone, again)
 
 
@@ -162,7 +157,7 @@ def test_replicas_at_different_steps_are_refused(digits_recipe):
     together = without_dropout(digits_recipe())
     together[1].state.position.step = 1
     with pytest.raises(ValueError, match="different steps"):
-        next(train_replicas(**arguments(together)))
+        next(train(**arguments(together)))
 
 
 def test_a_loss_that_is_no_number_names_its_seed(digits_recipe):
@@ -170,7 +165,7 @@ def test_a_loss_that_is_no_number_names_its_seed(digits_recipe):
     with torch.no_grad():
         next(together[1].state.model.parameters()).fill_(torch.nan)
     with pytest.raises(TrainingDiverged, match="seed 1 became nan"):
-        next(train_replicas(**arguments(together)))
+        next(train(**arguments(together)))
 
 
 def test_each_replica_draws_its_own_dropout(digits_recipe):
@@ -178,5 +173,5 @@ def test_each_replica_draws_its_own_dropout(digits_recipe):
     together = [build_training(digits_recipe(), dataset, torch.device("cpu")) for _ in SEEDS]
     for training in together:
         training.state.model.double()
-    (found,) = train_replicas(**arguments(together))      # the same seed, weights and images three times
+    (found,) = train(**arguments(together))      # the same seed, weights and images three times
     assert len({record.train_loss for record in found}) == len(SEEDS)

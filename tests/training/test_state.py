@@ -9,9 +9,12 @@ import torch
 from torch import nn
 
 from featherweight.augment import Augmentation
+from featherweight.data import Images
 from featherweight.tasks import build_task
-from featherweight.training.loop import Images, Plan, train
+from featherweight.training import loop
+from featherweight.training.engine import Replica
 from featherweight.training.optimization import build_average, build_optimizer, build_schedule
+from featherweight.training.plan import Plan
 from featherweight.training.state import TrainingState
 
 EPOCHS, STEPS = 3, 4
@@ -47,15 +50,14 @@ def fresh(optimizer, schedule, ema):
 def run(state, stop_after=None):
     """Train to the end or to a step counted from now; the records."""
     taken = []
-    return list(
-        train(
-            state, data(), build_task("classification"),
-            Plan(EPOCHS, 16, seed=7, augmentation=Augmentation(rotation=20, erasing=0.5)),
-            curve=("validation", data(20)),
-            on_step=lambda state, steps: taken.append(1),
-            should_stop=lambda: stop_after is not None and len(taken) >= stop_after,
-        )
-    )  # fmt: skip
+    plan = Plan(EPOCHS, 16, seed=7, augmentation=Augmentation(rotation=20, erasing=0.5))
+    replica = Replica(state, data(), plan, ("validation", data(20)))
+    epochs = loop.train(
+        [replica], build_task("classification"),
+        on_step=lambda position, steps: taken.append(1),
+        should_stop=lambda: stop_after is not None and len(taken) >= stop_after,
+    )
+    return [record for (record,) in epochs]
 
 
 def through_json(state):

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from featherweight.data import load_dataset
+from featherweight.devices import autocast, keep_freed_memory, pick_device, pick_precision
 from featherweight.errors import DeviceError
 from featherweight.models import build_model
 from featherweight.tasks import Question, loss_of
 from featherweight.training.optimization import build_optimizer, move
-from featherweight.devices import autocast, keep_freed_memory, pick_device, pick_precision
 from featherweight.training.step import make_passes
 
 CPU = torch.device("cpu")
