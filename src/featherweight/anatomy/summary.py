@@ -1,4 +1,4 @@
-"""The anatomy of a network as one value, which shows itself in a terminal and in a notebook."""
+"""Summary of a network: layers and totals as one value, which shows itself in a terminal and in a notebook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from featherweight.anatomy.unused import Unused
 
 @dataclass(frozen=True, repr=False)
 class Summary:
-    """A network's layers and totals; print it, or leave it at the end of a notebook cell."""
+    """Layers and totals of a network. Print it, or leave it at the end of a notebook cell."""
 
     model: str
     input_shapes: tuple[Shape, ...]
@@ -30,7 +30,7 @@ class Summary:
 
     @property
     def unused_parameters(self) -> int:
-        """Parameters that no row uses; they are in the total."""
+        """Number of parameters that no row uses. They are included in the total."""
         return self.total_parameters - sum(layer.parameters for layer in self.layers)
 
     @property
@@ -40,12 +40,12 @@ class Summary:
 
     @property
     def sizes_mb(self) -> dict[str, float]:
-        """input, forward_backward, parameters, total, as torchsummary counts them (units of 2^20 bytes)."""
+        """Sizes as torchsummary counts them, in units of 2^20 bytes: input, forward_backward, parameters, total."""
         module_bytes = sum(layer.activation_bytes for layer in self.layers if layer.index is not None)
         return cost.sizes_mb(self.input_shapes, module_bytes, self.total_parameters)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the values for JSON."""
         shapes = [list(shape) for shape in self.input_shapes]
         return {
             "model": self.model,
@@ -59,7 +59,7 @@ class Summary:
         }
 
     def to_text(self, width: int = 80) -> str:
-        """The table for a terminal of this many columns."""
+        """Return the table for a terminal of `width` columns."""
         return table.as_text(table.renderable(self, width), width)
 
     def __repr__(self) -> str:
@@ -73,12 +73,12 @@ class Summary:
 
 
 def summarize(module: nn.Module, input_shapes: Shapes = IMAGE, *, name: str | None = None) -> Summary:
-    """The anatomy of any module, which is left exactly as it was.
+    """Return the summary of any module. The module is left exactly as it was.
 
-    input_shapes: (C, H, W) of one input, or one such shape for each input, without the batch axis. name
-    is what the table is headed with; the class's name where it is not given.
+    input_shapes: (C, H, W) of one input, or one such shape for each input, without the batch axis.
+    name: title of the table. The default is the name of the module's class.
 
-    Raises ModelError, in one line, where the module does not run on inputs of these shapes.
+    Raises ModelError, in one line, if the module does not run on inputs of these shapes.
     """
     shapes = as_shapes(input_shapes)
     seen = trace(module, shapes)
