@@ -4,59 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from torch import nn
 
-from featherweight.anatomy import cost, table
-from featherweight.anatomy.cost import Shape
-from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
+from featherweight.anatomy import table
+from featherweight.anatomy.layers import IMAGE, Shapes, as_shapes, layers_of
+from featherweight.anatomy.totals import Totals
 from featherweight.anatomy.trace import trace
 from featherweight.anatomy.twin import filled
-from featherweight.anatomy.unused import Unused
 
 
 @dataclass(frozen=True, repr=False)
-class Summary:
+class Summary(Totals):
     """Layers and totals of a network. Print it, or leave it at the end of a notebook cell."""
-
-    model: str
-    input_shapes: tuple[Shape, ...]
-    layers: tuple[Layer, ...]
-    total_parameters: int
-    trainable_parameters: int
-    unused: tuple[Unused, ...] = ()     # layers that were never called, parameters that no row uses
-
-    @property
-    def unused_parameters(self) -> int:
-        """Number of parameters that no row uses. They are included in the total."""
-        return self.total_parameters - sum(layer.parameters for layer in self.layers)
-
-    @property
-    def total_macs(self) -> int:
-        """Multiply-accumulates per image."""
-        return sum(layer.macs for layer in self.layers)
-
-    @property
-    def sizes_mb(self) -> dict[str, float]:
-        """Sizes as torchsummary counts them, in units of 2^20 bytes: input, forward_backward, parameters, total."""
-        module_bytes = sum(layer.activation_bytes for layer in self.layers if layer.index is not None)
-        return cost.sizes_mb(self.input_shapes, module_bytes, self.total_parameters)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values for JSON."""
-        shapes = [list(shape) for shape in self.input_shapes]
-        return {
-            "model": self.model,
-            "input_shape": shapes[0] if len(shapes) == 1 else shapes,
-            "layers": [layer.to_dict() for layer in self.layers],
-            "total_parameters": self.total_parameters,
-            "trainable_parameters": self.trainable_parameters,
-            "total_macs": self.total_macs,
-            "sizes_mb": self.sizes_mb,
-            "unused": [one.to_dict() for one in self.unused],
-        }
 
     def to_text(self, width: int = 80) -> str:
         """Return the table for a terminal of `width` columns."""

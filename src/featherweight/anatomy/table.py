@@ -6,7 +6,6 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -15,12 +14,10 @@ from rich.text import Text
 
 from featherweight.anatomy.geometry import Span
 from featherweight.anatomy.layers import Layer, PerAxis
+from featherweight.anatomy.receptive_field import Box, Check
+from featherweight.anatomy.totals import Totals
 from featherweight.outside import visible
 from featherweight.terminal import text_console
-
-if TYPE_CHECKING:
-    from featherweight.anatomy.receptive_field import Box, Check
-    from featherweight.anatomy.summary import Summary
 
 HEADERS = {
     "layer": "Layer", "output": "Output shape", "params": "Params", "field": "Field", "jump": "Jump",
@@ -56,7 +53,7 @@ _LAYOUTS = (
 )
 
 
-def renderable(summary: Summary, width: int) -> RenderableType:
+def renderable(summary: Totals, width: int) -> RenderableType:
     """Return the table, the totals and the sizes, for a terminal of `width` columns."""
     for layout in _LAYOUTS:
         rows = [_cells(layer, summary.total_parameters, layout) for layer in summary.layers]
@@ -105,7 +102,7 @@ def _cells(layer: Layer, total: int, layout: _Layout) -> list[str]:
     return [cells[column] for column in layout.columns]
 
 
-def _totals(summary: Summary, line: str) -> list[str]:
+def _totals(summary: Totals, line: str) -> list[str]:
     """Return the lines under the table, worded as in the documents."""
     sizes = summary.sizes_mb
     return [
@@ -122,7 +119,7 @@ def _totals(summary: Summary, line: str) -> list[str]:
     ]
 
 
-def _unused(summary: Summary) -> list[str]:
+def _unused(summary: Totals) -> list[str]:
     """Return lines about unused parts, such as "Not used by any layer: 1,290 (fc2, fc3.bias)".
 
     Layers without parameters have their own line: "Never called: drop".
@@ -141,7 +138,7 @@ def _some(names: Sequence[str]) -> str:
     return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more"
 
 
-def _inputs(summary: Summary) -> str:
+def _inputs(summary: Totals) -> str:
     return " and ".join(str(list(shape)) for shape in summary.input_shapes)
 
 
@@ -181,7 +178,7 @@ def bar(share: float, length: int) -> str:
 _CELL = "padding:1px 8px;white-space:nowrap;background:transparent;color:inherit;text-align:"
 
 
-def html(summary: Summary) -> str:
+def html(summary: Totals) -> str:
     """Return a table that needs no other file, in the notebook's own colours, light or dark."""
     head = "".join(f'<th style="{_CELL}right">{escape(text)}</th>' for text in HEADERS.values())
     body = "".join(_html_row(layer, summary.total_parameters) for layer in summary.layers)
