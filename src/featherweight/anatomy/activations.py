@@ -103,7 +103,7 @@ def class_map(module: nn.Module, inputs: Sequence[Tensor], target: int, head: in
 
 
 def run_once(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tracer, Tensor | tuple[Tensor, ...]]:
-    """Run a copy on the CPU once, on BATCH copies of the image. Return its tracer and its output.
+    """Run a CPU copy of the network once, on the image repeated BATCH times. Return the tracer and the output.
 
     The tracer's rows keep their output tensors.
     """

@@ -54,7 +54,7 @@ def along_axes(call: Call, n: int, rule: Callable[[Axis, int], Axis]) -> Field |
 
 
 def less(axis: Axis, factor: float) -> float:
-    """Return the axis's jump times `factor`, to three decimals, after the number of units on the image has changed."""
+    """Return the axis's jump times `factor`, to three decimals, for a function that changes the number of units."""
     return round((axis.jump or 0) * factor, 3)
 
 

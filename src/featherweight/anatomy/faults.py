@@ -43,7 +43,7 @@ def failed_layer(module: nn.Module, fault: Exception) -> str:
 
 
 def _advice(fault: Exception, layer: str, begun: bool, other: Shape | None) -> str:
-    """Return the next move as a sentence."""
+    """Return the user's next move as a sentence."""
     if known := _known_advice(fault):
         return known
     if other is not None:

@@ -37,7 +37,7 @@ class Axis:
     ends: tuple[Span, ...] | None = None    # for each unit, not cut; None: the fields are even
 
     def ends_at(self, unit: int) -> Span:
-        """Return (begin, end) of a unit's field in pixels, not cut at the border of the image.
+        """Return (lower end, upper end) of a unit's field in pixels, not cut at the border of the image.
 
         Returns None if the unit sees nothing.
         """
@@ -48,14 +48,14 @@ class Axis:
 
     @property
     def lowest(self) -> float:
-        """Lowest begin of all fields, in pixels."""
+        """Smallest lower end of all fields, in pixels."""
         if self.ends is not None:
             return (hull(self.ends) or (0, 0))[0]
         return self.start - self.size / 2
 
     @property
     def highest(self) -> float:
-        """Highest end of all fields, in pixels."""
+        """Largest upper end of all fields, in pixels."""
         if self.ends is not None:
             return (hull(self.ends) or (0, 0))[1]
         return self.start + (len(self.seen) - 1) * (self.jump or 0) + self.size / 2
@@ -87,7 +87,7 @@ def input_field(source: int, shape: Sequence[int]) -> Field:
 
 
 def hull(spans: Iterable[Span]) -> Span:
-    """Return the smallest span that contains all spans, or None if every span is empty."""
+    """Return the smallest span that contains all given spans. None stands for an empty span."""
     real = [span for span in spans if span is not None]
     return (min(low for low, _ in real), max(high for _, high in real)) if real else None
 

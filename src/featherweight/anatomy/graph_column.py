@@ -43,9 +43,9 @@ Place = Callable[[Column], Placed]
 
 
 def weights_of(links: Iterable[Link], ranks: Mapping[Key, int]) -> dict[Key, float]:
-    """Return for each key a weight: keys on long vertical paths get high weights and stay in line.
+    """Return a weight for each key: keys on long paths get high weights, so that such paths are drawn straight.
 
-    The weight grows with the longest path that ends at the key or starts there, whichever is shorter.
+    The weight grows with the longest path to the key or the longest path from the key, whichever is shorter.
     """
     before, after = dict.fromkeys(ranks, 0), dict.fromkeys(ranks, 0)
     downwards = sorted(links, key=lambda link: ranks[link[0]])
@@ -84,9 +84,9 @@ def bezier(control: Sequence[Point], steps: int = 10) -> list[Point]:
 
 
 def bent(start: Point, end: Point) -> list[Point]:
-    """Return a curve that leaves and arrives vertically.
+    """Return a curve that is vertical at both ends.
 
-    The last quarter of its height is straight, so that an arrowhead fits.
+    The last quarter of the curve's height is straight, so that an arrowhead fits.
     """
     if abs(start[0] - end[0]) < 0.1:
         return [start, end]

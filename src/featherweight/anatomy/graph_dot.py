@@ -47,7 +47,7 @@ def by_graphviz(column: Column) -> Placed:
 
 
 def _dot(column: Column, number: Mapping[Key, int]) -> str:
-    """Return the column in dot's language, in inches. Ports are points, in the top or bottom layer."""
+    """Return the column in dot's language, in inches. Ports are points in the top or bottom layer."""
     ports = {kind: [at for key, at in number.items() if isinstance(key, tuple) and key[1] == kind] for kind in SIDES}
     ranked = ((SIDES[kind], " ".join(map(str, who))) for kind, who in ports.items())
     weights = weights_of(column.links, column.ranks)

@@ -91,10 +91,10 @@ def _across(
     sizes: Mapping[Key, Size],
     weights: Mapping[Key, float],
 ) -> dict[Key, float]:
-    """Return the x of every key.
+    """Return the horizontal position (x) of every key's centre.
 
-    A sweep moves each row towards its neighbours in the row above, the next sweep towards those below. The result
-    with the straightest lines is kept.
+    A sweep moves each key towards its neighbours in the row above. The next sweep uses the neighbours below. The
+    result with the straightest lines is kept.
     """
     x: dict[Key, float] = {}
     for row in rows:

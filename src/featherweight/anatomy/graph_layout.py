@@ -82,7 +82,7 @@ def layout(graph: Graph, place: Place | None = None) -> Layout:
 
 
 def size_of(node: Node) -> Size:
-    """Return (width, height) of a node's box. All titles are bold, except those of parameters: there are many."""
+    """Return (width, height) of a node's box. Titles are bold, except the titles of parameters."""
     title = text_width(node.title, TITLE_SIZE, bold=node.kind != "parameter")
     widest = max([title, *(text_width(line, LINE_SIZE) for line in node.lines)])
     return widest + 2 * PADDING, LINE_HEIGHT * (1 + len(node.lines)) + PADDING
@@ -196,7 +196,7 @@ def side_by_side(graph: Graph, sizes: Mapping[Key, Size], columns: Sequence[Plac
 def _onward(column: Placed, following: Placed, right: float, top: float) -> dict[int, Line]:
     """Return, for each node with edges into the next column, the line from port to port.
 
-    right: x that the lines stay left of. top: y that their upper parts stay above.
+    right: limit of the lines to the right. top: limit of their upper parts, which run above the columns.
     """
     ports = sorted((-x, key[0]) for key, (x, _) in column.centres.items() if isinstance(key, tuple) and key[1] == "out")
     ways = {}

@@ -47,8 +47,9 @@ def unit_numbers(tensor: Tensor, dim: int | None) -> Tensor:
 
 
 def _follow(axis: Axis, numbers: Tensor, *, merges: bool) -> Axis | None:
-    """Return the axis after its units moved to the positions of `numbers`; None if that is not one axis.
+    """Return the axis after its units moved to the positions of `numbers`.
 
+    Returns None if the units no longer lie along a single axis of the tensor.
     merges: True if the function may have merged axes.
     """
     varying = [d for d in range(numbers.dim()) if bool(numbers.diff(dim=d).any())]

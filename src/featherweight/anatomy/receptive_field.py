@@ -49,7 +49,7 @@ class Check:
         return {True: "equal", False: "different", None: "not applicable"}[self.equal]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values for JSON: the layer's name and field, the two sizes in pixels, the verdict."""
+        """Return the values for JSON: the layer's name and field, the sizes of both boxes in pixels, the verdict."""
         return {
             "index": self.layer.index,
             "name": self.layer.name,

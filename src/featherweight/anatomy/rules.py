@@ -33,7 +33,7 @@ def propagate(call: Call) -> list[Field | None]:
 
 
 def _same_place(call: Call) -> Field | None:
-    """Return the field of units mixed at the same position.
+    """Return the field after units at the same position are mixed, as in an addition.
 
     The tensors are aligned at their last axes, as in broadcasting.
     """

@@ -105,7 +105,7 @@ class Surrogate(TorchFunctionMode):
             self._meanings[tensor] = carrier
 
     def _spread(self, one: Tensor, channels: int) -> Tensor:
-        """Expand (N, 1, ...) to (N, channels, ...) without copying, and store the one channel for single."""
+        """Expand (N, 1, ...) to (N, channels, ...) without copying, and store the one channel for `single`."""
         full = one.expand(-1, channels, *one.shape[2:])
         self._singles[full] = one
         return full

@@ -218,7 +218,7 @@ class Tracer(TorchFunctionMode):
             self._finish(row, floating)
 
     def _overwritten(self, args: Sequence[Any]) -> None:
-        """Update x after x[...] = y. If y depends on an input, x depends on it too, and its field is unknown."""
+        """Update the records of x after x[...] = y. If y depends on an input, so does x, with an unknown field."""
         target, *_, value = args
         if carried := self._parameters_in(calls.floating_in(value)):
             self._carried[target] = self._carried.get(target, {}) | carried
