@@ -1,4 +1,4 @@
-"""Using a trained network: any picture in, classes and probabilities out."""
+"""Use a trained network: from any picture to classes and probabilities."""
 
 from __future__ import annotations
 

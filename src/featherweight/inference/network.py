@@ -1,4 +1,4 @@
-"""A network that answers, wherever it runs: torch for a run folder, onnxruntime for a bundle."""
+"""The interface of a network that predicts: torch runs that of a run folder, onnxruntime that of a bundle."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ Probabilities = dict[str, NDArray[np.float32]]      # head -> (N, classes)
 
 
 class Network(Protocol):
-    """Pixels in, probabilities out; normalisation is inside."""
+    """A network that maps raw pixels to probabilities. Normalisation is part of the network."""
 
     card: Card
 
     def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
-        """uint8 (N, C, H, W), and (N,) numbers 0..9 where the card says so -> probabilities of each head."""
+        """Return the probabilities of each head, (N, classes).
+
+        images: uint8 (N, C, H, W). numbers: (N,) values 0..9, required if the card has takes_number, else None.
+        """
 
 
 def finite(answers: Probabilities, path: Path) -> Probabilities:
-    """Return the answers; NoNumbers if one is NaN or infinity."""
+    """Return the probabilities unchanged. Raises NoNumbers if a value is NaN or infinite; `path` names the network."""
     for head, probabilities in answers.items():
         if not np.isfinite(probabilities).all():
             raise NoNumbers(path, head)
@@ -38,7 +41,10 @@ def finite(answers: Probabilities, path: Path) -> Probabilities:
 
 
 def open_network(source: Run | str | Path) -> Network:
-    """The network of a bundle or of a finished run; RunError where a path is neither. Only a run needs torch."""
+    """Return the network of a bundle or of a finished run. Only a run needs torch.
+
+    Raises RunError if a path is neither, and FeatherweightError if a run is given but torch is not installed.
+    """
     from featherweight.inference.bundle import Bundle, is_bundle
 
     if isinstance(source, str | Path) and is_bundle(source):
