@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.errors import FeatherweightError, NoNumbers
+from featherweight.errors import NoNumbers
 from featherweight.inference.card import Card
-from featherweight.wording import call
-
-if TYPE_CHECKING:
-    from featherweight.runs import Run
 
 Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
@@ -38,22 +34,3 @@ def finite(answers: Probabilities, path: Path) -> Probabilities:
         if not np.isfinite(probabilities).all():
             raise NoNumbers(path, head)
     return answers
-
-
-def open_network(source: Run | str | Path) -> Network:
-    """Return the network of a bundle or of a finished run. Only a run needs torch.
-
-    Raises RunError if a path is neither, and FeatherweightError if a run is given but torch is not installed.
-    """
-    from featherweight.inference.bundle import Bundle, is_bundle
-
-    if isinstance(source, str | Path) and is_bundle(source):
-        return Bundle.open(source)
-    try:
-        from featherweight.inference.trained import TrainedNetwork
-    except ModuleNotFoundError as fault:
-        if fault.name != "torch":
-            raise
-        raise FeatherweightError(f"{str(source)!r} is no bundle, and a run needs torch, which is not installed. "
-                                 f"Install torch, or give a bundle: {call('export', 'RUN', to='bundle')}") from fault
-    return TrainedNetwork.open(source)

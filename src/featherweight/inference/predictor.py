@@ -14,7 +14,7 @@ from PIL import Image
 
 from featherweight.errors import PictureError
 from featherweight.inference.given import each_picture, is_single
-from featherweight.inference.network import open_network
+from featherweight.inference.opening import open_network
 from featherweight.inference.picture import Prepared, prepare, prepare_many
 from featherweight.inference.reading import read_picture
 from featherweight.outside import visible
