@@ -25,10 +25,10 @@ from featherweight.report.analysis import analyse
 from featherweight.report.comparison import Group, check_same_data, common_heads, differences, folder, group_runs
 from featherweight.runs import Run, open_runs
 from featherweight.statistics import wilson_interval
+from featherweight.verdict import outcome, verdict
 from featherweight.words import duration, ending, percent, training_images
 
 MOST_IN_FULL = 4        # runs; with more, the largest parts of the page are left out
-GOALS = {"accuracy": "accuracy ≥ {:.2%}", "max_parameters": "parameters ≤ {:,}", "max_epochs": "epochs ≤ {:,}"}
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ def render(subjects: Sequence[Subject]) -> str:
     )
     environment.filters |= {"percent": percent, "duration": duration}
     environment.filters |= {"ending": ending, "training_images": training_images}
-    environment.globals |= {"wilson": wilson_interval, "version": __version__, "goals": goals}
+    environment.filters |= {"verdict": verdict, "outcome": outcome}
+    environment.globals |= {"wilson": wilson_interval, "version": __version__}
     style = resources.files("featherweight.report").joinpath("templates/style.css").read_text()
     template = environment.get_template("report.html")
     page = template.render(subjects=subjects, style=Markup(style), compared=compare(subjects),
@@ -192,11 +193,3 @@ def pictures_of_head(examination: Examination, head: str) -> dict[str, Markup | 
 def svg(figure: Figure, label: str) -> Markup:
     """Return a figure as inline SVG. label: description for screen readers."""
     return Markup(plots.inline_svg(figure, label))     # inline_svg escapes all texts
-
-
-def goals(goal: Mapping[str, Any]) -> list[str]:
-    """Return the parts of the goal in words, each with "(missed)" if the run missed the part."""
-    return [
-        words.format(goal[key]) + (" (missed)" if key in goal["missed"] else "")
-        for key, words in GOALS.items() if key in goal
-    ]

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.outside import visible
 from featherweight.statistics import wilson_interval
+from featherweight.verdict import verdict
 from featherweight.words import duration, ending, percent, training_images
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-WORDS = {"accuracy": "accuracy >= {}", "max_parameters": "parameters <= {:,}", "max_epochs": "epochs <= {}"}
 
 
 def verdict_table(result: Mapping[str, Any]) -> RenderableType:
@@ -41,7 +40,7 @@ def verdict_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         *([("kept" if "kept" in result else "ended", ended)] if (ended := ending(result)) else []),
         *((f"test, {head}" if several else "test", over_seeds(score) if "seeds" in result else in_words(score))
           for head, score in result["test"].items()),
-        ("goal", goal(result["goal"])),
+        ("goal", verdict(result["goal"])),
         *(("note", sentence) for sentence in result.get("notes", [])),      # runs of earlier versions lack the key
     ]
 
@@ -75,12 +74,3 @@ def in_words(score: Mapping[str, Any]) -> str:
     text = f"{percent(score['accuracy'])} ({score['correct']:,} of {score['count']:,}; "
     text += f"95 % interval {100 * low:.2f} to {100 * high:.2f})"
     return text + (f", loss {score['loss']:.4f}" if "loss" in score else "")
-
-
-def goal(goal: Mapping[str, Any]) -> str:
-    """Return the verdict and the parts of the goal in words. Example: "not met: accuracy >= 99.40 % (missed)"."""
-    if goal["met"] is None:
-        return "none was set"
-    shown = {key: percent(goal[key]) if key == "accuracy" else goal[key] for key in WORDS if key in goal}
-    parts = [WORDS[key].format(value) + (" (missed)" if key in goal["missed"] else "") for key, value in shown.items()]
-    return f"{'met' if goal['met'] else 'not met'}: {', '.join(parts)}"
