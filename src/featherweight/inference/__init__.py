@@ -1,4 +1,4 @@
-"""Use a trained network: from any picture to classes and probabilities."""
+"""Predict classes and probabilities for any picture with a trained network."""
 
 from __future__ import annotations
 

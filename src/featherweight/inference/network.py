@@ -1,4 +1,4 @@
-"""The interface of a network that predicts: torch runs that of a run folder, onnxruntime that of a bundle."""
+"""The interface `Network`. TrainedNetwork implements it for runs with torch, Bundle for bundles with onnxruntime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open the network of a bundle or of a run. predictor.py uses this file."""
+"""Open a network for prediction: that of a bundle with onnxruntime, that of a run with torch."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def flatten(picture: Image.Image) -> Image.Image:
 
 
 class _Unfit(Exception):
-    """The picture is intact, but its size is not allowed."""
+    """The exception for an intact picture whose size is not allowed. Its text is the reason."""
 
 
 def reason_of(fault: Exception) -> str:

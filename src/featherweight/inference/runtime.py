@@ -1,4 +1,4 @@
-"""Import and start onnxruntime with its telemetry turned off. Bundles, serve and shipping load it from here."""
+"""Import and start onnxruntime with its telemetry turned off. bundle.py and the exports in shipping use this file."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def analyse(examination: Examination, summary: Summary) -> list[str]:
 
 
 def kept(result: Mapping[str, Any], history: Lines) -> str:
-    """Return a sentence about the epoch whose weights were kept, if validation chose one."""
+    """Return a sentence about the epoch whose weights were kept, or "" if the run did not choose by validation."""
     if "kept" not in result:
         return ""
     epoch, done = result["kept"]["epoch"], result["kept"]["of"]
@@ -80,7 +80,7 @@ def flattening(history: Lines, head: str) -> str:
 
 
 def schedule(history: Lines, head: str) -> str:
-    """Return a sentence about the changes of the learning rate and of the training accuracy at the same time."""
+    """Return a sentence about how the learning rate changed and how the training accuracy changed with it."""
     rates = [line["lr"] for line in history]
     if len(rates) < 2:
         return ""

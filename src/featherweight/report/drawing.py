@@ -1,4 +1,4 @@
-"""Draw any kind of picture of a run or a network. The command `plot` and `Run.plot` use the table KINDS."""
+"""Draw a picture of a run or a network, of any kind in KINDS. Used by the command `plot` and by `Run.plot`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plot(
     kind: a key of KINDS.
     subject: a run, its folder or examination, or a network or its name.
     head: name of a head; default the first.
-    image: index of a test image; for receptive-field, an own uint8 image (C, H, W) is also allowed.
+    image: index of a test image; the kind receptive-field also takes a uint8 image (C, H, W).
     autograd: draw the graph of the gradients instead of the data (kind graph).
     input_shapes: shape of each input, (C, H, W) for images; default: those of the run or the network.
     arguments: keyword arguments of the network, if its name is given.
@@ -93,7 +93,7 @@ class Wanted:
 
     @property
     def place(self) -> int:
-        """The index of the test image. Raises FeatherweightError if an own image was given instead."""
+        """The index of the test image. Raises FeatherweightError if a tensor was given instead of an index."""
         if isinstance(self.image, int):
             return self.image
         raise FeatherweightError("image: only receptive-field takes an image of one's own. Give the number of a test "
@@ -138,9 +138,12 @@ def fields(wanted: Wanted) -> Figure | None:
 
 
 def picture_for(wanted: Wanted, shape: tuple[int, ...]) -> Tensor:
-    """Return a uint8 image of this shape: the given image, a test image of the run, or one of the digits data set.
+    """Return a uint8 image (C, H, W) for the receptive fields: the first of these that is possible.
 
-    If the shape is not that of a square image with 1 or 3 channels, the image is black.
+    1. The given image.
+    2. The test image of the run, unless `input_shapes` are given.
+    3. An image of the digits data set in this shape, if the shape is square with 1 or 3 channels.
+    4. A black image.
     """
     if not isinstance(wanted.image, int):
         return wanted.image

@@ -79,7 +79,7 @@ def write_report(
 
 
 def called(runs: Sequence[Run]) -> list[str]:
-    """Return a short name for each run: the name of its folder, after that of the parent folder if two are equal."""
+    """Return a short name for each run: the name of its folder. Equal names get the parent folder: "a/seed-1"."""
     names = [folder(run) for run in runs]
     return [
         name if names.count(name) == 1 else "/".join(Path(run.path).resolve().parts[-2:])

@@ -30,7 +30,7 @@ class Ranked(Document):
 
 
 class Seen(Document):
-    """The input of the network, channel by channel and row by row, 0 to 255. `pixels` can be sent again."""
+    """The input of the network, channel by channel and row by row, 0 to 255. /predict accepts `pixels` again."""
 
     channels: int
     height: int

@@ -27,7 +27,7 @@ LINGER_SECONDS = 2
 
 
 def refuse(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return the response for any error: {"error": sentence}."""
+    """Return a JSON response with an error message: {"error": sentence}. All errors of the server have this form."""
     return JSONResponse({"error": sentence}, status, headers)
 
 

@@ -17,7 +17,7 @@ BAD_HEADERS = [
 
 
 class Connection(h11.Connection):
-    """The h11 parser of one connection. Refuses a body in very many pieces: each costs as much time as a kilobyte."""
+    """The h11 parser of one connection. Refuses a body in very many pieces, because each costs time."""
 
     def __init__(self, most_pieces: int) -> None:
         super().__init__(h11.SERVER)

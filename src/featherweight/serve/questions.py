@@ -38,7 +38,7 @@ async def read_question(request: Request, asked: Question) -> Question:
 
 
 def check_length(body: bytes, card: Card) -> None:
-    """Raise HTTPException 422 for JSON that is too long for the pixels of one image. Does not parse the JSON."""
+    """Raise HTTPException 422 for JSON that is too long for the pixels of one image. Runs before parsing."""
     count = card.picture.channels * card.picture.size**2
     if len(body) > BYTES_A_NUMBER * count + BYTES_BESIDE:
         raise HTTPException(422, f"The JSON has {len(body):,} bytes, far too many for {count:,} numbers. "
