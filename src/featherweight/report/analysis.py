@@ -55,7 +55,8 @@ def gap(result: Mapping[str, Any], head: str, fraction: float = 1.0) -> str:
     train, test = result["train"]["accuracy"][head], result["test"][head]["accuracy"]
     points = 100 * (train - test)
     when = f"epoch {result['kept']['epoch']}" if "kept" in result else "the last epoch"
-    told = f"In {when}, {percent(train)} of the training images were classified correctly, on test {percent(test)}: "
+    told = f"In {when} the network classified {percent(train)} of the training images correctly, "
+    told += f"on test {percent(test)}: "
     if fraction < 1:
         return told + f"it took {fraction:.0%} of the training images, half of them the hardest."
     if points > 0.5:
