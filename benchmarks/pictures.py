@@ -23,7 +23,7 @@ from scipy import ndimage
 import report
 from featherweight import load_dataset
 from featherweight.errors import PictureError
-from featherweight.inference.network import open_network
+from featherweight.inference.opening import open_network
 from featherweight.inference.picture import prepare
 from featherweight.upright import upright
 

@@ -17,6 +17,7 @@ from featherweight.cli.training import Device
 from featherweight.cli.trusting import Trust
 from featherweight.outside import say
 from featherweight.statistics import summarize_values
+from featherweight.verdict import outcome
 from featherweight.words import duration, percent
 
 if TYPE_CHECKING:
@@ -166,8 +167,8 @@ def side_by_side(folder: str, results: Sequence[Mapping[str, Any]]) -> dict[str,
     first = results[0]
     common = [head for head in first["test"] if all(head in result["test"] for result in results)]
     heads = [summarize_values([result["test"][head]["accuracy"] for result in results]) for head in common]
-    met = [result["goal"]["met"] for result in results]
-    goal = {True: "met", False: "not met", None: "-"}[met[0]] if len(met) == 1 else f"{met.count(True)} of {len(met)}"
+    goals = [result["goal"] for result in results]
+    met = sum(goal["met"] is True for goal in goals)
     return {
         "run": folder,
         "model": first["model"],
@@ -177,7 +178,7 @@ def side_by_side(folder: str, results: Sequence[Mapping[str, Any]]) -> dict[str,
         "test": " / ".join(percent(head.mean) for head in heads),
         "lowest": " / ".join(percent(head.lowest) for head in heads) if len(results) > 1 else "-",
         "time": duration(fmean(result["seconds"] for result in results)),
-        "goal": goal,
+        "goal": outcome(goals[0]) if len(goals) == 1 else f"{met} of {len(goals)}",
     }
 
 
