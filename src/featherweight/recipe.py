@@ -104,7 +104,7 @@ class Augmentation(Section):
 class Distillation(Section):
     """A teacher whose soft labels are learned in addition to the labels. Source: Hinton et al. (2015)."""
 
-    teacher: str = Field("", pattern=r"^[^\x00]*$")         # a finished run, or a folder of seeds (mean); "": no teacher
+    teacher: str = Field("", pattern=r"^[^\x00]*$")         # a finished run, or a folder of seeds (mean); "": none
     weight: Fraction = 0.7                                  # fraction of the loss that compares with the soft labels
     temperature: Positive = 2.0                             # divides both networks' logits: raises small probabilities
 
