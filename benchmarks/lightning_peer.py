@@ -11,9 +11,9 @@ import warnings
 
 import torch
 import torch.nn.functional as F
+from jobs import Epoch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from peers import Epoch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 

@@ -12,11 +12,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
+from jobs import Epoch, Job
 from per_image import Compose, Normalize, PictureDataset, RandomAffine, ToTensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -34,28 +35,6 @@ from featherweight.training.step import keep_freed_memory, pick_precision
 ROTATION, SHIFT, SCALE = 7.0, 0.05, 0.05    # the same for every peer
 LR, MOMENTUM = 0.01, 0.9
 WARM_UP_STEPS = 20
-
-
-@dataclass(frozen=True)
-class Job:
-    """One measurement for a child process."""
-
-    peer: str
-    model: str
-    data: str
-    data_dir: str | None
-    images: int         # largest number of training images
-    batch_size: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """Results of one epoch of a peer."""
-
-    seconds: float
-    train_loss: float                           # running mean; similar for all peers, as they train the same network
-    augmentation_share: float | None = None     # fraction of the epoch spent in augmentation; only for our own loop
 
 
 class Peer(Protocol):

@@ -101,7 +101,8 @@ def train_ours(options: argparse.Namespace, seed: int) -> dict[str, Any]:
 
 def train_usual(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Train session6 with the documents' loop until the target or the last epoch. The time includes loading data."""
-    from peers import Job, Usual
+    from jobs import Job
+    from peers import Usual
 
     from featherweight.training.loop import Images
 
