@@ -101,7 +101,10 @@ def stage(word: str, channels: int) -> tuple[list[nn.Module], int]:
 
 
 class Neighbours(nn.Module):
-    """A 3x3 layer without parameters: channel i of each place is read from neighbour i modulo 9 of the place."""
+    """A 3x3 layer without parameters: channel i of each output place is one value of its 3x3 window.
+
+    The value is channel i of the input at place ORDER[i % 9] of the window.
+    """
 
     ORDER = (4, 1, 7, 3, 5, 0, 8, 2, 6)     # places in the 3x3 window, numbered row by row
 

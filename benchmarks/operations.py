@@ -72,6 +72,9 @@ def build_variant(case: Case, precision: str, function: Callable[..., Tensor]) -
 
 
 def batch_norm_arguments(channels: int) -> tuple[Tensor | bool, ...]:
-    """Return the arguments of F.batch_norm in training after the images: float32, as under autocast."""
+    """Return the arguments that follow the images in a call of F.batch_norm, for training.
+
+    The tensors are float32, as under autocast.
+    """
     running = torch.zeros(channels), torch.ones(channels)
     return *running, torch.ones(channels, requires_grad=True), torch.zeros(channels, requires_grad=True), True

@@ -141,7 +141,10 @@ def _end_at_once(number: int, frame: object) -> None:
 
 
 def _hold_to_patience(hear: int) -> None:
-    """End the process at the second signal, or PATIENCE seconds after the first. Runs in a thread of its own."""
+    """End the process at the second signal, or PATIENCE seconds after the first. Runs in a thread of its own.
+
+    hear: a pipe into which Python writes the number of each signal.
+    """
     while not (numbers := [number for number in os.read(hear, 64) if number in SIGNALS]):
         pass
     _State.received = _State.received or numbers[0]

@@ -163,7 +163,7 @@ class Training(Section):
 
 
 class Evaluation(Section):
-    """The split that is measured after each epoch. Except with "test", test data are used only once, at the end."""
+    """The split that is measured after each epoch. Test data are used only once, at the end, unless curve is "test"."""
 
     curve: Literal["auto", "none", "validation", "test"] = "auto"  # auto: validation if the recipe has such a split
 

@@ -97,7 +97,11 @@ def span_of(images: Array, what: str) -> Span:
 
 
 def check_span(images: Array, span: Span, like: Array, what: str) -> None:
-    """Raise DataError if test images do not have the value range of the training images `like`."""
+    """Raise DataError if test images are on another scale than the training images `like`.
+
+    This is the case if the types differ (uint8 or not), or if values lie far outside `span`, that of `like`.
+    Example: test images 0..255 with training images 0..1.
+    """
     if (images.dtype == np.uint8) != (like.dtype == np.uint8):
         raise DataError(f"data: the {what} are {images.dtype}, the training images {like.dtype}. Give both alike.")
     if images.dtype == np.uint8:

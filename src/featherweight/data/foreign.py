@@ -110,7 +110,10 @@ def read_subset(data: Any, indices: list[int], wanted: Wanted) -> Given:
 
 
 def read_items(data: Any, items: Any, wanted: Wanted) -> Given:
-    """Read items (image, label), each once. A random augmentation inside the data set is therefore applied once."""
+    """Read items (image, label), each once. A random augmentation inside the data set is therefore applied once.
+
+    items: iterable of the items to read. data: the data set that they come from.
+    """
     if isinstance(data, str | bytes | dict) or not (hasattr(data, "__iter__") or hasattr(data, "__getitem__")):
         raise DataError(f"data: {short(data)} is no data set. {ALLOWED}")
     if hasattr(data, "__len__") and hasattr(data, "__getitem__") and items is data:

@@ -1,4 +1,4 @@
-"""Decode picture files, and resize grey arrays, to uint8 pixels of one shape."""
+"""Convert picture files or grey arrays to uint8 images of a given size. Used by the loaders of this folder."""
 
 from __future__ import annotations
 
