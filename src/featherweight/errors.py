@@ -77,8 +77,8 @@ class NoNumbers(RunError):
     """A network whose outputs are NaN or infinite."""
 
     def __init__(self, place: Path, head: str) -> None:
-        super().__init__(f"the network of {str(place)!r} answers {head} with NaN or infinity: its weights are no "
-                         "numbers, or too large. Train again, e.g. with a lower optimizer.lr.")
+        super().__init__(f"the network of {str(place)!r} predicts {head} with NaN or infinity: its weights are NaN or "
+                         "too large. Train again, e.g. with a lower optimizer.lr.")
 
 
 class PictureError(FeatherweightError):

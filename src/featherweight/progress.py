@@ -51,8 +51,8 @@ class OneBar:
         networks: number of networks of the teacher. answered: images done, out of `images`.
         """
         if not answered:
-            answer = "the network answers" if networks == 1 else f"{networks} networks answer"
-            self.say(f"teacher {teacher}: {answer} every training image")
+            predict = "the network predicts" if networks == 1 else f"{networks} networks predict"
+            self.say(f"teacher {teacher}: {predict} every training image")
             self.begin(images, 0)
         self.draw(answered, "teacher", f"{answered:,} of {images:,} images")
 
@@ -101,7 +101,7 @@ class Progress(OneBar):
         recipe, plan, position = training.recipe, training.plan, training.state.position
         self.plan, self.images = plan, len(training.dataset.train)
         self.begin(plan.steps_before(self.images, plan.epochs), plan.steps_done(position, self.images))
-        again = f", going on after epoch {position.epoch}, step {position.step}" if self.done_before else ""
+        again = f", resuming after epoch {position.epoch}, step {position.step}" if self.done_before else ""
         self.say(
             f"{recipe.name}: {training.parameters:,} parameters; {len(training.dataset.train):,} images of "
             f"{training.dataset.name}, {training.dataset.source}; {training.device}, {training.precision}, "
