@@ -1,4 +1,4 @@
-"""The machine, the versions and the choices that a number depends on beside its recipe."""
+"""Description of the machine and the versions on which a result depends, and functions about devices."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ import torch
 
 
 def layout_for(device: torch.device) -> torch.memory_format:
-    """How images and maps lie in memory: channels last, for narrow networks the faster way on a CPU.
+    """Return the memory format for images and feature maps on `device`.
 
-    On CUDA as torch has it: channels last, cuDNN first compiles depthwise kernels, four seconds for each size of a
-    batch, and gains 4 % of session6's time.
+    CPU: channels last, which is faster for narrow networks.
+    CUDA: contiguous, torch's default. With channels last cuDNN compiles depthwise kernels for each batch size, which
+    takes four seconds, and saves only 4 % of session6's time.
     """
     return torch.contiguous_format if device.type == "cuda" else torch.channels_last
 
 
 def cuda_devices() -> list[int]:
-    """Return the numbers of all CUDA devices, whose random state a fork_rng is to keep."""
+    """Return the numbers of all CUDA devices, for torch.random.fork_rng, which saves their random state."""
     return list(range(torch.cuda.device_count()))
 
 
 def describe_environment(device: torch.device, precision: str, seed: int, data: str) -> dict[str, Any]:
-    """What a number depends on beside the recipe."""
+    """Return the content of environment.json: everything outside the recipe on which a result depends."""
     packages = ("featherweight", "torch", "numpy", "safetensors", "scikit-learn")
     is_cuda = device.type == "cuda"
     return {
@@ -46,13 +47,13 @@ def describe_environment(device: torch.device, precision: str, seed: int, data: 
 
 @cache
 def version_of(package: str) -> str:
-    """What is installed; read once, as hundreds of seeds ask."""
+    """Return the installed version of a package. Cached, because hundreds of seeds need it."""
     return version(package)
 
 
 @cache
 def processor_name() -> str:
-    """The processor as its maker calls it, where the system tells."""
+    """Return the model name of the processor from /proc/cpuinfo, or else the name that Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
