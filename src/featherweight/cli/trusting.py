@@ -1,4 +1,4 @@
-"""Asking a person before a network's own program in somebody else's run is executed."""
+"""The question to the user before the network code in somebody else's run is executed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from featherweight.errors import Untrusted
 
 
 def trust_all(value: bool) -> bool:
-    """Trust whatever this call of the command line opens, from now on."""
+    """With --trust, trust the network code of every run that this command opens, now and in later commands."""
     if value:
         from featherweight.user_code import trust
 
@@ -20,12 +20,15 @@ def trust_all(value: bool) -> bool:
 
 
 Trust = Annotated[
-    bool, typer.Option("--trust", callback=trust_all, help="Run the network's own program that a run brings along.")
+    bool, typer.Option("--trust", callback=trust_all, help="Trust the Python code of the network that a run contains.")
 ]
 
 
 def ask_for_trust(fault: Untrusted) -> bool:
-    """Ask at the terminal if a network's program may be executed, and remember a yes. False without a terminal."""
+    """Ask at the terminal if a network's code may be executed. Return the answer, and remember a yes.
+
+    Return False without a terminal.
+    """
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     question = f"{str(fault.place)!r} holds a network of its own, which is a program. Run it?"
