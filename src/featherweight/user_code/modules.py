@@ -94,7 +94,7 @@ class UserModule(types.ModuleType):
             self._stand_in(one, reason_of(fault, one.line))
 
     def _stand_in(self, one: Statement, reason: str) -> None:
-        """Bind the names that a failed statement binds or changes to stand-ins. Imported modules, such as torch, stay."""
+        """Replace the names that a failed statement binds or changes by stand-ins. Modules, such as torch, stay."""
         for name in one.binds | one.changes:
             if not isinstance(self.__dict__.get(name), types.ModuleType):
                 self.__dict__[name] = StandIn(reason)

@@ -230,7 +230,7 @@ def makers(statements: Sequence[Statement], name: str, before: int) -> list[int]
     if not binding:
         unknown = not hasattr(builtins, name)
         return [k for k, one in enumerate(statements) if one.star] if unknown else []
-    last = max((k for k in binding if k < before), default=binding[-1])     # else bound below: a notebook run out of order
+    last = max((k for k in binding if k < before), default=binding[-1])     # else below: a notebook run out of order
     is_import = isinstance(statements[last].node, ast.Import | ast.ImportFrom)
     # torch.manual_seed(1) changes no network; config.update(...) and Net.forward = f may
     changing = [] if is_import else [k for k, one in enumerate(statements) if name in one.changes and last < k < before]
