@@ -1,4 +1,4 @@
-"""Pictures, drawn with matplotlib, which nothing else imports; and what a lesson draws its own with."""
+"""All pictures, drawn with matplotlib. No other folder imports matplotlib. Lessons draw with these functions too."""
 
 from featherweight.plots.answers import by_class, calibration, confusion
 from featherweight.plots.curves import curves, draw_accuracy, draw_loss, draw_rate, panel
