@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featherweight.cli.look import Json
+from featherweight.cli.options import Force, Json
 from featherweight.cli.output import check_output, console, note, show, show_json, status, table
 from featherweight.outside import say
 
@@ -49,7 +49,7 @@ def byhand(
         int | None,
         typer.Option("--seed", help="Seed for random first weights. Default: none if --hidden is 2, else 1."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the output if it already exists.")] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Train a network of 2 inputs and 2 outputs by hand.

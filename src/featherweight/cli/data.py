@@ -7,14 +7,11 @@ from typing import Annotated
 
 import typer
 
-from featherweight.cli.look import Json
+from featherweight.cli.options import DataDir, Force, Json
 from featherweight.cli.output import check_output, note, save_png, show, show_json, table
 from featherweight.outside import say
 
 app = typer.Typer(help="List data sets, download one, or draw one.", invoke_without_command=True, rich_markup_mode=None)
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder that holds NAME/*.gz. Searched first.")
-]
 
 
 @app.callback()
@@ -47,9 +44,9 @@ def get(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Download a data set into the cache, unless it is there.
+    """Download a data set, unless it is on this machine.
 
-    The checksum of every file is verified.
+    Downloaded files go into the cache. The checksum of every file is verified.
     """
     from featherweight.data import fetch
 
@@ -67,7 +64,7 @@ def draw(
         Path | None,
         typer.Option("--out", metavar="FILE.png", help="Picture to write. Default: NAME.png in the current folder."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the output if it already exists.")] = False,
+    force: Force = False,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:

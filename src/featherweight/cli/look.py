@@ -6,21 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.output import console, note, only_documents, show, show_json, table
-from featherweight.cli.trusting import Trust
-
-
-def keep_clean(context: typer.Context, value: bool) -> bool:
-    """With --json, reserve standard output for the JSON document until the command ends."""
-    if value:
-        context.with_resource(only_documents())
-    return value
-
-
-Json = Annotated[
-    bool,
-    typer.Option("--json", callback=keep_clean, help="Print one JSON document on standard output and nothing else."),
-]
+from featherweight.cli.options import InputShapes, Json, ModelArguments, Trust, parse_arguments, parse_shape
+from featherweight.cli.output import console, note, show, show_json, table
 
 
 def models(as_json: Json = False) -> None:
@@ -67,14 +54,8 @@ def recipes(as_json: Json = False) -> None:
 
 def summary(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Network: a catalogue name, or path/to/file.py:Class.")],
-    input: Annotated[
-        list[str] | None,
-        typer.Option("--input", metavar="C,H,W", help="Shape of one input without the batch axis. Repeatable."),
-    ] = None,
-    set: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Argument of MODEL, such as dropout=0.1. Repeatable."),
-    ] = None,
+    input: InputShapes = None,
+    set: ModelArguments = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Check each receptive field, pixel by pixel, against the gradient.")
     ] = False,
@@ -105,24 +86,6 @@ def summary(
     if any(check.equal is False for check in checks):
         raise typer.Exit(1)
     return None
-
-
-def parse_shape(text: str) -> tuple[int, ...]:
-    """Parse a shape: "1,28,28" or "1x28x28" -> (1, 28, 28). Raises typer.BadParameter for other text."""
-    parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise typer.BadParameter(f"--input {text!r} is no shape of positive whole numbers such as 1,28,28.")
-    return tuple(int(part) for part in parts)
-
-
-def parse_arguments(settings: list[str]) -> dict[str, object]:
-    """Parse the values of --set into arguments: ["dropout=0.1"] -> {"dropout": 0.1}."""
-    from featherweight.recipe import apply_setting
-
-    arguments: dict[str, object] = {}
-    for setting in settings:
-        apply_setting(arguments, setting)
-    return arguments
 
 
 COMMANDS = (models, recipes, summary)

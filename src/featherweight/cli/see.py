@@ -7,14 +7,20 @@ from typing import Annotated
 
 import typer
 
-from featherweight.cli.data import DataDir
-from featherweight.cli.look import parse_arguments, parse_shape
+from featherweight.cli.options import (
+    DataDir,
+    Force,
+    InputShapes,
+    ModelArguments,
+    RunPath,
+    RunPaths,
+    Trust,
+    parse_arguments,
+    parse_shape,
+)
 from featherweight.cli.output import check_output, console, status
-from featherweight.cli.trusting import Trust
-from featherweight.cli.use import RunPath
 from featherweight.outside import say
 
-Force = Annotated[bool, typer.Option("--force", help="Replace the output if it already exists.")]
 KINDS = (   # the same as in report/drawing.py, which is slow to import
     "curves", "confusion", "mistakes", "by-class", "calibration", "kernels", "activations", "cam",
     "receptive-field", "graph",
@@ -22,7 +28,7 @@ KINDS = (   # the same as in report/drawing.py, which is slow to import
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    runs: RunPaths,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -30,7 +36,8 @@ def report(
         ),
     ] = None,
     image: Annotated[
-        int | None, typer.Option("--image", help="Number of the test image for the activation maps, counted from 0.")
+        int | None,
+        typer.Option("--image", help="Number of the test image for activation maps. Default: first of the last class."),
     ] = None,
     mixed: Annotated[bool, typer.Option("--mixed", help="Allow runs on different data sets.")] = False,
     force: Force = False,
@@ -67,21 +74,15 @@ def plot(
     ] = None,
     image: Annotated[int, typer.Option("--image", help="Number of the test image to show, counted from 0.")] = 0,
     autograd: Annotated[bool, typer.Option("--autograd", help="For graph: draw the graph of gradients.")] = False,
-    input: Annotated[
-        list[str] | None,
-        typer.Option("--input", metavar="C,H,W", help="Shape of one input without the batch axis. Repeatable."),
-    ] = None,
-    set: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Argument of MODEL, such as dropout=0.1. Repeatable."),
-    ] = None,
+    input: InputShapes = None,
+    set: ModelArguments = None,
     force: Force = False,
     data_dir: DataDir = None,
     trust: Trust = False,
 ) -> None:
     """Draw one picture of a run or a network.
 
-    --set and --input apply to a MODEL, and --input to the kinds graph and receptive-field.
+    --set applies to a MODEL only, --input to the kinds graph and receptive-field only.
     """
     from featherweight import plots
     from featherweight.errors import UnknownName

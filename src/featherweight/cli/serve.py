@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featherweight.cli.options import Trust
 from featherweight.cli.output import status
-from featherweight.cli.trusting import Trust
 from featherweight.outside import say
 
 if TYPE_CHECKING:

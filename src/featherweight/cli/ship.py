@@ -8,11 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.data import DataDir
-from featherweight.cli.look import Json
+from featherweight.cli.options import DataDir, Force, Json, RunPath, Trust
 from featherweight.cli.output import fail, note, show, show_json, table
-from featherweight.cli.trusting import Trust
-from featherweight.cli.use import RunPath
 from featherweight.outside import say
 
 
@@ -25,7 +22,7 @@ def export(
         bool, typer.Option("--strict", help="Exit with code 1 if int8 loses more than 0.10 points of accuracy.")
     ] = False,
     data_dir: DataDir = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the output if it already exists.")] = False,
+    force: Force = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:

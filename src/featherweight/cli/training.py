@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featherweight.cli.data import DataDir
-from featherweight.cli.look import Json
+from featherweight.cli.options import Data, DataDir, Device, Force, Json, Trust
 from featherweight.cli.output import note, save_png, show, show_json, status
-from featherweight.cli.trusting import Trust
 from featherweight.outside import say
 
 if TYPE_CHECKING:
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
 
     from featherweight.recipe import Recipe
     from featherweight.runs import Run
-
-Device = Annotated[str, typer.Option("--device", help="cuda, mps or cpu; auto takes the first that is available.")]
 
 
 def train(
@@ -31,12 +27,12 @@ def train(
     ] = None,
     set: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, such as training.epochs=1. Repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Recipe value to set, such as training.epochs=1. Repeatable."),
     ] = None,
     seeds: Annotated[
         str | None,
         typer.Option(
-            "--seeds", metavar="N|A,B,...", help="Train one run per seed and summarise them: seeds 1 to N, or A, B, ..."
+            "--seeds", metavar="N|A,B,...", help="Seeds to train, one run each: 1 to N, or the seeds A, B, ..."
         ),
     ] = None,
     out: Annotated[
@@ -46,11 +42,11 @@ def train(
     start: Annotated[
         Path | None, typer.Option("--from", metavar="RUN", help="Finished run whose weights training starts from.")
     ] = None,
-    data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Data set: a name, or folder:DIR.")] = None,
+    data: Data = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run where it stopped.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the output if it already exists.")] = False,
+    force: Force = False,
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Do not write report.html into the run folder.")
     ] = False,

@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
 import typer
 
 from featherweight.errors import Untrusted
-
-
-def trust_all(value: bool) -> bool:
-    """With --trust, trust the network code of every run that this command opens, now and in later commands."""
-    if value:
-        from featherweight.user_code import trust
-
-        trust.trusting.set(True)
-    return value
-
-
-Trust = Annotated[
-    bool, typer.Option("--trust", callback=trust_all, help="Trust the Python code of the network that a run contains.")
-]
 
 
 def ask_for_trust(fault: Untrusted) -> bool:

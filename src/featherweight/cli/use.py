@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featherweight.cli.data import DataDir
-from featherweight.cli.look import Json, parse_arguments, parse_shape
+from featherweight.cli.options import (
+    Data,
+    DataDir,
+    Device,
+    Force,
+    InputShape,
+    Json,
+    ModelArguments,
+    RunPaths,
+    Trust,
+    parse_arguments,
+    parse_shape,
+)
 from featherweight.cli.output import check_output, fail, note, show, show_json, table
-from featherweight.cli.training import Device
-from featherweight.cli.trusting import Trust
 from featherweight.outside import say
 from featherweight.statistics import summarize_values
 from featherweight.words import duration, percent
@@ -24,7 +33,6 @@ if TYPE_CHECKING:
     from featherweight.inference import Prediction
 
 WHERE_THEY_DIFFER = ("data", "seeds", "lowest")     # columns of compare that are hidden if all rows agree
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 
 
 def evaluate(
@@ -39,14 +47,9 @@ def evaluate(
         Path | None,
         typer.Option("--weights", metavar="FILE", help="Weights of MODEL: a .safetensors, .pth or .pt file."),
     ] = None,
-    input: Annotated[
-        str | None, typer.Option("--input", metavar="C,H,W", help="Shape of one input without the batch axis.")
-    ] = None,
-    set: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Argument of MODEL, such as dropout=0.1. Repeatable."),
-    ] = None,
-    data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Data set: a name, or folder:DIR.")] = None,
+    input: InputShape = None,
+    set: ModelArguments = None,
+    data: Data = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     trust: Trust = False,
@@ -109,7 +112,7 @@ def predict(
     strip: Annotated[
         Path | None, typer.Option("--show", metavar="STRIP.png", help="Picture to write: the network's input images.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the output if it already exists.")] = False,
+    force: Force = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -148,7 +151,7 @@ def show_predictions(predictions: Sequence[Prediction]) -> None:
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, also those of --seeds.")],
+    runs: RunPaths,
     as_json: Json = False,
 ) -> None:
     """Compare finished runs in one table.
