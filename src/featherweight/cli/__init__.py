@@ -21,7 +21,7 @@ from featherweight.files import refusal
 from featherweight.outside import say
 from featherweight.wording import command_line
 
-UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])   # of click, or of typer's own copy of click
+UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])   # UsageError of click, or of typer's copy
 
 app = typer.Typer(
     name="featherweight",
@@ -59,7 +59,7 @@ def usage(fault: Exception) -> str:
     """Return the message for a usage error: the fault, and the command whose --help explains the options."""
     context = getattr(fault, "ctx", None)
     message = getattr(fault, "format_message", fault.__str__)().replace("\n", " ")
-    for error in getattr(fault.__cause__, "errors", list)():     # of pydantic; typer omits the value
+    for error in getattr(fault.__cause__, "errors", list)():     # pydantic errors; typer omits the value
         message = message.replace("Invalid value for", f"Invalid value {error['input']!r} for", 1)
     return f"{message} See: {context.command_path if context else 'featherweight'} --help"
 
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     Codes: 0 done, 1 a check or goal failed, 2 bad input or usage, 130 after Ctrl-C, 128 + N after signal N.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)     # its warning about a read-only home folder
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)     # hides a warning about a read-only home
     try:
         with command_line():
             code = call(arguments)

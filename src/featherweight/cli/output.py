@@ -78,7 +78,7 @@ def show(content: RenderableType) -> None:
 
 def show_json(content: Any) -> None:
     """Print a result for programs: one JSON document on standard output."""
-    text = json.dumps(content, indent=2, allow_nan=False).replace("\x7f", "\\u007f")     # json leaves only this one
+    text = json.dumps(content, indent=2, allow_nan=False).replace("\x7f", "\\u007f")     # json.dumps does not escape it
     print(text, file=_for_documents.get())
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 BATCH = 64              # pictures in one forward pass
 MANY = 20               # number of pictures from which a progress bar and a summary are shown
-LONGEST_STRIP = 100     # rows
+LONGEST_STRIP = 100     # rows of the picture that --show writes
 SHOWN = 300             # pixels of the longer side of a picture kept for the strip
 
 
@@ -51,9 +51,9 @@ def answer_all(
 
 
 def look(predictor: Predictor, file: Path, *, many: bool) -> list[tuple[str, int | None, Prepared]]:
-    """Return (name, place of the digit or None, prepared picture) for each digit of one file.
+    """Return (file name, number of the digit or None, prepared picture) for each digit in one file.
 
-    A file that cannot be read gives an empty list and a line on standard error.
+    Digits are numbered from the left, from 1. A file that cannot be read gives an empty list and an error line.
     """
     from featherweight.errors import PictureError
 

@@ -10,7 +10,7 @@ import plotext
 from featherweight.errors import RunError
 from featherweight.runs import watched_losses
 
-HEIGHT = 14     # lines of a panel
+HEIGHT = 14     # height of a plot in lines
 
 
 def text_curves(history: Sequence[Mapping[str, Any]], width: int = 80) -> str:

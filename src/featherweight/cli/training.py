@@ -118,7 +118,10 @@ def train_replicas(recipe: Recipe, seeds: str, out: Path | None, how: Switches) 
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Parse --seeds: "20" -> 1, 2, ..., 20. "3,7,11" -> 3, 7, 11. "7," -> 7. Raises typer.BadParameter otherwise."""
+    """Parse --seeds: "20" -> [1, 2, ..., 20], "3,7,11" -> [3, 7, 11], "7," -> [7].
+
+    Raises typer.BadParameter for other text.
+    """
     parts = [part.strip() for part in text.removesuffix(",").split(",")]
     if not all(part.isdecimal() for part in parts):
         raise typer.BadParameter(f"{text!r} is neither a count of seeds, such as 20, nor a list, such as 3,7,11.")

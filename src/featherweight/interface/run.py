@@ -109,9 +109,9 @@ class Run(runs.Run):
         return page
 
     def export(self, to: str, out: str | Path, *, int8: bool = False, force: bool = False) -> dict[str, Any]:
-        """Export as onnx, onnx-int8, c or bundle into the folder `out`, and compare the export with PyTorch.
+        """Export the network into the folder `out` and compare it with PyTorch. Return the content of ship.json.
 
-        Returns the content of ship.json.
+        to: onnx, onnx-int8, c or bundle. int8: for c, compute with 8-bit integers. force: replace an earlier export.
         """
         from featherweight.shipping import export
 

@@ -72,7 +72,7 @@ def train(
 
 @dataclass(frozen=True)
 class Settled:
-    """A complete recipe. dataset and blueprint are set only if data or network were given as objects, not by name."""
+    """A complete recipe. dataset, blueprint: data and network if they were given as objects, None if given by name."""
 
     recipe: Recipe
     dataset: Dataset | None

@@ -1,4 +1,4 @@
-"""Blocks of the feather networks: a separable convolution, and two parameter-saving layers for feather-1k."""
+"""Blocks of the feather networks: a separable convolution, and two layers that only feather-1k uses."""
 
 from __future__ import annotations
 

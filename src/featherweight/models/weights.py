@@ -21,8 +21,8 @@ from featherweight.outside import shortened
 
 MOST = 3        # mismatches that a message names
 DEEPEST = 4     # levels of nested dictionaries in a checkpoint
-PREFIXES = ("module.", "_orig_mod.")    # of DataParallel and AveragedModel; of torch.compile
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")    # of checkpoints
+PREFIXES = ("module.", "_orig_mod.")    # added by DataParallel and AveragedModel; by torch.compile
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")    # keys in checkpoints
 SAVE = "Save its weights alone: torch.save(model.state_dict(), 'weights.pth')"
 
 

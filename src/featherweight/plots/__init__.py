@@ -1,4 +1,4 @@
-"""All pictures, drawn with matplotlib. No other folder imports matplotlib. Lessons draw with these functions too."""
+"""All pictures. Only this folder draws with matplotlib. Lessons use its functions too."""
 
 from featherweight.plots.answers import by_class, calibration, confusion
 from featherweight.plots.curves import curves, draw_accuracy, draw_loss, draw_rate, panel

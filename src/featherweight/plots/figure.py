@@ -1,4 +1,4 @@
-"""Shared by all pictures: colours for print and for dark pages, and functions to write a figure as PNG or SVG."""
+"""Colours and functions that all pictures share: colours for print and dark pages, writing PNG and SVG."""
 
 from __future__ import annotations
 

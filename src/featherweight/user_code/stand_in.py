@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 
 class NotHere(ImportError):
-    """Error on use of an object that could not be imported or computed. The text names the object, place and cause."""
+    """Raised on use of a StandIn. The text says what could not be imported or computed, in which line, and why."""
 
 
 class StandIn:

@@ -191,7 +191,7 @@ def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def base_name(node: ast.expr) -> str | None:
-    """Return `a` for a.b.c and a[0].b. None for a name alone, and for expressions that do not start with a name."""
+    """Return the name at the start of a chain: `a` for a.b.c and a[0].b. None for a name alone or other nodes."""
     inner = node
     while isinstance(inner, ast.Subscript | ast.Attribute):
         inner = inner.value
@@ -230,7 +230,8 @@ def makers(statements: Sequence[Statement], name: str, before: int) -> list[int]
     if not binding:
         unknown = not hasattr(builtins, name)
         return [k for k, one in enumerate(statements) if one.star] if unknown else []
-    last = max((k for k in binding if k < before), default=binding[-1])     # else below: a notebook run out of order
+    # the default is for a notebook whose cells were run out of order: the name is bound below its use
+    last = max((k for k in binding if k < before), default=binding[-1])
     is_import = isinstance(statements[last].node, ast.Import | ast.ImportFrom)
     # torch.manual_seed(1) changes no network; config.update(...) and Net.forward = f may
     changing = [] if is_import else [k for k, one in enumerate(statements) if name in one.changes and last < k < before]
