@@ -1,19 +1,27 @@
-"""Try networks and settings on a validation split: a line of text is a network, a JSON line is a result.
+"""Try networks and settings on a validation split: a line of text is a network, a line of JSON is a result.
 
     python benchmarks/explore.py "c8 c12 p c16 c16 c16 g h" --seeds 1 2 --set training.epochs=8 optimizer.lr=0.2
 
-Of the 60,000 training images each seed holds out 5,000 of its own and is measured on them after its last epoch; the
-test images are never touched. Settings are those of a recipe; START below is what they are without --set.
-docs/experiments.md tells what was tried with this.
+Each seed holds out 5,000 of the 60,000 training images, and is measured on them after its last epoch. The test images
+are never used. Settings are those of a recipe; START below lists the defaults. docs/experiments.md reports the
+experiments made with this script.
 
-A network is a row of words. cN is a 3x3 convolution to N channels, CN the same with padding, sN and SN the same
-depthwise separable (3x3 depthwise, 1x1 to N), kN a 1x1, tN a padded 3x3 with stride 2, FN a padded 5x5 with stride 2;
-each is followed by batch normalisation and ReLU. eN is sN with these two also between its halves, nN is a 1x1 to N that
-reads each channel from another of the nine neighbours. xNtR applies one padded separable block of N channels R times,
-each time added to its input; wNtR the same without padding and adding. p is max pooling by 2, zN cuts N
-pixels off each side, g is the average over all places, q is the root mean square over all places, h a 1x1 to 10
-classes. --set model.arguments.dropout=0.05 puts dropout after every ReLU, model.arguments.gain=false takes the gain
-from every batch normalisation.
+A network is a row of words. N is a number of channels. Each convolution is followed by batch normalisation and ReLU.
+
+- cN: 3x3 convolution. CN: the same with padding.
+- sN: depthwise separable convolution (3x3 depthwise, then 1x1 to N channels). SN: the same with padding.
+- eN: like sN, with batch normalisation and ReLU also after the depthwise part.
+- kN: 1x1 convolution.
+- nN: 1x1 convolution that reads each channel from another of the nine neighbouring places.
+- tN: 3x3 convolution with padding and stride 2. FN: 5x5 convolution with padding and stride 2.
+- xNtR: one padded separable convolution, applied R times and added to its input each time.
+- wNtR: the same without padding and without the addition.
+- p: max pooling by 2. zN: cut N pixels off each side.
+- g: average over all places. q: root mean square over all places.
+- h: 1x1 convolution to 10 classes, without batch normalisation and ReLU.
+
+--set model.arguments.dropout=0.05 adds dropout after every ReLU.
+--set model.arguments.gain=false removes the gain from every batch normalisation.
 """
 
 from __future__ import annotations
@@ -43,7 +51,7 @@ START = [
 
 
 class Explored(nn.Sequential):
-    """(N, 1, 28, 28) -> (N, 10) logits: the network that a row of words describes."""
+    """The network that a row of words describes: (N, 1, 28, 28) -> (N, 10) logits."""
 
     def __init__(self, words: str, dropout: float = 0.0, gain: bool = True) -> None:
         channels, layers = 1, []
@@ -57,7 +65,7 @@ class Explored(nn.Sequential):
 
 
 def stage(word: str, channels: int) -> tuple[list[nn.Module], int]:
-    """The layers of one word, and how many channels leave them."""
+    """Return the layers of one word, and their number of output channels."""
     match = re.fullmatch(r"([a-zA-Z])(\d*)(?:t(\d+))?", word)
     if not match:
         raise FeatherweightError(f"{word!r} is no stage of a network. See: python benchmarks/explore.py --help")
@@ -92,9 +100,12 @@ def stage(word: str, channels: int) -> tuple[list[nn.Module], int]:
 
 
 class Neighbours(nn.Module):
-    """Channel i of a place becomes that of its i-th neighbour, nine in turn: a 3x3 without parameters."""
+    """A 3x3 layer without parameters: channel i of each output place is one value of its 3x3 window.
 
-    ORDER = (4, 1, 7, 3, 5, 0, 8, 2, 6)     # of the 3x3 window, row by row
+    The value is channel i of the input at place ORDER[i % 9] of the window.
+    """
+
+    ORDER = (4, 1, 7, 3, 5, 0, 8, 2, 6)     # places in the 3x3 window, numbered row by row
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2] - 2, x.shape[3] - 2
@@ -104,7 +115,7 @@ class Neighbours(nn.Module):
 
 
 class Repeated(nn.Module):
-    """The same separable convolution several times, each with a batch normalisation of its own."""
+    """One separable convolution applied several times, each time with its own batch normalisation."""
 
     def __init__(self, channels: int, times: int, residual: bool) -> None:
         super().__init__()
@@ -140,15 +151,15 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", help="a row of words, or a name of the catalogue")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="as featherweight train takes them")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="as for featherweight train")
     parser.add_argument("--threads", type=report.positive, default=1)
-    parser.add_argument("--data-dir", help="where mnist/*.gz lies")
-    parser.add_argument("--log", type=Path, default=Path("explored.jsonl"), help="results are added to it")
+    parser.add_argument("--data-dir", help="folder with mnist/*.gz")
+    parser.add_argument("--log", type=Path, default=Path("explored.jsonl"), help="file to append results to")
     return parser.parse_args()
 
 
 def try_one(options: argparse.Namespace, seed: int) -> dict[str, object]:
-    """One training without a look at the test images."""
+    """Train one seed and measure it on validation. The test images are not used."""
     own = " " in options.network
     model = {"name": f"{__file__}:Explored", "arguments": {"words": options.network}}
     content: dict[str, object] = {"model": model if own else {"name": options.network}}

@@ -1,10 +1,10 @@
-"""What a GPU makes of it: steps recorded or not, one seed or twenty; time to accuracy; hundreds of seeds at once.
+"""Measure training on a GPU: steps with and without a CUDA graph, time to accuracy, and hundreds of seeds at once.
 
-steps   milliseconds a step of a network alone, its kernels started one by one or recorded as a whole, and of twenty
-        replicas side by side
-fast    seconds of `train feather-fast`, with larger batches, on data that lies on the device: the first training of a
-        process, with its start, and then one for each seed
-seeds   seconds of the command `featherweight train feather-8k --seeds 256`, from start to exit, and what it found
+- steps: milliseconds per step of one network and of twenty replicas side by side. The kernels of one network are
+  started one by one, or recorded as a CUDA graph and replayed.
+- fast: seconds of `train feather-fast` with larger batches, on data that is on the device already. The first training
+  includes the start of the process; then one training per seed follows.
+- seeds: seconds of the command `featherweight train feather-8k --seeds 256` from start to exit, and its accuracies.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--data", choices=("mnist", "digits"), default="mnist")
-    parser.add_argument("--data-dir", type=lambda text: str(Path(text).resolve()), help="where mnist/*.gz lies")
+    parser.add_argument("--data-dir", type=lambda text: str(Path(text).resolve()), help="folder with mnist/*.gz")
     parser.add_argument("--repeats", type=report.positive, default=3)
     parser.add_argument("--seeds", type=report.positive, default=10, help="of feather-fast, after the first training")
     parser.add_argument("--replicas", type=report.positive, default=256)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the recipe of the replicas")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="settings of the replicas")
     return parser.parse_args()
 
 
@@ -87,7 +87,10 @@ def measure_steps(options: argparse.Namespace, device: torch.device, content: di
 
 
 def seconds_a_step(trainings: list[Training], device: torch.device, *, record: bool, repeats: int) -> list[float]:
-    """Milliseconds of one step of all, several times the mean of as many steps as fit in a short while."""
+    """Return `repeats` measurements of the milliseconds of one step of all trainings together.
+
+    Each measurement is the mean of up to 20 steps of one epoch. record: record the step as a CUDA graph first.
+    """
     first, states, replicas = trainings[0], [one.state for one in trainings], [one.replica for one in trainings]
     images, size = len(first.dataset.train), first.plan.batch_size
     count = Count([state.position for state in states], len(first.task.heads), device)
@@ -102,7 +105,7 @@ def seconds_a_step(trainings: list[Training], device: torch.device, *, record: b
         started = time.perf_counter()
         for picked in batches:
             advance(picked, 1.0, 0.01)
-        count.loss.tolist()     # waits for the device
+        count.loss.tolist()     # synchronises with the device
         return 1000 * (time.perf_counter() - started) / len(batches)
 
     steps()
@@ -125,7 +128,7 @@ def measure_fast(options: argparse.Namespace, device: torch.device, content: dic
 
 
 def one_training(recipe: Recipe, seed: int, dataset: Any, device: torch.device) -> tuple[float, float]:
-    """(seconds, accuracy on test) of the call of train, its run folder and its look at the test images included."""
+    """Return (seconds, accuracy on test) of one call of train, including writing the run folder and the test."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         run = train(recipe.with_seed(seed), Path(folder) / "run", device=str(device), dataset=dataset)

@@ -1,8 +1,8 @@
-"""A whole training step with and without featherweight.training.kernels.NarrowKernels, in float32 and bf16.
+"""Measure a training step with and without featherweight.training.kernels.NarrowKernels, in float32 and bf16.
 
-A step is forward, loss, backward and optimizer, on one fixed batch, channels last. Then the two operations
-alone, forward and backward (operations.py). The variants take turns in blocks of steps; a ratio is of the
-two block medians that were measured side by side.
+A step is forward, loss, backward and optimizer, on one fixed batch, channels last. After that the two operations are
+measured alone, forward and backward (operations.py). The variants take turns in blocks of steps. A ratio compares the
+medians of two blocks that were measured directly after each other.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def parse() -> argparse.Namespace:
 
 
 def compare_steps(content: dict[str, Any], model: str, precision: str, options: argparse.Namespace) -> None:
-    """Whole steps of one network, into the content."""
+    """Measure whole steps of one network, and add the results to `content`."""
     steps = {name: build_step(model, precision, name, options.batch_size) for name in KERNELS}
     found, ratio = compare(steps, options)
     content["results"].setdefault(model, {})[precision] = found
@@ -68,7 +68,7 @@ def compare_steps(content: dict[str, Any], model: str, precision: str, options: 
 
 
 def compare_operations(content: dict[str, Any], model: str, precision: str, options: argparse.Namespace) -> None:
-    """Each dropout and batch norm shape of one network, into the content."""
+    """Measure dropout and batch norm for each shape in one network, and add the results to `content`."""
     for case in find_cases(model, options.batch_size):
         found, ratio = compare(build_variants(case, precision), options)
         which = {"model": model, "precision": precision, "operation": case.operation, "shape": list(case.shape)}
@@ -79,14 +79,14 @@ def compare_operations(content: dict[str, Any], model: str, precision: str, opti
 def compare(
     steps: dict[str, Callable[[], None]], options: argparse.Namespace
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """(what each variant took, the spread of torch / narrow)."""
+    """Return (results of each variant, spread of the ratio torch / narrow)."""
     found = summarise(measure(steps, options))
     ratios = report.ratios(*(found[name]["block_medians_ms"] for name in ("narrow", "torch")))
     return found, report.spread(ratios, 3)
 
 
 def measure(steps: dict[str, Callable[[], None]], options: argparse.Namespace) -> dict[str, list[list[float]]]:
-    """Milliseconds of every step, by variant and block."""
+    """Return the milliseconds of every step, by variant and block."""
     for step in steps.values():
         for _ in range(options.warm_up):
             step()
@@ -98,7 +98,7 @@ def measure(steps: dict[str, Callable[[], None]], options: argparse.Namespace) -
 
 
 def build_step(model: str, precision: str, kernels: str, batch_size: int) -> Callable[[], None]:
-    """The same weights, images and labels for every variant."""
+    """Return a function that does one training step. Weights, images and labels are the same for every variant."""
     torch.manual_seed(0)
     network = build_model(model).to(memory_format=torch.channels_last).train()
     images = torch.randn(batch_size, *input_shapes(network)[0]).contiguous(memory_format=torch.channels_last)

@@ -1,6 +1,6 @@
-"""PyTorch Lightning on float32 tensors in memory, with our batched augmentation in its training step.
+"""The peer PyTorch Lightning: float32 tensors in memory, and our batched augmentation in the training step.
 
-Everything a Trainer does beside training is switched off, and nothing is logged.
+All other work of a Trainer, such as checkpoints and logging, is switched off.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import warnings
 
 import torch
 import torch.nn.functional as F
+from jobs import Epoch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from peers import Epoch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -25,7 +25,7 @@ class Module(LightningModule):
     def __init__(self, model: nn.Module, augmentation: Augmentation, seed: int, lr: float, momentum: float) -> None:
         super().__init__()
         self.model, self.augmentation = model, augmentation
-        self.sgd = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum)    # one for warm-up and epoch
+        self.sgd = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum)    # shared by warm-up and epoch
         self.draws = torch.Generator().manual_seed(seed)
         self.mean = self.std = torch.zeros(1)
         self.loss_sum = torch.zeros(())
@@ -42,7 +42,7 @@ class Module(LightningModule):
 
 
 class Stopwatch(Callback):
-    """The time from the start of an epoch to its end, without the Trainer's own start."""
+    """Callback that measures the seconds of an epoch, without the start of the Trainer."""
 
     seconds = 0.0
 

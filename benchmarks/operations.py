@@ -1,6 +1,6 @@
-"""Single operations of featherweight.training.kernels and their torch counterparts, forward and backward.
+"""Single operations of featherweight.training.kernels and of torch, to be measured forward and backward by kernels.py.
 
-The shapes are those that a network really gives its dropout and batch norm layers, channels last.
+The shapes are those of the dropout and batch norm layers in a network, channels last.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FUNCTIONS = {
 
 @dataclass(frozen=True)
 class Case:
-    """An operation on (N, C, H, W); p is dropout's."""
+    """An operation on images (N, C, H, W). p: the probability of dropout."""
 
     operation: str
     shape: tuple[int, ...]
@@ -35,7 +35,7 @@ class Case:
 
 
 def find_cases(model: str, batch_size: int) -> list[Case]:
-    """Every dropout and batch norm of a network, each shape once, in the order of the forward pass."""
+    """Return the dropout and batch norm operations of a network, each shape once, in the order of the forward pass."""
     network = build_model(model)
     cases: list[Case] = []
 
@@ -51,7 +51,7 @@ def find_cases(model: str, batch_size: int) -> list[Case]:
 
 
 def build_variants(case: Case, precision: str) -> dict[str, Callable[[], None]]:
-    """For each function of this operation: run it forward and backward once."""
+    """Return one function per variant ("torch", "narrow") that runs the operation forward and backward once."""
     return {name: build_variant(case, precision, function) for name, function in FUNCTIONS[case.operation].items()}
 
 
@@ -72,6 +72,9 @@ def build_variant(case: Case, precision: str, function: Callable[..., Tensor]) -
 
 
 def batch_norm_arguments(channels: int) -> tuple[Tensor | bool, ...]:
-    """What F.batch_norm takes beside the images while training; float32, as under autocast."""
+    """Return the arguments that follow the images in a call of F.batch_norm, for training.
+
+    The tensors are float32, as under autocast.
+    """
     running = torch.zeros(channels), torch.ones(channels)
     return *running, torch.ones(channels, requires_grad=True), torch.zeros(channels, requires_grad=True), True

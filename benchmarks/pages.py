@@ -1,7 +1,8 @@
-"""How long the report of one run and of many takes, beside measuring the same runs again without a page.
+"""Measure the time to write a report of one run and of many runs, compared with evaluating the same runs.
 
-The peer is the work of `featherweight evaluate`: load the data and the network, answer every test image. In one
-process, after one untimed page, so that imports are not counted; the command is the whole of `featherweight report`.
+- report: writing the page. evaluate, the peer: load the data and the network, run the network on every test image.
+  Both are measured in one process, after one untimed page, so that imports are not counted.
+- command: `featherweight report` in a new process, from start to exit.
 """
 
 from __future__ import annotations
@@ -49,14 +50,17 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "pages")
-    parser.add_argument("--repeats", type=report.positive, default=3, help="of each")
-    parser.add_argument("--runs", type=report.positive, default=20, help="side by side")
-    parser.add_argument("--data", default="mnist", help="the data set whose test images are answered")
+    parser.add_argument("--repeats", type=report.positive, default=3, help="measurements of each")
+    parser.add_argument("--runs", type=report.positive, default=20, help="runs in the large report")
+    parser.add_argument("--data", default="mnist", help="the data set with the test images")
     return parser.parse_args()
 
 
 def make_runs(folder: Path, data: str, count: int) -> list[Path]:
-    """Runs of session7-model2: trained for an epoch on the bundled digits, and called runs on the data set."""
+    """Return `count` copies of a run of session7-model2, trained for one epoch on the bundled digits.
+
+    The name of the data set is then replaced by `data` in their files.
+    """
     recipe = Recipe.load("session7-model2", ["training.epochs=1", "data.dataset=digits"])
     first = train(recipe, folder / "run-01", device="cpu")
     for name in ("recipe.toml", "result.json"):
@@ -66,7 +70,7 @@ def make_runs(folder: Path, data: str, count: int) -> list[Path]:
 
 
 def measure(runs: Sequence[Path], page: Path, repeats: int) -> dict[str, list[float]]:
-    """Seconds of the page, the peer and the command, taking turns; the first turn is untimed."""
+    """Return the seconds of report, evaluate and command. The three take turns; the first turn is not counted."""
     seconds: dict[str, list[float]] = {"report": [], "evaluate": [], "command": []}
     for turn in range(repeats + 1):
         load_once.cache_clear()

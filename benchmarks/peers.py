@@ -1,7 +1,7 @@
-"""One peer of usual_loop.py, alone in this process: warm up, train one epoch, print what it took as JSON.
+"""Measure one peer of usual_loop.py in this process: warm up, train one epoch, print the results as JSON.
 
-Started by usual_loop.py with a Job as its only argument. A fresh process for each measurement makes
-the peak memory this peer's own.
+usual_loop.py starts this script with a Job in JSON as its only argument. Each measurement has a fresh process, so that
+the peak memory is that of one peer.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
+from jobs import Epoch, Job
 from per_image import Compose, Normalize, PictureDataset, RandomAffine, ToTensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -38,30 +38,8 @@ LR, MOMENTUM = 0.01, 0.9
 WARM_UP_STEPS = 20
 
 
-@dataclass(frozen=True)
-class Job:
-    """What one child process is asked to measure."""
-
-    peer: str
-    model: str
-    data: str
-    data_dir: str | None
-    images: int         # of the training set, at most
-    batch_size: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch took and gave."""
-
-    seconds: float
-    train_loss: float                           # running mean: shows that every peer trains the same thing
-    augmentation_share: float | None = None     # of the time in steps; measured for our own loop
-
-
 class Peer(Protocol):
-    """One way to train; weights and optimizer live on between epochs."""
+    """One implementation of training. Weights and optimizer are kept between epochs."""
 
     precision: str
 
@@ -69,7 +47,7 @@ class Peer(Protocol):
 
 
 class Usual:
-    """The documents' loop: PIL transforms image by image, two workers, float32, .item() every step."""
+    """The training loop of the documents: PIL transforms per image, two workers, float32, .item() after each step."""
 
     precision = "float32"
 
@@ -96,7 +74,7 @@ class Usual:
 
 
 class Ours:
-    """featherweight.training.loop.train, put together from plain values as experiment.py does from a recipe."""
+    """featherweight.training.loop.train, built from plain values instead of a recipe."""
 
     def __init__(self, job: Job, model: nn.Module, precision: str) -> None:
         keep_freed_memory()
@@ -116,7 +94,7 @@ class Ours:
 
 
 class TimedAugmentation:
-    """Our augmentation, and how long it was at work."""
+    """Our augmentation, with a sum of the seconds spent in it."""
 
     def __init__(self) -> None:
         self.augmentation, self.seconds = build_augmentation(), 0.0
@@ -160,7 +138,7 @@ def main() -> int:
 
 
 def measure(job: Job) -> dict[str, Any]:
-    """One peer: load, warm up, train one epoch."""
+    """Load the data, warm the peer up, train one epoch, and return the results."""
     torch.manual_seed(job.seed)
     data = load_images(job)
     peer = PEERS[job.peer](job, build_model(job.model, suggested={"in_channels": 1, "classes": 10}))
@@ -182,7 +160,10 @@ def load_images(job: Job) -> Images:
 
 
 def peak_mb(who: int) -> float:
-    """Most memory this process ever held, or of its finished children the one that held most (shared pages too)."""
+    """Return the peak memory in MB, including shared pages.
+
+    who: RUSAGE_SELF for this process, RUSAGE_CHILDREN for the largest of its finished child processes.
+    """
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(who).ru_maxrss * unit / 1e6, 1)
 

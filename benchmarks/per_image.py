@@ -1,8 +1,8 @@
-"""The documents' input pipeline: one PIL image at a time, changed and turned into a tensor in a worker process.
+"""The input pipeline of the documents: each image is augmented with PIL and converted to a tensor in a worker process.
 
-torchvision has no build beside the CPU build of torch used here, so its few transforms stand here as
-torchvision 0.2x writes them: RandomAffine, ToTensor, Normalize, Compose and the MNIST data set's
-__getitem__. RandomAffine is given bilinear interpolation, as ours has, where its default is nearest.
+torchvision has no build for the CPU build of torch used here. Therefore this file repeats the transforms of torchvision
+0.2x: RandomAffine, ToTensor, Normalize, Compose, and __getitem__ of the MNIST data set.
+One difference: RandomAffine uses bilinear interpolation, like our augmentation. torchvision's default is nearest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 
 class PictureDataset(Dataset[tuple[Tensor, int]]):
-    """(N, 1, H, W) uint8 images that come out one by one as pictures, through the transform."""
+    """Data set of uint8 images (N, 1, H, W). An item is a label and one image, transformed from a PIL picture."""
 
     def __init__(self, images: Tensor, labels: Tensor, transform: Callable[[Image.Image], Tensor]) -> None:
         self.images, self.labels, self.transform = images, labels, transform
@@ -42,7 +42,11 @@ class Compose:
 
 
 class RandomAffine:
-    """Rotation in +-degrees, shift in +-translate parts of the size (whole pixels), scale in the given range."""
+    """Random rotation, shift and scaling of a picture.
+
+    degrees: largest rotation in both directions. translate: largest shift as a fraction of the size, rounded to pixels.
+    scale: lowest and highest factor.
+    """
 
     def __init__(self, degrees: float, translate: float, scale: tuple[float, float]) -> None:
         self.degrees, self.translate, self.scale = degrees, translate, scale
@@ -78,7 +82,10 @@ def draw(low: float, high: float) -> float:
 
 
 def inverse_affine(centre: tuple[float, float], angle: float, shift: Sequence[float], zoom: float) -> list[float]:
-    """The six numbers PIL reads an output pixel's place in the input from; turns and scales about the centre."""
+    """Return the six coefficients for PIL's affine transform: they map an output pixel to its place in the input.
+
+    Rotation and scaling are about `centre`.
+    """
     cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
     x, y = -centre[0] - shift[0], -centre[1] - shift[1]
     return [cos, sin, cos * x + sin * y + centre[0], -sin, cos, -sin * x + cos * y + centre[1]]

@@ -1,9 +1,9 @@
-"""Accuracy on pictures as people have them, made from test images with other pens, papers, light and places.
+"""Measure the accuracy on realistic pictures, made from test images with other pens, papers, light and positions.
 
-Each condition turns the same test digits into pictures and asks the run for each. "plain" shows the network the test
-images themselves, upright where it knows no others: what the others are held against. A pen is redrawn along the
-digit's skeleton, so thin and fat strokes have the digit's shape and one width; papers carry grain, ruling, shadow and
-the noise of a camera.
+Each condition turns the same test digits into pictures, and the network predicts each picture. The baseline "plain"
+uses the test images themselves, made upright if the network was trained on upright images.
+A pen is drawn along the digit's skeleton. So a thin or a thick stroke has the shape of the digit and a constant width.
+Papers have grain, ruling, shadow and camera noise.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from scipy import ndimage
 import report
 from featherweight import load_dataset
 from featherweight.errors import PictureError
-from featherweight.inference.network import open_network
+from featherweight.inference.opening import open_network
 from featherweight.inference.picture import prepare
 from featherweight.upright import upright
 
 Floats = NDArray[np.float64]
 Random = np.random.Generator
-FINE = 5        # pixels of a drawn digit for one of the test image
+FINE = 5        # pixels of a drawn digit per pixel of the test image, in each direction
 
 
 def main() -> int:
@@ -60,16 +60,19 @@ def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "pictures")
     parser.add_argument("run", help="a run folder or a bundle")
     parser.add_argument("--images", type=report.positive, default=500, help="images for each condition")
-    parser.add_argument("--split", choices=("test", "train"), default="test", help="train is for choosing settings")
-    parser.add_argument("--skip", type=int, default=0, help="images that were looked at while settings were chosen")
+    parser.add_argument("--split", choices=("test", "train"), default="test", help="use train to choose settings")
+    parser.add_argument("--skip", type=int, default=0, help="leave out the first images, used to choose settings")
     parser.add_argument("--only", nargs="+", choices=list(CONDITIONS), metavar="CONDITION")
-    parser.add_argument("--data-dir", help="where mnist/*.gz lies")
-    parser.add_argument("--keep", type=Path, help="a folder for the pictures that are answered wrongly")
+    parser.add_argument("--data-dir", help="folder with mnist/*.gz")
+    parser.add_argument("--keep", type=Path, help="a folder for the pictures with wrong predictions")
     return parser.parse_args()
 
 
 def measure(network: Any, draw: Callable[..., Image.Image], digits: Any, labels: Any, keep: Path | None) -> Any:
-    """Accuracy, refusals and time of one condition; every image has its own random state."""
+    """Return accuracy, number of refused pictures, and milliseconds per picture of one condition.
+
+    Each image has its own random state. keep: a folder for the pictures with wrong predictions, or None.
+    """
     right, refused, seconds, head = 0, 0, 0.0, next(iter(network.card.heads))
     for index, (digit, label) in enumerate(zip(digits, labels, strict=True)):
         picture = draw(digit, np.random.default_rng(index))
@@ -89,16 +92,19 @@ def measure(network: Any, draw: Callable[..., Image.Image], digits: Any, labels:
     return {"accuracy": right / len(digits), "refused": refused, "milliseconds": 1000 * seconds / len(digits)}
 
 
-# pens: a digit (28, 28) -> coverage in [0, 1], FINE times as large
+# pens: convert a digit (28, 28) to ink coverage in [0, 1], with FINE times as many pixels in each direction
 
 
 def own(digit: Floats, random: Random, fine: int = FINE) -> Floats:
-    """The digit's own strokes."""
+    """Return the digit's own strokes, enlarged."""
     return np.clip(ndimage.zoom(digit.astype(float), fine, order=3, mode="grid-constant", grid_mode=True) / 255, 0, 1)
 
 
 def pen(digit: Floats, random: Random, low: float, high: float) -> Floats:
-    """The digit's skeleton drawn with a round pen, width in pixels of the test image."""
+    """Return the digit's skeleton drawn with a round pen.
+
+    low, high: range of the random width, in pixels of the test image.
+    """
     width = random.uniform(low, high) * FINE
     line = skeleton(own(digit, random) > 0.5)
     padded = np.pad(line, 3 * FINE)
@@ -106,7 +112,7 @@ def pen(digit: Floats, random: Random, low: float, high: float) -> Floats:
 
 
 def skeleton(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Zhang and Suen's thinning (1984)."""
+    """Return the skeleton of a mask. Source: the thinning algorithm of Zhang and Suen (1984)."""
     mask = np.pad(mask, 1)
     while True:
         before = mask.sum()
@@ -122,12 +128,16 @@ def skeleton(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
             return mask[1:-1, 1:-1]
 
 
-# places and papers: coverage -> a picture
+# places and papers: convert ink coverage to a picture
 
 
 def lay(ink: Floats, random: Random, *, scale: tuple[float, float] = (0.6, 2.5), margin: float = 0.6,
         tilt: float = 0) -> Floats:
-    """The coverage at some size and place on an empty page; margin in parts of the digit's longer side."""
+    """Return the coverage at a random size and position on an empty page.
+
+    scale: range of the size factor. margin: largest margin, as a fraction of the digit's longer side.
+    tilt: largest rotation in degrees.
+    """
     factor = random.uniform(*scale)
     size = [max(8, round(side * factor)) for side in ink.shape]
     picture = Image.fromarray((ink * 255).astype(np.uint8)).resize(size[::-1], Image.Resampling.BICUBIC)
@@ -140,13 +150,16 @@ def lay(ink: Floats, random: Random, *, scale: tuple[float, float] = (0.6, 2.5),
 
 
 def coloured(ink: Floats, ground: Any, mark: Any) -> Image.Image:
-    """Coverage as a mark of one colour on a ground of another."""
+    """Return a picture of the coverage, in the colour `mark` on the background `ground`."""
     ground, mark = np.broadcast_to(ground, 3), np.broadcast_to(mark, 3)
     return Image.fromarray((ground + ink[..., None] * (mark - ground)).clip(0, 255).astype(np.uint8))
 
 
 def photo(ink: Floats, random: Random, *, shadow: bool = True, grain: float = 4, ruled: bool = False) -> Image.Image:
-    """Paper under a lamp: a slope of light, an edge of shadow, grain, blur, noise, JPEG."""
+    """Return the coverage as a photo of paper under a lamp.
+
+    The photo has a gradient of light, the edge of a shadow, grain, blur, camera noise and JPEG compression.
+    """
     height, width = ink.shape
     y, x = np.mgrid[0:height, 0:width] / max(ink.shape)
     angle, edge = random.uniform(0, 2 * np.pi), random.uniform(0.2, 0.8)
@@ -172,7 +185,7 @@ def photo(ink: Floats, random: Random, *, shadow: bool = True, grain: float = 4,
 
 
 def any_colours(random: Random) -> tuple[Floats, Floats]:
-    """Two colours that a person can tell apart."""
+    """Return two random colours with a clear contrast."""
     while True:
         ground, mark = random.uniform(0, 255, 3), random.uniform(0, 255, 3)
         if abs(ground - mark).max() > 100:

@@ -1,10 +1,12 @@
-"""Train recipes with many seeds and keep every seed's result: one JSON a recipe, with the commit and the machine.
+"""Train recipes with many seeds and store the result of each seed: one JSON file per recipe, with commit and machine.
 
-The runs stay in runs/seeds/RECIPE, so that a second call goes on where the first one stopped. Each seed is one thread;
-as many go side by side as there are cores. With --first 11 seeds 11 to --seeds are trained and added to what the JSON
-holds of the others, as long as the recipe is still the same: so that twenty seeds need not be one day's work.
-With --teacher FOLDER a finished run or a folder of seeds teaches, and --set changes the recipe for its pupils; runs
-and results then go into folders called taught.
+The run folders are kept in runs/seeds/RECIPE, so that a second call resumes the first. Each seed uses one thread, and
+one seed per core is trained at a time.
+
+- --first 11 trains the seeds from 11 to --seeds, and adds them to the earlier seeds in the JSON file. So twenty seeds
+  can be trained on several days. The recipe must not change between the days.
+- --teacher FOLDER trains with the soft labels of a finished run or of a folder of seeds. --set changes the recipe of
+  these runs. Runs and results are then written to folders called "taught".
 """
 
 from __future__ import annotations
@@ -57,12 +59,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("recipes", nargs="+", choices=recipe_names(), metavar="RECIPE", help="recipes of the package")
     parser.add_argument("--seeds", type=report.positive, default=20, help="the last seed")
     parser.add_argument("--first", type=report.positive, default=1,
-                        help="the first seed, where --runs holds no earlier ones; the results of those are kept")
+                        help="the first seed to train; results of earlier seeds are kept")
     parser.add_argument("--teacher", type=Path, help="a finished run, or a folder of seeds")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="of the pupils' recipe, as train takes it")
-    parser.add_argument("--runs", type=Path, default=Path("runs/seeds"), help="where the run folders go")
-    parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="what follows goes to train")
+                        help="settings of the taught recipe, as for featherweight train")
+    parser.add_argument("--runs", type=Path, default=Path("runs/seeds"), help="the folder for the run folders")
+    parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="further options for featherweight train")
     parser.set_defaults(out=report.RESULTS / "recipes")
     options = parser.parse_args()
     if options.set and not options.teacher:
@@ -73,12 +75,12 @@ def parse() -> argparse.Namespace:
 
 
 def settings(options: argparse.Namespace) -> list[str]:
-    """What makes a recipe that of a pupil; none without a teacher."""
+    """Return the settings that make the network of a recipe learn from the teacher. Empty without a teacher."""
     return [f"distillation.teacher={json.dumps(str(options.teacher))}", *options.set] if options.teacher else []
 
 
 def taught_by(options: argparse.Namespace) -> dict[str, Any]:
-    """Which networks taught, by path, recipe and seed, and what else the pupils' recipe has."""
+    """Return the teacher's path, recipe and seeds, and the other settings. Empty without a teacher."""
     if not options.teacher:
         return {}
     runs = open_runs(str(options.teacher))
@@ -89,11 +91,14 @@ def taught_by(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def earlier(file: Path, recipe: Recipe) -> list[dict[str, Any]]:
-    """The seeds of an earlier result of the same recipe; none where there is no file, an end where it is another."""
+    """Return the seeds of an earlier result file, or an empty list if there is no file.
+
+    Exit with code 2 if the file is of a different recipe with the same name.
+    """
     if not file.exists():
         return []
     content = json.loads(file.read_text())
-    before = Recipe.from_dict(content["recipe"])    # with defaults for keys that are newer than the result
+    before = Recipe.from_dict(content["recipe"])    # adds defaults for keys that are newer than the result
     if what_counts(before) != what_counts(recipe):
         report.say(f"{file} is of another recipe by this name. Train all its seeds anew: leave out --first.")
         sys.exit(2)
@@ -101,14 +106,14 @@ def earlier(file: Path, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def what_counts(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without what it says of itself and without its seed."""
+    """Return the content of a recipe without its goal and its seed."""
     content = recipe.model_dump(mode="json", exclude={"goal"})
     del content["training"]["seed"]
     return content
 
 
 def seed_of(run: Run) -> dict[str, Any]:
-    """What one seed gave, and the code that gave it."""
+    """Return the results of one seed, and the commit of the code."""
     test = {head: {key: score[key] for key in KEPT if key in score} for head, score in run.result["test"].items()}
     return {
         "seed": run.result["seed"], "seconds": run.result["seconds"], "test": test, "train": run.result["train"],
@@ -117,7 +122,7 @@ def seed_of(run: Run) -> dict[str, Any]:
 
 
 def over_all(recipe: Recipe, seeds: list[dict[str, Any]]) -> dict[str, Any]:
-    """The parts of a summary that depend on which seeds there are."""
+    """Return the parts of a summary that are computed over all seeds."""
     test = {head: describe([one["test"][head]["accuracy"] for one in seeds]) for head in seeds[0]["test"]}
     means = {head: test[head]["mean"] for head in build_task(recipe.task).heads}
     parameters = sum(p.numel() for p in build_model(recipe.model.name, recipe.model.arguments).parameters())
@@ -128,7 +133,7 @@ def over_all(recipe: Recipe, seeds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit that was measured; "+" where the tree held more than that."""
+    """Return the commit that was measured, followed by "+" if src/ has uncommitted changes."""
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     changes = subprocess.run(["git", "status", "--porcelain", "--", "src"], cwd=ROOT, capture_output=True, text=True,
                              check=False)

@@ -1,8 +1,8 @@
-"""How many faults made on purpose are survived: kills, signals, damaged files, full disks, hostile requests and more.
+"""Count the injected faults that are survived: kills, signals, damaged files, full disks, hostile requests and more.
 
-The faults are those of tests/reliability/battery, drawn from a seed, for as many minutes as are given. The kind that is
-furthest from its goal comes next, so that every kind is tried. Two faults at a time are made beside each other. The
-requests of many clients are measured at the end, while nothing else runs.
+The faults are those of tests/reliability/battery, drawn with a seed, for --minutes minutes. The next fault is always of
+the kind that is furthest from its goal, so that every kind is tried. Two faults are tried at a time. At the end the
+requests of many clients are measured, while nothing else runs.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ from battery.trial import Trial
 from battery.warm import Warm
 
 MODULES = ("kills", "starts", "mutations", "names", "signals", "disk", "network", "links", "hostile", "growth")
-GOALS = {       # by the first words of a kind, the first that fit; "signal to" is 50 each of 19 commands
+GOALS = {       # key: the first words of a kind, the first match counts; 950 are 50 for each of 19 commands
     "mutated .": 250, "mutated GIF": 250, "mutated NPY": 250, "mutated JSONL, drawn": 250, "mutated card": 250,
     "mutated network": 250, "mutated data": 250, "mutated pictures": 250, "mutated safetensors, a": 250,
     "mutated": 1000, "killed in a save": 30, "killed training": 70, "killed seeds": 15, "double": 34, "cold cache": 20,
     "hostile request": 300, "signal to": 950, "many times": 3,
 }
-GOAL = 50       # of other kinds
+GOAL = 50       # for all other kinds
 AT_ONCE, CLIENTS, SAVED_SECONDS = 2, 32, 10
 
 
 @dataclass
 class Row:
-    """One generator of faults, and what came of them."""
+    """One generator of faults, and the trials made so far."""
 
     trials: Iterator[Trial]
     made: list[Trial] = field(default_factory=list)
 
     @property
     def share(self) -> float:
-        """The part of the goal that is reached."""
+        """Fraction of the goal that is reached."""
         return len(self.made) / goal_of(self.made[0].kind) if self.made else 0.0
 
 
@@ -70,7 +70,7 @@ def main() -> int:
             if over:
                 break
     for part in running:
-        part.result()       # raises what a generator raised
+        part.result()       # raises the exception of a generator, if there was one
     if options.requests:
         content["load"] = measure_load(options.requests)
     report.save(options.out, content | {"complete": True})
@@ -81,15 +81,15 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "reliability")
-    parser.add_argument("--minutes", type=float, default=30, help="for the faults")
+    parser.add_argument("--minutes", type=float, default=30, help="duration of the faults")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--requests", type=int, default=10_000, help="of all clients, at the end; 0 leaves them out")
-    parser.add_argument("--modules", nargs="+", default=list(MODULES), choices=MODULES, help="of the battery")
+    parser.add_argument("--requests", type=int, default=10_000, help="requests of all clients at the end; 0: none")
+    parser.add_argument("--modules", nargs="+", default=list(MODULES), choices=MODULES, help="modules of the battery")
     return parser.parse_args()
 
 
 def try_all(modules: Sequence[str], rows: list[Row], options: argparse.Namespace) -> None:
-    """Make faults of these modules until the time is over."""
+    """Try faults of these modules until the time is over, and append their rows to `rows`."""
     until = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory(prefix="battery-") as folder, Warm() as warm:
         own = []
@@ -107,12 +107,12 @@ def try_all(modules: Sequence[str], rows: list[Row], options: argparse.Namespace
 
 
 def goal_of(kind: str) -> int:
-    """How many faults of a kind are to be made."""
+    """Number of faults of a kind that should be tried."""
     return next((goal for words, goal in GOALS.items() if kind.startswith(words)), GOAL)
 
 
 def table_of(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """For each kind: how many were made, how many were survived, and how they ended."""
+    """Return for each kind the number of faults tried, the number survived, and the count of each outcome."""
     made = [trial for row in rows for trial in list(row.made)]
     return {
         kind: {
@@ -125,7 +125,7 @@ def table_of(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
 
 
 def measure_load(requests: int) -> dict[str, Any]:
-    """Requests of 32 clients to the command on feather-fast, alone, and again beside 200 slow clients."""
+    """Measure requests of 32 clients to `featherweight serve`, first alone and then beside 200 slow clients."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         bundle = make_bundle(serve_load.trained("feather-fast", Path(folder) / "run"), Path(folder) / "bundle")

@@ -1,6 +1,7 @@
-"""Many seeds side by side, one thread each, beside the same number of times one seed alone on all cores.
+"""Measure the time of many seeds trained side by side, compared with one seed after another.
 
-Both are the command `featherweight train` in fresh processes, start and loading included; they take turns.
+Side by side each seed uses one thread; a seed alone uses all cores. Both are the command `featherweight train` in a
+fresh process, including its start and the loading of data. The two commands take turns.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import report
 from featherweight.recipe import recipe_names
 
-AIM = 0.7       # of the time that the seeds would take one after another
+AIM = 0.7       # largest ratio: seconds side by side / seconds one after another
 
 
 def main() -> int:
@@ -48,12 +49,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=report.positive, default=8)
     parser.add_argument("--repeats", type=report.positive, default=3)
     parser.add_argument("--data", choices=("mnist", "digits"), default="mnist")
-    parser.add_argument("--data-dir", type=lambda text: str(Path(text).resolve()), help="where mnist/*.gz lies")
+    parser.add_argument("--data-dir", type=lambda text: str(Path(text).resolve()), help="folder with mnist/*.gz")
     return parser.parse_args()
 
 
 def seconds_of(options: argparse.Namespace, *which: str) -> float:
-    """Wall time of one training command from start to exit."""
+    """Return the wall time of one training command from start to exit."""
     command = [sys.executable, "-m", "featherweight", "train", options.recipe, "--data", options.data, "--no-report"]
     command += ["--set", f"training.epochs={options.epochs}", *which]
     command += ["--data-dir", options.data_dir] if options.data_dir else []

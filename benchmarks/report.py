@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine, median and spread, tables, and JSON that is never half-written."""
+"""Functions that all benchmarks share: description of the machine, median and range, tables, atomic JSON files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def begin(benchmark: str, settings: dict[str, Any], *more_packages: str) -> dict[str, Any]:
-    """The head of a result file; the measurements go beside it."""
+    """Return the first keys of a result file: command, time, settings, machine. The caller adds the measurements."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {
         "benchmark": benchmark, "command": " ".join(["python", f"benchmarks/{benchmark}.py", *sys.argv[1:]]),
@@ -33,7 +33,7 @@ def begin(benchmark: str, settings: dict[str, Any], *more_packages: str) -> dict
 
 
 def describe_machine(*more_packages: str) -> dict[str, Any]:
-    """Processor, cores, threads, versions, and how busy the machine was before the first measurement."""
+    """Return processor, cores, threads, versions, and the load average before the first measurement."""
     environment = describe_environment(torch.device("cpu"), precision="", seed=0, data="")
     machine = {key: value for key, value in environment.items() if key not in ("device", "precision", "seed", "data")}
     machine["processor"] = machine.pop("device_name")
@@ -42,7 +42,7 @@ def describe_machine(*more_packages: str) -> dict[str, Any]:
 
 
 def installed(package: str) -> str | None:
-    """The version of a package, or None where it is not installed."""
+    """Return the version of a package, or None if the package is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -50,18 +50,18 @@ def installed(package: str) -> str | None:
 
 
 def spread(values: Sequence[float], digits: int = 4) -> dict[str, Any]:
-    """Median, lowest, highest and every value, in the order in which they were measured."""
+    """Return the median, the lowest, the highest and all values, rounded. The values keep their order."""
     rounded = [round(value, digits) for value in values]
     return {"median": round(median(values), digits), "min": min(rounded), "max": max(rounded), "all": rounded}
 
 
 def ratios(ours: Sequence[float], peers: Sequence[float]) -> list[float]:
-    """peer / ours for each pair that was measured side by side; an unfinished last pair is left out."""
+    """Return peer / ours for each pair measured in the same turn. A value without a partner is left out."""
     return [peer / our for our, peer in zip(ours, peers, strict=False)]
 
 
 def show(value: dict[str, Any] | None, digits: int = 1) -> str:
-    """A spread as "12.3 (12.1 .. 12.9)"; a dash where there is none."""
+    """Return a spread as "median (lowest .. highest)", e.g. "12.3 (12.1 .. 12.9)". Return "-" for None."""
     if value is None:
         return "-"
     middle, low, high = (f"{value[key]:,.{digits}f}" for key in ("median", "min", "max"))
@@ -74,12 +74,12 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 
 def say(line: str) -> None:
-    """Progress, on standard error."""
+    """Print a line of progress on standard error."""
     print(line, file=sys.stderr, flush=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on standard output: the first column is text, the others are numbers."""
+    """Print a table on standard output. The first column is aligned left, as text, the others right, as numbers."""
     table = Table(title=title, title_justify="left")
     for index, name in enumerate(columns):
         table.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0)
@@ -89,23 +89,23 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def parser(description: str | None, benchmark: str) -> argparse.ArgumentParser:
-    """A parser that knows --out; the first line of the script's docstring is its description."""
+    """Return a parser with the option --out. The first line of `description` becomes its description."""
     made = argparse.ArgumentParser(
         description=(description or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    made.add_argument("--out", type=Path, default=RESULTS / f"{benchmark}.json", help="where the JSON goes")
+    made.add_argument("--out", type=Path, default=RESULTS / f"{benchmark}.json", help="the JSON file to write")
     return made
 
 
 def positive(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
+    """Parse a whole number of at least 1, as a type for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def run(main: Callable[[], int]) -> int:
-    """Run a benchmark to its exit code; Ctrl-C is one line and 130."""
+    """Run a benchmark and return its exit code. After Ctrl-C print one line and return 130."""
     try:
         return main()
     except KeyboardInterrupt:

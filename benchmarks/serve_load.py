@@ -1,10 +1,11 @@
-"""How many pictures a second the server reads, how long each waits, and whether its memory stays where it is.
+"""Measure the server: pictures per second, waiting time of each request, and growth of its memory.
 
-The server is the command itself in a process of its own, on a bundle of a recipe trained for one epoch on the bundled
-digits: weights do not change what a forward pass costs. The clients are one process of plain sockets that are kept
-open, and share the machine's cores with the server. Pictures are the bundled digits as the page sends them, PNGs of
-140 x 140. The peer is one thread that reads the same pictures one after the other, without any server. Processor time a
-picture says what the machine could do with nothing else to do.
+- The server is the command `featherweight serve` in its own process. Its network was trained for one epoch on the
+  bundled digits only, because the weights do not change the cost of a forward pass.
+- The clients are sockets of one process that are kept open. Clients and server share the cores of the machine.
+- The pictures are the bundled digits in the form that the page sends: PNGs of 140 x 140 pixels.
+- The peer is one thread that predicts the same pictures one after the other, without a server.
+- Processor time per picture shows the cost without the influence of other processes.
 """
 
 from __future__ import annotations
@@ -57,11 +58,11 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "serve_load")
-    parser.add_argument("--repeats", type=report.positive, default=3, help="servers, one after the other")
-    parser.add_argument("--model", default="feather-fast", help="a recipe")
-    parser.add_argument("--clients", type=report.positive, default=32, help="at once")
-    parser.add_argument("--requests", type=report.positive, default=10_000, help="of all clients together")
-    parser.add_argument("--single", type=report.positive, default=500, help="of one client alone")
+    parser.add_argument("--repeats", type=report.positive, default=3, help="servers to measure, one after the other")
+    parser.add_argument("--model", default="feather-fast", help="the recipe of the network")
+    parser.add_argument("--clients", type=report.positive, default=32, help="clients at the same time")
+    parser.add_argument("--requests", type=report.positive, default=10_000, help="requests of all clients together")
+    parser.add_argument("--single", type=report.positive, default=500, help="requests of a single client")
     return parser.parse_args()
 
 
@@ -70,7 +71,7 @@ def trained(model: str, folder: Path) -> Any:
 
 
 def pictures(count: int) -> list[bytes]:
-    """Dark digits on white, as the page draws them."""
+    """Return PNG files with dark digits on white, like the drawings of the page."""
     found = []
     for image in load_dataset("digits").test.images[:count, 0].numpy():
         page, file = Image.new("RGBA", (140, 140), "white"), io.BytesIO()
@@ -81,7 +82,7 @@ def pictures(count: int) -> list[bytes]:
 
 
 def measure(bundle: Bundle, bodies: list[bytes], options: argparse.Namespace) -> dict[str, float]:
-    """One server from its start to its end: warmed up, one client, all clients, its memory before and after."""
+    """Measure one server from start to end: warm-up, one client, all clients, memory before and after."""
     command = [sys.executable, "-m", "featherweight", "serve", str(bundle.path), "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -114,7 +115,10 @@ def request(body: bytes) -> bytes:
 
 
 async def load(port: int, requests: list[bytes], clients: int, count: int) -> tuple[list[float], int]:
-    """Milliseconds of every answered request, and how many were not answered with 200 and a class."""
+    """Send `count` requests. Return (milliseconds of each good response, number of other requests).
+
+    A good response has code 200 and a class.
+    """
     waits: list[float] = []
     turns = iter(range(count))
 
@@ -134,25 +138,25 @@ async def load(port: int, requests: list[bytes], clients: int, count: int) -> tu
 
 
 def memory(process: int) -> float:
-    """What a process and those that it started hold in memory, in MB."""
+    """Return the resident memory of a process and all its descendants, in MB."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1000 + sum(map(memory, children(process)))
 
 
 def processor_ms(process: int) -> float:
-    """Time that a process and those that it started had a core, whatever else the machine was doing."""
+    """Return the processor time of a process and all its descendants, in milliseconds."""
     user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
     mine = 1000 * (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
     return mine + sum(map(processor_ms, children(process)))
 
 
 def children(process: int) -> list[int]:
-    """The processes that a process started."""
+    """Return the process numbers of the child processes."""
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def without_a_server(bundle: Bundle, bodies: list[bytes]) -> float:
-    """Pictures a second of one thread that answers the same questions one after the other."""
+    """Return the pictures per second of one thread that predicts the same pictures one after the other."""
     answerer = Answerer(bundle)
     for body in bodies:
         json.loads(answerer.answer(Question(body)))
@@ -164,7 +168,7 @@ def without_a_server(bundle: Bundle, bodies: list[bytes]) -> float:
 
 
 def add(results: dict[str, Any], found: dict[str, float]) -> None:
-    """Put the values of one more server to those that are there."""
+    """Add the values of one server to the results, in place."""
     for name, value in found.items():
         values = [*results.get(name, {}).get("all", []), value]
         results[name] = report.spread(values, 2)

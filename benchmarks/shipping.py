@@ -1,7 +1,7 @@
-"""What finished runs weigh, cost and answer as ONNX, int8 and C, and how soon a bundle gives its first answer.
+"""Measure size, time and accuracy of runs exported as ONNX, int8 and C, and the time to a bundle's first prediction.
 
-Every form is asked every test image of the run's data, beside torch. The first answer is a new process of
-`featherweight predict BUNDLE PICTURE` with the files in the page cache; its peer is the same question to the run.
+Each form and torch predict all test images of the run's data. The time to the first prediction is that of a new process
+`featherweight predict BUNDLE PICTURE`, with the files in the page cache. Its peer is the same command with the run.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from featherweight.errors import FeatherweightError
 from featherweight.runs import Run
 from featherweight.shipping import export, make_bundle
 
-AIM_SECONDS = 0.7       # for the first answer of a bundle
-AIM_POINTS = 0.10       # what int8 may lose
+AIM_SECONDS = 0.7       # longest time to a bundle's first prediction
+AIM_POINTS = 0.10       # largest loss of accuracy by int8, in percentage points
 EXPORTS = {"bundle": ("bundle", False), "c": ("c", False), "c-int8": ("c", True)}     # the last measures int8 ONNX too
 PREDICT = [sys.executable, "-m", "featherweight", "predict"]
 
@@ -51,12 +51,12 @@ def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "shipping")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="finished run folders")
     parser.add_argument("--data-dir", type=Path, default=None, help="a folder that holds NAME/*.gz")
-    parser.add_argument("--repeats", type=report.positive, default=10, help="of the first answer")
+    parser.add_argument("--repeats", type=report.positive, default=10, help="measurements of the first prediction")
     return parser.parse_args()
 
 
 def ship(run: Run, data_dir: Path | None) -> dict[str, Any]:
-    """Every form of one run: right answers, differences from torch, bytes, microseconds an image."""
+    """Return for each form of one run: accuracy, differences from torch, bytes, microseconds per image."""
     forms: dict[str, Any] = {}
     for name, (to, int8) in EXPORTS.items():
         report.say(f"{run.path.name}: {name}")
@@ -72,7 +72,7 @@ def ship(run: Run, data_dir: Path | None) -> dict[str, Any]:
 
 
 def time_first_answer(run: Run, data_dir: Path | None, repeats: int) -> dict[str, Any]:
-    """Seconds from the start of the process to its end, bundle and run in turn."""
+    """Return the seconds of `featherweight predict` from start to exit, for the bundle and the run in turn."""
     with tempfile.TemporaryDirectory() as name:
         folder, picture = Path(name) / "bundle", Path(name) / "picture.png"
         make_bundle(run, folder)
@@ -81,7 +81,7 @@ def time_first_answer(run: Run, data_dir: Path | None, repeats: int) -> dict[str
         Image.fromarray(dataset.test.images[0, 0].numpy()).resize((280, 280)).save(picture)
         number = ["--number", "3"] if run.recipe.task == "digit-sum" else []
         seconds: dict[str, list[float]] = {"bundle": [], "run": []}
-        for turn in range(repeats + 1):     # the first fills the page cache and is not counted
+        for turn in range(repeats + 1):     # the first turn fills the page cache and is not counted
             for source, path in (("bundle", folder), ("run", run.path)):
                 started = time.perf_counter()
                 subprocess.run([*PREDICT, path, picture, *number], capture_output=True, check=True)

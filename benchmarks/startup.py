@@ -1,6 +1,6 @@
-"""How long `featherweight --help` and `featherweight summary session6` take, beside Python's and torch's own start.
+"""Measure the start of `featherweight --help` and `featherweight summary session6`, compared with Python and torch.
 
-Every measurement is a new process with the files already in the page cache; the commands take turns.
+Each measurement is a new process with the files already in the page cache. The commands take turns.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COMMANDS = {
     "featherweight --help": [*OURS, "--help"],
     "featherweight summary session6": [*OURS, "summary", "session6"],
 }
-PEER = {    # what a command is compared with: the least that it could take
+PEER = {    # command -> its peer, which takes the shortest possible time
     "featherweight --help": "python -c pass",
     "featherweight summary session6": "python -c 'import torch'",
 }
@@ -35,7 +35,7 @@ def main() -> int:
     repeats = dict(zip(COMMANDS, (light, heavy, light, heavy), strict=True))
     content = report.begin("startup", {"repeats": repeats}) | {"aim_seconds": AIM_SECONDS, "results": {}, "ratios": {}}
     for name in COMMANDS:
-        seconds_of(name)        # untimed: fills the page cache, writes the .pyc files
+        seconds_of(name)        # not counted: fills the page cache and writes the .pyc files
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for turn in range(max(light, heavy)):
         for name in (name for name in COMMANDS if turn < repeats[name]):
@@ -57,7 +57,7 @@ def parse() -> argparse.Namespace:
 
 
 def seconds_of(name: str) -> float:
-    """Wall time of one command from start to exit."""
+    """Return the wall time of one command from start to exit."""
     started = time.perf_counter()
     done = subprocess.run(COMMANDS[name], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -67,7 +67,7 @@ def seconds_of(name: str) -> float:
 
 
 def summarise(seconds: dict[str, list[float]]) -> dict[str, Any]:
-    """Here a ratio is ours / peer: how many times the least possible start."""
+    """Return results and ratios. Here a ratio is ours / peer: a multiple of the shortest possible time."""
     return {
         "results": {name: {"seconds": report.spread(found)} for name, found in seconds.items()},
         "ratios": {

@@ -1,7 +1,8 @@
-"""One epoch of the documents' usual training loop, of ours and of PyTorch Lightning, in turn, on the CPU.
+"""Measure one epoch of the documents' usual training loop, of ours and of PyTorch Lightning on the CPU.
 
-Same network, data, batch size, optimizer and ranges of augmentation for all. Each measurement is a fresh
-process (peers.py): warm up, then one whole epoch; the peers take turns, so that a busy spell hits all.
+All have the same network, data, batch size, optimizer and ranges of augmentation. Each measurement is a fresh process
+(peers.py) that warms up and then trains one whole epoch. The peers take turns, so other load on the machine affects all
+of them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import report
 from featherweight.models import CATALOGUE
 
 PEERS = ("usual", "featherweight-auto", "featherweight-float32", "lightning")
-BASELINES = ("usual", "lightning")      # what others are compared with
+BASELINES = ("usual", "lightning")      # the others are compared with these
 CHILD = Path(__file__).resolve().parent / "peers.py"
 DIGITS = {"seconds": 3, "images_per_second": 1, "peak_mb": 1, "workers_peak_mb": 1, "augmentation_share": 4}
 
@@ -48,19 +49,19 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "usual_loop")
-    networks = [name for name in CATALOGUE if name != "digit-sum"]      # one image in, one class out
+    networks = [name for name in CATALOGUE if name != "digit-sum"]      # networks with one image in and one class out
     parser.add_argument("--models", nargs="+", choices=networks, default=["session7-model2", "session6"])
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--repeats", type=report.positive, default=3, help="measurements of each peer")
-    parser.add_argument("--images", type=report.positive, default=60_000, help="images in an epoch, at most")
+    parser.add_argument("--images", type=report.positive, default=60_000, help="largest number of images in an epoch")
     parser.add_argument("--batch-size", type=report.positive, default=128)
     parser.add_argument("--data", choices=("mnist", "digits"), default="mnist")
-    parser.add_argument("--data-dir", type=lambda text: str(Path(text).resolve()), help="where mnist/*.gz lies")
+    parser.add_argument("--data-dir", type=lambda text: str(Path(text).resolve()), help="folder with mnist/*.gz")
     return parser.parse_args()
 
 
 def available(peers: list[str], find: Callable[[str], object] = importlib.util.find_spec) -> list[str]:
-    """The peers that can run here."""
+    """Return the peers that can run here: without lightning if it is not installed."""
     if "lightning" in peers and find("lightning") is None:
         report.say("lightning is not installed and is left out; install it with: pip install 'featherweight[bench]'")
         return [peer for peer in peers if peer != "lightning"]
@@ -68,14 +69,14 @@ def available(peers: list[str], find: Callable[[str], object] = importlib.util.f
 
 
 def run_child(options: argparse.Namespace, model: str, peer: str, repeat: int) -> dict[str, Any]:
-    """One measurement in a process of its own; its complaints go to standard error as they are."""
+    """Run one measurement in a child process and return its result. Its standard error is passed through."""
     job = {
         "peer": peer, "model": model, "data": options.data, "data_dir": options.data_dir,
         "images": options.images, "batch_size": options.batch_size, "seed": repeat,
     }
     child = subprocess.run([sys.executable, CHILD, json.dumps(job)], stdout=subprocess.PIPE, text=True, check=False)
     if child.returncode == -signal.SIGINT:
-        raise KeyboardInterrupt     # the child saw Ctrl-C first
+        raise KeyboardInterrupt     # Ctrl-C reached the child before this process
     if child.returncode:
         report.say(f"{peer} with {model} ended with exit code {child.returncode}; {options.out} holds what came before")
         sys.exit(child.returncode if child.returncode > 0 else 1)
@@ -83,7 +84,7 @@ def run_child(options: argparse.Namespace, model: str, peer: str, repeat: int) -
 
 
 def summarise(raw: list[dict[str, Any]]) -> dict[str, Any]:
-    """{"results": {model: {peer: {what: spread}}}, "ratios": {model: {"usual / peer": spread}}}."""
+    """Return {"results": {model: {peer: {quantity: spread}}}, "ratios": {model: {"usual / peer": spread}}}."""
     results: dict[str, Any] = {}
     ratios: dict[str, Any] = {}
     for model in dict.fromkeys(one["model"] for one in raw):

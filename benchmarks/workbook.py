@@ -1,7 +1,8 @@
-"""How long the workbook of the network trained by hand takes, beside openpyxl writing the same formulas.
+"""Measure the time to write the workbook of the network trained by hand, compared with openpyxl.
 
-Ours trains, writes every formula with its value, formats, notes, names and charts; the peer writes the bare formulas,
-read back from our file beforehand. The command is the whole of `featherweight byhand --out`, start to exit.
+- featherweight: train, and write all formulas with their values, formats, notes, names and charts.
+- openpyxl, the peer: write only the formulas, which were read from our file before.
+- command: `featherweight byhand --out` in a new process, from start to exit.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "workbook")
-    parser.add_argument("--repeats", type=report.positive, default=5, help="of each")
+    parser.add_argument("--repeats", type=report.positive, default=5, help="measurements of each")
     return parser.parse_args()
 
 
 def measure(folder: Path, rates: tuple[float, ...], updates: int, repeats: int) -> dict[str, list[float]]:
-    """Seconds of ours, the peer and the command, taking turns; the first turn is untimed."""
+    """Return the seconds of featherweight, openpyxl and the command. They take turns; the first turn is not counted."""
     book = folder / "book.xlsx"
     write(book, rates, updates)
     cells = read(book)
@@ -74,14 +75,14 @@ def timed(action: Callable[[], None]) -> float:
 
 
 def write(book: Path, rates: tuple[float, ...], updates: int) -> None:
-    """Ours: train at every rate and write the workbook."""
+    """Train at every rate and write our workbook."""
     network = Network()
     start = starting_values(network)
     write_workbook(book, network, {rate: train(network, start, rate, updates) for rate in rates})
 
 
 def read(book: Path) -> Cells:
-    """What stands in every cell."""
+    """Return the content of all cells, by sheet: (row, column, value) of each cell that is not empty."""
     opened = openpyxl.load_workbook(book)
     return {
         sheet.title: [(cell.row, cell.column, cell.value) for row in sheet for cell in row if cell.value is not None]
@@ -90,7 +91,7 @@ def read(book: Path) -> Cells:
 
 
 def copy(cells: Cells, file: Path) -> None:
-    """The peer: the same cells, written by openpyxl, and nothing else."""
+    """Write the cells with openpyxl, without formats or charts."""
     book = openpyxl.Workbook()
     for name, found in cells.items():
         sheet = book.create_sheet(name)

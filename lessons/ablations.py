@@ -1,4 +1,4 @@
-"""The network of session 6 with three parts that can be taken away, for lesson 6."""
+"""The network of session 6 with three parts that can be removed. Used by lesson 6."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from torch import Tensor, nn
 
 
 class Session6Parts(nn.Module):
-    """(N, 1, 28, 28) normalised images -> (N, classes) log-probabilities.
+    """The network of session 6, with 16,976 parameters if no part is removed.
 
-    With all parts it is the network of session 6, 16,976 parameters. norm=False: a bias in each convolution stands
-    where batch normalisation was. dropout=0: none. average=False: a 5x5 convolution instead of the average over the
-    last 5x5 places and the Linear layer behind it.
+    Input: (N, in_channels, 28, 28) normalised images. Output: (N, classes) log-probabilities.
+
+    - norm=False: a bias in each convolution replaces batch normalisation.
+    - dropout=0: no dropout.
+    - average=False: a 5x5 convolution replaces the average over the last 5x5 places and the Linear layer after it.
     """
 
     def __init__(

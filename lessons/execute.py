@@ -1,9 +1,9 @@
-"""Make the notebooks from the lessons beside them and execute them.
+"""Execute the lessons in this folder and write their notebooks.
 
-python lessons/execute.py [NAME...]            writes NAME.ipynb with its outputs
-python lessons/execute.py --check [NAME...]    executes in temporary copies, two at once, and leaves the notebooks alone
+- `python lessons/execute.py [NAME...]` writes NAME.ipynb with its outputs.
+- `python lessons/execute.py --check [NAME...]` executes temporary copies, two at a time, and writes no notebook.
 
-FEATHERWEIGHT_LESSONS=full takes MNIST and the full budgets; anything else takes the bundled digits.
+With FEATHERWEIGHT_LESSONS=full the lessons use MNIST and the full budgets, otherwise the bundled digits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")    # else the kernel's debugger warns into the first output
+os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")    # else the debugger prints a warning in the first output
 
 import jupytext
 import nbformat
@@ -30,7 +30,10 @@ LONGEST_CELL = 3600     # seconds
 
 
 def lessons(names: list[str]) -> list[Path]:
-    """The lessons of these names, or all: the files that begin with their number."""
+    """Return the lessons with these names, or all lessons if `names` is empty. Exit with a message for an unknown name.
+
+    A lesson is a file whose name begins with its number.
+    """
     found = sorted(HERE.glob("[0-9]*.py"))
     unknown = [name for name in names if name not in {file.stem for file in found}]
     if unknown:
@@ -39,11 +42,11 @@ def lessons(names: list[str]) -> list[Path]:
 
 
 def execute(lesson: Path, folder: Path) -> Any:
-    """The executed notebook of a lesson; RuntimeError names the cell that failed."""
+    """Execute a lesson and return its notebook. Raise RuntimeError, which names the cell, if a cell fails."""
     notebook = jupytext.read(lesson)
     client = NotebookClient(
         notebook, timeout=LONGEST_CELL, kernel_name="python3", resources={"metadata": {"path": str(folder)}},
-        extra_arguments=["--log-level=ERROR"], coalesce_streams=True,   # in one piece, however busy the machine is
+        extra_arguments=["--log-level=ERROR"], coalesce_streams=True,   # else the pieces of an output depend on timing
     )
     try:
         client.execute()
@@ -55,13 +58,13 @@ def execute(lesson: Path, folder: Path) -> Any:
 
 
 def failed_cell(notebook: Any) -> int:
-    """The number of the last cell that was begun, counted from 1 over all cells."""
+    """Number of the last cell that was started, counted from 1 over all cells; 0 if none was started."""
     begun = [n for n, cell in enumerate(notebook.cells, start=1) if cell.metadata.get("execution")]
     return begun[-1] if begun else 0
 
 
 def without_machine(notebook: Any) -> Any:
-    """Without what differs from one machine or execution to the next: times, versions, random names of cells."""
+    """Remove everything that depends on the machine or the execution: times, versions, random ids of cells."""
     for number, cell in enumerate(notebook.cells, start=1):
         cell["id"] = f"cell-{number:02d}"
         cell.metadata.pop("execution", None)
@@ -76,14 +79,14 @@ def without_machine(notebook: Any) -> Any:
 
 
 def write(notebook: Any, file: Path) -> None:
-    """In one move, so that a reader sees the old notebook or the new one."""
+    """Write a notebook atomically: a reader sees the old notebook or the new one."""
     temporary = file.with_name(f".{file.name}.tmp")
     temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
     temporary.replace(file)
 
 
 def make(lesson: Path) -> bool:
-    """Execute a lesson and write its notebook; whether it went well."""
+    """Execute a lesson and write its notebook. Return True unless a cell failed."""
     notebook = told(lesson, HERE)
     if notebook:
         write(notebook, lesson.with_suffix(".ipynb"))
@@ -91,7 +94,10 @@ def make(lesson: Path) -> bool:
 
 
 def check(lesson: Path) -> bool:
-    """Execute a lesson in a temporary copy of this folder, its own, so that several can be checked at once."""
+    """Execute a lesson in its own temporary copy of this folder. Return True unless a cell failed.
+
+    The copy allows several lessons to be checked at the same time.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for file in HERE.glob("*.py"):
             shutil.copy(file, folder)
@@ -99,7 +105,7 @@ def check(lesson: Path) -> bool:
 
 
 def told(lesson: Path, folder: Path) -> Any:
-    """The executed notebook, or None where it fails; a line says how long it took, or why."""
+    """Execute a lesson and print a line with its time or its fault. Return the notebook, or None if a cell failed."""
     started = time.monotonic()
     try:
         notebook = execute(lesson, folder)
@@ -111,9 +117,9 @@ def told(lesson: Path, folder: Path) -> Any:
 
 
 def main() -> int:
-    """1 where a lesson fails, else 0."""
+    """Execute the lessons named on the command line. Return 1 if a lesson failed, else 0."""
     parser = argparse.ArgumentParser(description="Execute the lessons.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 3-receptive-fields; all where none is given")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 3-receptive-fields; all by default")
     parser.add_argument("--check", action="store_true", help="execute in temporary copies; write no notebook")
     options = parser.parse_args()
     with ThreadPoolExecutor(2 if options.check else 1) as pool:

@@ -1,4 +1,4 @@
-"""The network of session 5 with an average over the places before its first Linear layer, for lesson 4."""
+"""The network of session 5 with an average over all places before its first Linear layer. Used by lesson 4."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from torch import Tensor, nn
 
 
 class Session5Pooled(nn.Module):
-    """(N, 1, 28, 28) normalised images -> (N, classes) log-probabilities; 401,200 parameters."""
+    """The network of session 5 with an average over all places; 401,200 parameters.
+
+    Input: (N, in_channels, 28, 28) normalised images. Output: (N, classes) log-probabilities.
+    """
 
     def __init__(self, in_channels: int = 1, classes: int = 10) -> None:
         super().__init__()

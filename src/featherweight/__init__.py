@@ -1,7 +1,6 @@
 """Featherweight: the workbench for small image classifiers.
 
-The names below are loaded on first use, so that importing the package (and asking the
-command line for help) does not import torch.
+Each public name is imported on first use. So importing the package and `featherweight --help` do not import torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The entry point of `featherweight` and `python -m featherweight`: signals are heeded before anything is imported."""
+"""Entry point of `featherweight` and `python -m featherweight`. Installs signal handlers before other imports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from featherweight import interruption
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line in this process and exit; a signal ends it at any moment with one line."""
+    """Run the command line and exit. A signal ends the process at any moment, with a message of one line."""
     interruption.heed("featherweight: interrupted.")
     from featherweight.files import temporary_files_in_one_folder
 

@@ -1,6 +1,6 @@
-"""Where in the user's code an exception or a warning came from, and its text as one line.
+"""Find the line of the user's code that led to an exception or a warning, and shorten its message to one line.
 
-A frame is the user's if its file is not of Python's library, an installed package or Featherweight.
+A frame belongs to the user's code unless its file is part of Python's library, an installed package or Featherweight.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _NOT_THE_USERS = tuple(
     for folder in (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), Path(__file__).parent)
 )
 _INSTALLED = {"site-packages", "dist-packages"}
-_TYPED = ("<stdin>", "<string>", "<ipython-input")      # code without a file that a person wrote all the same
+_TYPED = ("<stdin>", "<string>", "<ipython-input")      # code that the user typed, without a file
 _CLEAR_WITHOUT_KIND = (RuntimeError, TypeError, ValueError, AttributeError, NameError, ImportError, OSError, Warning)
-_INTERPRETER = "in the TorchScript interpreter"         # such a message ends with what went wrong
-NOWHERE = "<network>"       # the file of a warning that no line of the user's led to
+_INTERPRETER = "in the TorchScript interpreter"         # a message with this text states the fault in its last line
+NOWHERE = "<network>"       # file name of a warning that no line of the user's code led to
 
-Place = tuple[str, int]     # a file and a line, counted from 1
+Place = tuple[str, int]     # a file and a line number, counted from 1
 
 
 def user_line(fault: BaseException) -> str:
-    """The innermost line of the user's code that led to the exception, as "net.py:8"; "" if there is none."""
+    """Return the innermost line of the user's code that led to the exception, as "net.py:8", or "" without such."""
     place = user_place(fault)
     return at(place) if place else ""
 
 
 def user_place(fault: BaseException) -> Place | None:
-    """The file and line of `user_line`; for a syntax error, the line that cannot be read."""
+    """Return the file and line of `user_line`, or None. For a syntax error: the line that cannot be parsed."""
     if isinstance(fault, SyntaxError) and fault.filename and fault.lineno and is_users(fault.filename):
         return fault.filename, fault.lineno
     frames = ((frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(fault.__traceback__))
@@ -41,18 +41,21 @@ def user_place(fault: BaseException) -> Place | None:
 
 
 def running_place(ground: int = 0) -> Place | None:
-    """The innermost line of the user's code that is being executed now, more than `ground` calls deep."""
+    """Return the innermost line of the user's code that is being executed, or None.
+
+    ground: number of outermost calls to ignore, from `depth`.
+    """
     running = list(_running())
     return _innermost(running[: len(running) - ground])
 
 
 def depth() -> int:
-    """How many calls deep the caller is."""
+    """Number of calls on the stack, including the caller of this function."""
     return len(list(_running())) - 1
 
 
 def at(place: Place) -> str:
-    """("/home/me/net.py", 8) -> "net.py:8"; in a notebook, "line 8 of a notebook cell"."""
+    """Return a place as text: ("/home/me/net.py", 8) gives "net.py:8", in a notebook "line 8 of a notebook cell"."""
     file, line = place
     if "ipykernel" in file or "ipython-input" in file:
         return f"line {line} of a notebook cell"
@@ -60,7 +63,7 @@ def at(place: Place) -> str:
 
 
 def is_users(file: str) -> bool:
-    """Whether code of this file name was written by the user."""
+    """Return True if the code with this file name belongs to the user."""
     if file.startswith("<"):
         return file.startswith(_TYPED)
     path = Path(file)
@@ -68,7 +71,10 @@ def is_users(file: str) -> bool:
 
 
 def in_one_line(fault: BaseException) -> str:
-    """The exception's message as a phrase without a full stop; its kind is named if the message needs it."""
+    """Return the exception's message as one phrase without a full stop.
+
+    The phrase begins with the exception's kind unless the message is clear without it.
+    """
     kind = type(fault).__name__
     if isinstance(fault, SyntaxError):
         return f"{kind}: {shortened(fault.msg)}"
@@ -83,14 +89,14 @@ def in_one_line(fault: BaseException) -> str:
 
 
 def explain(fault: BaseException) -> str:
-    """Return the user's line, the exception's kind and message, and a next move where one is known."""
+    """Return the line of the user's code, the exception's kind and message, and the next move if one is known."""
     kind = "" if isinstance(fault, ImportError) else f"{type(fault).__name__}: "
     place, text = user_line(fault), shortened(f"{kind}{fault}".rstrip(". \n"), 400)
     return f"{place}: {text}{next_move(text)}" if place else f"{text}{next_move(text)}"
 
 
 def next_move(text: str) -> str:
-    """Return what to do about a message that is known, as a sentence to append; else ""."""
+    """Return the next move for a known message, as a sentence to append, else ""."""
     if "not compiled with CUDA" in text or "NVIDIA driver" in text or "No CUDA GPUs" in text:
         return ". This machine has no CUDA device: write .to(x.device) where the network says .cuda()"
     return ""

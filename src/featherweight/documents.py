@@ -1,4 +1,4 @@
-"""JSON and TOML from files that anybody may have written: whatever is wrong with a text is one ValueError."""
+"""Parse JSON and TOML from untrusted files. Every fault of a text is raised as ValueError."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import math
 import tomllib
 from typing import Any
 
-DEEPEST = 100       # lists and tables inside each other; what is deeper ends in a RecursionError somewhere
+DEEPEST = 100       # allowed nesting of lists and tables; deeper values cause a RecursionError somewhere
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return a JSON document. Raises ValueError for other text, and for values that cannot be written again.
+    """Parse a JSON document. Raise ValueError for text that is not JSON, and for values that cannot be written again.
 
-    Those are NaN and infinite numbers, half of a character (a lone surrogate), and values nested over 100 deep.
+    Such values are NaN, infinity, a lone surrogate (half of a character), and values nested more than 100 levels deep.
     """
     try:
         content = json.loads(text, parse_constant=_finite, parse_float=_finite)
@@ -24,7 +24,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """Return a TOML document. Raises ValueError for other text, and for values nested over 100 deep."""
+    """Parse a TOML document. Raise ValueError for text that is not TOML, and for values nested over 100 levels deep."""
     try:
         content = tomllib.loads(text)
     except RecursionError:
@@ -41,7 +41,7 @@ def _finite(text: str) -> float:
 
 
 def _check(content: Any) -> None:
-    """Raise ValueError for values that are nested too deep, and for text that no file can hold."""
+    """Raise ValueError for values nested too deep, and for text that UTF-8 cannot encode."""
     values, depth = [content], 0
     while values:
         inside: list[Any] = []

@@ -13,7 +13,7 @@ import torch
 
 
 def describe_environment(device: torch.device, precision: str, seed: int, data: str) -> dict[str, Any]:
-    """Return the content of environment.json: device, cores, threads, precision, seed, data and versions."""
+    """Return the content of environment.json: everything outside the recipe on which a result depends."""
     packages = ("featherweight", "torch", "numpy", "safetensors", "scikit-learn")
     is_cuda = device.type == "cuda"
     return {
@@ -32,13 +32,13 @@ def describe_environment(device: torch.device, precision: str, seed: int, data: 
 
 @cache
 def version_of(package: str) -> str:
-    """Installed version of a package; cached, since a training of many seeds asks for it many times."""
+    """Return the installed version of a package. Cached, because hundreds of seeds need it."""
     return version(package)
 
 
 @cache
 def processor_name() -> str:
-    """Name of the processor as its maker gives it, or its architecture if the system has no /proc/cpuinfo."""
+    """Return the model name of the processor from /proc/cpuinfo, or else the name that Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

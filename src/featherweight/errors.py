@@ -1,20 +1,20 @@
-"""Everything that can go wrong because of what a person gave us, as a tree.
+"""Exceptions for faults that a user can correct, as a tree.
 
-FeatherweightError            one line: the value, what is allowed, the next move
-├── UnknownName               a model, data set, recipe, key ... that does not exist; with did-you-mean
-├── RecipeError               one or more faults of a recipe, all at once
-├── DataError                 files of a data set: missing, corrupt, swapped, not to be fetched
-├── ModelError                a network that cannot be imported, built or looked at
-├── RunError                  a run folder: exists already, is none, lacks a file
-│   ├── NoNumbers             a network that answers with NaN or infinity
-│   └── Untrusted             a run that brings a network of its own, which nobody here has trusted
-├── PictureError              a file that is no picture
-├── ByHandError               a value that the network trained by hand cannot take
-├── ExportError               an export that cannot be made or proved
-├── MissingExtra              an optional dependency is not installed
-├── DeviceError               a device that this machine does not have, or that cannot do what a network asks
-└── TrainingDiverged          the loss is no longer a number
-TrainingInterrupted           Ctrl-C or SIGTERM: the checkpoint is written and says how to go on
+        FeatherweightError            base; one line: the value, what is allowed, the next move
+        ├── UnknownName               an unknown model, data set, recipe or key; suggests a similar name
+        ├── RecipeError               a recipe with faults; lists all of them
+        ├── DataError                 a file of a data set: missing, damaged, swapped, not downloadable
+        ├── ModelError                a network that cannot be imported, built or traced
+        ├── RunError                  a run folder: exists already, is not a run, lacks a file
+        │   ├── NoNumbers             a network whose outputs are NaN or infinite
+        │   └── Untrusted             a run with source code that the user has not trusted
+        ├── PictureError              a file that cannot be read as a picture
+        ├── ByHandError               a value that the network trained by hand cannot use
+        ├── ExportError               an export that cannot be made, or that fails its proof
+        ├── MissingExtra              an optional dependency that is not installed
+        ├── DeviceError               a device that is missing, or that lacks an operation of the network
+        └── TrainingDiverged          a loss that is NaN or infinite
+        TrainingInterrupted           Ctrl-C or SIGTERM; the checkpoint is written, the text says how to resume
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from pathlib import Path
 
 from featherweight.outside import visible
 
-LONGEST_LINE = 800      # characters; of a longer line the middle is left out
+LONGEST_LINE = 800      # characters; the middle of a longer line is left out
 
 
 class FeatherweightError(Exception):
-    """Base of all faults that a user can mend; its text is the whole message.
+    """Base of all faults that a user can correct. The text of the exception is the whole message.
 
-    Each argument is a line of it, in which control characters are shown and not sent.
+    lines: the lines of the message. Control characters in them are escaped.
     """
 
     def __init__(self, *lines: str) -> None:
@@ -39,7 +39,7 @@ class FeatherweightError(Exception):
 
 
 class UnknownName(FeatherweightError):
-    """A name that is not in a list of names."""
+    """A name that is not in the list of allowed names."""
 
     def __init__(self, kind: str, name: str, allowed: Iterable[str], next_move: str = "") -> None:
         hint = did_you_mean(name, allowed)
@@ -47,11 +47,11 @@ class UnknownName(FeatherweightError):
 
 
 class RecipeError(FeatherweightError):
-    """A recipe that does not hold: every fault on a line of its own."""
+    """A recipe with faults. Each fault has its own line."""
 
 
 class DataError(FeatherweightError):
-    """A file of a data set that is missing, damaged or not what it should be."""
+    """Data that are missing, damaged or of a wrong form: a file of a data set, or objects passed in Python."""
 
 
 class ModelError(FeatherweightError):
@@ -59,11 +59,14 @@ class ModelError(FeatherweightError):
 
 
 class RunError(FeatherweightError):
-    """A run folder that exists already, is none, or lacks what is asked of it."""
+    """A run folder that exists already, is not a run, or lacks a required file."""
 
 
 class Untrusted(RunError):
-    """A network's own source, with its hash, that would be executed and is not trusted."""
+    """A run folder with the source of a network that would be executed but is not trusted.
+
+    sha256: hash of the source. place: its file or folder.
+    """
 
     def __init__(self, sha256: str, place: Path, next_move: str) -> None:
         self.sha256, self.place = sha256, place
@@ -71,11 +74,11 @@ class Untrusted(RunError):
 
 
 class NoNumbers(RunError):
-    """A network that answers with NaN or infinity."""
+    """A network whose outputs are NaN or infinite."""
 
     def __init__(self, place: Path, head: str) -> None:
-        super().__init__(f"the network of {str(place)!r} answers {head} with NaN or infinity: its weights are no "
-                         "numbers, or too large. Train again, e.g. with a lower optimizer.lr.")
+        super().__init__(f"the network of {str(place)!r} predicts {head} with NaN or infinity: its weights are NaN or "
+                         "too large. Train again, e.g. with a lower optimizer.lr.")
 
 
 class PictureError(FeatherweightError):
@@ -83,19 +86,19 @@ class PictureError(FeatherweightError):
 
 
 class ByHandError(FeatherweightError):
-    """A value that the network trained by hand cannot start from, or that a spreadsheet cannot hold."""
+    """A value that the network trained by hand cannot start with, or that a spreadsheet cannot hold."""
 
 
 class ExportError(FeatherweightError):
-    """An export that cannot be made, or whose C does not run as it must."""
+    """An export that cannot be made, or whose C program does not compile or run correctly."""
 
 
 class DeviceError(FeatherweightError):
-    """A device that this machine does not have, or that cannot do what a network asks."""
+    """A device that this machine does not have, or that lacks an operation of the network."""
 
 
 class TrainingDiverged(FeatherweightError):
-    """The loss became infinite or not a number."""
+    """A training whose loss became NaN or infinite."""
 
 
 class MissingExtra(FeatherweightError):
@@ -106,7 +109,7 @@ class MissingExtra(FeatherweightError):
 
 
 class TrainingInterrupted(Exception):
-    """Training was asked to stop; carries the signal's number and the command that continues."""
+    """A training that a signal stopped. Holds the signal's number; the text names the command that resumes."""
 
     def __init__(self, signal_number: int, message: str) -> None:
         self.signal_number = signal_number
@@ -114,13 +117,13 @@ class TrainingInterrupted(Exception):
 
 
 def whole(line: str) -> str:
-    """Return a line, a very long one with its beginning and its end alone."""
+    """Return the line. If it is longer than LONGEST_LINE, replace its middle by "..."."""
     half = LONGEST_LINE // 2
     return line if len(line) <= LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
-    """The nearest allowed name as a question, or the whole list where none is near."""
+    """Return the most similar allowed name as a question, or a list of all names if no name is similar."""
     names = list(allowed)
     lowered = {candidate.lower(): candidate for candidate in names}
     near = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)

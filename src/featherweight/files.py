@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writes, temporary files, and small functions on file names. Used by every part that writes files."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from typing import IO, Any
 from featherweight.interruption import undivided, undone_at_the_end
 from featherweight.outside import shortened
 
-LOCK = ".lock"      # the file that a process locks while it writes into a folder
+LOCK = ".lock"      # name of the file that a process locks while it writes into a folder
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file under a temporary name beside path (".NAME.xyz"), moved onto it when the block ends well.
+    """Yield a new file with a temporary name beside `path` (".NAME.xyz"); rename it to `path` after the block.
 
-    Errors: OSError that names path where the file system refuses: no right to write, no room left.
+    If the block raises, the temporary file is removed and `path` stays unchanged.
+    Raises OSError that names `path`, e.g. for a missing permission or a full disk.
     """
     try:
         with temporary_beside(path) as file:
@@ -38,7 +39,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def temporary_beside(path: Path) -> Iterator[IO[bytes]]:
-    """The same, with errors that name the temporary file."""
+    """Do the work of `replacing`; an OSError names the temporary file instead of `path`."""
     temporary = path.with_name(f".{path.name}.{token_hex(4)}")
     remove = partial(temporary.unlink, missing_ok=True)
     with undone_at_the_end(remove):
@@ -57,12 +58,12 @@ def temporary_beside(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def temporary_files_in_one_folder() -> Iterator[None]:
-    """Let the temporary files of this process, its libraries and its children lie in one folder.
+    """Put all temporary files of this process, its libraries and its child processes into one folder.
 
-    The folder goes when the process ends. Without a place for temporary files nothing changes.
+    The folder is removed when the process ends. If the system has no folder for temporary files, nothing changes.
     """
     try:
-        with undivided():       # Python tries the place with a file of its own
+        with undivided():       # Python tests the place with a file that a signal must not leave behind
             place = Path(tempfile.gettempdir())
     except FileNotFoundError:
         yield
@@ -75,13 +76,13 @@ def temporary_files_in_one_folder() -> Iterator[None]:
         except OSError:
             yield
             return
-        atexit.register(remove)     # first, so it is called last: libraries remove what they made before
+        atexit.register(remove)     # registered first, so called last: libraries first remove their own files
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
         yield
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder and all in it, also if a process that was just killed writes its last file into it."""
+    """Remove a folder with its content. Retry, because a process that was just killed may still write a file."""
     for _ in range(5):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -90,8 +91,8 @@ def remove_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let a move into a folder last through a loss of power, where the file system can promise that."""
-    with suppress(OSError):     # Windows opens no folder; some network file systems do not sync one
+    """Flush a folder to disk, so that a rename in the folder survives a power failure, if the file system allows it."""
+    with suppress(OSError):     # Windows cannot open a folder; some network file systems cannot flush one
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -100,28 +101,31 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write all of a file in one move: path is never half-written."""
+    """Write a file atomically: a reader never sees a partly written file."""
     with replacing(path) as file:
         file.write(content)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON document in one move. Raises ValueError for NaN and infinity."""
+    """Write a JSON document atomically. Raise ValueError for NaN and infinity."""
     write_atomically(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names in a folder, sorted, without its lock; an empty list without a folder."""
+    """Return the sorted names in a folder, without its lock file. Return an empty list if there is no folder."""
     return sorted(file.name for file in folder.iterdir() if file.name != LOCK) if folder.is_dir() else []
 
 
 def is_one_of(name: str, files: Collection[str]) -> bool:
-    """Whether a file is one of these, or what a killed process left of writing one."""
+    """Return True if `name` is one of `files`, or the temporary file that a killed process left of one."""
     return name in files or any(name.startswith(f".{file}.") for file in files)
 
 
 def refusal(fault: OSError) -> str:
-    """What the file system refused, and where, if the fault says so: those of some libraries do not."""
+    """Return a message for an OSError: the system's reason, the path if the exception has one, and the next move.
+
+    Some libraries raise OSError without a path.
+    """
     said = (fault.strerror or " ".join(str(fault).split()) or type(fault).__name__).rstrip(".")
     if fault.filename is None:
         return f"the file system refused: {said}. Make room, or give another place with --out or TMPDIR."
@@ -129,13 +133,16 @@ def refusal(fault: OSError) -> str:
 
 
 def plain_file(path: Path) -> Path:
-    """Return the path. Raises OSError for a pipe or a device: reading it may never end. Others are left to open."""
+    """Return the path. Raise OSError for a pipe or a device, because reading one may never end.
+
+    Other faults, such as a missing file, are reported when the file is opened.
+    """
     if path.is_fifo() or path.is_char_device() or path.is_block_device():
         raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
     return path
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     with plain_file(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
-"""Measure of how much a network answers by what else is in the batch. numpy only.
+"""Measure how much a network's output for an image depends on the other images in the batch. numpy only.
 
-A softmax over dim=0, batch statistics in evaluation and a mean over the batch give accuracies that hold for one order
-of the test images only.
+Causes are a softmax over dim=0, batch statistics in evaluation mode, or a mean over the batch. With such a network the
+accuracy is valid for one order of the test images only.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-TOLERANCE = 1e-3    # in probability; float32 sums in another order differ by some 1e-6
-FEW = 100           # images that show a dependence; more cost time only
+TOLERANCE = 1e-3    # difference of a probability; float32 sums in another order differ by about 1e-6
+FEW = 100           # number of images that is enough to show a dependence
 SEED = 0
 CAUSES = ("Look for softmax or log_softmax with dim=0, BatchNorm with track_running_stats=False, a mean over dim 0, "
           "or an if on values of the batch in its forward")
@@ -22,10 +22,12 @@ Answer = Callable[..., Sequence[Any]]   # (N, ...) inputs -> probabilities (N, c
 
 
 def changed_by_neighbours(answer: Answer, *inputs: Any) -> float:
-    """Return the largest change of a probability where the same images are asked alone, or in another order.
+    """Return the largest change of a probability when the images are run one by one, or in another order.
 
-    inputs: (N, ...) arrays or tensors, the images first; answer(*inputs) gives arrays or CPU tensors (N, classes).
-    A value above TOLERANCE is a dependence on the batch. Example: 0.0 for `lambda x: [x / x.sum(1, keepdims=True)]`.
+    answer: function that runs the network; answer(*inputs) returns one array or CPU tensor (N, classes) per head.
+    inputs: (N, ...) arrays or tensors, the images first.
+    A value above TOLERANCE means that the network depends on the batch.
+    Example: 0.0 for `lambda x: [x / x.sum(1, keepdims=True)]`.
     """
     count = len(inputs[0])
     together = asked(answer, inputs, [list(range(count))])
@@ -37,7 +39,10 @@ def changed_by_neighbours(answer: Answer, *inputs: Any) -> float:
 
 
 def asked(answer: Answer, inputs: Sequence[Any], batches: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
-    """Return the answers to all images in these batches of indices, in the images' own order, one array a head."""
+    """Return the outputs for all images, one array per head, in the order of the images.
+
+    batches: lists of image indices; the network is run on one list at a time.
+    """
     batches = [batch for batch in batches if batch]
     parts = [[np.asarray(head) for head in answer(*(value[batch] for value in inputs))] for batch in batches]
     back = np.argsort(np.concatenate(batches))

@@ -1,4 +1,4 @@
-"""Hashes by which files of a run or a bundle know each other, so that an edited, damaged or swapped file is noticed."""
+"""Hashes that the files of a run or a bundle store of each other, to detect an edited, damaged or swapped file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def digest(content: Mapping[str, Any], without: str) -> str:
-    """Return the SHA-256 of a JSON document without one of its keys: that of the hashes of other files."""
+    """Return the SHA-256 of a JSON document without the key `without`, which holds the hashes of other files."""
     said = {key: value for key, value in content.items() if key != without}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def fingerprint(tensors: Mapping[str, Tensor], text: Mapping[str, str]) -> str:
-    """Return the SHA-256 of named tensors, with their types and shapes, and of the text beside them."""
+    """Return the SHA-256 of named tensors (with types and shapes) and of the text stored with them."""
     import torch
 
     found = hashlib.sha256(json.dumps(dict(text), sort_keys=True).encode())
@@ -31,11 +31,11 @@ def fingerprint(tensors: Mapping[str, Tensor], text: Mapping[str, str]) -> str:
 
 
 def metadata_of(path: Path) -> dict[str, str]:
-    """Return the text that a safetensors file carries beside its tensors, nothing for a file that cannot be read."""
+    """Return the text stored in a safetensors file, or an empty dictionary if the file cannot be read."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
             return file.metadata() or {}
-    except (OSError, SafetensorError):      # told where the weights are needed
+    except (OSError, SafetensorError):      # reported later, when the weights are loaded
         return {}

@@ -1,10 +1,12 @@
-"""Ctrl-C and SIGTERM on the command line: the command ends at once and leaves nothing half made.
+"""Ctrl-C and SIGTERM on the command line: end the process at once, without partly written files.
 
-Every file appears in one move, so a process may end at any instruction. The handler of a signal therefore raises
-nothing that a library could swallow: it undoes what is noted here and ends the process. Code that wants to end by
-itself, such as a training or a server, sets its own handlers. It has PATIENCE seconds; a thread holds it to them, also
-while the main thread computes in C. A second signal ends at once. The entry point imports this file first, so its
-imports must stay light.
+All files are written atomically, so a process may end at any instruction. Therefore the signal handler raises no
+exception, which a library could swallow. It calls the registered undo functions and ends the process.
+
+A training or a server sets its own handlers, to end in its own way. It has PATIENCE seconds for this. After that a
+thread ends the process, even while the main thread runs C code. A second signal ends the process at once.
+
+The entry point imports this file first, so its imports must be fast.
 """
 
 from __future__ import annotations
@@ -20,26 +22,26 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-PATIENCE = 4.0      # seconds from the first signal to the end
-CLEANING = 0.7      # seconds that one thread may take to undo things before another ends the process
-LOOK = 0.2          # seconds between two looks at the parent process
-CLEAR_LINE = b"\r\x1b[K\x1b[?25h"       # for a terminal: away with a progress bar's line, and the cursor is back
+PATIENCE = 4.0      # seconds from the first signal until the process is ended
+CLEANING = 0.7      # seconds that one thread may spend in undo functions before another ends the process
+LOOK = 0.2          # seconds between two checks of the parent process
+CLEAR_LINE = b"\r\x1b[K\x1b[?25h"       # terminal codes: clear the line of a progress bar, and show the cursor
 
 
 class _State:
-    """The one state of the process; only the main thread takes steps that must not be divided."""
+    """State of the process, held in class attributes. Only the main thread enters `undivided` blocks."""
 
-    undo: list[Callable[[], None]] = []     # noqa: RUF012  in the order in which things were made
-    undivided = 0                           # blocks of `undivided` that the main thread is in
+    undo: list[Callable[[], None]] = []     # noqa: RUF012  undo functions, oldest first
+    undivided = 0                           # number of nested `undivided` blocks that the main thread is in
     received: int | None = None             # the first signal
-    postponed: int | None = None            # the signal that came inside an undivided block
-    line = b""                              # said at the end
+    postponed: int | None = None            # the signal that arrived inside an `undivided` block
+    line = b""                              # the message printed at the end
     ending = threading.Lock()
 
 
 @contextmanager
 def undone_at_the_end(undo: Callable[[], None]) -> Iterator[None]:
-    """Call undo if a signal ends the process inside the block."""
+    """Call `undo` if a signal ends the process inside the block."""
     _State.undo.append(undo)
     try:
         yield
@@ -49,7 +51,10 @@ def undone_at_the_end(undo: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def undivided() -> Iterator[None]:
-    """Put the end of the process off to the end of the block: it makes something and notes how to undo it."""
+    """Postpone the end of the process until the block is left.
+
+    Used for a block that creates something and registers its undo function.
+    """
     _State.undivided += 1
     try:
         yield
@@ -60,14 +65,16 @@ def undivided() -> Iterator[None]:
 
 
 def heed(line: str = "") -> None:
-    """End this process at SIGINT or SIGTERM with exit code 128 + the signal's number, after saying a line.
+    """Install handlers that end this process at SIGINT or SIGTERM, with exit code 128 + the signal's number.
 
-    A signal that is ignored by now, as in a shell's background, stays ignored. Only the main thread may call this.
+    line: message printed before the end.
+    A signal that is already ignored, e.g. for a background job of a shell, stays ignored.
+    Must be called in the main thread.
     """
     _State.line = line.encode()
     hear, tell = os.pipe()
     os.set_blocking(tell, False)
-    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)       # written at once, whatever the main thread does
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)       # written at once, even while the main thread is busy
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end_at_once)
@@ -75,17 +82,17 @@ def heed(line: str = "") -> None:
 
 
 def over(code: object) -> object:
-    """Return the exit code of a command that has ended by itself; from here on signals change nothing.
+    """Ignore signals from now on, and return `code`, the exit code of a finished command.
 
-    After a signal this ends the process, without Python's own way of ending: with many modules it takes seconds.
-    code: the command's own; one that is not of the signal has said nothing about it yet.
+    If a signal arrived before, end the process at once instead: Python's normal exit takes seconds with many modules.
+    The message of `heed` is printed then only if `code` is 0 or None, because the command printed none itself.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     if _State.received is None:
         return code
     if not _State.ending.acquire(blocking=False):
-        time.sleep(PATIENCE)        # the thread is ending this process
+        time.sleep(PATIENCE)        # the other thread is already ending this process
     _undo()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
@@ -96,7 +103,7 @@ def over(code: object) -> object:
 
 
 def end(number: int) -> None:
-    """Undo what is noted, last made first, and end the process."""
+    """Call the undo functions, newest first, print the message and end the process with code 128 + number."""
     if _State.ending.acquire(timeout=CLEANING):
         _undo()
         _say()
@@ -104,7 +111,7 @@ def end(number: int) -> None:
 
 
 def end_with_parent(parent: int) -> None:
-    """End this process, from a thread, when its parent process has ended; parent is its number."""
+    """Start a thread that ends this process when its parent process, with process number `parent`, has ended."""
     def look() -> None:
         while os.getppid() == parent:
             time.sleep(LOOK)
@@ -114,9 +121,10 @@ def end_with_parent(parent: int) -> None:
 
 
 def begin_worker(parent: int) -> Any:
-    """Return an empty process object of multiprocessing, in a spawned process that ends with its parent from now on.
+    """Watch the parent process from a spawned worker, and return an empty process object of multiprocessing.
 
-    pickle calls this before it imports what the work needs, which takes seconds.
+    pickle calls this function before it imports the modules of the work. So the worker already ends with its parent
+    during these imports, which take seconds.
     """
     from multiprocessing.context import SpawnProcess
 
@@ -125,7 +133,7 @@ def begin_worker(parent: int) -> Any:
 
 
 def _end_at_once(number: int, frame: object) -> None:
-    """The handler of the main thread."""
+    """Handle a signal in the main thread: end the process, or postpone the end inside an `undivided` block."""
     if _State.undivided:
         _State.postponed = number
     elif not _State.ending.locked():
@@ -133,7 +141,10 @@ def _end_at_once(number: int, frame: object) -> None:
 
 
 def _hold_to_patience(hear: int) -> None:
-    """End the process at the second signal, or some seconds after the first."""
+    """End the process at the second signal, or PATIENCE seconds after the first. Runs in a thread of its own.
+
+    hear: a pipe into which Python writes the number of each signal.
+    """
     while not (numbers := [number for number in os.read(hear, 64) if number in SIGNALS]):
         pass
     _State.received = _State.received or numbers[0]
@@ -152,7 +163,7 @@ def _undo() -> None:
 
 
 def _say() -> None:
-    """Write the line past Python's own buffers, which the main thread may be in the middle of."""
+    """Print the message with os.write, because the main thread may be in the middle of a write to sys.stderr."""
     if _State.line:
         with suppress(OSError):
             os.write(2, (CLEAR_LINE if os.isatty(2) else b"") + _State.line + b"\n")

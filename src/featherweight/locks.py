@@ -1,7 +1,7 @@
-"""Locks of folders: one process at a time writes a run, a folder of seeds or an export.
+"""Locks of folders: only one process at a time writes a run, a folder of seeds or an export.
 
-The lock is the system's lock of a file in the folder. It ends with the process that holds it, whatever ends that
-process, and is as good as the file system's locks: over NFS both machines need version 4 or a lock daemon.
+The lock is an operating system lock of a file in the folder. The system releases the lock when the process ends, even
+if the process is killed. Over NFS both machines need version 4 or a lock daemon.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from featherweight.wording import option
 if TYPE_CHECKING:
     from filelock import FileLock
 
-RESUME_SECONDS = 5.0    # wait of a resume: the workers of a parent that was killed need some time to end
+RESUME_SECONDS = 5.0    # wait before a resume: after a parent was killed, its workers need some time to end
 
 
 @contextmanager
 def writing(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
-    """Hold the lock of a folder for the life of the block; the folder is made, and removed if it stays empty.
+    """Hold the lock of a folder inside the block. Create the folder, and remove it afterwards if it is empty.
 
-    wait: seconds to wait for another process. Raises RunError if another process holds the lock after that.
+    wait: seconds to wait for another process. Raises RunError if another process still holds the lock then.
     """
     from filelock import FileLock, Timeout
 
@@ -38,7 +38,7 @@ def writing(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
     lock = FileLock(folder / LOCK, timeout=wait, poll_interval=0.05)
     try:
         with in_the_end(partial(remove_empty, made)), lock, in_the_end(partial(remove_lock, lock)):
-            with suppress(OSError):     # a full disk keeps nobody from locking
+            with suppress(OSError):     # the lock is held even if a full disk refuses this text
                 Path(lock.lock_file).write_text(f"process {os.getpid()} on {socket.gethostname()}")
             yield
     except Timeout:
@@ -48,7 +48,7 @@ def writing(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
 
 @contextmanager
 def in_the_end(action: Callable[[], None]) -> Iterator[None]:
-    """Call action at the end of the block, also if a signal ends the process."""
+    """Call `action` at the end of the block, also if a signal ends the process."""
     with undone_at_the_end(action):
         try:
             yield
@@ -57,19 +57,19 @@ def in_the_end(action: Callable[[], None]) -> Iterator[None]:
 
 
 def remove_lock(lock: FileLock) -> None:
-    """Remove the file of a lock that is held; a process that waits for the file then makes a new one."""
+    """Remove the file of a lock that this process holds. A process that waits for the lock then makes a new file."""
     Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def remove_empty(folders: Sequence[Path]) -> None:
-    """Remove these folders, innermost first, up to one that holds something."""
+    """Remove empty folders, given innermost first. Stop at the first that is not empty."""
     with suppress(OSError):
         for folder in folders:
             folder.rmdir()
 
 
 def holder(lock: FileLock) -> str:
-    """Return the process that holds a lock, as it describes itself in the lock's file."""
+    """Return the text that names the process holding a lock, as that process wrote it into the lock's file."""
     try:
         said = Path(lock.lock_file).read_text(errors="replace")[:200]
     except OSError:

@@ -1,4 +1,4 @@
-"""What holds for every picture file, whether it is learned from or asked about: its endings, places and ground."""
+"""Rules for picture files that training data and prediction share: file endings, size limits and background."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from PIL import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM")     # EPS would start a program
-MOST_BYTES = 150_000_000        # of a decoded picture, which is copied a few times on its way
-BYTES = {"1": 1, "L": 1, "I;16": 3, "RGB": 4, "CMYK": 4}            # a pixel; others with a copy while they shrink: 8
-LARGEST = 1600  # pixels of the longer side: what is larger is shrunk while it is read
-LIGHT = 160     # mean of the opaque pixels, 0..255, from which on white would swallow what is drawn
+MOST_BYTES = 150_000_000        # largest decoded picture; a few copies of it are made later
+BYTES = {"1": 1, "L": 1, "I;16": 3, "RGB": 4, "CMYK": 4}            # bytes per pixel; other modes, with a copy: 8
+LARGEST = 1600  # pixels of the longer side: a larger picture is shrunk while it is read
+LIGHT = 160     # mean of the opaque pixels, 0..255: a lighter drawing could not be seen on white
 
 
 def expand(arguments: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Files, folders and globs -> picture files in their order, and a line for each that gives none."""
+    """Return the picture files of files, folders and glob patterns, in order, and a list of messages.
+
+    The second list has a message for each folder or pattern without a picture.
+    """
     files: list[Path] = []
     faults = []
     for argument in arguments:
@@ -37,14 +40,14 @@ def expand(arguments: Sequence[Path]) -> tuple[list[Path], list[str]]:
 
 
 def most_pixels(picture: Image.Image) -> int:
-    """Return how many pixels of this kind of picture are read; a JPEG that has more can be shrunk while it is read."""
+    """Return the largest number of pixels allowed for a picture of this mode. A larger JPEG can be read shrunk."""
     return MOST_BYTES // BYTES.get(picture.mode, 8)
 
 
 def on_its_ground(picture: Image.Image) -> Image.Image:
-    """Any mode -> "RGBA" without transparency: laid on white, or on black where what is drawn is light."""
+    """Return the picture in mode "RGBA" on an opaque background: white, or black if the drawing is light."""
     picture = picture.convert("RGBA")
-    if picture.getchannel("A").getextrema() == (255, 255):      # a browser's canvas has the channel for nothing
+    if picture.getchannel("A").getextrema() == (255, 255):      # fully opaque, as from a browser's canvas
         return picture
     pixels = np.asarray(picture)
     opaque = pixels[pixels[..., 3] > 127]

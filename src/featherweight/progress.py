@@ -1,4 +1,4 @@
-"""Watching a training: a bar in a terminal and in a notebook, a line an epoch everywhere."""
+"""Progress of a training: a bar in a terminal or a notebook, and one line per epoch everywhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class OneBar:
-    """Lines that stay and a bar on standard error, where that is a terminal. Use it in a with block."""
+    """Permanent lines on standard error, and below them a progress bar if standard error is a terminal.
+
+    Use an instance in a with block.
+    """
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, TextColumn
@@ -38,32 +41,36 @@ class OneBar:
         self.total, self.started, self.done_before, self.drawn = 0, 0.0, 0, 0.0
 
     def say(self, line: str) -> None:
-        """Print a line that stays."""
+        """Print a permanent line."""
         self.console.print(visible(line), soft_wrap=True)
 
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None:
-        """A line and a bar before anything else: a network takes some ten seconds for 60,000 images."""
+        """Show the progress of computing a teacher's soft labels: a line at the start, and a bar.
+
+        One network takes about ten seconds for 60,000 images.
+        networks: number of networks of the teacher. answered: images done, out of `images`.
+        """
         if not answered:
-            answer = "the network answers" if networks == 1 else f"{networks} networks answer"
-            self.say(f"teacher {teacher}: {answer} every training image")
+            predict = "the network predicts" if networks == 1 else f"{networks} networks predict"
+            self.say(f"teacher {teacher}: {predict} every training image")
             self.begin(images, 0)
         self.draw(answered, "teacher", f"{answered:,} of {images:,} images")
 
     def on_note(self, note: str) -> None:
-        """A line that stays."""
+        """Print a note about the training as a permanent line."""
         self.say(f"note: {note}")
 
     def begin(self, total: int, done: int) -> None:
-        """Start to count to total steps, of which some were done earlier."""
+        """Start the bar with `total` steps; `done` of them were done before a resume."""
         self.total, self.done_before, self.started = total, done, time.monotonic()
 
     def begin_with(self, training: Training) -> None:
-        """A line about the first weights if they are a run's."""
+        """Print a line that names the run of the initial weights, if there is one."""
         if training.start:
             self.say(f"begins with the weights of {training.start['run']}")
 
     def draw(self, done: int, description: str, text: str) -> None:
-        """Move the bar, at most five times a second."""
+        """Update the bar, at most five times per second, with the estimated remaining time."""
         now = time.monotonic()
         if not self.live or now - self.drawn < 0.2:
             return
@@ -73,7 +80,7 @@ class OneBar:
         self.show(done, description, text)
 
     def show(self, done: int, description: str, text: str) -> None:
-        """Draw the bar as it stands."""
+        """Draw the bar now."""
         self.bar.update(self.task, total=self.total, completed=done, description=description, now=text)
         self.bar.refresh()
 
@@ -87,14 +94,14 @@ class OneBar:
 
 
 class Progress(OneBar):
-    """An experiment's watcher: the epoch under way as a bar, finished ones as lines."""
+    """Progress of one training: the current epoch as a bar, finished epochs as lines."""
 
     def on_start(self, training: Training) -> None:
-        """Say what is trained, on what and where."""
+        """Print a line with the recipe, the data, the device and the seed, and start the bar."""
         recipe, plan, position = training.recipe, training.plan, training.state.position
         self.plan, self.images = plan, len(training.dataset.train)
         self.begin(plan.steps_before(self.images, plan.epochs), plan.steps_done(position, self.images))
-        again = f", going on after epoch {position.epoch}, step {position.step}" if self.done_before else ""
+        again = f", resuming after epoch {position.epoch}, step {position.step}" if self.done_before else ""
         self.say(
             f"{recipe.name}: {training.parameters:,} parameters; {len(training.dataset.train):,} images of "
             f"{training.dataset.name}, {training.dataset.source}; {training.device}, {training.precision}, "
@@ -103,7 +110,7 @@ class Progress(OneBar):
         self.begin_with(training)
 
     def on_step(self, state: TrainingState, steps: int) -> None:
-        """Move the bar."""
+        """Update the bar with the mean loss and the accuracy of the current epoch."""
         position = state.position
         accuracy = " / ".join(percent(right / position.seen) for right in position.correct)
         text = f"loss {position.loss_sum / position.seen:.4f}  {accuracy}"
@@ -111,7 +118,7 @@ class Progress(OneBar):
         self.draw(done, f"epoch {position.epoch + 1}/{self.plan.epochs}", text)
 
     def on_epoch(self, record: Record) -> None:
-        """One line that stays."""
+        """Print the results of an epoch as a permanent line."""
         epochs = self.plan.epochs
         train = " / ".join(percent(value) for value in record.train_accuracy.values())
         line = f"epoch {record.epoch:{len(str(epochs))}d}/{epochs}  lr {record.lr:<8.3g} "
@@ -123,7 +130,7 @@ class Progress(OneBar):
 
 
 class NotebookProgress(Progress):
-    """The same in a notebook: one output that is drawn again and again, lines and bar as text."""
+    """Progress of one training in a notebook: one output that is redrawn, with lines and bar as text."""
 
     def __init__(self) -> None:
         from IPython.display import display
@@ -150,23 +157,23 @@ class NotebookProgress(Progress):
 
 
 class Text(str):
-    """Text that a notebook shows line by line, as it is."""
+    """Text that a notebook displays unchanged, line by line."""
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(visible(self, lines=True))}</pre>"
 
 
 def progress() -> Progress:
-    """The watcher for where we are: a notebook's kernel, or anything with a standard error."""
+    """Return a NotebookProgress inside a notebook, else a Progress."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return NotebookProgress() if hasattr(shell, "kernel") else Progress()
 
 
 class SeedsProgress(OneBar):
-    """The watcher of many seeds: one bar for all, finished seeds as lines."""
+    """Progress of many seeds: one bar for all seeds, finished seeds as lines."""
 
     def on_start(self, training: Training, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None:
-        """Say what is trained, on what and where."""
+        """Print a line with the recipe, the data, the device and the number of seeds, and start the bar."""
         recipe, plan = training.recipe, training.plan
         self.steps = plan.steps_before(len(training.dataset.train), plan.epochs)
         self.standing: dict[int, Standing] = {}
@@ -182,9 +189,9 @@ class SeedsProgress(OneBar):
         self.begin_with(training)
 
     def on_standing(self, seed: int, standing: Standing) -> None:
-        """Move the bar."""
+        """Update the bar with the mean loss and the accuracy of the seeds that are being trained."""
         if not self.standing and self.finished == self.finished_before:
-            self.started = time.monotonic()     # processes have started; that is no part of what is left
+            self.started = time.monotonic()     # leave the start of the processes out of the remaining time
         self.standing[seed] = standing
         done = self.finished * self.steps + sum(one.steps for one in self.standing.values())
         loss = fmean(one.loss for one in self.standing.values())
@@ -193,7 +200,7 @@ class SeedsProgress(OneBar):
         self.draw(done, f"{self.finished}/{self.count} seeds", f"loss {loss:.4f}  {accuracy}")
 
     def on_finish(self, seed: int, result: dict[str, Any]) -> None:
-        """One line that stays."""
+        """Print the result of a seed as a permanent line."""
         self.finished += 1
         self.standing.pop(seed, None)
         test = " / ".join(percent(score["accuracy"]) for score in result["test"].values())

@@ -1,8 +1,7 @@
-"""A recipe: one experiment as data, in TOML, checked before anything is loaded.
+"""Recipe: one experiment as data, written in TOML and validated before anything is loaded.
 
-Every section is a small pydantic model with all its defaults here, so this page is also the
-reference of what a recipe may say. Configuration ends in experiment.py: everything below it
-takes plain values.
+Each section is a small pydantic model with all its defaults, so this file is also the reference of all keys.
+Only experiment.py and the layers above it know a Recipe; the code below it takes plain values.
 """
 
 from __future__ import annotations
@@ -28,47 +27,47 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0)]
-LARGEST = 2**53     # of counts: what a float holds exactly
+LARGEST = 2**53     # largest count: up to here a float is exact
 Count = Annotated[int, Field(gt=0, le=LARGEST)]
 CountOrNone = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 class Section(BaseModel):
-    """Unknown keys are faults, values do not change after reading, infinity is no number."""
+    """Base of all sections: unknown keys, NaN and infinity are faults, and values are read-only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
 
 class Goal(Section):
-    """What the recipe promises (checked), and in words why and what came of it."""
+    """The recipe's goal: limits that are checked after training, and three texts for the reader."""
 
-    target: str = ""                                        # what the experiment is for
-    results: str = ""                                       # what a full run of it gave
-    analysis: str = ""                                      # what that means
-    max_parameters: Count | None = None                     # at most
-    max_epochs: Count | None = None                         # at most
-    accuracy: Fraction | None = None                        # at least, on test, after training, on every head
+    target: str = ""                                        # text: the aim of the experiment
+    results: str = ""                                       # text: the results of a full run
+    analysis: str = ""                                      # text: the conclusions from the results
+    max_parameters: Count | None = None                     # largest number of trainable parameters
+    max_epochs: Count | None = None                         # largest number of epochs
+    accuracy: Fraction | None = None                        # lowest accuracy of each head on test, after training
 
 
 class Data(Section):
-    """Which images; validation images are taken out of the training set."""
+    """The images: data set, validation split and shape. Validation images are taken out of the training set."""
 
     dataset: str = "mnist"
-    validation: CountOrNone = 0                             # images
-    split_seed: int | None = Field(None, ge=0, lt=2**63)    # which of them; without it training.seed: each seed its own
-    unseen_writers: bool = False                            # mnist: who wrote them wrote no training image
+    validation: CountOrNone = 0                             # number of validation images
+    split_seed: int | None = Field(None, ge=0, lt=2**63)    # seed of the validation split; default: training.seed
+    unseen_writers: bool = False                            # mnist only: no writer is in both training and validation
     channels: Literal[1, 3] = 1
-    size: int = Field(28, ge=4, le=512)                     # pixels
-    upright: bool = False                                   # handwriting: rows are moved until it does not lean
+    size: int = Field(28, ge=4, le=512)                     # side in pixels
+    upright: bool = False                                   # handwriting only: shear slanted ink until it is upright
 
     @property
     def seen(self) -> dict[str, Any]:
-        """What load_dataset and specification_of ask of how images look."""
+        """Keyword arguments for load_dataset and specification_of that decide how images look."""
         return {"channels": self.channels, "size": self.size, "upright": self.upright}
 
 
 class Model(Section):
-    """A name of the catalogue or path/to/file.py:Class, and what its builder is given."""
+    """The network: a name of the catalogue or path/to/file.py:Class, and the arguments of its builder."""
 
     name: str
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -89,41 +88,41 @@ class Model(Section):
 
 
 class Augmentation(Section):
-    """Largest random change of a training image; every image draws its own. 0 is off."""
+    """Largest random change of a training image. Each image gets its own random change; 0 switches a change off."""
 
-    rotation: NotNegative = 0.0                             # degrees, to either side
-    shift: Fraction = 0.0                                   # part of the image's size, each way
-    scale: float = Field(0.0, ge=0, lt=1)                   # part of 1, smaller or larger
-    shear: float = Field(0.0, ge=0, lt=90)                  # degrees, to either side
-    crop: CountOrNone = 0                                   # pixels kept by the centre crop, resized back
-    crop_probability: Fraction = 0.0                        # of cropping one image
-    elastic: float = Field(0.0, ge=0, le=10)                # pixels that each point of a 5x5 grid moves, at most
-    erasing: Fraction = 0.0                                 # probability of blanking a rectangle
-    fade: Fraction = 0.0                                    # last part of the training, in which all these go down to 0
+    rotation: NotNegative = 0.0                             # degrees, in both directions
+    shift: Fraction = 0.0                                   # fraction of the image's side, in each direction
+    scale: float = Field(0.0, ge=0, lt=1)                   # relative change of size, smaller or larger
+    shear: float = Field(0.0, ge=0, lt=90)                  # degrees, in both directions
+    crop: CountOrNone = 0                                   # side of a centre crop in pixels; the crop is resized back
+    crop_probability: Fraction = 0.0                        # probability that an image is cropped
+    elastic: float = Field(0.0, ge=0, le=10)                # largest shift of each point of a 5x5 grid, in pixels
+    erasing: Fraction = 0.0                                 # probability that a rectangle is blanked
+    fade: Fraction = 0.0                                    # last fraction of the training, where all values fall to 0
 
 
 class Distillation(Section):
-    """A teacher whose answers are learned beside the labels. Source: Hinton et al. (2015)."""
+    """A teacher whose soft labels are learned in addition to the labels. Source: Hinton et al. (2015)."""
 
-    teacher: str = Field("", pattern=r"^[^\x00]*$")         # a finished run or a folder of seeds, averaged; "" is none
-    weight: Fraction = 0.7                                  # part of the loss that follows the teacher
-    temperature: Positive = 2.0                             # divides the logits of both: small probabilities count
+    teacher: str = Field("", pattern=r"^[^\x00]*$")         # a finished run, or a folder of seeds (mean); "": none
+    weight: Fraction = 0.7                                  # fraction of the loss that compares with the soft labels
+    temperature: Positive = 2.0                             # divides both networks' logits: raises small probabilities
 
     @property
     def teaches(self) -> bool:
-        """Whether there is a teacher that counts."""
+        """True if the recipe names a teacher and its weight is not 0."""
         return self.teacher != "" and self.weight > 0
 
 
 class Optimizer(Section):
-    """torch.optim's SGD, Adam or AdamW, or Muon."""
+    """The optimizer and its settings: SGD, Adam or AdamW of torch.optim, or Muon."""
 
     name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
     lr: Positive = 0.01
-    momentum: float = Field(0.9, ge=0, lt=1)                # sgd and muon
-    nesterov: bool = False                                  # sgd and muon
+    momentum: float = Field(0.9, ge=0, lt=1)                # sgd and muon only
+    nesterov: bool = False                                  # sgd and muon only
     weight_decay: NotNegative = 0.0
-    betas: tuple[Decay, Decay] = (0.9, 0.999)               # adam and adamw; of muon for shifts, gains and biases
+    betas: tuple[Decay, Decay] = (0.9, 0.999)               # adam and adamw; muon: for vectors (biases, BatchNorm) only
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
@@ -133,41 +132,44 @@ class Optimizer(Section):
 
 
 class Schedule(Section):
-    """How the learning rate moves: constant, step and plateau by epoch, one-cycle and cosine by step."""
+    """Schedule of the learning rate.
+
+    constant, step and plateau change the rate between epochs, one-cycle and cosine after each step.
+    """
 
     name: Literal["constant", "step", "plateau", "one-cycle", "cosine"] = "constant"
     step_size: Count = 10                                   # step: epochs between two drops
     gamma: float = Field(0.1, gt=0, le=1)                   # step and plateau: factor of a drop
-    patience: CountOrNone = 10                              # plateau: epochs without a better validation loss
-    threshold: NotNegative = 1e-4                           # plateau: what counts as better, absolute
-    warmup: float = Field(0.3, ge=0, lt=1)                  # one-cycle: part of all steps until the top
-    start_factor: float = Field(0.04, gt=0, le=1)           # one-cycle: first lr / top
-    end_factor: float = Field(1e-4, ge=0, le=1)             # one-cycle and cosine: last lr / top
+    patience: CountOrNone = 10                              # plateau: epochs without a lower validation loss
+    threshold: NotNegative = 1e-4                           # plateau: smallest decrease of the loss that counts
+    warmup: float = Field(0.3, ge=0, lt=1)                  # one-cycle: fraction of all steps before the highest rate
+    start_factor: float = Field(0.04, gt=0, le=1)           # one-cycle: first rate / highest rate
+    end_factor: float = Field(1e-4, ge=0, le=1)             # one-cycle and cosine: last rate / highest rate
 
 
 class Training(Section):
-    """The loop's own numbers."""
+    """Settings of the training loop."""
 
     epochs: Count = 1
     batch_size: int = Field(128, gt=1, le=LARGEST)
-    fraction: float = Field(1.0, gt=0, le=1)                # of the images in later epochs, the hardest and others
+    fraction: float = Field(1.0, gt=0, le=1)                # of the images, after epoch 1; half of these: the hardest
     seed: int = Field(1, ge=0, lt=2**63)
-    precision: Literal["auto", "float32", "bf16"] = "auto"  # auto: bf16 where the machine computes it natively
-    ema: float = Field(0.0, ge=0, lt=1)                     # decay a step of the averaged weights; 0 is off
-    gradient_clip: NotNegative = 0.0                        # largest norm of all gradients; 0 is off
-    keep: Literal["last", "best-on-validation"] = "last"    # the epoch whose network is measured on test and written
-    start: str = Field("", pattern=r"^[^\x00]*$")           # a finished run whose weights are the first; "" is none
-    patience: CountOrNone = 0                               # epochs without lower validation loss; then stop; 0 is off
+    precision: Literal["auto", "float32", "bf16"] = "auto"  # auto: bf16 if the machine computes bf16 natively
+    ema: float = Field(0.0, ge=0, lt=1)                     # decay per step of the averaged weights; 0: no averaging
+    gradient_clip: NotNegative = 0.0                        # largest norm of all gradients together; 0: no clipping
+    keep: Literal["last", "best-on-validation"] = "last"    # the epoch whose network is tested and saved
+    start: str = Field("", pattern=r"^[^\x00]*$")           # a finished run that gives the initial weights; "": none
+    patience: CountOrNone = 0                               # stop after N epochs without lower validation loss; 0: off
 
 
 class Evaluation(Section):
-    """What the per-epoch curve is measured on; test data is otherwise looked at once, at the end."""
+    """The split that is measured after each epoch. Test data are used only once, at the end, unless curve is "test"."""
 
-    curve: Literal["auto", "none", "validation", "test"] = "auto"  # auto: validation where there is one
+    curve: Literal["auto", "none", "validation", "test"] = "auto"  # auto: validation if the recipe has such a split
 
 
 class Recipe(Section):
-    """One experiment. Recipe.load reads, .to_toml writes with every default filled in."""
+    """One experiment. Recipe.load reads a recipe; .to_toml returns its text with all defaults."""
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     task: Literal["classification", "digit-sum"] = "classification"
@@ -207,22 +209,22 @@ class Recipe(Section):
 
     @property
     def split_seed(self) -> int:
-        """Which images are validation images, with the default resolved."""
+        """Seed of the validation split: data.split_seed, or by default training.seed."""
         return self.training.seed if self.data.split_seed is None else self.data.split_seed
 
     @property
     def curve(self) -> Literal["none", "validation", "test"]:
-        """Where the per-epoch curve is measured, with the default resolved."""
+        """Split measured after each epoch, with "auto" replaced by "validation" or "none"."""
         if self.evaluation.curve == "auto":
             return "validation" if self.data.validation else "none"
         return self.evaluation.curve
 
     @classmethod
     def load(cls, name_or_path: str | Path, settings: Sequence[str] = ()) -> Recipe:
-        """Read a recipe of the package by name, or any TOML file; settings are "section.key=value".
+        """Read a recipe of the package by name, or any TOML file, and apply settings such as "training.epochs=1".
 
-        A network's file is looked for beside the recipe's file, then in the working folder. Raises UnknownName for a
-        recipe that does not exist, RecipeError with all faults at once.
+        The file of a user's network is looked up beside the recipe's file, then in the working folder.
+        Raises UnknownName for an unknown recipe, RecipeError with all faults of the recipe.
         """
         path = find_recipe(name_or_path)
         content = read_toml(path)
@@ -235,12 +237,15 @@ class Recipe(Section):
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
-        """Read a TOML file as it stands. Raises RecipeError with all faults at once."""
+        """Read a TOML file; the network's path is kept unchanged. Raise RecipeError with all faults of the recipe."""
         return cls.from_dict(read_toml(path), origin=path.name)
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], origin: str = "recipe") -> Recipe:
-        """Validate plain data; RecipeError lists every fault, each with its key and what is allowed."""
+        """Return the recipe made from nested dictionaries.
+
+        origin: name of the data in messages. Raises RecipeError with every fault: its key, and the allowed values.
+        """
         try:
             return cls.model_validate(content)
         except ValidationError as fault:
@@ -249,25 +254,28 @@ class Recipe(Section):
             raise RecipeError(f"{origin} has {count}:", *faults) from fault
 
     def with_seed(self, seed: int) -> Recipe:
-        """The same experiment with another seed."""
+        """Return a copy of the recipe with another seed."""
         return self.model_copy(update={"training": self.training.model_copy(update={"seed": seed})})
 
     def with_start(self, run: str) -> Recipe:
-        """The same experiment, beginning with the weights of a finished run."""
+        """Return a copy of the recipe that starts with the weights of a finished run."""
         return self.model_copy(update={"training": self.training.model_copy(update={"start": run})})
 
     def to_toml(self) -> str:
-        """The whole recipe with its defaults written out; what is None is left out."""
+        """Return the complete recipe as TOML, with all defaults. Keys without a value are left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with the package, sorted."""
+    """Return the names of the recipes in the package, sorted."""
     return sorted(file.name.removesuffix(".toml") for file in _folder().iterdir() if file.name.endswith(".toml"))
 
 
 def find_recipe(name_or_path: str | Path) -> Path:
-    """The file of a recipe: a path that ends in .toml, or a name of the package."""
+    """Return the file of a recipe, which is given as a path ending in .toml or as a name of the package.
+
+    Raises RecipeError if the file does not exist, UnknownName for an unknown name.
+    """
     text = str(name_or_path)
     if text.endswith(".toml"):
         if not Path(text).is_file():
@@ -279,7 +287,7 @@ def find_recipe(name_or_path: str | Path) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return a recipe file's content. Raises RecipeError if it is no TOML or cannot be read."""
+    """Return the content of a recipe file. Raise RecipeError if the file is not TOML or cannot be read."""
     try:
         return parse_toml(plain_file(path).read_text(encoding="utf-8"))
     except ValueError as fault:
@@ -291,7 +299,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def beside(folder: Path, name: str) -> str:
-    """Return "FILE:Class" with the file's path from the working folder, if it lies in the recipe's run or beside it."""
+    """Return "FILE:Class" with a path relative to the working folder, for a network whose file is in `folder`.
+
+    folder: the folder of the recipe. A copy that a run keeps in it is preferred. Any other name is returned unchanged.
+    """
     if kept := kept_copy(folder):
         return kept
     file, _, attribute = name.rpartition(":")
@@ -299,7 +310,7 @@ def beside(folder: Path, name: str) -> str:
 
 
 def kept_copy(folder: Path) -> str | None:
-    """Return "FILE:Class" of the network's source that a run folder holds, None without one."""
+    """Return "FILE:Class" of the network's source that a run folder holds, or None if it holds no source."""
     if not (folder / SOURCE_FOLDER / MANIFEST).is_file():
         return None
     source = Source.read(folder / SOURCE_FOLDER)
@@ -307,7 +318,10 @@ def kept_copy(folder: Path) -> str | None:
 
 
 def apply_setting(content: dict[str, Any], setting: str) -> None:
-    """Write "training.epochs=1" into nested content. The value is TOML, or a bare word taken as text."""
+    """Apply a setting such as "training.epochs=1" to nested dictionaries, in place.
+
+    The value is parsed as TOML; a value that is not TOML is taken as text. Raises RecipeError for a malformed setting.
+    """
     key, equals, text = setting.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
@@ -322,7 +336,7 @@ def apply_setting(content: dict[str, Any], setting: str) -> None:
 
 
 def can_be_written(value: Any) -> bool:
-    """True for a value that a recipe holds as it is: text, finite numbers, and lists and tables of them."""
+    """Return True for a value that TOML can store: text, booleans, finite numbers, and lists and tables of these."""
     if isinstance(value, list | tuple | dict):
         return all(map(can_be_written, value.values() if isinstance(value, dict) else value))
     if isinstance(value, float):
@@ -331,7 +345,7 @@ def can_be_written(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it, also a number with more digits than Python prints."""
+    """Return the repr of a value for a message. Handles also numbers with more digits than Python prints."""
     try:
         return repr(value)
     except ValueError:
@@ -339,7 +353,10 @@ def shown(value: Any) -> str:
 
 
 def set_value(content: dict[str, Any], key: str, value: Any) -> None:
-    """Write a value under "section.key" into nested content; RecipeError where a section is none."""
+    """Write a value under "section.key" into nested dictionaries, in place.
+
+    Raises RecipeError if a part of the key before the last is not a section.
+    """
     *sections, last = key.split(".")
     for part in sections:
         content = content.setdefault(part, {})
@@ -353,7 +370,7 @@ def _folder() -> Any:
 
 
 def _in_words(error: Any) -> str:
-    """One pydantic error as "key: what is wrong and what is allowed"."""
+    """Return one pydantic error as "key: what is wrong and what is allowed"."""
     key = shortened(".".join(str(part) for part in error["loc"]))
     value, context = shortened(shown(error["input"]), 60), error.get("ctx", {})
     match error["type"]:
@@ -373,7 +390,7 @@ def _in_words(error: Any) -> str:
 
 
 def _siblings(location: Sequence[int | str]) -> Iterable[str]:
-    """The keys that are allowed where an unknown one was found."""
+    """Return the allowed keys of the section in which an unknown key was found."""
     section: Any = Recipe
     for part in location[:-1]:
         section = section.model_fields[part].annotation

@@ -1,6 +1,6 @@
-"""What result.json and history.jsonl of a run hold, checked when they are read: both may come from somebody else.
+"""Models of result.json and history.jsonl of a run. Both files are validated when read: they may be somebody else's.
 
-Keys that are not named here are kept as they are.
+Keys that no model names are kept unchanged.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ Channels = Annotated[list[float], Field(min_length=1, max_length=3)]
 
 
 class Part(BaseModel):
-    """JSON of the exact type; infinity and NaN are no numbers."""
+    """Base of all parts of a record: values must have the exact JSON type, NaN and infinity are faults."""
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
 class Score(Part):
-    """How one head did."""
+    """Results of one head on a split."""
 
     accuracy: Fraction
     correct: Count
@@ -57,7 +57,7 @@ class Score(Part):
 
 
 class Goal(Part):
-    """What was promised and what was missed."""
+    """The recipe's goal, and the parts of the goal that the run missed."""
 
     met: bool | None
     missed: list[str] = []
@@ -67,14 +67,14 @@ class Goal(Part):
 
 
 class Trained(Part):
-    """The last training epoch."""
+    """Accuracy and loss on training images in the last epoch."""
 
     accuracy: dict[Name, Fraction]
     loss: float
 
 
 class Kept(Part):
-    """The epoch that validation chose."""
+    """The epoch whose network was kept, chosen on validation."""
 
     epoch: Epoch
     of: Epoch
@@ -82,21 +82,21 @@ class Kept(Part):
 
 
 class StoppedEarly(Part):
-    """An end before all planned epochs."""
+    """A training that stopped before all planned epochs."""
 
     planned: Epoch
     patience: Count
 
 
 class Start(Part):
-    """The run whose weights were the first."""
+    """The run that gave the initial weights."""
 
     run: str
     sha256: str
 
 
 class Result(Part):
-    """result.json."""
+    """The content of result.json."""
 
     recipe: Name
     model: LongName
@@ -149,7 +149,7 @@ _LINES = TypeAdapter(list[Line])
 
 
 def check_result(content: dict[str, Any], file: object) -> None:
-    """Raise RunError, one line, for a result.json with a value of another type or beyond its range."""
+    """Raise RunError, with one line, for a result.json with a value of a wrong type or out of range."""
     try:
         Result.model_validate(content)
     except ValidationError as fault:
@@ -157,7 +157,7 @@ def check_result(content: dict[str, Any], file: object) -> None:
 
 
 def check_history(lines: Sequence[Any], file: object) -> None:
-    """Raise RunError, one line, for lines of history.jsonl that are no epochs, or of different heads."""
+    """Raise RunError, with one line, if a line of history.jsonl is not an epoch or the lines have different heads."""
     try:
         found = _LINES.validate_python(lines)
     except ValidationError as fault:
@@ -173,7 +173,7 @@ def _watched(line: Line) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _first(fault: ValidationError) -> str:
-    """The first fault: where, the value, what is allowed."""
+    """Return the first fault as text: its place, the value, and what is allowed."""
     error = fault.errors(include_url=False)[0]
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] == "missing":

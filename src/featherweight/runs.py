@@ -1,13 +1,13 @@
-"""The run folder: what is in it, how it is written (to a temporary name, then moved) and read. No pickle.
+"""The run folder: its files, written atomically and read with validation. No pickle is written or read.
 
-recipe.toml              the complete recipe, defaults written out
-history.jsonl            a line an epoch
-result.json              parameters, accuracy of each head on test, the verdict; written last
-model.safetensors        the trained network
-checkpoint.safetensors   all that a resume needs; checkpoint.json shows its text part
-environment.json         machine, versions, device, precision, where the data came from
-data.safetensors         where the data were given as Python objects: the test images and some training images
-network/                 the source of a network of the user's own, with its hash
+- recipe.toml: the complete recipe, with all defaults
+- history.jsonl: one line per epoch
+- result.json: parameters, accuracy of each head on test, the verdict; written last
+- model.safetensors: the trained network
+- checkpoint.safetensors: all state that resuming needs; checkpoint.json shows its text part
+- environment.json: machine, versions, device, precision, source of the data
+- data.safetensors: only for data passed as Python objects: the test images and some training images
+- network/: only for a network that the user wrote: its source, with a hash
 """
 
 from __future__ import annotations
@@ -46,10 +46,14 @@ RESULT_KEYS = (
 
 
 class History(list[dict[str, Any]]):
-    """The lines of history.jsonl; in a notebook it shows itself as a table."""
+    """The lines of history.jsonl. A notebook displays the list as a table."""
 
     def _repr_html_(self) -> str:
-        """A row an epoch: learning rate, loss, accuracy of each head on train and on what was watched."""
+        """Return an HTML table with one row per epoch.
+
+        Columns: learning rate, training loss, and the accuracy of each head on training images and on the split that
+        was measured after each epoch.
+        """
         if not self:
             return "<p>no epoch is done yet</p>"
         heads, on = list(self[0]["train_accuracy"]), self[0].get("curve_on")
@@ -66,13 +70,13 @@ class History(list[dict[str, Any]]):
 
 
 def watched_losses(lines: Sequence[Mapping[str, Any]]) -> list[float]:
-    """The loss of each epoch on what the recipe watches, summed over heads as training minimises it."""
+    """Return the loss of each epoch on the split that was measured after it, summed over heads as in training."""
     return [sum(score.get("loss", 0.0) for score in line["curve"].values()) for line in lines]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, read when asked. RunError for a folder or file that is not there or not readable."""
+    """A run folder. Each file is read on first access; RunError if it is missing or cannot be read."""
 
     path: Path
 
@@ -81,7 +85,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """An existing run; RunError where the folder is none."""
+        """Return an existing run. Raise RunError if the folder is not a run folder."""
         run = cls(path)
         if not (run.path / "recipe.toml").is_file():
             if found := sorted(run.path.glob("seed-*/recipe.toml")):
@@ -93,29 +97,29 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """Return the complete recipe. Raises RunError for a finished run if the file was edited."""
+        """The complete recipe. Raises RunError if the run is finished and the file was edited later."""
         if self.finished:
             _ = self.result     # checks the hashes
         return Recipe.read(self.path / "recipe.toml")
 
     @property
     def source_folder(self) -> Path:
-        """Where the source of a network of the user's own lies."""
+        """Folder of the source of a network that the user wrote."""
         return self.path / SOURCE_FOLDER
 
     @cached_property
     def source(self) -> Source | None:
-        """The network's source, None for a network of the catalogue. Raises ModelError if it was changed."""
+        """The network's source, or None for a network of the catalogue. Raises ModelError if the source was changed."""
         return Source.read(self.source_folder) if (self.source_folder / MANIFEST).is_file() else None
 
     def keep(self, source: Source | None) -> None:
-        """Write the network's source into the run, and trust it: it was executed here already."""
+        """Write the network's source into the run, and trust the source, because it was executed here already."""
         if source is not None:
             source.write(self.source_folder)
             trust.remember(source.sha256)
 
     def trust(self) -> Run:
-        """Trust the network's source in this run from now on, and return the run."""
+        """Record that the user trusts the network's source in this run, and return the run."""
         if self.source is not None:
             trust.remember(self.source.sha256)
         for file in self.foreign_files():
@@ -123,27 +127,27 @@ class Run:
         return self
 
     def foreign_files(self) -> list[Path]:
-        """Return the network's file from the working folder and beside recipe.toml, for a run without a source.
+        """Return the files, in the working folder and beside recipe.toml, that the recipe may name as the network.
 
-        Runs of an earlier version name such a file.
+        Only runs of an earlier version name such files. For a run with a source the list is empty.
         """
         name = self.recipe.model.name.rpartition(":")[0]
         places = [Path(name), self.path / name] if name.endswith(ENDINGS) and self.source is None else []
         return [place for place in places if place.is_file()]
 
     def check_foreign_files(self) -> None:
-        """Raise Untrusted if the run names a file outside of its source that nobody here has trusted."""
+        """Raise Untrusted if the recipe names a network file outside the run's source that the user never trusted."""
         for file in self.foreign_files():
             trust.check(sha256_of(file), file)
 
     def sweep(self) -> None:
-        """Remove the temporary files that a killed process left."""
+        """Remove temporary files that a killed process left."""
         for name in names_in(self.path):
             if is_one_of(name, FILES) and name not in FILES:
                 (self.path / name).unlink()
 
     def clear(self) -> None:
-        """Remove the run's own files, and nothing else."""
+        """Remove the run's own files. Other files in the folder are kept."""
         for name in names_in(self.path):
             if name == SOURCE_FOLDER and self.source_folder.is_dir() and not self.source_folder.is_symlink():
                 shutil.rmtree(self.source_folder)
@@ -152,7 +156,7 @@ class Run:
 
     @property
     def strangers(self) -> list[str]:
-        """Return the names of what lies in the folder, or in its network/, and is no part of a run."""
+        """Names of files, in the folder or in its network/ folder, that are not part of a run."""
         inside = [] if self.source_folder.is_symlink() else self.source_folder.rglob("*")
         return [name for name in names_in(self.path) if not is_one_of(name, FILES)] + [
             str(file.relative_to(self.path)) for file in inside
@@ -162,14 +166,14 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether training came to its end: result.json is the last file to be written."""
+        """True if training is complete: result.json is written last."""
         return (self.path / "result.json").is_file()
 
     @property
     def history(self) -> History:
-        """Return one dictionary an epoch, oldest first; empty before the first.
+        """One dictionary per epoch, oldest first. Empty before the first epoch is done.
 
-        Raises RunError for what is no history, and for a finished run if the file was edited.
+        Raises RunError for a damaged history.jsonl, and if the run is finished and the file was edited later.
         """
         if self.finished:
             _ = self.result     # checks the hashes
@@ -186,7 +190,7 @@ class Run:
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        """result.json; RunError where the run is not finished."""
+        """The content of result.json, validated. Raises RunError if the run is not finished or a file was edited."""
         if not self.finished:
             raise RunError(
                 f"run {str(self.path)!r} is not finished ({len(self.history)} of {self.recipe.training.epochs} "
@@ -201,10 +205,10 @@ class Run:
         return result
 
     def check_hashes(self, result: Mapping[str, Any]) -> None:
-        """Raise RunError if result.json was edited, or the weights are not those that it is about."""
+        """Raise RunError if the weights, `result` or another recorded file changed after training."""
         weights = self.path / "model.safetensors"
         if not weights.is_file() or not ("weights" in result or metadata_of(weights).get("result")):
-            return      # of an earlier version; a missing file is told later
+            return      # a run of an earlier version, or missing weights, which are reported when they are loaded
         if "weights" in result and sha256_of(weights) != result["weights"]:
             raise RunError(f"{weights} is not the file that training wrote: its sha256 is not that in result.json. "
                            "Put the original back, or train again.")
@@ -224,11 +228,11 @@ class Run:
         return self._json("environment.json")
 
     def weights(self) -> dict[str, Tensor]:
-        """The trained network's state, by parameter name."""
+        """Return the state of the trained network: parameters and buffers by name."""
         return self.load_tensors("model.safetensors")[0]
 
     def load_tensors(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """(tensors, text) of a safetensors file of this run."""
+        """Return (tensors, text) of a safetensors file of this run. Raise RunError if the file cannot be read."""
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -241,13 +245,16 @@ class Run:
             ) from fault
 
     def save_tensors(self, name: str, tensors: Mapping[str, Tensor], text: Mapping[str, str]) -> None:
-        """Write a safetensors file in one move, so that a reader sees the old one or the new one."""
+        """Write a safetensors file. The write is atomic: a reader sees the old file or the new one."""
         from safetensors.torch import save
 
         write_atomically(self.path / name, save(dict(tensors), dict(text)))
 
     def save_result(self, result: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Write the trained weights and then result.json, each with a hash of the other, and hashes of RECORDED."""
+        """Write the trained weights and then result.json.
+
+        Each of the two files stores a hash of the other. result.json also stores the hashes of the files in RECORDED.
+        """
         files = [name for name in RECORDED if (self.path / name).is_file()]
         result = {**result, "recorded": {name: sha256_of(self.path / name) for name in files}}
         text = {"model": result["model"], "result": digest(result, without="weights")}
@@ -275,7 +282,7 @@ class Run:
         return content
 
     def _repr_html_(self) -> str:
-        """The result and the history as two small tables."""
+        """Return an HTML table with the result and the test accuracy of each head."""
         result = self.result if self.finished else {"recipe": self.recipe.name, "finished": False}
         shown = {key: value for key, value in result.items() if not isinstance(value, dict | list)}
         rows = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in shown.items())
@@ -288,13 +295,16 @@ class Run:
 
 
 def seeds_in(path: Path) -> list[int]:
-    """The seeds that have a folder seed-N in this one, in ascending order."""
+    """Return the seeds N that have a folder seed-N in `path`, in ascending order."""
     found = [re.fullmatch(r"seed-(\d+)", folder.name) for folder in path.glob("seed-*")]
     return sorted(int(match[1]) for match in found if match)
 
 
 def open_runs(path: str | Path) -> list[Run]:
-    """The run of a run folder, or the runs of all seeds of a folder of them; RunError where it is neither."""
+    """Return the run in `path`, or the runs of all seeds if `path` holds folders seed-N.
+
+    Raises RunError if `path` is neither.
+    """
     seeds = seeds_in(Path(path))
     if seeds and not (Path(path) / "recipe.toml").exists():
         return [Run.open(Path(path) / f"seed-{seed}") for seed in seeds]
@@ -302,9 +312,9 @@ def open_runs(path: str | Path) -> list[Run]:
 
 
 def check_free(path: str | Path, *, force: bool = False) -> Run:
-    """Return the run that may be created here, and change nothing.
+    """Return the run that may be created in `path`. No file is changed.
 
-    Raises RunError if the folder holds a run, unless force, or anything else.
+    Raises RunError if the folder holds files that are not part of a run, or if it holds a run and force is False.
     """
     run = Run(path)
     if run.path.exists() and not run.path.is_dir():
@@ -322,10 +332,10 @@ def check_free(path: str | Path, *, force: bool = False) -> Run:
 
 
 def create_run(path: str | Path, recipe: Recipe, source: Source | None = None, *, force: bool = False) -> Run:
-    """Make a run folder with its recipe and the network's source, and return it.
+    """Create a run folder with the recipe and the network's source, and return the run.
 
-    Only a run's own files are ever removed. Raises RunError if the folder exists, unless force replaces a run, and if
-    it holds anything else.
+    force: replace a run in the folder. Only files of that run are removed.
+    Raises RunError if the folder holds files that are not part of a run, or if it holds a run and force is False.
     """
     run = check_free(path, force=force)
     if names_in(run.path):

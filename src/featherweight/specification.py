@@ -1,4 +1,4 @@
-"""What a picture goes through before a network sees it: declared once, carried by the run and by what is shipped."""
+"""Specification of the preprocessing of pictures for a network. Stored in the run and in every export."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ HANDWRITING = ("digits", "kmnist", "mnist")     # data sets of light ink on blac
 
 @dataclass(frozen=True)
 class PictureSpecification:
-    """From any picture to uint8 (channels, size, size). Lengths in pixels of the finished image.
+    """Preprocessing of any picture to uint8 (channels, size, size). Lengths are in pixels of the result.
 
-    kind "ink": handwriting on any ground becomes light ink on black, its longer side fitted into box and its centre of
-    mass into the centre. kind "plain": resized to the square and nothing else, as a folder data set reads it.
+    - kind "ink": handwriting on any background becomes light ink on black. The longer side of the ink is scaled to
+      `box`, and the ink's centre of mass is moved to the centre of the image.
+    - kind "plain": the picture is only resized to the square, as for a data set from folders.
     """
 
     kind: str = "ink"
     channels: int = 1
     size: int = 28
     box: int = 20
-    thinnest: float = 2.2       # strokes are thickened to this ...
-    thickest: float = 3.0       # ... and thinned to this
-    grain: int = 0              # pixels a side of the images that the data set was enlarged from, if it was
-    upright: bool = False       # whether leaning ink is stood upright at the end
-    span: tuple[float, float] = (0.0, 255.0)    # values of an array that become 0 and 255; bytes stay as they are
+    thinnest: float = 2.2       # thinner strokes are thickened to this width
+    thickest: float = 3.0       # thicker strokes are thinned to this width
+    grain: int = 0              # side in pixels of the images before the data set was enlarged; 0: not enlarged
+    upright: bool = False       # shear slanted ink upright as the last step
+    span: tuple[float, float] = (0.0, 255.0)    # values of an array that are mapped to 0 and 255; uint8 is unchanged
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"span": list(self.span)}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> PictureSpecification:
-        """The specification that to_dict gave; keys of a later version are passed over."""
+        """Return the specification stored by to_dict. Keys of a later version are ignored.
+
+        Raises ValueError for values out of range.
+        """
         known = {field.name for field in fields(cls)}
         kept = {key: value for key, value in content.items() if key in known}
         made = cls(**kept | ({"span": tuple(kept["span"])} if "span" in kept else {}))
@@ -40,7 +44,7 @@ class PictureSpecification:
         return made
 
     def check(self) -> None:
-        """ValueError for values that no picture can be prepared with."""
+        """Raise ValueError if a value has a wrong type or is out of range."""
         lengths = (self.thinnest, self.thickest, *self.span)
         whole = (self.channels, self.size, self.box, self.grain)
         if any(type(value) is not int for value in whole) or any(type(value) not in (int, float) for value in lengths):
@@ -54,10 +58,10 @@ class PictureSpecification:
 
 
 def specification_of(dataset: str, channels: int, size: int, upright: bool = False) -> PictureSpecification:
-    """What pictures go through for a network trained on this data set."""
-    if dataset == "digits" and channels == 1:       # 8x8, filled by the digit, enlarged
+    """Return the preprocessing of pictures for a network that was trained on `dataset`."""
+    if dataset == "digits" and channels == 1:       # 8x8 images that the digit fills, enlarged to `size`
         specification = PictureSpecification("ink", 1, size, size, thinnest=size / 7, thickest=size / 4, grain=8)
-    elif dataset in HANDWRITING and channels == 1:  # fitted and centred as MNIST's is
+    elif dataset in HANDWRITING and channels == 1:  # scaled and centred like the images of MNIST
         specification = PictureSpecification("ink", 1, size, round(size * 20 / 28), 2.2 * size / 28, 3.0 * size / 28)
     else:
         specification = PictureSpecification("plain", channels, size, box=size)

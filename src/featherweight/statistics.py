@@ -1,4 +1,4 @@
-"""How sure a number is. Pure functions on plain numbers; numpy only inside the bootstrap."""
+"""Summaries and confidence intervals. Pure functions on plain numbers; only the bootstrap imports numpy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Summary", "bootstrap_interval", "paired_difference", "summarize_valu
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean, sample standard deviation (0 for one value), lowest, highest and count of some values."""
+    """Statistics of a list of values: mean, sample standard deviation (0 for one value), lowest, highest, count."""
 
     mean: float
     spread: float
@@ -22,7 +22,7 @@ class Summary:
 
 
 def summarize_values(values: Sequence[float]) -> Summary:
-    """Describe at least one value; ValueError for none."""
+    """Return the statistics of the values. Raise ValueError for an empty list."""
     if not values:
         raise ValueError("no values to summarize")
     spread = stdev(values) if len(values) > 1 else 0.0
@@ -30,9 +30,10 @@ def summarize_values(values: Sequence[float]) -> Summary:
 
 
 def wilson_interval(correct: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """The interval that holds the true accuracy when correct of count independent answers were right.
+    """Return the Wilson confidence interval of an accuracy, for `correct` correct predictions out of `count`.
 
-    z = 1.96 gives 95 %. Fractions in [0, 1]. Source: Wilson (1927), JASA 22, 209-212.
+    z: 1.96 gives a confidence of 95 %. The bounds are fractions in [0, 1].
+    Raises ValueError unless 0 <= correct <= count and count > 0. Source: Wilson (1927), JASA 22, 209-212.
     """
     if not 0 <= correct <= count or count == 0:
         raise ValueError(f"{correct} of {count} is no share")
@@ -46,7 +47,7 @@ def wilson_interval(correct: int, count: int, z: float = 1.96) -> tuple[float, f
 def bootstrap_interval(
     values: Sequence[float], *, level: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of the mean; the same values and seed give the same interval."""
+    """Return the percentile bootstrap interval of the mean. The same values and seed give the same interval."""
     import numpy as np
 
     sample = np.asarray(values, dtype=np.float64)
@@ -57,7 +58,10 @@ def bootstrap_interval(
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float]) -> tuple[float, tuple[float, float]]:
-    """Mean of second - first over pairs (the same seeds), with its bootstrap interval."""
+    """Return the mean of second - first over pairs (e.g. of equal seeds), and its bootstrap interval.
+
+    Raises ValueError if the two lists have different lengths.
+    """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} values do not pair")
     differences = [b - a for a, b in zip(first, second, strict=True)]

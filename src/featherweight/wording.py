@@ -1,6 +1,6 @@
-"""How a message names what a person gives: as the command line writes it, or as Python does.
+"""Names of options and commands in messages: in the form of the command line, or in the form of Python.
 
-Python's words are the rule; the command line says that it is speaking, once, in cli/__init__.py.
+The form of Python is the default. cli/__init__.py switches to the form of the command line.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 SWITCHES = ("force", "resume", "mixed", "int8")     # options without a value
 
-_on_command_line = False    # of the process, not of a thread: a server's threads answer for its command line
+_on_command_line = False    # per process, not per thread: the threads of a server share its command line
 
 
 @contextmanager
 def command_line() -> Iterator[None]:
-    """Let messages speak of options such as --force in this block."""
-    global _on_command_line  # noqa: PLW0603  the one place that knows who asked
+    """Let messages inside this block name options as on the command line, such as --force."""
+    global _on_command_line  # noqa: PLW0603  only this function sets it
     before, _on_command_line = _on_command_line, True
     try:
         yield
@@ -25,9 +25,13 @@ def command_line() -> Iterator[None]:
 
 
 def option(name: str, value: object = None) -> str:
-    """Name an option: --force or force=True, --out or out=, --device auto or device='auto'.
+    """Return an option in the form of the command line or of Python.
 
-    A setting of a recipe is --set KEY=VALUE or settings=['KEY=VALUE']; a count of seeds --seeds 5 or seeds=range(1, 6).
+    - option("force"): --force or force=True.
+    - option("out"): --out or out=.
+    - option("device", "auto"): --device auto or device='auto'.
+    - option("set", "KEY=VALUE"): --set KEY=VALUE or settings=['KEY=VALUE'].
+    - option("seeds", 5): --seeds 5 or seeds=range(1, 6).
     """
     if _on_command_line:
         return f"--{name}" if value is None else f"--{name} {value}"
@@ -42,14 +46,15 @@ def option(name: str, value: object = None) -> str:
 
 
 def either(command_line: str, python: str) -> str:
-    """Return the words of the command line or those of Python, for what has no common form."""
+    """Return the first text on the command line and the second in Python, for texts that `option` cannot build."""
     return command_line if _on_command_line else python
 
 
 def call(name: str, *arguments: object, **options: object) -> str:
-    """Name a command with its arguments: featherweight train R --resume, or featherweight.train('R', resume=True).
+    """Return a command with its arguments in the form of the command line or of Python.
 
-    An argument in capitals stands for what a person fills in. Options are written as `option` does; True is a switch.
+    call("train", "R", resume=True): featherweight train R --resume, or featherweight.train('R', resume=True).
+    arguments: one in capitals is a placeholder and gets no quotes. options: written as by `option`; True is a switch.
     """
     named = [option(key, None if value is True else value) for key, value in options.items()]
     if _on_command_line:

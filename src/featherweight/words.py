@@ -1,4 +1,4 @@
-"""How numbers are said to a person, in the terminal and on the page."""
+"""Format numbers and facts of a result as text, for the terminal and for the report page."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def percent(share: float) -> str:
-    """0.9943 -> "99.43 %"."""
+    """Return a fraction as a percentage: 0.9943 gives "99.43 %"."""
     return f"{100 * share:.2f} %"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """Return seconds as text: 12.34 gives "12.3 s", 125 gives "2 min 05 s"."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -21,13 +21,16 @@ def duration(seconds: float) -> str:
 
 
 def training_images(result: Mapping[str, Any]) -> str:
-    """What a result.json says that a network was trained on."""
+    """Return the data set, the number of training images and the preprocessing from a result.json, as a phrase."""
     upright = ", stood upright" if result.get("picture", {}).get("upright") else ""
     return f"{result['dataset']}, {result['train_images']:,} training images{upright}"
 
 
 def ending(result: Mapping[str, Any]) -> str:
-    """The kept epoch and the reason of an early end, from a result.json or summary.json; "" for all planned epochs."""
+    """Return a phrase with the kept epoch and the reason of an early stop, from a result.json or summary.json.
+
+    Return "" for a training that ended after all planned epochs and kept the last.
+    """
     said = []
     if kept := result.get("kept"):
         one = f"epoch {kept['epoch']} of {kept['of']}" if "epoch" in kept else f"epochs {numbers(kept['epochs'])}"
@@ -40,5 +43,5 @@ def ending(result: Mapping[str, Any]) -> str:
 
 
 def numbers(values: Sequence[int]) -> str:
-    """[3, 7, 3] -> "3, 7, 3"."""
+    """Return numbers as a list in text: [3, 7, 3] gives "3, 7, 3"."""
     return ", ".join(str(value) for value in values)

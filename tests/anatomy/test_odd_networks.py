@@ -223,7 +223,7 @@ def test_a_scripted_layer_is_one_row_without_a_field(script):
 def test_a_network_scripted_as_a_whole_is_refused_in_one_line():
     module = torch.jit.script(nn.Sequential(conv(), nn.ReLU()))
     for look in (summarize, verify, data_flow, autograd_graph, middle_fields):
-        with pytest.raises(ModelError, match=r"^Sequential is scripted, so its layers cannot be watched\. Give it bef"):
+        with pytest.raises(ModelError, match=r"^Sequential is scripted, so its layers cannot be watched\. Give the mo"):
             look(module)
     assert first_kernels(module).shape == (4, 1, 3, 3)
 

@@ -20,7 +20,7 @@ def test_the_command_line_trains_teachers_and_pupils(run_command, digits_recipe,
     assert run_command("train", *quick, "--seeds", "2", "--out", "runs/teacher")[0] == 0
     taught = [*quick, "--set", "distillation.teacher=runs/teacher", "--seeds", "1,2"]
     code, out, err = run_command("train", *taught, "--out", "runs/pupil")
-    assert err.startswith("teacher runs/teacher: 2 networks answer every training image\n")
+    assert err.startswith("teacher runs/teacher: 2 networks predict every training image\n")
     assert code == 0 and json.loads(out)["seeds"] == [1, 2]
     assert Run.open("runs/pupil/seed-2").recipe.distillation.teacher == "runs/teacher"
     code, out, err = run_command("train", *taught, "--out", "runs/pupil", "--resume")

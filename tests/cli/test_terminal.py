@@ -41,7 +41,7 @@ def test_bars_of_a_teacher_and_of_its_pupil(in_terminal, digits_recipe, teachers
     for more in ([], ["--seeds", "1,2"]):
         text, code = in_terminal("train", "pupil.toml", "--device", "cpu", "--no-report", *more)
         shown = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text))
-        assert code == 0 and any("2 networks answer every training image" in line for line in shown)
+        assert code == 0 and any("2 networks predict every training image" in line for line in shown)
         bars = [line for line in shown if re.match(r"teacher  |epoch \d/\d [ ━╸]|\d/\d seeds", line)]
         assert any(re.fullmatch(r"teacher .* 0 of 1,437 images *", line) for line in bars)
         assert any(re.match("[01]/2 seeds" if more else "epoch 1/2", line) and line.endswith(" left") for line in bars)

@@ -167,7 +167,7 @@ def test_a_fault_is_named_and_leaves_nothing_behind(tiny, mirrors, tmp_path, how
             progress=lambda *_: None, timeout=0.3,
         )  # fmt: skip
     assert str(fault.value) == (
-        f"data set 'tiny' is not at hand: {TRAIN_IMAGES} could not be fetched from "
+        f"data set 'tiny' is not on this machine: {TRAIN_IMAGES} could not be fetched from "
         f"{mirrors.url('bad')} ({reason}). "
         "Set FEATHERWEIGHT_DATA or data_dir= to a folder that holds tiny/*.gz, or use data='digits'."
     )

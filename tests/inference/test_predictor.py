@@ -112,5 +112,5 @@ def test_answers_that_are_no_numbers_are_a_fault(digits_run):
         for parameter in predictor.network.module.parameters():
             parameter.fill_(torch.nan)
     blank = Prepared(Image.new("L", (28, 28)), np.zeros((28, 28), np.uint8), np.zeros((1, 28, 28), np.uint8))
-    with pytest.raises(RunError, match="answers class with NaN or infinity"):
+    with pytest.raises(RunError, match="predicts class with NaN or infinity"):
         predictor.answer([("a", None, blank)], None, 3)

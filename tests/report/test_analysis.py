@@ -28,7 +28,7 @@ def result(train, test):
 
 @pytest.mark.parametrize(
     ("train", "test", "words"),
-    [(0.999, 0.98, "a gap of 1.90 points"), (0.97, 0.99, "the harder exam"), (0.991, 0.99, "hardly a gap")],
+    [(0.999, 0.98, "a gap of 1.90 points"), (0.97, 0.99, "harder than test"), (0.991, 0.99, "hardly a gap")],
 )
 def test_the_gap(train, test, words):
     said = analysis.gap(result(train, test), "class")
@@ -59,11 +59,11 @@ def test_what_the_schedule_did():
 def test_the_classes_confused_most():
     said = analysis.confusions([[9, 1, 0], [4, 6, 0], [0, 2, 8]], ["a", "b", "c"], most=2)
     assert said == "Of 7 wrong answers on test, the most frequent: b read as a (4), c read as b (2)."
-    assert analysis.confusions([[1, 0], [0, 1]], ["a", "b"]) == "No test image was answered wrong."
+    assert analysis.confusions([[1, 0], [0, 1]], ["a", "b"]) == "No test image was classified wrong."
 
 
 @pytest.mark.parametrize(
-    ("right", "words"), [(0.5, "too sure by 40.00"), (0.9, "at their word"), (0.99, "too modest by 9.00")]
+    ("right", "words"), [(0.5, "too sure by 40.00"), (0.9, "are reliable"), (0.99, "too unsure by 9.00")]
 )
 def test_calibration(right, words):
     answers = torch.tensor([[0.9, 0.1]] * 10).log()

@@ -14,7 +14,7 @@ import pytest
 from featherweight.errors import RunError
 from featherweight.inference.bundle import Bundle
 from featherweight.inference.card import Card
-from featherweight.inference.network import open_network
+from featherweight.inference.opening import open_network
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.shipping import make_bundle
 

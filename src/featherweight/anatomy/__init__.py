@@ -1,4 +1,4 @@
-"""The layers of any network: shapes, parameters, costs and receptive fields. Looking changes nothing."""
+"""Layers of any network: shapes, parameters, costs and receptive fields. The network is never changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network computes on one image: its activation maps, its first kernels, and where its answer comes from."""
+"""Activation maps, first kernels, fields and class evidence of a network on one image, for the report's figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from featherweight.anatomy.trace import BATCH, Row, Tracer, prepare, run, trace
 from featherweight.anatomy.twin import kind_of, on_cpu, one_thread, untouched_random_state
 from featherweight.errors import ModelError
 
-LINEAR = {      # autograd's steps that keep a sum a sum; what log-softmax takes from all classes, the mean gives back
+# Linear autograd functions. LogSoftmax is one of them here: it subtracts the same number from all classes, and the
+# evidence, a difference from the mean, does not contain that number.
+LINEAR = {
     "Add", "Addmm", "AdaptiveAvgPool2D", "AvgPool2D", "Convolution", "LogSoftmax", "Mean", "Mm", "NativeBatchNorm",
     "ReshapeAlias", "Select", "Squeeze", "Sub", "T", "UnsafeView", "View",
 }
@@ -28,11 +30,12 @@ Box = tuple[float, float, float, float]     # left, top, width, height in pixels
 
 @dataclass(frozen=True)
 class ClassMap:
-    """Which parts of an image speak for a class, measured against the mean over all classes.
+    """Map of the evidence in one image for one class, compared with the mean over all classes.
 
-    values (H, W), in pixels of the image: each unit's share of the evidence, spread evenly over the pixels that it
-    sees. unit: the box of the unit with the largest share. exact: what follows the layer is linear, so that the values
-    sum to the whole evidence, up to the biases; elsewhere they are its first-order part.
+    values: (H, W), in pixels of the image. Each unit's share of the evidence is spread evenly over the pixels it sees.
+    unit: box of the unit with the largest share.
+    exact: True if all steps after the layer are linear. Then the values sum to the whole evidence, without the part
+    of the biases. Otherwise, the values are a first-order approximation.
     """
 
     layer: Layer
@@ -43,7 +46,11 @@ class ClassMap:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the unit in the middle of a layer sees: the rule's box, and the pixels that the gradient reaches (H, W)."""
+    """Receptive field of the unit in the middle of a layer.
+
+    box: the field by rule.
+    support: booleans (H, W), True at the pixels that the gradient reaches.
+    """
 
     layer: Layer
     box: Box
@@ -51,7 +58,10 @@ class Seen:
 
 
 def activation_maps(module: nn.Module, inputs: Sequence[Tensor]) -> list[tuple[Layer, Tensor]]:
-    """Every layer that gives maps, with what it gives, (C, H, W), on inputs of one image, (1, ...) each."""
+    """Return (layer, output) for every layer with a four-dimensional output, computed on one image.
+
+    inputs: a tensor (1, ...) for each input of the network. Each output is (C, H, W).
+    """
     with untouched_random_state(module), one_thread(), torch.no_grad():
         tracer, _ = run_once(module, inputs)
     pairs = zip(layers_of(tracer.rows), tracer.rows, strict=True)
@@ -59,18 +69,23 @@ def activation_maps(module: nn.Module, inputs: Sequence[Tensor]) -> list[tuple[L
 
 
 def first_kernels(module: nn.Module) -> Tensor | None:
-    """The weights of the first two-dimensional convolution, (O, I, h, w); None where there is none."""
+    """Return the weights (O, I, h, w) of the first two-dimensional convolution, on the CPU.
+
+    Returns None if the network has no such layer or its weights have no values yet.
+    """
     found = (part for part in module.modules() if isinstance(part, nn.Conv2d) or kind_of(part) == "Conv2d")
     weight: Any = getattr(next(found, None), "weight", None)
     return None if weight is None or is_lazy(weight) or weight.is_meta else weight.detach().cpu()
 
 
 def class_map(module: nn.Module, inputs: Sequence[Tensor], target: int, head: int = 0) -> ClassMap:
-    """Where the evidence for a class lies, seen from the last layer that still has more than one place.
+    """Return the evidence map of class `target`, taken at the last layer with more than one position on the image.
 
-    inputs: one image, (1, ...) each. The evidence is the class's logit less the mean logit; each unit's share is its
-    activation times its gradient. For a network that ends in global average pooling this is the class activation map.
-    Source: Zhou et al. (2016); Draelos and Carin (2020). Raises ModelError where no layer has places.
+    inputs: one image, as a tensor (1, ...) for each input of the network. head: index of the output to explain.
+    The evidence is the logit of the class minus the mean logit. A unit's share is its activation times its gradient.
+    For a network that ends in global average pooling, the result is the class activation map (CAM).
+    Source: Zhou et al. (2016); Draelos and Carin (2020).
+    Raises ModelError if no layer has more than one position.
     """
     with untouched_random_state(module), one_thread(), torch.enable_grad():
         tracer, outputs = run_once(module, [value.detach().requires_grad_() for value in inputs])
@@ -88,18 +103,24 @@ def class_map(module: nn.Module, inputs: Sequence[Tensor], target: int, head: in
 
 
 def run_once(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tracer, Tensor | tuple[Tensor, ...]]:
-    """One pass of a copy on the CPU, its rows with their outputs, and what came out: the image BATCH times."""
+    """Run a CPU copy of the network once, on the image repeated BATCH times. Return the tracer and the output.
+
+    The tracer's rows keep their output tensors.
+    """
     shapes = [tuple(value.shape[1:]) for value in inputs]
     twin = on_cpu(prepare(module, shapes)).requires_grad_(False)
     for part in twin.modules():
-        if getattr(part, "inplace", False):     # would overwrite what is to be looked at
+        if getattr(part, "inplace", False):     # would overwrite the map that the row keeps
             part.inplace = False  # type: ignore[assignment]
     tracer = Tracer(twin, keep_tensors=True)
     return tracer, run(tracer, [torch.cat([value] * BATCH) for value in inputs])
 
 
 def last_with_places(rows: Sequence[Row]) -> int:
-    """The last row with more than one place whose fields are known."""
+    """Return the index of the last row with a known field and more than one position on the image.
+
+    Raises ModelError if no row has both.
+    """
     for index in range(len(rows) - 1, -1, -1):
         tensors, field = rows[index].tensors, rows[index].field
         if tensors and tensors[0].dim() == 4 and tensors[0][0, 0].numel() > 1 and is_placed(field):
@@ -108,7 +129,7 @@ def last_with_places(rows: Sequence[Row]) -> int:
 
 
 def steps_between(result: Tensor, source: Tensor) -> set[str]:
-    """The kinds of steps that lead from one tensor to the other, as autograd calls them without "Backward0"."""
+    """Return the names of the autograd functions that lead from `source` to `result`, without "Backward0"."""
     found, seen, waiting = set(), {source.grad_fn, None}, [result.grad_fn]
     while waiting:
         step = waiting.pop()
@@ -121,12 +142,12 @@ def steps_between(result: Tensor, source: Tensor) -> set[str]:
 
 
 def is_placed(field: Field | None) -> bool:
-    """Whether the units lie side by side on an image."""
+    """Return True if the units form a two-dimensional grid on the image."""
     return field is not None and len(field.axes) == 2 and all(axis.jump is not None for axis in field.axes)
 
 
 def spread(shares: Tensor, field: Field, size: Sequence[int]) -> Tensor:
-    """The shares of the units, (h, w), over the pixels (H, W) that each unit sees."""
+    """Return (H, W): each unit's share from `shares` (h, w), divided evenly over the pixels that the unit sees."""
     values = torch.zeros(*size)
     rows, columns = field.axes
     for y, vertical in enumerate(rows.seen):
@@ -138,14 +159,17 @@ def spread(shares: Tensor, field: Field, size: Sequence[int]) -> Tensor:
 
 
 def box_of(field: Field, unit: Sequence[int]) -> Box:
-    """A unit's box by rule: left, top, width, height; it may reach over the border of the image."""
+    """Return (left, top, width, height) of a unit's field by rule. The box may reach over the border of the image."""
     ends = (axis.ends_at(place) or (0, 0) for axis, place in zip(field.axes, unit, strict=True))
     (top, bottom), (left, right) = ends
     return left, top, right - left, bottom - top
 
 
 def middle_fields(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Seen]:
-    """For every layer that has places on the image: what the unit in its middle sees, by rule and by gradient."""
+    """Return the middle unit's field in every layer on the image, by rule and by gradient.
+
+    A layer is left out if its field is unknown or not two-dimensional, or if the network's own backward fails.
+    """
     shapes: Sequence[Shape] = as_shapes(input_shapes)
     seen = trace(module, shapes)
     with untouched_random_state(module), one_thread():
@@ -158,6 +182,6 @@ def middle_fields(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Seen]
                 continue
             if len(row.field.axes) == 2 and len(shapes[row.field.source]) == 3:
                 unit = middle_unit(row.field, shapes)
-                with suppress(ModelError):      # a backward of the network's own, that fails
+                with suppress(ModelError):      # the network's own backward may fail
                     found.append(Seen(layer, box_of(row.field, unit), pixels.support(row, [unit])[0]))
         return found

@@ -1,4 +1,4 @@
-"""One call of a torch function as the rules of receptive fields are given it."""
+"""One call of a torch function, in the form that the rules of receptive fields take."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ from featherweight.anatomy.geometry import Axis, Field
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a torch function that was given something which depends on an input."""
+    """One call of a torch function with at least one argument that depends on an input of the network."""
 
     name: str
     function: Callable[..., Any]
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     outputs: Sequence[Tensor]
-    sources: Sequence[tuple[Tensor, Field | None]]      # those arguments, with their fields
+    sources: Sequence[tuple[Tensor, Field | None]]      # arguments that depend on an input, with fields
 
     @property
     def first(self) -> tuple[Tensor, Field]:
-        """The first of them; propagate has made sure that its field is known."""
+        """First source and its field. propagate calls a rule only if all fields are known."""
         tensor, field = self.sources[0]
         assert field is not None
         return tensor, field
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments by name."""
+        """Return the arguments by name."""
         return calls.named(self.name, self.args, self.kwargs)
 
 
 def along_axes(call: Call, n: int, rule: Callable[[Axis, int], Axis]) -> Field | None:
-    """rule(axis, k) for each image axis that lies along the k-th of the tensor's last n axes."""
+    """Apply `rule(axis, k)` to each image axis that lies along axis k of the tensor's last `n` axes.
+
+    k counts from 0. Other image axes stay the same. Returns None if one of the last `n` axes has no jump.
+    """
     tensor, field = call.first
     axes = []
     for axis in field.axes:
@@ -51,10 +54,10 @@ def along_axes(call: Call, n: int, rule: Callable[[Axis, int], Axis]) -> Field |
 
 
 def less(axis: Axis, factor: float) -> float:
-    """The jump of fewer or more units on the same image, to three decimals."""
+    """Return the axis's jump times `factor`, to three decimals, for a function that changes the number of units."""
     return round((axis.jump or 0) * factor, 3)
 
 
 def lies_along(axis: Axis, dim: int) -> bool:
-    """Whether the axis has units of its own along this axis of the tensor."""
+    """Return True if the image axis lies along tensor axis `dim` and has a jump."""
     return axis.dim == dim and axis.jump is not None

@@ -1,4 +1,4 @@
-"""How a call of a torch function is read: its plain name, its arguments by name, the tensors in it."""
+"""Reading of torch function calls: plain names, arguments by name, tensors inside, and groups of functions."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ POOLS = frozenset(f"{kind}_pool{n}d" for kind in ("max", "avg", "lp") for n in (
 ADAPTIVE_POOLS = frozenset(f"adaptive_{kind}_pool{n}d" for kind in ("max", "avg") for n in (1, 2, 3))
 REDUCTIONS = _names("mean sum nanmean nansum amax amin max min prod std var logsumexp median")
 
-# Every unit comes from the units of the arguments at its own place.
+# Element-wise functions: a unit depends on the arguments' units at the same position.
 ARITHMETIC = _names(
     "add radd iadd sub rsub isub subtract mul rmul imul multiply div rdiv idiv truediv rtruediv itruediv "
     "divide true_divide where maximum minimum pow rpow lerp addcmul addcdiv atan2 hypot fmax fmin masked_fill"
 )
-# True and False, or whole numbers, for every unit: no gradient flows, but the result depends on the unit's pixels.
+# Element-wise functions with boolean or integer results: no gradient flows, but the result depends on the pixels.
 WITHOUT_GRADIENT = _names(
     "eq ne lt le gt ge logical_and logical_or logical_xor logical_not and or xor invert bitwise_and bitwise_or "
     "bitwise_xor bitwise_not isnan isinf isfinite signbit bool byte short int long"
 )
-# One tensor goes in, and every unit comes from the unit at its own place. Normalisation is here: what its
-# statistics see is not counted, as is the custom.
+# Functions of one tensor: a unit depends on the unit at the same position. Normalisation is one of them: by
+# convention, the pixels that only affect its statistics are not counted.
 POINTWISE = _names(
     "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh threshold "
     "sigmoid tanh softplus softsign softshrink hardshrink tanhshrink logsigmoid log_sigmoid "
@@ -39,22 +39,22 @@ POINTWISE = _names(
     "square reciprocal sin cos erf sign clamp clamp_min clamp_max clip floor ceil round nan_to_num "
     "clone contiguous detach to float double half bfloat16 type type_as cpu cuda requires_grad data"
 )
-# Values are moved and never mixed.
+# Functions that move values without mixing them.
 MOVES = _names(
     "view view_as reshape reshape_as flatten unflatten ravel squeeze unsqueeze permute transpose swapaxes "
     "swapdims movedim moveaxis t T mT H getitem chunk split tensor_split narrow select unbind expand expand_as "
     "broadcast_to channel_shuffle repeat tile repeat_interleave flip fliplr flipud rot90 roll index_select"
 )
-# Those of them that lay axes together or part them; what was laid together is told by its union.
+# The functions in MOVES that merge or split axes. The field of a merged axis is the union of its units' fields.
 RESHAPES = _names("view view_as reshape reshape_as flatten unflatten ravel")
-# The result has the shape, the type or the device of an argument, and depends on no value of it.
+# The result has the shape, the type or the device of an argument, but does not depend on its values.
 LIKE = _names(
     "zeros_like ones_like full_like empty_like rand_like randn_like randint_like "
     "new_zeros new_ones new_full new_empty new_tensor"
 )
-# All arguments but the first say only a shape, a type or a device.
+# Only the first argument's values matter. The others give a shape, a type or a device.
 FIRST_ONLY = _names("to type_as view_as reshape_as expand_as")
-# What moves, reads or retypes is no row of a layer table; nor is a softmax (the documents print none).
+# Functions without a row in the layer table: moves, reads, conversions, and softmax (as in the documents' tables).
 HIDDEN = MOVES | _names(
     "pixel_unshuffle softmax log_softmax clone contiguous detach to float double half bfloat16 type type_as cpu cuda "
     "requires_grad data real setitem"
@@ -87,7 +87,7 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
 
 
 def function_name(function: Callable[..., Any]) -> str:
-    """The plain name: relu for F.relu, torch.relu_ and Tensor.relu; T for the property x.T."""
+    """Return a function's plain name: relu for F.relu, torch.relu_ and Tensor.relu; T for the property x.T."""
     name: str = getattr(function, "__name__", "unknown")
     if name == "__get__":
         return str(getattr(getattr(function, "__self__", None), "__name__", name))
@@ -95,18 +95,18 @@ def function_name(function: Callable[..., Any]) -> str:
 
 
 def named(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a known function by name; those that were left out are missing."""
+    """Return the arguments of a known function by name. Omitted arguments are missing."""
     return dict(zip(_PARAMETERS[name], args, strict=False)) | dict(kwargs)
 
 
 def per_axis(value: Any, axes: int) -> tuple[int, ...]:
-    """A number, or one number for each axis -> one number for each axis."""
+    """Return one number for each axis: per_axis(3, 2) -> (3, 3) and per_axis((3, 5), 2) -> (3, 5)."""
     values = tuple(value) if isinstance(value, Sequence) else (value,)
     return tuple(int(v) for v in (values * axes if len(values) == 1 else values))
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """All tensors in a value: a tensor, or tuples, lists and dicts of them, to any depth."""
+    """Yield all tensors in `value`: a tensor, or tuples, lists and dicts of tensors, to any depth."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):
@@ -118,12 +118,12 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def values_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Those arguments of a call whose values the result depends on."""
+    """Return the arguments of a call whose values affect the result."""
     if name in LIKE:
         return ()
     return args[:1] if name in FIRST_ONLY and args else (args, kwargs)
 
 
 def floating_in(value: Any) -> list[Tensor]:
-    """The real and complex tensors of a value; only these carry images, features and weights."""
+    """Return the real and complex tensors in `value`. Only these carry images, features and weights."""
     return [tensor for tensor in tensors_in(value) if tensor.is_floating_point() or tensor.is_complex()]

@@ -1,4 +1,4 @@
-"""What a layer costs: multiply-accumulates per image, bytes of its output, megabytes of the whole network."""
+"""Costs of a network: multiply-accumulates per image, bytes of each output, megabytes in total."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FLOAT32_BYTES = 4
 MEBIBYTE = 2**20
 Shape = tuple[int, ...]
 
-# x @ y: which argument's last axis is the one that is summed over.
+# Matrix products: index of the argument whose last axis is summed over.
 _SHARED_AXIS = {"matmul": 0, "rmatmul": 0, "mm": 0, "bmm": 0, "mv": 0, "dot": 0, "addmm": 1, "baddbmm": 1}
 
 
 def macs(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Tensor]) -> int:
-    """Multiply-accumulates of one call for the whole batch; biases and unknown functions are not counted."""
+    """Return the multiply-accumulates of one call for the whole batch. Biases and unknown functions count 0."""
     tensors = list(calls.tensors_in((args, kwargs)))
     if name in calls.CONVOLUTIONS or name == "linear":
         return outputs[0].numel() * math.prod(tensors[1].shape[1:])
-    if name in calls.TRANSPOSED:    # every input unit meets the whole kernel
+    if name in calls.TRANSPOSED:    # every input unit is multiplied by the whole kernel
         return tensors[0].numel() * math.prod(tensors[1].shape[1:])
     if name in _SHARED_AXIS:
         return outputs[0].numel() * tensors[_SHARED_AXIS[name]].shape[-1]
@@ -35,7 +35,10 @@ def macs(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Seq
 
 
 def _einsum(equation: str, tensors: Sequence[Tensor]) -> int:
-    """The product of all index lengths; 0 for an equation with an ellipsis or with one operand."""
+    """Return the multiply-accumulates of einsum: the product of all index lengths, times (operands - 1).
+
+    Returns 0 for an equation with an ellipsis or with one operand.
+    """
     terms = equation.replace(" ", "").split("->")[0].split(",")
     if "." in equation or len(tensors) < 2 or len(terms) != len(tensors):
         return 0
@@ -44,7 +47,10 @@ def _einsum(equation: str, tensors: Sequence[Tensor]) -> int:
 
 
 def _attention(name: str, tensors: Sequence[Tensor]) -> int:
-    """Scores and weighted sum; multi-head attention on (L, N, E) has its four projections as well."""
+    """Return the multiply-accumulates of attention: scores and weighted sum; 0 for other functions.
+
+    For multi-head attention, on (L, N, E), the four projections are counted as well.
+    """
     if name == "scaled_dot_product_attention":
         query, key, value = tensors[:3]
         return query[..., 0].numel() * key.shape[-2] * (query.shape[-1] + value.shape[-1])
@@ -56,7 +62,7 @@ def _attention(name: str, tensors: Sequence[Tensor]) -> int:
 
 
 class ScriptedMacs(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts what a scripted module multiplies while active: torch functions are not seen in there."""
+    """Counter of the multiply-accumulates in a scripted module, in which no torch function calls can be seen."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -70,15 +76,15 @@ class ScriptedMacs(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def activation_bytes(shapes: Sequence[Shape]) -> int:
-    """Bytes of tensors of these shapes in float32."""
+    """Return the bytes of float32 tensors of these shapes."""
     return FLOAT32_BYTES * sum(math.prod(shape) for shape in shapes)
 
 
 def sizes_mb(inputs: Sequence[Shape], module_bytes: int, parameters: int) -> dict[str, float]:
-    """The four sizes as torchsummary counts them, in units of 2^20 bytes.
+    """Return the four sizes that torchsummary prints, in units of 2^20 bytes.
 
-    module_bytes are the output bytes of the module rows only; the gradients are taken to be as large.
-    Source: github.com/sksq96/pytorch-summary, but two inputs are added there multiplied.
+    module_bytes: output bytes of the module rows only. The gradients are assumed to have the same size.
+    Source: github.com/sksq96/pytorch-summary, which multiplies the sizes of two inputs. Here they are added.
     """
     sizes = {
         "input": activation_bytes(inputs) / MEBIBYTE,

@@ -1,4 +1,4 @@
-"""One line for a network that fails while it is looked at: the layer, the user's line, and the next move."""
+"""One-line error for a network that fails while it is analysed: the layer, the user's line and the next move."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from featherweight.wording import either
 def does_not_run(
     module: nn.Module, shapes: Sequence[Shape], fault: Exception, *, begun: bool, other: Shape | None
 ) -> ModelError:
-    """The error for a network that raised `fault` on inputs of these shapes.
+    """Return the error for a network that raised `fault` on inputs of these shapes.
 
-    begun: an earlier layer had used its parameters. other: the shape of a usual image on which the network runs.
+    begun: True if an earlier layer used its parameters.
+    other: a usual image shape on which the network runs, or None.
     """
     layer = failed_layer(module, fault)
     where = ", ".join(part for part in (layer, user_line(fault)) if part)
@@ -29,12 +30,12 @@ def does_not_run(
 
 
 def layer_text(module: nn.Module, name: str) -> str:
-    """layer conv2 (Conv2d); nothing for the network itself."""
+    """Return a module as text: "layer conv2 (Conv2d)", or "" for the network itself."""
     return f"layer {name} ({kind_of(module)})" if name else ""
 
 
 def failed_layer(module: nn.Module, fault: Exception) -> str:
-    """The innermost module that the exception left, as text."""
+    """Return the innermost module in which the exception was raised, as text."""
     names = {id(part): name for name, part in module.named_modules()}
     selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(fault.__traceback__)]
     last = next((one for one in reversed(selves) if isinstance(one, nn.Module) and id(one) in names), module)
@@ -42,7 +43,7 @@ def failed_layer(module: nn.Module, fault: Exception) -> str:
 
 
 def _advice(fault: Exception, layer: str, begun: bool, other: Shape | None) -> str:
-    """Return the next move, as a sentence."""
+    """Return the user's next move as a sentence."""
     if known := _known_advice(fault):
         return known
     if other is not None:
@@ -55,7 +56,7 @@ def _advice(fault: Exception, layer: str, begun: bool, other: Shape | None) -> s
 
 
 def _known_advice(fault: Exception) -> str:
-    """Return the next move for a kind of exception that has its own; "" for any other."""
+    """Return the next move for a kind of exception that has its own advice; "" for any other."""
     if known := next_move(str(fault)):
         return known.removeprefix(". ")
     if isinstance(fault, ImportError):
@@ -66,7 +67,7 @@ def _known_advice(fault: Exception) -> str:
 
 
 def _is_about_the_image(fault: Exception) -> bool:
-    """Whether the first layer refused its input, or forward takes another number of inputs."""
+    """Return True if the input's shape or the number of inputs is the probable cause."""
     if isinstance(fault, TypeError):
         return not user_line(fault)
     if isinstance(fault, (NotImplementedError, RecursionError)):

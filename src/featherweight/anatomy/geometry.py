@@ -1,11 +1,13 @@
-"""Which pixels a unit sees: the pure arithmetic of receptive fields, one image axis at a time.
+"""Arithmetic of receptive fields: the pixels that each unit of a tensor sees, one image axis at a time.
 
-Pixel 0 spans [0, 1], so an input unit has size 1, jump 1 and start 0.5. Source: Araujo, Norris and Sim 2019,
-"Computing receptive fields of convolutional neural networks", Distill. Beside their three numbers, which go
-on over the border of the image, every unit's true first and last pixel inside the image is kept: padding
-together with dilation or even kernels leaves fewer pixels than the three numbers cut at the border. After
-upsampling, uneven pooling and the like the units see fields of different sizes or at different distances; then
-the ends of each are kept, and the three numbers are the largest size, the mean jump and the first centre.
+Pixel 0 spans [0, 1], so an input unit has size 1, jump 1 and start 0.5. These three numbers ignore the border of the
+image. So the first and last pixel inside the image are stored for each unit as well. The three numbers, cut at the
+border, would give too many pixels for padding with dilation or with even kernels.
+
+After upsampling or uneven pooling, the fields of the units differ in size or distance. Then the ends of each field
+are stored. The three numbers become the largest size, the mean jump and the first centre.
+
+Source: Araujo, Norris and Sim 2019, "Computing receptive fields of convolutional neural networks", Distill.
 """
 
 from __future__ import annotations
@@ -14,29 +16,31 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-Span = tuple[int, int] | None       # first pixel and the one after the last; None: only padding
+Span = tuple[int, int] | None       # first pixel, last pixel + 1; None: only padding
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The fields of a tensor's units along one axis of the image.
+    """Fields of a tensor's units along one axis of the image.
 
-    dim and jump are given: the units lie along that axis of the tensor, jump pixels apart.
-    dim is None: all units see the same pixels (after global pooling, after Linear).
-    jump alone is None: units that see different pixels were flattened together along dim; size
-    and start are those of their union.
-    ends are given: the units are uneven; size is the largest, jump the mean, start of the first that sees any.
+    - `dim` and `jump` given: the units lie along axis `dim` of the tensor, and the fields are `jump` pixels apart.
+    - `dim=None`: all units see the same pixels, as after global pooling or Linear.
+    - only `jump=None`: units with different fields were flattened together along `dim`. size and start give the union.
+    - `ends` given: the fields are uneven. size is the largest, jump the mean, start of the first unit that sees pixels.
     """
 
-    size: int                       # pixels, also outside of the image
+    size: int                       # pixels, not cut at the border of the image
     jump: float | None              # pixels; a whole number if the units are even
     start: float                    # pixels, centre of the first unit's field
-    seen: tuple[Span, ...]          # for each unit, inside the image
+    seen: tuple[Span, ...]          # for each unit, cut at the border
     dim: int | None
-    ends: tuple[Span, ...] | None = None    # for each unit, also outside of the image; None: as the numbers say
+    ends: tuple[Span, ...] | None = None    # for each unit, not cut; None: the fields are even
 
     def ends_at(self, unit: int) -> Span:
-        """Where a unit's field begins and ends, in pixels, also outside of the image; None if it sees nothing."""
+        """Return (lower end, upper end) of a unit's field in pixels, not cut at the border of the image.
+
+        Returns None if the unit sees nothing.
+        """
         if self.ends is not None:
             return self.ends[unit]
         centre = self.start + unit * (self.jump or 0)
@@ -44,14 +48,14 @@ class Axis:
 
     @property
     def lowest(self) -> float:
-        """Where the first field begins, in pixels."""
+        """Smallest lower end of all fields, in pixels."""
         if self.ends is not None:
             return (hull(self.ends) or (0, 0))[0]
         return self.start - self.size / 2
 
     @property
     def highest(self) -> float:
-        """Where the last field ends, in pixels."""
+        """Largest upper end of all fields, in pixels."""
         if self.ends is not None:
             return (hull(self.ends) or (0, 0))[1]
         return self.start + (len(self.seen) - 1) * (self.jump or 0) + self.size / 2
@@ -59,34 +63,40 @@ class Axis:
 
 @dataclass(frozen=True)
 class Field:
-    """The receptive fields of all units of a tensor: which input they look at, and where."""
+    """Receptive fields of all units of a tensor: the index of the input (source), and one Axis per image axis."""
 
     source: int
     axes: tuple[Axis, ...]
 
     def on(self, dim: int) -> Axis | None:
-        """The image axis that lies along this axis of the tensor."""
+        """Return the image axis that lies along axis `dim` of the tensor, or None."""
         return next((axis for axis in self.axes if axis.dim == dim), None)
 
     def same_numbers(self, other: Field | None) -> bool:
-        """Whether size, jump and start are equal on every axis."""
+        """Return True if size, jump and start are equal on every axis."""
         return other is not None and _numbers(self) == _numbers(other)
 
 
 def input_field(source: int, shape: Sequence[int]) -> Field:
-    """The field of an input of this shape (channels first, no batch axis) in a batch."""
+    """Return the field of input number `source` of the network.
+
+    shape: of one image, channels first. Tensor axes are counted with the batch axis, so the first image axis is 2.
+    """
     axes = (Axis(1, 1, 0.5, tuple((i, i + 1) for i in range(n)), 2 + k) for k, n in enumerate(shape[1:]))
     return Field(source, tuple(axes))
 
 
 def hull(spans: Iterable[Span]) -> Span:
-    """The smallest span that holds them all."""
+    """Return the smallest span that contains all given spans. None stands for an empty span."""
     real = [span for span in spans if span is not None]
     return (min(low for low, _ in real), max(high for _, high in real)) if real else None
 
 
 def window(axis: Axis, *, kernel: int, stride: int, before: int, dilation: int, count: int) -> Axis:
-    """A convolution or a pooling with `before` pixels of padding, giving count units."""
+    """Return the axis after a convolution or pooling.
+
+    before: units of padding in front. count: number of output units.
+    """
     assert axis.jump is not None
     firsts = range(-before, -before + count * stride, stride)
     windows = [range(first, first + kernel * dilation, dilation) for first in firsts]
@@ -99,9 +109,10 @@ def window(axis: Axis, *, kernel: int, stride: int, before: int, dilation: int, 
 
 
 def gather(axis: Axis, windows: Sequence[Sequence[int]], jump: float, dim: int | None) -> Axis:
-    """Unit k sees what the units windows[k] see; numbers outside of the tensor are padding and see nothing.
+    """Return the axis on which unit k sees everything that the units `windows[k]` see.
 
-    jump: pixels between two of the new units, on average.
+    Numbers outside the tensor are padding and see nothing.
+    jump: mean distance between two of the new units, in pixels.
     """
     inside = [[unit for unit in units if 0 <= unit < len(axis.seen)] for units in windows]
     ends = tuple(hull(axis.ends_at(unit) for unit in units) for units in inside)
@@ -109,7 +120,7 @@ def gather(axis: Axis, windows: Sequence[Sequence[int]], jump: float, dim: int |
 
 
 def of_ends(ends: tuple[Span, ...], seen: tuple[Span, ...], jump: float, dim: int | None) -> Axis:
-    """The axis of units with these ends; where they are even, three numbers are enough."""
+    """Return the axis of units with these ends. If the fields are even, size, jump and start replace the ends."""
     known = [span for span in ends if span is not None]
     sizes: set[int] = {high - low for low, high in known} or {0}
     start = sum(known[0]) / 2 if known else 0.0
@@ -124,14 +135,17 @@ def _whole(jump: float) -> float:
 
 
 def mean_jump(ends: Iterable[Span]) -> float:
-    """The mean distance between the centres of neighbouring units, in pixels, to three decimals."""
+    """Return the mean distance between the centres of neighbouring fields, in pixels, to three decimals.
+
+    Returns 1 for fewer than two fields.
+    """
     centres = [sum(span) / 2 for span in ends if span is not None]
     steps = [abs(after - centre) for centre, after in pairwise(centres)]
     return round(sum(steps) / len(steps), 3) if steps else 1
 
 
 def pick(axis: Axis, units: Sequence[int], dim: int) -> Axis:
-    """These units in this order, now lying along dim; -1 is padding."""
+    """Return the axis of the given units in this order, along tensor axis `dim`. Unit -1 is padding."""
     assert axis.jump is not None
     steps = {after - unit for unit, after in pairwise(units)} or {1}
     step = steps.pop() if len(steps) == 1 else 0
@@ -143,28 +157,33 @@ def pick(axis: Axis, units: Sequence[int], dim: int) -> Axis:
 
 
 def chain(parts: Sequence[tuple[Axis | None, int]], dim: int) -> Axis:
-    """The units of several tensors one after the other along dim; each with its length, None for constants."""
+    """Return the axis of several tensors concatenated along `dim`.
+
+    parts: (axis, length) of each tensor. axis=None: the tensor is a constant and sees nothing.
+    """
     ends: list[Span] = []
     seen: list[Span] = []
     for axis, length in parts:
         for unit in range(length):
-            at = 0 if axis is not None and axis.dim != dim else unit     # all units of the part see the same
+            at = 0 if axis is not None and axis.dim != dim else unit     # here all units see the same pixels
             ends.append(axis.ends_at(at) if axis else None)
             seen.append(axis.seen[at] if axis else None)
     return of_ends(tuple(ends), tuple(seen), mean_jump(ends), dim)
 
 
 def union(axis: Axis, dim: int | None = None) -> Axis:
-    """All units at once: the whole extent."""
+    """Return the union of all units' fields as one unit. dim: the tensor axis of units that were flattened together."""
     size = round(axis.highest - axis.lowest)
     return Axis(size, None, (axis.lowest + axis.highest) / 2, (hull(axis.seen),), dim)
 
 
 def join(fields: Sequence[Field]) -> Field | None:
-    """Units that look through several branches; the fields' dims must mean the same tensor axes.
+    """Return the field of units that combine several branches, as an addition does.
 
-    None where they have no common place: two inputs, different lengths; or where only some of them see nothing
-    at a place, as on a padded border: there the axes do not hang together any more.
+    In all fields, `dim` must count the axes of the same tensor.
+    Returns None if the branches come from different inputs or have different lengths.
+    Returns None if only some branches see nothing at a position, as on a padded border. There the axes depend on each
+    other, and a field describes each axis by itself.
     """
     if len({field.source for field in fields}) != 1 or len({_blind(field) for field in fields}) > 1:
         return None
@@ -180,7 +199,7 @@ def join(fields: Sequence[Field]) -> Field | None:
 
 
 def _blind(field: Field) -> tuple[tuple[int, ...], ...]:
-    """The units that see nothing, for each axis."""
+    """Return the units that see nothing, for each axis."""
     return tuple(tuple(unit for unit, span in enumerate(axis.seen) if span is None) for axis in field.axes)
 
 
@@ -198,7 +217,7 @@ def _join_axes(a: Axis, b: Axis) -> Axis | None:
 
 
 def _even_hulls(a: Axis, b: Axis) -> Axis | None:
-    """Unit by unit, both with the same jump."""
+    """Join two axes of the same jump, unit by unit. Returns None if they lie along different tensor axes."""
     if a.dim is not None and b.dim is not None and a.dim != b.dim:
         return None
     low, high = min(a.lowest, b.lowest), max(a.lowest + a.size, b.lowest + b.size)
@@ -207,7 +226,11 @@ def _even_hulls(a: Axis, b: Axis) -> Axis | None:
 
 
 def _gated(whole: Axis, part: Axis) -> Axis | None:
-    """What saw everything, times a map: each unit sees what the gate saw, and its own."""
+    """Return the axis of a map times a gate, where the gate sees everything, as in squeeze-and-excitation.
+
+    whole: axis of the gate. part: axis of the map. Each unit sees the pixels of the gate and its own.
+    Returns None if the result is not the gate's own axis and the map has no `dim` or no `jump`.
+    """
     inside = whole.lowest <= part.lowest and part.highest <= whole.highest
     if inside and hull((*whole.seen, *part.seen)) == whole.seen[0]:
         return whole
@@ -218,14 +241,14 @@ def _gated(whole: Axis, part: Axis) -> Axis | None:
 
 
 def _hulls(a: Axis, b: Axis, jump: float | None) -> Axis:
-    """Unit by unit, however they lie; without a jump, the mean that comes out."""
+    """Join two axes unit by unit, also uneven ones. jump=None: take the mean jump of the result."""
     ends = tuple(hull((a.ends_at(unit), b.ends_at(unit))) for unit in range(len(a.seen)))
     seen = tuple(hull(pair) for pair in zip(a.seen, b.seen, strict=True))
     return of_ends(ends, seen, mean_jump(ends) if jump is None else jump, a.dim)
 
 
 def _unit_by_unit(a: Axis, b: Axis) -> bool:
-    """Whether both lie along the same axis of the tensor, in other numbers or in none."""
+    """Return True if both lie along the same tensor axis, and their jumps differ or one is uneven."""
     along = a.dim is not None and a.dim == b.dim and len(a.seen) == len(b.seen)
     return along and None not in (a.jump, b.jump) and (a.jump != b.jump or bool(a.ends or b.ends))
 
@@ -239,7 +262,10 @@ def _numbers(field: Field) -> list[tuple[int, float | None, float]]:
 
 
 def drop_dims(field: Field, dims: set[int], keep: bool) -> Field:
-    """All units along these axes of the tensor are mixed; the axes are kept with length 1 or dropped."""
+    """Return the field after all units along the tensor axes `dims` are mixed.
+
+    keep: True if these axes stay with length 1; False if they are removed.
+    """
     axes = []
     for axis in field.axes:
         if axis.dim is None:

@@ -1,4 +1,4 @@
-"""A network as a graph: how data flows through it, and how the gradient flows back. Looking changes nothing."""
+"""A network as a graph: the flow of data forwards or of the gradient backwards. The network is never changed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from featherweight.anatomy.twin import kind_of, on_cpu, one_thread, untouched_ra
 from featherweight.errors import ModelError
 
 Kind = Literal["input", "layer", "operation", "junction", "output", "parameter", "loss"]
-LONGEST = 28        # characters of a parameter's name; of a longer one the end is what tells
+LONGEST = 28        # characters of a parameter's name; a longer one is cut at the start
 
 
 @dataclass(frozen=True)
 class Node:
-    """A box: a layer has parameters, an operation has none, at a junction flows meet or part."""
+    """Box of a graph. A layer has parameters and an operation has none. At a junction, flows meet or split."""
 
     id: int
     kind: Kind
@@ -38,7 +38,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """An arrow from one node to another, by their ids."""
+    """Arrow from one node to another, by their ids."""
 
     start: int
     end: int
@@ -46,19 +46,20 @@ class Edge:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes, and no circle of edges between them; no edge is there twice."""
+    """Nodes, and edges between them, without cycles and without duplicate edges."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
 
 
 def data_flow(module: nn.Module, input_shapes: Shapes = IMAGE) -> Graph:
-    """The way of data: inputs, every layer and function with its output shape and parameters, outputs.
+    """Return the flow of data: inputs, layers and functions with their output shapes and parameters, outputs.
 
-    input_shapes are those of summarize. What only moves values is drawn where it changes the shape; what
-    hands on its input is not drawn. The module is run as in summarize: a copy, in evaluation mode.
+    input_shapes: as in summarize. Also as there, a copy of the module is run in evaluation mode.
+    A function that only moves values is drawn only if the shape changes. A layer that returns its input unchanged is
+    not drawn.
 
-    Raises ModelError, in one line, where the module does not run on inputs of these shapes.
+    Raises ModelError, in one line, if the module does not run on inputs of these shapes.
     """
     shapes = as_shapes(input_shapes)
     with torch.inference_mode(False), untouched_random_state(module), one_thread(), torch.no_grad():
@@ -68,12 +69,12 @@ def data_flow(module: nn.Module, input_shapes: Shapes = IMAGE) -> Graph:
 
 
 def autograd_graph(module: nn.Module, input_shapes: Shapes = IMAGE) -> Graph:
-    """The way of the gradient: from the loss through autograd's backward functions to the parameters.
+    """Return the flow of the gradient: from the loss through autograd's backward functions to the parameters.
 
-    The loss is the sum over outputs of -output[:, 0].mean(), which for log-probabilities is the loss of
-    images that are all of class 0. A copy is run on the CPU in evaluation mode, so there is no dropout.
+    The loss is the sum over outputs of -output[:, 0].mean(). For log-probabilities, it is the loss of images of
+    class 0. A copy is run on the CPU in evaluation mode, so dropout is inactive.
 
-    Raises ModelError, in one line, where the module does not run or no parameter gets a gradient.
+    Raises ModelError, in one line, if the module does not run or no parameter gets a gradient.
     """
     shapes = as_shapes(input_shapes)
     with torch.inference_mode(False), untouched_random_state(module), one_thread(), torch.enable_grad():
@@ -88,10 +89,13 @@ def autograd_graph(module: nn.Module, input_shapes: Shapes = IMAGE) -> Graph:
 
 
 def _gradient_walk(loss: Tensor, names: Mapping[int, str], heads: int) -> Graph:
-    """Breadth first along next_functions. AccumulateGrad is drawn as the parameter that it adds to."""
+    """Return the graph of the backward functions, visited breadth first along next_functions.
+
+    AccumulateGrad is drawn as the parameter whose gradient it accumulates.
+    """
     nodes = [Node(0, "loss", "loss", (f"sum of {heads} heads",) if heads > 1 else ())]
     edges: dict[Edge, None] = {}
-    numbers: dict[Any, int] = {}        # keeps the functions alive: a new one cannot be taken for an old one
+    numbers: dict[Any, int] = {}        # holds the functions, so that no new one gets an old one's identity
     waiting: deque[tuple[int, Any]] = deque([(0, loss.grad_fn)])
     while waiting:
         start, function = waiting.popleft()
@@ -113,18 +117,18 @@ def _gradient_node(number: int, function: Any, names: Mapping[int, str]) -> Node
 
 
 class Flow(Tracer):
-    """A tracer that remembers from which node each tensor came; after run, the graph is in .nodes and .edges."""
+    """Tracer that remembers the node from which each tensor came. After run, the graph is in .nodes and .edges."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
         self.nodes: list[Node] = []
         self.edges: dict[Edge, None] = {}
-        self._origins: Any = WeakTensorKeyDictionary()      # ids of nodes, for all that depends on an input
-        self._fed: set[int] = set()                         # the origins of what went into the leaf that runs
-        self._inner: list[str] = []                         # the functions that it called
+        self._origins: Any = WeakTensorKeyDictionary()      # node ids, for each tensor that depends on an input
+        self._fed: set[int] = set()                         # origins of the running leaf's inputs
+        self._inner: list[str] = []                         # functions that this leaf called
 
     def run(self, inputs: Sequence[Tensor]) -> Any:
-        """One forward pass and what it gave. Raises whatever the network raises."""
+        """Run one forward pass and return its output. Exceptions of the network are not caught."""
         for title, tensor in zip(_input_titles(self.module, len(inputs)), inputs, strict=True):
             self._add(Node(len(self.nodes), "input", title, (_by(tensor.shape[1:]),)), set(), [tensor])
         return super().run(inputs)
@@ -150,10 +154,11 @@ class Flow(Tracer):
         result = super().__torch_function__(function, types, args, kwargs)
         for output in calls.tensors_in(result):
             if before and output not in self._origins and not output.is_floating_point():
-                self._origins[output] = self._origins_of(known)      # of a mask or an argmax there is no row
+                self._origins[output] = self._origins_of(known)      # masks and argmax results have no row
         if not isinstance(result, Tensor) or before.get(id(result), (None,))[0] != _version(result):
             return result
-        # Handed on and not written into, as by dropout in evaluation: two names, so that a way past it is seen.
+        # The input came back unchanged, as from dropout in evaluation mode. The view gives the result an origin of
+        # its own, so that a shortcut around the function is still drawn.
         handed = result.view_as(result)
         self._fields[handed], self._origins[handed] = self._fields.get(result), self._origins[result]
         self._origins[result] = before[id(result)][1]
@@ -185,7 +190,7 @@ class Flow(Tracer):
                     self._origins[output] = fed
 
     def _draw(self, row: Row, title: str, notes: Iterable[str], fed: set[int], outputs: Iterable[Tensor]) -> None:
-        """A node for a row of the layer table."""
+        """Add a node for a row of the layer table."""
         parts = len(fed) > 1 or len(row.shapes) > 1
         kind: Kind = "layer" if row.parameters or row.shared else "junction" if parts else "operation"
         counted = "shared parameters" if row.shared else f"{row.parameters:,} parameters" if row.parameters else ""
@@ -207,7 +212,7 @@ class Flow(Tracer):
         if self._inner or any(tensor not in self._origins for tensor in tensors):
             title, note = _module_title(module)
             if not note and not type(module).__module__.startswith("torch."):
-                note = ", ".join(dict.fromkeys(self._inner))        # what a layer of the user's own does
+                note = ", ".join(dict.fromkeys(self._inner))        # functions inside the user's own layer
             self._draw(self.rows[-1], title, (note,), self._fed | self._origins_of(given), tensors)
         if module is self.module:
             self._end(tensors)
@@ -217,7 +222,7 @@ class Flow(Tracer):
         tensors = list(calls.tensors_in(result))
         for tensor in tensors:
             if tensor not in self._origins and (origins := self._origins_of(given)):
-                self._origins[tensor] = origins     # by a function that was not seen
+                self._origins[tensor] = origins     # made by a function that the tracer did not see
         if module is self.module:
             self._end(tensors)
 
@@ -229,12 +234,15 @@ class Flow(Tracer):
 
 
 def _version(tensor: Tensor) -> int:
-    """How often the tensor was written into; 0 in inference mode, where torch does not count."""
+    """Return the number of in-place writes to the tensor; 0 in inference mode, where torch does not count."""
     return 0 if tensor.is_inference() else tensor._version
 
 
 def _input_titles(module: nn.Module, count: int) -> list[str]:
-    """One input is the input; of several, each has its name in forward's signature."""
+    """Return a title for each input: ["input"] for a single input.
+
+    Several inputs are titled by their names in forward's signature: ["input image", "input noise"].
+    """
     if count == 1:
         return ["input"]
     parameters = inspect.signature(module.forward).parameters.values()
@@ -243,7 +251,7 @@ def _input_titles(module: nn.Module, count: int) -> list[str]:
 
 
 def _module_title(module: nn.Module) -> tuple[str, str]:
-    """Conv2d 3x3, 16 and what else it was told: stride 2, padding 1."""
+    """Return a title and the unusual settings, such as ("Conv2d 3x3, 16", "stride 2, padding 1")."""
     kind = kind_of(module)
     if isinstance(module, nn.Linear):
         return f"{kind} {module.out_features}", ""
@@ -260,7 +268,7 @@ def _module_title(module: nn.Module) -> tuple[str, str]:
 
 
 def _unusual(module: nn.Module, usual: Mapping[str, Any]) -> str:
-    """The settings that are not what they usually are."""
+    """Return the settings that differ from their usual values, as text."""
     told = []
     for name, expected in usual.items():
         value = getattr(module, name)
@@ -271,7 +279,7 @@ def _unusual(module: nn.Module, usual: Mapping[str, Any]) -> str:
 
 
 def _call_title(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """max_pool2d 2x2, conv2d 3x3, 16, or the function's name alone."""
+    """Return "max_pool2d 2x2" or "conv2d 3x3, 16"; for most functions, only the name."""
     if name in calls.POOLS:
         kernel = calls.named(name, args, kwargs).get("kernel_size", ())
         return f"{name} {_by(calls.per_axis(kernel, int(name[-2])))}"
@@ -282,5 +290,5 @@ def _call_title(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> st
 
 
 def _by(shape: Shape | Sequence[int]) -> str:
-    """16x24x24; of no axes at all, one number."""
+    """Return a shape as text, such as "16x24x24"; "1" for a scalar."""
     return "x".join(str(n) for n in shape) or "1"

@@ -1,4 +1,4 @@
-"""A column of a drawn graph: what goes into it, what comes out, and the curves that its lines are made of.
+"""A column of a drawn graph: its content before and after placement, and the curves of its lines.
 
 All lengths are in points (1/72 inch), y downwards.
 """
@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-GAP, LAYER_GAP, LANE = 12.0, 19.0, 7.0      # between boxes, between layers, between lines that run side by side
+GAP, LAYER_GAP, LANE = 12.0, 19.0, 7.0      # between boxes, between layers, between parallel lines
 
 Point = tuple[float, float]
 Line = tuple[Point, ...]
 Size = tuple[float, float]
-Key = int | tuple[int, int | str]      # a node; where its edges pass a layer, or go "in" or "out" of a column
+Key = int | tuple[int, int | str]      # a node; (node, layer that its edges pass); (node, "in" or "out"): a port
 Link = tuple[Key, Key]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A part of a graph: its nodes and the ports where edges come in and go out, with sizes, layers and links."""
+    """Part of a graph before placement: nodes and ports with their sizes, layers (ranks) and links.
+
+    A port is a point where edges enter or leave the column.
+    """
 
     sizes: Mapping[Key, Size]
     ranks: Mapping[Key, int]
@@ -28,7 +31,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Placed:
-    """A column's centres and lines; its upper left corner is (0, 0)."""
+    """Column after placement: centres and lines. The upper left corner is (0, 0)."""
 
     centres: Mapping[Key, Point]
     lines: Mapping[Link, Line]
@@ -40,7 +43,10 @@ Place = Callable[[Column], Placed]
 
 
 def weights_of(links: Iterable[Link], ranks: Mapping[Key, int]) -> dict[Key, float]:
-    """How much each stays in line: by how long a way leads to it and from it, whichever is shorter."""
+    """Return a weight for each key: keys on long paths get high weights, so that such paths are drawn straight.
+
+    The weight grows with the longest path to the key or the longest path from the key, whichever is shorter.
+    """
     before, after = dict.fromkeys(ranks, 0), dict.fromkeys(ranks, 0)
     downwards = sorted(links, key=lambda link: ranks[link[0]])
     for start, end in downwards:
@@ -51,7 +57,7 @@ def weights_of(links: Iterable[Link], ranks: Mapping[Key, int]) -> dict[Key, flo
 
 
 def boxed(centres: Mapping[Key, Point], lines: Mapping[Link, Line], sizes: Mapping[Key, Size]) -> Placed:
-    """Moved so that the upper left corner of all boxes and lines is (0, 0)."""
+    """Return the column, moved so that the upper left corner of all boxes and lines is (0, 0)."""
     corners = [point for line in lines.values() for point in line]
     for key, (x, y) in centres.items():
         width, height = sizes[key]
@@ -61,14 +67,14 @@ def boxed(centres: Mapping[Key, Point], lines: Mapping[Link, Line], sizes: Mappi
 
 
 def shifted(placed: Placed, right: float, down: float) -> Placed:
-    """The same, moved."""
+    """Return the column, moved by `right` and `down`."""
     centres = {key: (x + right, y + down) for key, (x, y) in placed.centres.items()}
     lines = {link: tuple((x + right, y + down) for x, y in line) for link, line in placed.lines.items()}
     return Placed(centres, lines, placed.width, placed.height)
 
 
 def bezier(control: Sequence[Point], steps: int = 10) -> list[Point]:
-    """Points of a cubic Bezier curve."""
+    """Return `steps + 1` points of a cubic Bezier curve with four control points."""
     points = []
     for t in (step / steps for step in range(steps + 1)):
         shares = ((1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3)
@@ -78,7 +84,10 @@ def bezier(control: Sequence[Point], steps: int = 10) -> list[Point]:
 
 
 def bent(start: Point, end: Point) -> list[Point]:
-    """A line that leaves and arrives vertically, straight for the length of an arrow's head."""
+    """Return a curve that is vertical at both ends.
+
+    The last quarter of the curve's height is straight, so that an arrowhead fits.
+    """
     if abs(start[0] - end[0]) < 0.1:
         return [start, end]
     arrived = end[1] - 0.25 * (end[1] - start[1])
@@ -87,7 +96,7 @@ def bent(start: Point, end: Point) -> list[Point]:
 
 
 def rounded(corners: Sequence[Point]) -> list[Point]:
-    """A line with right angles, its corners rounded."""
+    """Return a right-angled line with rounded corners."""
     points = [corners[0]]
     for before, at, after in zip(corners, corners[1:], corners[2:], strict=False):
         near = [_towards(at, other, LANE / 2) for other in (before, after)]
@@ -96,6 +105,6 @@ def rounded(corners: Sequence[Point]) -> list[Point]:
 
 
 def _towards(start: Point, end: Point, most: float) -> Point:
-    length = abs(end[0] - start[0]) + abs(end[1] - start[1])      # along one axis
+    length = abs(end[0] - start[0]) + abs(end[1] - start[1])      # the line is horizontal or vertical
     share = min(most, length / 2) / length if length else 0.0
     return start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])

@@ -1,4 +1,4 @@
-"""Graphviz's way to place a column, where its dot is installed."""
+"""Placement of a column by Graphviz, if its program dot is installed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from featherweight.anatomy.graph_column import (
 )
 from featherweight.anatomy.graph_layers import by_layers
 
-SIDES = {"in": "source", "out": "sink"}     # of a column, in our words and in dot's
+SIDES = {"in": "source", "out": "sink"}     # name of a column's side -> name of dot's rank
 
 
 def by_graphviz(column: Column) -> Placed:
-    """Placed by Graphviz' dot; by our own layers where dot fails."""
+    """Place a column with Graphviz' dot, or with by_layers if dot fails."""
     keys = list(column.sizes)
     number = {key: index for index, key in enumerate(keys)}
     try:
@@ -47,7 +47,7 @@ def by_graphviz(column: Column) -> Placed:
 
 
 def _dot(column: Column, number: Mapping[Key, int]) -> str:
-    """The column in dot's language, in inches; ports are points, above and below all else."""
+    """Return the column in dot's language, in inches. Ports are points in the top or bottom layer."""
     ports = {kind: [at for key, at in number.items() if isinstance(key, tuple) and key[1] == kind] for kind in SIDES}
     ranked = ((SIDES[kind], " ".join(map(str, who))) for kind, who in ports.items())
     weights = weights_of(column.links, column.ranks)

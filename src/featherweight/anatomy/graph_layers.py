@@ -1,4 +1,4 @@
-"""Our own way to place a column: layers by longest path, order by barycentre, places within a layer by least squares.
+"""Placement of a column without Graphviz: order by barycentre, positions within a layer by least squares.
 
 Source: Sugiyama, Tagawa and Toda (1981), "Methods for visual understanding of hierarchical system structures".
 """
@@ -29,11 +29,11 @@ SWEEPS = 8
 
 
 def by_layers(column: Column) -> Placed:
-    """Our own placement: needs nothing, keeps what a long way leads through in one vertical line."""
+    """Place a column without other programs. Edges through many layers run in one vertical line."""
     ranks, near = dict(column.ranks), defaultdict[Key, list[Key]](list)
     chains: dict[Link, list[Key]] = {}
     for start, end in column.links:
-        owner = start if isinstance(start, int) else start[0]      # all that comes from one node shares its trunk
+        owner = start if isinstance(start, int) else start[0]      # edges from one node share a line
         dummies: dict[Key, int] = {(owner, rank): rank for rank in range(ranks[start] + 1, ranks[end])}
         chains[start, end] = [start, *dummies, end]
         ranks |= dummies
@@ -54,7 +54,10 @@ def by_layers(column: Column) -> Placed:
 
 
 def _ordered(rows: list[list[Key]], near: Mapping[Key, list[Key]]) -> list[list[Key]]:
-    """The rows in the order with the fewest crossings that sweeps of sorting by the neighbours' mean find."""
+    """Return the rows in the order with the fewest crossings of all sweeps.
+
+    A sweep sorts each row by the mean position of its neighbours.
+    """
     best, fewest = rows, _crossings(rows, near)
     for sweep in range(SWEEPS):
         rows, step = [list(row) for row in rows], 1 if sweep % 2 == 0 else -1
@@ -88,7 +91,11 @@ def _across(
     sizes: Mapping[Key, Size],
     weights: Mapping[Key, float],
 ) -> dict[Key, float]:
-    """x of all: row after row is drawn to the one above it, then to the one below it; the straightest is kept."""
+    """Return the horizontal position (x) of every key's centre.
+
+    A sweep moves each key towards its neighbours in the row above. The next sweep uses the neighbours below. The
+    result with the straightest lines is kept.
+    """
     x: dict[Key, float] = {}
     for row in rows:
         x |= zip(row, spaced([0.0] * len(row), [sizes[key][0] for key in row], [1.0] * len(row)), strict=True)
@@ -109,9 +116,10 @@ def _across(
 
 
 def spaced(wanted: Sequence[float], widths: Sequence[float], weights: Sequence[float]) -> list[float]:
-    """Centres in this order and GAP apart, as near as least squares get them to those wanted.
+    """Return centres of boxes in this order, at least GAP apart, as close to `wanted` as possible.
 
-    Pool adjacent violators: what would overlap moves as one block to its weighted mean.
+    Close means least squares with `weights`. Method: pool adjacent violators. Boxes that would overlap move as one
+    block to their weighted mean.
     """
     shifts = [0.0, *accumulate((a + b) / 2 + GAP for a, b in pairwise(widths))]
     blocks: list[tuple[float, float, int]] = []     # mean, weight, count
@@ -129,7 +137,7 @@ def spaced(wanted: Sequence[float], widths: Sequence[float], weights: Sequence[f
 def _through(
     passed: Sequence[Key], centres: Mapping[Key, Point], spans: Mapping[Key, Point], sizes: Mapping[Key, Size]
 ) -> Line:
-    """Straight down within a layer, where boxes are; sideways only between two layers."""
+    """Return a link's line: straight down within a layer, where boxes are; sideways only between two layers."""
     points = [(centres[passed[0]][0], centres[passed[0]][1] + sizes[passed[0]][1] / 2)]
     for above, below in pairwise(passed):
         points += bent((centres[above][0], spans[above][1]), (centres[below][0], spans[below][0]))

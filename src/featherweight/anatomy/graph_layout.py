@@ -1,8 +1,8 @@
-"""Where the boxes and arrows of a graph go: layers from top to bottom, a long graph in columns side by side.
+"""Layout of a graph: positions of boxes and arrows, layers from top to bottom, a long graph in several columns.
 
-Layers by longest path, order by barycentre (Sugiyama, Tagawa and Toda 1981, "Methods for visual understanding
-of hierarchical system structures"), places within a layer by least squares. Where Graphviz is installed, its dot
-places each column instead. All lengths are in points (1/72 inch), y downwards.
+Method: layers by longest path, order by barycentre, positions within a layer by least squares. If Graphviz is
+installed, dot places each column instead. All lengths are in points (1/72 inch), y downwards.
+Source: Sugiyama, Tagawa and Toda 1981, "Methods for visual understanding of hierarchical system structures".
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from featherweight.anatomy.graph_dot import by_graphviz
 from featherweight.anatomy.graph_layers import by_layers
 
 TITLE_SIZE, LINE_SIZE, LINE_HEIGHT, PADDING = 9.0, 8.5, 11.5, 6.0
-WIDEST, TALLEST = 940.0, 640.0              # a graph folds into more columns to be less tall, while it is no wider
-CUT = 0.2       # of a column's height: how far from an even share a cut may lie to save one line from being cut
+WIDEST, TALLEST = 940.0, 640.0              # a graph that is too tall gets more columns, until it is too wide
+CUT = 0.2       # share of a column's height by which a cut may move away from its even place, to cut one line less
 NARROW, WIDE = frozenset("ijltfr.,:;!|'()[] -_"), frozenset("mwMWNGOQDH@%&")
 
 
 @dataclass(frozen=True)
 class Box:
-    """A node's place: centre, width and height."""
+    """Position of a node: centre, width and height."""
 
     x: float
     y: float
@@ -49,7 +49,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Layout:
-    """Boxes by node id, and for each edge the points that its line goes through, from border to border."""
+    """Boxes by node id. For each edge, the points of its line from border to border."""
 
     boxes: Mapping[int, Box]
     lines: Mapping[Edge, Line]
@@ -58,10 +58,10 @@ class Layout:
 
 
 def layout(graph: Graph, place: Place | None = None) -> Layout:
-    """Place a graph, in as many columns as make it less tall than TALLEST and not wider than WIDEST.
+    """Place a graph, in several columns if a single one is taller than TALLEST. No two boxes overlap.
 
-    place: by_layers or by_graphviz; None is by_graphviz where its dot is installed, and by_layers where it is
-    not or where dot makes a page too wide. No two boxes overlap.
+    Columns are added until the height fits or stops falling, or until the next one would exceed WIDEST.
+    place: by_layers or by_graphviz. None: by_graphviz if dot is installed and the page is not too wide, else by_layers.
     """
     if not graph.nodes:
         return Layout({}, {}, 0.0, 0.0)
@@ -82,23 +82,24 @@ def layout(graph: Graph, place: Place | None = None) -> Layout:
 
 
 def size_of(node: Node) -> Size:
-    """Width and height of a node's box. Titles are bold; a parameter's, of which there are many, is not."""
+    """Return (width, height) of a node's box. Titles are bold, except the titles of parameters."""
     title = text_width(node.title, TITLE_SIZE, bold=node.kind != "parameter")
     widest = max([title, *(text_width(line, LINE_SIZE) for line in node.lines)])
     return widest + 2 * PADDING, LINE_HEIGHT * (1 + len(node.lines)) + PADDING
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """How wide a text is in DejaVu Sans: not measured, but on the safe side."""
-    wide = sum(letter in WIDE or letter > "\u1100" for letter in text)      # from there on, East Asian scripts
+    """Return an upper estimate of a text's width in DejaVu Sans, without measuring."""
+    wide = sum(letter in WIDE or letter > "\u1100" for letter in text)      # East Asian scripts start there
     narrow = sum(letter in NARROW for letter in text)
     return size * (0.75 * len(text) + 0.35 * wide - 0.27 * narrow) * (1.0 if bold else 0.93)
 
 
 def layers(graph: Graph) -> dict[int, int]:
-    """The layer of each node: below all that lead to it; what can wait is moved down to what needs it.
+    """Return the layer of each node, below the layers of all its predecessors.
 
-    Raises graphlib.CycleError where edges go in a circle.
+    A node with at least as many outgoing as incoming edges moves down, to the layer above its first successor.
+    Raises graphlib.CycleError if the edges form a cycle.
     """
     before: dict[int, list[int]] = {node.id: [] for node in graph.nodes}
     after: dict[int, list[int]] = {node.id: [] for node in graph.nodes}
@@ -116,7 +117,10 @@ def layers(graph: Graph) -> dict[int, int]:
 
 
 def fold(graph: Graph, sizes: Mapping[Key, Size], ranks: Mapping[int, int], count: int) -> list[Column]:
-    """Cut a graph between layers into this many parts; where a node's edges are cut, there is one port for all."""
+    """Cut a graph between layers into `count` columns.
+
+    In each column, all cut edges of a node share one port.
+    """
     bounds = cuts(graph, sizes, ranks, count)
     part = {node: sum(rank >= bound for bound in bounds[1:-1]) for node, rank in ranks.items()}
     own: list[dict[Key, int]] = [{} for _ in bounds[1:]]
@@ -135,18 +139,21 @@ def fold(graph: Graph, sizes: Mapping[Key, Size], ranks: Mapping[int, int], coun
 
 
 def _pieces(edge: Edge, part: Mapping[int, int]) -> Iterator[tuple[int, Link]]:
-    """The columns that an edge goes through, and the link that it is there."""
+    """Yield (column, link) for each column that an edge passes through."""
     first, last = part[edge.start], part[edge.end]
     for k in range(first, last + 1):
         yield k, (edge.start if k == first else (edge.start, "in"), edge.end if k == last else (edge.start, "out"))
 
 
 def cuts(graph: Graph, sizes: Mapping[Key, Size], ranks: Mapping[int, int], count: int) -> list[int]:
-    """The first layer of each column, and the one after the last: near even shares, where few lines are cut."""
+    """Return the first layer of each column, followed by the number of layers.
+
+    The columns are nearly equal in height. Cuts are preferred where they cut few lines.
+    """
     heights = [0.0] * (max(ranks.values()) + 1)
     for node, rank in ranks.items():
         heights[rank] = max(heights[rank], sizes[node][1] + LAYER_GAP)
-    passing: list[list[int]] = [[] for _ in heights]        # where edges come from that a cut there would cut
+    passing: list[list[int]] = [[] for _ in heights]        # start nodes of the edges that a cut there cuts
     for edge in graph.edges:
         for rank in range(ranks[edge.start] + 1, ranks[edge.end] + 1):
             passing[rank].append(edge.start)
@@ -164,7 +171,10 @@ def cuts(graph: Graph, sizes: Mapping[Key, Size], ranks: Mapping[int, int], coun
 
 
 def side_by_side(graph: Graph, sizes: Mapping[Key, Size], columns: Sequence[Placed]) -> Layout:
-    """Columns from left to right; what goes on in the next one runs under its column and up between the two."""
+    """Join columns from left to right into one layout.
+
+    A line to the next column runs under its own column and then up between the two.
+    """
     cut = [sum(isinstance(key, tuple) and key[1] == "out" for key in column.centres) for column in columns]
     top = LANE * (1 + max(cut)) if any(cut) else 0.0
     lefts = [0.0, *accumulate(c.width + 2 * GAP + LANE * lanes for c, lanes in zip(columns, cut, strict=True))]
@@ -184,10 +194,13 @@ def side_by_side(graph: Graph, sizes: Mapping[Key, Size], columns: Sequence[Plac
 
 
 def _onward(column: Placed, following: Placed, right: float, top: float) -> dict[int, Line]:
-    """For each node with edges into the next column, the way from port to port, left of `right`, above `top`."""
+    """Return, for each node with edges into the next column, the line from port to port.
+
+    right: limit of the lines to the right. top: limit of their upper parts, which run above the columns.
+    """
     ports = sorted((-x, key[0]) for key, (x, _) in column.centres.items() if isinstance(key, tuple) and key[1] == "out")
     ways = {}
-    for lane, (_, node) in enumerate(ports):        # from the right: so the ways lie in one another and do not cross
+    for lane, (_, node) in enumerate(ports):        # from the right, so that the lines are nested and do not cross
         (x, y), (end, head) = column.centres[node, "out"], following.centres[node, "in"]
         under, over = top + column.height + LANE * (lane + 1), top - LANE * (len(ports) - lane)
         beside = right - LANE * (len(ports) - lane)

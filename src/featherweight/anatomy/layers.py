@@ -1,4 +1,4 @@
-"""A layer record: one row of the table, as plain numbers."""
+"""Layer record: one row of the layer table, as plain numbers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.geometry import Field
 from featherweight.anatomy.trace import Row
 
-Shapes = Sequence[int] | Sequence[Sequence[int]]    # of one input, or of each, without the batch axis
+Shapes = Sequence[int] | Sequence[Sequence[int]]    # of one input, or of each input; without batch axis
 IMAGE: Shapes = ((1, 28, 28),)
 PerAxis = float | list[float] | None
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One call of a layer, or of a function outside of any layer (index None).
+    """One call of a layer, or of a function outside any layer (index None).
 
-    output_shapes are without the batch axis, one for each tensor that it returns; macs are
-    multiply-accumulates per image; parameters are those that no earlier row has used.
+    output_shapes: one for each returned tensor, without the batch axis.
+    macs: multiply-accumulates per image.
+    parameters: number of parameters that no earlier row used.
     """
 
     index: int | None
@@ -35,7 +36,7 @@ class Layer:
 
     @property
     def label(self) -> str:
-        """As in the table: Conv2d-1, or relu for a function."""
+        """Label in the table: Conv2d-1 for a layer, relu for a function."""
         return self.kind if self.index is None else f"{self.kind}-{self.index}"
 
     @property
@@ -45,26 +46,29 @@ class Layer:
 
     @property
     def receptive_field(self) -> PerAxis:
-        """Pixels; [height, width] where they differ, None where it has no meaning; the largest if uneven."""
+        """Size of the field in pixels, or [height, width] if they differ.
+
+        None if the size has no meaning; the largest size if the units are uneven.
+        """
         return _per_axis(axis.size for axis in self.field.axes) if self.field else None
 
     @property
     def jump(self) -> PerAxis:
-        """Pixels between two neighbouring units, the mean if uneven; None where all units see the same."""
+        """Pixels between two neighbouring units, the mean if uneven; None if all units see the same pixels."""
         return _per_axis(axis.jump for axis in self.field.axes) if self.field else None
 
     @property
     def start(self) -> PerAxis:
-        """Centre of the first unit's field in pixels, where the first pixel spans [0, 1]."""
+        """Centre of the first unit's field in pixels. The first pixel spans [0, 1]."""
         return _per_axis(axis.start for axis in self.field.axes) if self.field else None
 
     @property
     def uneven(self) -> bool:
-        """Whether units see fields of different sizes or at different distances, as after upsampling."""
+        """True if units see fields of different sizes or at different distances, as after upsampling."""
         return self.field is not None and any(axis.ends is not None for axis in self.field.axes)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; "uneven" is there only if the units are."""
+        """Return the values for JSON. The key "uneven" is present only if the units are uneven."""
         shapes = [list(shape) for shape in self.output_shapes]
         uneven = {"uneven": True} if self.uneven else {}
         return {
@@ -83,7 +87,7 @@ class Layer:
 
 
 def layers_of(rows: Sequence[Row]) -> list[Layer]:
-    """Number the module rows from 1, in the order of their calls."""
+    """Return one Layer for each row. Module rows are numbered from 1, in the order of their calls."""
     layers, index = [], 0
     for row in rows:
         index += row.numbered
@@ -103,7 +107,7 @@ def layers_of(rows: Sequence[Row]) -> list[Layer]:
 
 
 def as_shapes(input_shapes: Shapes) -> tuple[Shape, ...]:
-    """(1, 28, 28), or ((1, 28, 28), (10,)) -> a tuple of shapes."""
+    """Return a tuple of shapes, from one shape (1, 28, 28) or from several ((1, 28, 28), (10,))."""
     if all(isinstance(n, int) for n in input_shapes):
         return (tuple(n for n in input_shapes if isinstance(n, int)),)
     return tuple(tuple(shape) for shape in input_shapes if isinstance(shape, Sequence))

@@ -1,4 +1,4 @@
-"""The rule for functions that move values and never mix them: the units' numbers are moved in the same way."""
+"""Rule for functions that move values without mixing them: apply the function to the units' numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from featherweight.anatomy.geometry import Axis, Field, pick, union
 
 
 def moved(call: Call) -> list[Field | None]:
-    """Apply the same function to the units' numbers, and see where they went."""
+    """Return the field of each output.
+
+    The same function is applied to the units' numbers. The result shows the new position of each unit.
+    """
     tensor, field = call.first
     in_place = getattr(call.function, "__name__", "").endswith("_") and call.name != "getitem"
     if len(call.sources) > 1 or not call.args or call.args[0] is not tensor or (
@@ -37,18 +40,22 @@ def moved(call: Call) -> list[Field | None]:
 
 
 def unit_numbers(tensor: Tensor, dim: int | None) -> Tensor:
-    """0, 1, 2, ... along dim, in the shape of the tensor."""
+    """Return 0, 1, 2, ... along `dim`, in the shape of the tensor."""
     dim = dim or 0
     shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
-    return torch.arange(tensor.shape[dim]).view(shape).expand(tensor.shape).contiguous()     # for view()
+    return torch.arange(tensor.shape[dim]).view(shape).expand(tensor.shape).contiguous()     # view() needs that
 
 
 def _follow(axis: Axis, numbers: Tensor, *, merges: bool) -> Axis | None:
-    """The axis after its units were moved to where these numbers are; merges: axes may have been laid together."""
+    """Return the axis after its units moved to the positions of `numbers`.
+
+    Returns None if the units no longer lie along a single axis of the tensor.
+    merges: True if the function may have merged axes.
+    """
     varying = [d for d in range(numbers.dim()) if bool(numbers.diff(dim=d).any())]
     if len(varying) > 1 or numbers.numel() == 0:
         return None
-    if axis.jump is None:           # flattened before: it may only move as a whole
+    if axis.jump is None:           # flattened earlier, so it may only move as a whole
         whole = varying and numbers.shape[varying[0]] == int(numbers.max()) + 1
         return replace(axis, dim=varying[0]) if whole else None
     index = tuple(slice(None) if d in varying else 0 for d in range(numbers.dim()))

@@ -1,4 +1,4 @@
-"""The receptive field of every layer: by rule, by gradient, and whether the two are equal to the pixel."""
+"""Receptive field of every layer: by rule, by gradient, and the comparison of both to the pixel."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from featherweight.anatomy.twin import filled, on_cpu, one_thread, untouched_ran
 from featherweight.blame import in_one_line
 from featherweight.errors import ModelError
 
-LONGEST_SIDE = 1500     # pixels; of a field that needs more, the part inside the given image is checked
+LONGEST_SIDE = 1500     # pixels; a field that needs more is compared inside the given image only
 Box = tuple[Span, ...]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One row, by rule and by gradient: the box of pixels that one unit sees.
+    """Comparison of one row by rule and by gradient: the box of pixels that one unit sees.
 
-    The unit is the first one at which the two differ, else the one in the middle. whole says that its
-    field fits into the image, so that the box is the receptive field and not the part of it inside.
-    equal is None where the rule gives none.
+    The unit is the first one at which rule and gradient differ, otherwise the unit in the middle.
+    whole: True if the middle unit's field fits into the image. Otherwise, its box is only the part inside the image.
+    equal: None if rule and gradient were not compared.
     """
 
     layer: Layer
@@ -41,15 +41,15 @@ class Check:
     equal: bool | None
     whole: bool
     input_shape: Shape
-    note: str = ""      # why rule and gradient could not be compared, where the rule gives a field
+    note: str = ""      # reason if the rule gives a field, but no comparison was possible
 
     @property
     def verdict(self) -> str:
-        """equal, different or not applicable."""
+        """Result as text: equal, different or not applicable."""
         return {True: "equal", False: "different", None: "not applicable"}[self.equal]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: the layer's name and field, the two sizes in pixels, the verdict."""
+        """Return the values for JSON: the layer's name and field, the sizes of both boxes in pixels, the verdict."""
         return {
             "index": self.layer.index,
             "name": self.layer.name,
@@ -64,20 +64,24 @@ class Check:
 
 
 def receptive_field(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Layer]:
-    """The layers by rule: .receptive_field and .jump in pixels, .start the centre of the first unit's field.
+    """Return the layers with their fields by rule, in .receptive_field, .jump and .start, all in pixels.
 
-    A number where height and width agree, [height, width] where they differ, None without meaning. Sizes
-    are theoretical and may exceed the image. Raises ModelError where the module does not run.
+    start is the centre of the first unit's field. A value is a number if height and width agree, else [height, width].
+    None means that the value has no meaning. Sizes are theoretical and may exceed the image.
+
+    Raises ModelError if the module does not run.
     """
     return layers_of(trace(module, as_shapes(input_shapes)).rows)
 
 
 def verify(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Check]:
-    """Compare rule and gradient for every row: the units in the corners and the one in the middle.
+    """Compare rule and gradient for every row, at the units in the corners and in the middle.
 
-    Where a field is larger than the image, a larger image is tried on which it fits, as far as the
-    network runs on it. From a row on that the gradient does not reach, there is a note instead of a verdict:
-    forward may take another way for other images. Raises ModelError where the module does not run.
+    If a field is larger than the image, a larger image is tried, up to the row at which the network fails on it.
+    The pass for the gradient may fail, or take another path through forward. The rows from there on get a note
+    instead of a verdict.
+
+    Raises ModelError if the module does not run.
     """
     shapes = as_shapes(input_shapes)
     seen = trace(module, shapes)
@@ -95,7 +99,10 @@ def verify(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Check]:
 
 
 def agreeing(expected: Sequence[Row], pixels: SurrogateRun) -> tuple[list[Row], str]:
-    """The rows of the surrogate up to the first that is not the network's own, and a note about the rest."""
+    """Return the surrogate's rows up to the first that differs from the network's, and a note about the rest.
+
+    expected: the network's rows.
+    """
     rows = pixels.tracer.rows
     pairs = zip(expected, rows, strict=False)
     same = sum(1 for _ in itertools.takewhile(lambda pair: _place(pair[0]) == _place(pair[1]), pairs))
@@ -107,7 +114,7 @@ def agreeing(expected: Sequence[Row], pixels: SurrogateRun) -> tuple[list[Row], 
 
 
 def _place(row: Row) -> tuple[Any, ...]:
-    """What a row says of itself in both passes, if forward takes the same way."""
+    """Return the values of a row that are equal in both passes if forward takes the same path."""
     numbers = row.field and [(axis.size, axis.jump, axis.start) for axis in row.field.axes]
     return row.name, row.kind, row.shapes, row.parameters, numbers
 
@@ -115,7 +122,10 @@ def _place(row: Row) -> tuple[Any, ...]:
 def _on_larger(
     module: nn.Module, shapes: Sequence[Shape], rows: Sequence[Row], checks: Sequence[Check]
 ) -> list[Check]:
-    """Ask the middle unit again where its field did not fit, up to the row at which the network stops."""
+    """Compare the middle unit again on a larger image, for rows whose field did not fit.
+
+    Ends at the row at which the network fails on the larger image.
+    """
     result = list(checks)
     try:
         pixels = SurrogateRun(module, shapes, images=1)
@@ -132,10 +142,12 @@ def _on_larger(
 def gradient_support(
     module: nn.Module, layer: int, input_shapes: Shapes = IMAGE, unit: Sequence[int] | None = None
 ) -> Tensor:
-    """The pixels that one unit of a row sees, as booleans (height, width): dilation's holes are in it.
+    """Return the pixels that one unit of a row sees, as booleans (height, width). Holes left by dilation are False.
 
-    layer counts the rows from 0, as in summarize(...).layers; unit is its place, one number for each
-    axis of the image, in the middle where it is not given. Raises ModelError where the row has no field.
+    layer: index of the row from 0, as in summarize(...).layers.
+    unit: position of the unit, one number for each image axis. The default is the unit in the middle.
+
+    Raises ModelError if the row has no field.
     """
     shapes = as_shapes(input_shapes)
     with untouched_random_state(module), one_thread():
@@ -143,16 +155,19 @@ def gradient_support(
         pixels.finish()
     rows, note = agreeing(trace(module, shapes).rows, pixels)
     if note and layer >= len(rows):
-        raise ModelError(f"row {layer} cannot be looked at: {note}.")
+        raise ModelError(f"row {layer} cannot be examined: {note}.")
     row = rows[layer]
     if row.field is None or not pixels.has_images(row):
-        raise ModelError(f"row {row.name!r} has no receptive field: its units have no one place in one input.")
+        raise ModelError(f"row {row.name!r} has no receptive field: its units have no single position in one input.")
     places = middle_unit(row.field, shapes) if unit is None else tuple(unit)
     return pixels.support(row, [places])[0]
 
 
 class SurrogateRun:
-    """One forward pass of the surrogate, kept for gradients; one image for each unit to be asked."""
+    """One forward pass of the surrogate, kept for gradients.
+
+    The batch holds one image for each unit whose gradient is computed at the same time.
+    """
 
     def __init__(self, module: nn.Module, shapes: Sequence[Shape], images: int) -> None:
         self.images = images
@@ -164,11 +179,14 @@ class SurrogateRun:
         self.inputs = [blank.requires_grad_() for blank in blanks]
         self.surrogate = Surrogate()
         self.tracer = Tracer(self.twin, keep_tensors=True)
-        self.fault = ""         # why the pass ended early, in a phrase
+        self.fault = ""         # why the pass ended early; empty if it did not
         self._known: dict[tuple[int, tuple[tuple[int, ...], ...]], Tensor] = {}
 
     def finish(self) -> None:
-        """Run the pass; what it gave up to a failure is kept. The network is known to run, and its warnings are."""
+        """Run the pass. After a failure, the rows before it are kept and `fault` gives the reason.
+
+        Warnings are hidden, because the network itself has run before and has shown them.
+        """
         try:
             with torch.enable_grad(), self.surrogate, double_by_default(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -177,18 +195,18 @@ class SurrogateRun:
             self.fault = in_one_line(fault)
 
     def has_images(self, row: Row) -> bool:
-        """Whether the row's field is known and its first axis is the images', so that a unit can be asked."""
+        """Return True if the row's field is known and its first axis is the batch, so that support works."""
         return row.field is not None and row.tensors[0].shape[:1] == (self.images,)
 
     def support(self, row: Row, units: Sequence[tuple[int, ...]]) -> Tensor:
-        """(units, height, width) of booleans: the k-th unit is asked of the k-th image.
+        """Return booleans (units, height, width): the pixels that unit k sees in image k.
 
         Raises ModelError if the network's own backward fails.
         """
         assert row.field is not None
         tensor = self.surrogate.single(row.tensors[0])
         key = (id(tensor), tuple(units))
-        if key not in self._known:      # an identity hands the same tensor on
+        if key not in self._known:      # an identity returns the tensor of an earlier row
             picked = [_at(tensor[k], row.field, unit).sum() for k, unit in enumerate(units)]
             source = self.inputs[row.field.source]
             total = torch.stack(picked).sum()
@@ -196,7 +214,7 @@ class SurrogateRun:
                 return torch.zeros(len(units), *source.shape[2:], dtype=torch.bool)
             try:
                 (gradient,) = torch.autograd.grad(total, source, retain_graph=True, allow_unused=True)
-            except RuntimeError as fault:       # of a backward that the network brings itself
+            except RuntimeError as fault:       # raised by the network's own backward
                 raise ModelError(f"the gradient could not be followed: {in_one_line(fault)}") from fault
             gradient = torch.zeros_like(source) if gradient is None else gradient
             self._known[key] = (gradient != 0).any(1)
@@ -205,7 +223,10 @@ class SurrogateRun:
 
 @contextmanager
 def double_by_default() -> Iterator[None]:
-    """Tensors that forward makes are of the surrogate's type, as they are of the network's type elsewhere."""
+    """Make float64 the default dtype inside the block.
+
+    So a tensor that forward creates has the surrogate's dtype, as it otherwise has the network's.
+    """
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -215,7 +236,10 @@ def double_by_default() -> Iterator[None]:
 
 
 def _check(pixels: SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]) -> Check:
-    """The middle, and the corners if there are images for them; the first difference is kept, else the middle."""
+    """Compare rule and gradient at the middle unit, and at the corners if there are images for them.
+
+    The result shows the first unit at which the two differ, otherwise the middle unit.
+    """
     if row.field is None or not pixels.has_images(row):
         return Check(layer, None, None, None, False, tuple(shapes[0]))
     field, shape = row.field, shapes[row.field.source]
@@ -228,7 +252,7 @@ def _check(pixels: SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]
         return Check(layer, None, None, None, False, tuple(shape), str(fault))
     expected = [_seen(field, unit) for unit in units]
     whole = all(_inside(axis, u, n) for axis, u, n in zip(field.axes, middle, shape[1:], strict=True))
-    if whole:           # nothing is cut off, so the three numbers alone must say where it lies
+    if whole:           # the border cuts nothing off, so size, jump and start alone must give the box
         expected[0] = tuple(axis.ends_at(u) for axis, u in zip(field.axes, middle, strict=True))
     differs = [k for k, (a, b) in enumerate(zip(expected, boxes, strict=True)) if a != b]
     k = differs[0] if differs else 0
@@ -236,7 +260,7 @@ def _check(pixels: SurrogateRun, row: Row, layer: Layer, shapes: Sequence[Shape]
 
 
 def middle_unit(field: Field, shapes: Sequence[Shape]) -> tuple[int, ...]:
-    """The unit whose field lies nearest to the middle of the image, for each axis."""
+    """Return the unit whose field is closest to the middle of the image, as one index for each axis."""
     sides = shapes[field.source][1:]
     return tuple(
         min(range(len(axis.seen)), key=lambda u: _distance(axis, u, side / 2))
@@ -245,7 +269,7 @@ def middle_unit(field: Field, shapes: Sequence[Shape]) -> tuple[int, ...]:
 
 
 def _distance(axis: Axis, unit: int, place: float) -> float:
-    """From a unit's centre; a unit that sees nothing is farther than any."""
+    """Return the distance from the centre of a unit's field to `place`; infinity if the unit sees nothing."""
     span = axis.ends_at(unit)
     return math.inf if span is None else abs(sum(span) / 2 - place)
 
@@ -256,7 +280,7 @@ def _inside(axis: Axis, unit: int, side: int) -> bool:
 
 
 def _at(tensor: Tensor, field: Field, unit: Sequence[int]) -> Tensor:
-    """One unit in all its channels; along axes where the units were mixed or flattened, all of them."""
+    """Return one unit in all its channels. Along axes on which units were mixed or flattened, return all values."""
     index: list[Any] = [slice(None)] * tensor.dim()
     for axis, u in zip(field.axes, unit, strict=True):
         if axis.dim is not None and axis.jump is not None:
@@ -265,7 +289,7 @@ def _at(tensor: Tensor, field: Field, unit: Sequence[int]) -> Tensor:
 
 
 def _box(mask: Tensor) -> Box:
-    """First and last true element along each axis."""
+    """Return the span from the first to the last true element, along each axis."""
     spans: list[Span] = []
     for d in range(mask.dim()):
         others = [k for k in range(mask.dim()) if k != d]
@@ -275,7 +299,7 @@ def _box(mask: Tensor) -> Box:
 
 
 def _seen(field: Field, unit: Sequence[int]) -> Box:
-    """The box inside the image by rule; what sees nothing along one axis sees nothing at all."""
+    """Return the box by rule, inside the image. A unit that sees nothing along one axis sees nothing at all."""
     box = tuple(axis.seen[u] for axis, u in zip(field.axes, unit, strict=True))
     return box if None not in box else (None,) * len(box)
 
@@ -285,7 +309,10 @@ def _sizes(box: Box | None) -> list[int] | None:
 
 
 def _enlarged(shapes: Sequence[Shape], rows: Sequence[Row], checks: Sequence[Check]) -> list[Shape] | None:
-    """Images on which the fields that are too large for the given ones fit; None where there are none."""
+    """Return image shapes on which the fields fit that are too large for the given images.
+
+    Returns None if all fields fit, or if a side would be longer than LONGEST_SIDE.
+    """
     axes = [
         axis
         for row, check in zip(rows, checks, strict=True)
@@ -297,6 +324,6 @@ def _enlarged(shapes: Sequence[Shape], rows: Sequence[Row], checks: Sequence[Che
         return None
     step = math.ceil(max(axis.jump or 1 for axis in axes))
     needed = max(axis.size for axis in axes) + 2 * step
-    # Whole steps more: the network divides the larger image as it divides the given one.
+    # Add whole steps, so that the strides leave the same remainder as on the given image.
     larger = [(shape[0], *(n + -(-max(needed - n, 0) // step) * step for n in shape[1:])) for shape in shapes]
     return larger if larger != list(shapes) and max(map(max, larger)) <= LONGEST_SIDE else None

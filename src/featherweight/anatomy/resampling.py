@@ -1,4 +1,4 @@
-"""Rules for what changes the number of units on the image: interpolation and pixel shuffles."""
+"""Rules for functions that change the number of units on the image: interpolation and pixel shuffle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _PLANAR = {"linear": "bilinear", "trilinear": "bilinear"}
 
 
 def resampled(call: Call) -> Field | None:
-    """Each axis by itself: a 1 at one unit after the other shows which new units it reaches."""
+    """Return the field after interpolation, one axis at a time.
+
+    Each input unit in turn is set to 1 and interpolated. The non-zero results are the units that it reaches.
+    """
     tensor, field = call.first
     if tensor.shape == call.outputs[0].shape:
         return field
@@ -43,7 +46,10 @@ def resampled(call: Call) -> Field | None:
 
 
 def shuffled(call: Call) -> Field | None:
-    """pixel_shuffle: channels become places, and so factor x factor places see the same."""
+    """Return the field after pixel_shuffle.
+
+    Channels become positions, so factor x factor neighbouring positions see the same pixels.
+    """
     factor = call.arguments()["upscale_factor"]
 
     def spread(axis: Axis, k: int) -> Axis:
@@ -54,6 +60,6 @@ def shuffled(call: Call) -> Field | None:
 
 
 def unshuffled(call: Call) -> Field | None:
-    """pixel_unshuffle: factor x factor places become channels of one."""
+    """Return the field after pixel_unshuffle: factor x factor positions become channels of one position."""
     factor = call.arguments()["downscale_factor"]
     return along_axes(call, 2, lambda axis, k: window_of(axis, factor, factor))

@@ -1,6 +1,6 @@
-"""The receptive field of what a torch function returns, by rule, from the fields of what it was given.
+"""Receptive fields by rule: the field of a torch function's result, from the fields of its arguments.
 
-A function that is not known here gives None: from there on the receptive field has no meaning.
+A function without a rule gives None. From there on, the receptive field has no meaning.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from featherweight.anatomy.sliding import adaptive_pool, convolution, pad, pool,
 
 
 def propagate(call: Call) -> list[Field | None]:
-    """The field of each output."""
+    """Return the field of each output, or None if a source's field or the function is unknown."""
     if any(field is None for _, field in call.sources):
         return [None] * len(call.outputs)
     try:
@@ -28,12 +28,15 @@ def propagate(call: Call) -> list[Field | None]:
         rule = _RULES.get(call.name)
         return [rule(call) if rule else None] * len(call.outputs)
     except (LookupError, TypeError, ValueError, RuntimeError):
-        # A way of calling it that is not foreseen here is as good as a function that is not known.
+        # A call with unexpected arguments counts as an unknown function.
         return [None] * len(call.outputs)
 
 
 def _same_place(call: Call) -> Field | None:
-    """Units at the same place are mixed; tensors are aligned at their last axes, as broadcasting does."""
+    """Return the field after units at the same position are mixed, as in an addition.
+
+    The tensors are aligned at their last axes, as in broadcasting.
+    """
     shape = call.outputs[0].shape
     aligned = []
     for tensor, field in call.sources:
@@ -52,7 +55,10 @@ def _stretched(axis: Axis, shift: int, shape: Sequence[int]) -> Axis:
 
 
 def _one_place(call: Call) -> Field | None:
-    """The fields of the first argument; normalisation and the like may be given more that depends on an input."""
+    """Return the field of the first argument.
+
+    If several arguments depend on an input, as is possible in normalisation, their fields are joined.
+    """
     return call.first[1] if len(call.sources) == 1 else _same_place(call)
 
 
@@ -67,7 +73,7 @@ def _reduction(call: Call) -> Field | None:
 
 
 def _last_axis_mixed(call: Call) -> Field | None:
-    """Linear, and x @ W with constant W."""
+    """Return the field after Linear, or after x @ W with constant W."""
     tensor, field = call.first
     position = 1 if call.name == "addmm" else 0
     others = [other for i, other in enumerate(calls.tensors_in(call.args)) if i > position]
@@ -79,7 +85,10 @@ def _last_axis_mixed(call: Call) -> Field | None:
 
 
 def _cat(call: Call) -> Field | None:
-    """Along channels units at one place are mixed; along an axis of the image they stand one after the other."""
+    """Return the field after concatenation.
+
+    Along channels, units at the same position are mixed. Along an image axis, units follow one another.
+    """
     tensor, _ = call.first
     given = call.arguments()
     dim = given.get("dim", given.get("axis", 0)) % tensor.dim()
@@ -93,10 +102,10 @@ def _cat(call: Call) -> Field | None:
     known = {id(tensor): field.axes[k] for tensor, field in call.sources if field is not None}
     parts = [(known.get(id(part)), part.shape[dim]) for part in calls.tensors_in(given["tensors"])]
     if any(axis is not None and axis.dim == dim and axis.jump is None for axis, _ in parts):
-        return None     # flattened before
+        return None     # flattened earlier
     others = {field.axes[:k] + field.axes[k + 1 :] for field in fields}
     if len(others) > 1:
-        return None     # what lies before sees another size along the other axis than what lies behind
+        return None     # the parts have different fields along another image axis
     (axes,) = others
     return Field(fields[0].source, (*axes[:k], chain(parts, dim), *axes[k:]))
 

@@ -1,4 +1,4 @@
-"""Rules for what slides a window over the image: convolutions, pools, padding and unfold."""
+"""Rules for functions that slide a window over the image: convolution, pooling, padding and unfold."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from featherweight.anatomy.moves import unit_numbers
 
 
 def windows(call: Call, kernel: Any, stride: Any, before: Any, dilation: Any) -> Field | None:
-    """Slide a window over the last axes of the tensor, as many as the function's name says."""
+    """Return the field after a window slides over the last n axes of the tensor; conv2d has n = 2.
+
+    before: padding at the start of each axis.
+    """
     tensor, field = call.first
     n = int(call.name[-2])
-    if len(call.sources) > 1:       # weights that depend on the image
+    if len(call.sources) > 1:       # the weights depend on the image, too
         return None
     axes = []
     for axis in field.axes:
@@ -27,7 +30,7 @@ def windows(call: Call, kernel: Any, stride: Any, before: Any, dilation: Any) ->
         if k == -1 and call.name not in calls.POOLS | calls.ADAPTIVE_POOLS:
             if call.arguments().get("groups", 1) != 1:
                 return None
-            axes.append(union(axis))        # rows of the image in place of channels: all are mixed
+            axes.append(union(axis))        # this image axis is the channel axis: all units are mixed
             continue
         if k is None or k < 0:
             axes.append(axis)
@@ -46,7 +49,7 @@ def windows(call: Call, kernel: Any, stride: Any, before: Any, dilation: Any) ->
 
 
 def convolution(call: Call) -> Field | None:
-    """conv1d, conv2d, conv3d."""
+    """Return the field after conv1d, conv2d or conv3d."""
     given = call.arguments()
     kernel = given["weight"].shape[2:]
     dilation = calls.per_axis(given.get("dilation", 1), len(kernel))
@@ -58,7 +61,10 @@ def convolution(call: Call) -> Field | None:
 
 
 def transposed(call: Call) -> Field | None:
-    """With stride 1 it is a convolution with the rest of the padding; otherwise units see unequal fields."""
+    """Return the field after a transposed convolution.
+
+    With stride 1 it equals a convolution with the remaining padding. With larger strides, fields differ in size.
+    """
     given = call.arguments()
     kernel = given["weight"].shape[2:]
     n = len(kernel)
@@ -73,7 +79,7 @@ def transposed(call: Call) -> Field | None:
         return None
 
     def spread(axis: Axis, k: int) -> Axis:
-        """Unit i of the input reaches the places i * stride - padding + j * dilation."""
+        """Return the axis on which input unit i reaches the positions i * stride - padding + j * dilation."""
         reaching: list[list[int]] = [[] for _ in range(call.outputs[0].shape[axis.dim or 0])]
         for unit in range(len(axis.seen)):
             for j in range(kernel[k]):
@@ -86,7 +92,7 @@ def transposed(call: Call) -> Field | None:
 
 
 def pool(call: Call) -> Field | None:
-    """Pools with a window of one size."""
+    """Return the field after a pooling with one window size."""
     given = call.arguments()
     kernel = given["kernel_size"]
     stride = given.get("stride")
@@ -95,7 +101,10 @@ def pool(call: Call) -> Field | None:
 
 
 def adaptive_pool(call: Call) -> Field | None:
-    """Even windows where the output's length divides the input's; otherwise windows of unequal lengths."""
+    """Return the field after adaptive pooling.
+
+    Windows are even if the output's length divides the input's length; otherwise their lengths differ.
+    """
     tensor, field = call.first
     n = int(call.name[-2])
     before, after = tensor.shape[-n:], call.outputs[0].shape[-n:]
@@ -111,7 +120,7 @@ def adaptive_pool(call: Call) -> Field | None:
 
 
 def pad(call: Call) -> Field | None:
-    """Padding of every mode; a constant border sees nothing."""
+    """Return the field after padding of any mode. A constant border sees nothing."""
     tensor, field = call.first
     given = call.arguments()
     amounts = tuple(given["pad"])
@@ -123,7 +132,7 @@ def pad(call: Call) -> Field | None:
         elif axis.jump is None:
             return None
         else:
-            # The padding moves unit numbers, so that reflected and circular padding tell whom they repeat.
+            # Pad the unit numbers: after reflected or circular padding, they show which units are repeated.
             units = unit_numbers(tensor, axis.dim)
             mode = given.get("mode", "constant")
             extra = {"value": -1.0} if mode == "constant" else {}
@@ -138,7 +147,7 @@ def pad(call: Call) -> Field | None:
 
 
 def _along(moved: Tensor, dim: int | None, last_free: int, amounts: Sequence[int]) -> list[int]:
-    """The numbers along dim, read where the other axes hold no padding of their own."""
+    """Return the numbers along `dim`, read at a position where the other axes have no padding."""
     index: list[Any] = [0] * moved.dim()
     for d in range(last_free + 1, moved.dim()):
         index[d] = max(amounts[2 * (moved.dim() - 1 - d)], 0)
@@ -147,13 +156,16 @@ def _along(moved: Tensor, dim: int | None, last_free: int, amounts: Sequence[int
 
 
 def window_of(axis: Axis, kernel: int, stride: int) -> Axis:
-    """Windows without padding, as many as fit."""
+    """Return the axis after a window without padding, with as many positions as fit."""
     count = (len(axis.seen) - kernel) // stride + 1
     return window(axis, kernel=kernel, stride=stride, before=0, dilation=1, count=count)
 
 
 def unfolded(call: Call) -> Field | None:
-    """Tensor.unfold gives windows along a new last axis; F.unfold lays all windows of an image along the last axis."""
+    """Return the field after unfold.
+
+    Tensor.unfold puts windows along a new last axis. F.unfold puts all windows of an image along the last axis.
+    """
     tensor, field = call.first
     if getattr(call.function, "__module__", None) != "torch.nn.functional":
         given = dict(zip(("input", "dimension", "size", "step"), call.args, strict=False)) | dict(call.kwargs)

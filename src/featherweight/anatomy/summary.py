@@ -1,65 +1,26 @@
-"""The anatomy of a network as one value, which shows itself in a terminal and in a notebook."""
+"""Summary of a network: layers and totals as one value, which shows itself in a terminal and in a notebook."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from torch import nn
 
-from featherweight.anatomy import cost, table
-from featherweight.anatomy.cost import Shape
-from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
+from featherweight.anatomy import table
+from featherweight.anatomy.layers import IMAGE, Shapes, as_shapes, layers_of
+from featherweight.anatomy.totals import Totals
 from featherweight.anatomy.trace import trace
 from featherweight.anatomy.twin import filled
-from featherweight.anatomy.unused import Unused
 
 
 @dataclass(frozen=True, repr=False)
-class Summary:
-    """A network's layers and totals; print it, or leave it at the end of a notebook cell."""
-
-    model: str
-    input_shapes: tuple[Shape, ...]
-    layers: tuple[Layer, ...]
-    total_parameters: int
-    trainable_parameters: int
-    unused: tuple[Unused, ...] = ()     # layers that were never called, parameters that no row uses
-
-    @property
-    def unused_parameters(self) -> int:
-        """Parameters that no row uses; they are in the total."""
-        return self.total_parameters - sum(layer.parameters for layer in self.layers)
-
-    @property
-    def total_macs(self) -> int:
-        """Multiply-accumulates per image."""
-        return sum(layer.macs for layer in self.layers)
-
-    @property
-    def sizes_mb(self) -> dict[str, float]:
-        """input, forward_backward, parameters, total, as torchsummary counts them (units of 2^20 bytes)."""
-        module_bytes = sum(layer.activation_bytes for layer in self.layers if layer.index is not None)
-        return cost.sizes_mb(self.input_shapes, module_bytes, self.total_parameters)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        shapes = [list(shape) for shape in self.input_shapes]
-        return {
-            "model": self.model,
-            "input_shape": shapes[0] if len(shapes) == 1 else shapes,
-            "layers": [layer.to_dict() for layer in self.layers],
-            "total_parameters": self.total_parameters,
-            "trainable_parameters": self.trainable_parameters,
-            "total_macs": self.total_macs,
-            "sizes_mb": self.sizes_mb,
-            "unused": [one.to_dict() for one in self.unused],
-        }
+class Summary(Totals):
+    """Layers and totals of a network. Print it, or leave it at the end of a notebook cell."""
 
     def to_text(self, width: int = 80) -> str:
-        """The table for a terminal of this many columns."""
+        """Return the table for a terminal of `width` columns."""
         return table.as_text(table.renderable(self, width), width)
 
     def __repr__(self) -> str:
@@ -73,12 +34,12 @@ class Summary:
 
 
 def summarize(module: nn.Module, input_shapes: Shapes = IMAGE, *, name: str | None = None) -> Summary:
-    """The anatomy of any module, which is left exactly as it was.
+    """Return the summary of any module. The module is left exactly as it was.
 
-    input_shapes: (C, H, W) of one input, or one such shape for each input, without the batch axis. name
-    is what the table is headed with; the class's name where it is not given.
+    input_shapes: (C, H, W) of one input, or one such shape for each input, without the batch axis.
+    name: title of the table. The default is the name of the module's class.
 
-    Raises ModelError, in one line, where the module does not run on inputs of these shapes.
+    Raises ModelError, in one line, if the module does not run on inputs of these shapes.
     """
     shapes = as_shapes(input_shapes)
     seen = trace(module, shapes)

@@ -1,9 +1,11 @@
-"""The same network with nothing in it that could hide a pixel: its gradient shows what each unit sees.
+"""Surrogate of a network: the same network without anything that could hide a pixel from the gradient.
 
-Weights become equal and positive and are divided by their fan-in, max pooling becomes average pooling, and
-activations, normalisation, dropout and softmax become the identity; all of this where the functions are
-called, so that functional code is covered and no weight is written. Equal weights make all channels of a
-layer equal: one is computed and the rest are views of it, which keeps even ResNet-50 small.
+The gradient of a unit is then non-zero exactly at the pixels that the unit sees. Weights become equal, positive and
+divided by their fan-in. Max pooling becomes average pooling. Activations, normalisation, dropout and softmax become the
+identity. These replacements happen at the function calls, so functional code is covered and no weight is overwritten.
+
+Equal weights make all channels of a layer equal. Only one channel is computed, and the others are views of it. So even
+ResNet-50 needs little memory.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _CONVOLVE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.co
 
 @dataclass(frozen=True)
 class _Call:
-    """A call with at least one argument through which a gradient flows (the sources)."""
+    """One call with at least one argument that requires a gradient. These arguments are the sources."""
 
     function: Callable[..., Any]
     args: Sequence[Any]
@@ -38,12 +40,12 @@ class _Call:
 
 
 class Surrogate(TorchFunctionMode):
-    """Replaces the functions while it is active; a tensor depends on an input if it requires a gradient."""
+    """Mode that replaces torch functions while active. A tensor depends on an input if it requires a gradient."""
 
     def __init__(self) -> None:
         super().__init__()
         self._singles: Any = WeakTensorKeyDictionary()      # map with equal channels -> its one channel
-        self._meanings: Any = WeakTensorKeyDictionary()     # mask or whole numbers -> what carries their gradient
+        self._meanings: Any = WeakTensorKeyDictionary()     # mask or integers -> tensor that carries their gradient
         self._replacements: dict[str, Callable[[_Call], Any]] = {
             **dict.fromkeys(calls.POINTWISE, _first),
             **dict.fromkeys(calls.ARITHMETIC, self._sum),
@@ -53,12 +55,12 @@ class Surrogate(TorchFunctionMode):
             **dict.fromkeys(calls.ADAPTIVE_POOLS, _adaptive_average),
             **dict.fromkeys(calls.REDUCTIONS | {"std", "var"}, self._mean),
             **dict.fromkeys(("matmul", "mm", "addmm"), _evenly),
-            **dict.fromkeys(("view", "view_as"), _contiguous),      # equal channels are one in memory
+            **dict.fromkeys(("view", "view_as"), _contiguous),      # equal channels share memory
             "linear": _linear,
         }
 
     def single(self, tensor: Tensor) -> Tensor:
-        """The one channel of a map whose channels are all equal, or the tensor itself."""
+        """Return the one channel of a map whose channels are all equal; for any other tensor, the tensor itself."""
         found: Tensor = self._singles.get(tensor, tensor)
         return found
 
@@ -72,14 +74,14 @@ class Surrogate(TorchFunctionMode):
         kwargs = kwargs or {}
         name = calls.function_name(function)
         if _reads_a_flag(function, name):
-            return False            # as in the pass of the table, which needs no gradient
+            return False            # as in the pass for the layer table, which has no gradients
         with torch.inference_mode(False), torch.enable_grad():      # forward may switch gradients off
             meant, named = self._meant(tuple(args)), self._meant(dict(kwargs))
             given = calls.floating_in(calls.values_of(name, meant, named))
             call = _Call(function, meant, named, [tensor for tensor in given if tensor.requires_grad])
             if call.sources and name in calls.WITHOUT_GRADIENT:
                 result = function(*args, **kwargs)
-                if isinstance(result, Tensor):      # bool(x) gives one of Python's
+                if isinstance(result, Tensor):      # bool(x) returns a Python bool
                     self._meanings[result] = self._sum(call)
                 return result
             replacement = self._replacements.get(name)
@@ -91,7 +93,7 @@ class Surrogate(TorchFunctionMode):
             return result
 
     def _meant(self, value: Any) -> Any:
-        """The arguments of a call with masks and whole numbers replaced by what carries their gradient."""
+        """Return a call's arguments with masks and integers replaced by the tensors that carry their gradient."""
         if isinstance(value, Tensor):
             return self._meanings.get(value, value)
         if type(value) in (tuple, list):
@@ -103,13 +105,16 @@ class Surrogate(TorchFunctionMode):
             self._meanings[tensor] = carrier
 
     def _spread(self, one: Tensor, channels: int) -> Tensor:
-        """(N, 1, ...) -> (N, channels, ...) without copying, and remembered."""
+        """Expand (N, 1, ...) to (N, channels, ...) without copying, and store the one channel for `single`."""
         full = one.expand(-1, channels, *one.shape[2:])
         self._singles[full] = one
         return full
 
     def _sum(self, call: _Call) -> Tensor:
-        """Whatever is done with several tensors, both count; the mean keeps the numbers small."""
+        """Return the mean of all sources, for any function of several tensors.
+
+        Every source keeps a gradient, and the mean keeps the numbers small.
+        """
         shapes = (tensor.shape for tensor in calls.tensors_in((call.args, call.kwargs)))
         shape = torch.Size(torch.broadcast_shapes(*shapes))     # type: ignore[no-untyped-call]
         if all(tensor in self._singles and tensor.shape == shape for tensor in call.sources):
@@ -133,7 +138,10 @@ class Surrogate(TorchFunctionMode):
         return result.repeat_interleave(weight.shape[0] // maps, 1)
 
     def _pool(self, call: _Call) -> Any:
-        """Average pooling with max pooling's dilation and ceil mode: a convolution, one map at a time."""
+        """Return average pooling with max pooling's dilation and ceil mode, computed as a convolution.
+
+        Each map is convolved by itself.
+        """
         given = call.arguments()
         tensor, one = given["input"], self.single(given["input"])
         n = tensor.dim() - 2
@@ -144,7 +152,7 @@ class Surrogate(TorchFunctionMode):
         stride = calls.per_axis(given.get("stride") or kernel, n)
         dilation = calls.per_axis(given.get("dilation", 1), n)
         before = calls.per_axis(given.get("padding", 0), n)
-        amounts: list[int] = []         # the last axis comes first, and ceil mode needs more at the end
+        amounts: list[int] = []         # F.pad takes the last axis first; ceil mode needs more at the end
         for k in reversed(range(n)):
             needed = (shape[2 + k] - 1) * stride[k] + (kernel[k] - 1) * dilation[k] + 1
             amounts += [before[k], needed - one.shape[2 + k] - before[k]]
@@ -155,7 +163,7 @@ class Surrogate(TorchFunctionMode):
         return (result, model[1].expand(result.shape)) if isinstance(model, tuple) else result
 
     def _mean(self, call: _Call) -> Any:
-        """max, sum, std ... over axes; torch.max(a, b) is arithmetic."""
+        """Return the mean in place of max, sum, std and other reductions. torch.max(a, b) is treated like a sum."""
         if len(call.args) > 1 and isinstance(call.args[1], Tensor):
             return self._sum(call)
         given = call.arguments()
@@ -167,7 +175,7 @@ class Surrogate(TorchFunctionMode):
 
 
 def _reads_a_flag(function: Callable[..., Any], name: str) -> bool:
-    """x.requires_grad is a bool; x.requires_grad_() and x.data hand on the tensor."""
+    """Return True for x.requires_grad, which is a bool. x.requires_grad_() and x.data return a tensor."""
     return name == "requires_grad" and function.__name__ == "__get__"
 
 
@@ -192,7 +200,7 @@ def _contiguous(call: _Call) -> Any:
 
 
 def _evenly(call: _Call) -> Any:
-    """The function itself, with equal positive numbers in place of every weight."""
+    """Call the function itself, with equal positive numbers in place of every weight."""
     return call.function(*_evened(tuple(call.args)), **_evened(dict(call.kwargs)))
 
 
@@ -205,5 +213,5 @@ def _evened(value: Any) -> Any:
 
 
 def _equal_kernel(maps: int, kernel: Sequence[int]) -> Tensor:
-    """(maps, 1, *kernel) of equal weights that add up to 1."""
+    """Return a kernel (maps, 1, *kernel) whose weights are equal and add up to 1 for each map."""
     return torch.full((maps, 1, *kernel), 1 / math.prod(kernel), dtype=torch.float64)

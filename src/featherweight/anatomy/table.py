@@ -1,4 +1,4 @@
-"""Layer records as text for a terminal, and as HTML for a notebook. Nothing is printed here."""
+"""Layer records as text for a terminal and as HTML for a notebook. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -15,24 +14,22 @@ from rich.text import Text
 
 from featherweight.anatomy.geometry import Span
 from featherweight.anatomy.layers import Layer, PerAxis
+from featherweight.anatomy.receptive_field import Box, Check
+from featherweight.anatomy.totals import Totals
 from featherweight.outside import visible
 from featherweight.terminal import text_console
-
-if TYPE_CHECKING:
-    from featherweight.anatomy.receptive_field import Box, Check
-    from featherweight.anatomy.summary import Summary
 
 HEADERS = {
     "layer": "Layer", "output": "Output shape", "params": "Params", "field": "Field", "jump": "Jump",
     "start": "Start", "macs": "MACs", "kib": "KiB", "share": "Share",
 }
 
-NAMED = 4       # of what is not used, in the table; JSON has all
+NAMED = 4       # names of unused layers and parameters in the table; JSON has all
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """What fits: the columns, whether MACs are exact, the bar's length, spaces between columns."""
+    """Layout for one width: the columns, exact or short MACs, the bar's length, spaces between columns."""
 
     columns: tuple[str, ...]
     exact: bool
@@ -40,7 +37,7 @@ class _Layout:
     gap: int
 
 
-# From the widest to the narrowest; the first that fits is taken, so no number is ever cut.
+# From the widest to the narrowest. The first layout that fits is used, so that no number is cut.
 _ALL = tuple(HEADERS)
 _LAYOUTS = (
     _Layout(_ALL, True, 16, 2),
@@ -56,8 +53,8 @@ _LAYOUTS = (
 )
 
 
-def renderable(summary: Summary, width: int) -> RenderableType:
-    """The table, the totals and the sizes, for this many columns."""
+def renderable(summary: Totals, width: int) -> RenderableType:
+    """Return the table, the totals and the sizes, for a terminal of `width` columns."""
     for layout in _LAYOUTS:
         rows = [_cells(layer, summary.total_parameters, layout) for layer in summary.layers]
         headers = [HEADERS[column] for column in layout.columns]
@@ -83,7 +80,7 @@ def renderable(summary: Summary, width: int) -> RenderableType:
 
 
 def as_text(content: RenderableType, width: int) -> str:
-    """Plain text of this many columns, without colours and without spaces at line ends."""
+    """Return plain text of `width` columns, without colours and without spaces at line ends."""
     file = io.StringIO()
     text_console(file, width).print(content)
     return "\n".join(text.rstrip() for text in file.getvalue().splitlines())
@@ -105,8 +102,8 @@ def _cells(layer: Layer, total: int, layout: _Layout) -> list[str]:
     return [cells[column] for column in layout.columns]
 
 
-def _totals(summary: Summary, line: str) -> list[str]:
-    """The lines under the table, worded as in the documents."""
+def _totals(summary: Totals, line: str) -> list[str]:
+    """Return the lines under the table, worded as in the documents."""
     sizes = summary.sizes_mb
     return [
         f"Total params: {summary.total_parameters:,}",
@@ -122,8 +119,11 @@ def _totals(summary: Summary, line: str) -> list[str]:
     ]
 
 
-def _unused(summary: Summary) -> list[str]:
-    """Not used by any layer: 1,290 (fc2, fc3.bias), and the layers without parameters that were never called."""
+def _unused(summary: Totals) -> list[str]:
+    """Return lines about unused parts, such as "Not used by any layer: 1,290 (fc2, fc3.bias)".
+
+    Layers without parameters have their own line: "Never called: drop".
+    """
     counted = [one.name for one in summary.unused if one.parameters]
     empty = [one.name for one in summary.unused if not one.parameters]
     return [
@@ -133,30 +133,30 @@ def _unused(summary: Summary) -> list[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first names; of many, how many more there are."""
+    """Return the first NAMED names, and the number of the remaining names."""
     shown = ", ".join(names[:NAMED])
     return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more"
 
 
-def _inputs(summary: Summary) -> str:
+def _inputs(summary: Totals) -> str:
     return " and ".join(str(list(shape)) for shape in summary.input_shapes)
 
 
 def output_shape(layer: Layer) -> str:
-    """[-1, 8, 26, 26] as in the documents; a list of them where there are several."""
+    """Return "[-1, 8, 26, 26]" as in the documents; a list of shapes if the layer has several outputs."""
     shapes = [str([-1, *shape]) for shape in layer.output_shapes]
     return shapes[0] if len(shapes) == 1 else f"[{', '.join(shapes)}]"
 
 
 def pixels(value: PerAxis) -> str:
-    """28, 28x14 where the axes differ, - where it has no meaning."""
+    """Return "28", "28x14" if the axes differ, or "-" if the value has no meaning."""
     if value is None:
         return "-"
     return "x".join(f"{number:g}" for number in (value if isinstance(value, list) else [value]))
 
 
 def short(number: int) -> str:
-    """1557504 -> 1.56 M; three digits are kept."""
+    """Return a number with three digits and a letter: 1557504 -> 1.56 M."""
     for size, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
         value = number / size
         if value >= 0.9995:
@@ -165,12 +165,12 @@ def short(number: int) -> str:
 
 
 def kibibytes(size: int) -> str:
-    """Bytes in units of 1,024, two decimals below 1."""
+    """Return bytes in units of 1,024, with two decimals below 1 unit and one decimal above."""
     return f"{size / 1024:,.{1 if size >= 1024 else 2}f}"
 
 
 def bar(share: float, length: int) -> str:
-    """A bar in eighths of a character; whatever is not zero is seen."""
+    """Return a bar in eighths of a character. Every share above 0 is visible."""
     eighths = max(round(share * length * 8), 1) if share > 0 else 0
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
@@ -178,8 +178,8 @@ def bar(share: float, length: int) -> str:
 _CELL = "padding:1px 8px;white-space:nowrap;background:transparent;color:inherit;text-align:"
 
 
-def html(summary: Summary) -> str:
-    """A table that needs nothing else, in the notebook's own colours, light or dark."""
+def html(summary: Totals) -> str:
+    """Return a table that needs no other file, in the notebook's own colours, light or dark."""
     head = "".join(f'<th style="{_CELL}right">{escape(text)}</th>' for text in HEADERS.values())
     body = "".join(_html_row(layer, summary.total_parameters) for layer in summary.layers)
     totals = "<br>".join(escape(text) for text in _totals(summary, "") if text)
@@ -208,7 +208,7 @@ def _html_row(layer: Layer, total: int) -> str:
 
 
 def checks_renderable(checks: Sequence[Check]) -> RenderableType:
-    """What verify found, row by row, and a last line that counts."""
+    """Return the results of verify, one row each, and a last line with the number of each verdict."""
     shown = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     shown.add_column("Layer", no_wrap=True)
     for header in ("Field", "By rule", "By gradient"):
@@ -228,7 +228,7 @@ def checks_renderable(checks: Sequence[Check]) -> RenderableType:
 
 
 def counted(checks: Sequence[Check]) -> str:
-    """Rule and gradient: 36 equal, 0 different, 0 not applicable."""
+    """Return "Rule and gradient: 36 equal, 0 different, 0 not applicable"."""
     verdicts = [check.verdict for check in checks]
     return "Rule and gradient: " + ", ".join(
         f"{verdicts.count(verdict)} {verdict}" for verdict in ("equal", "different", "not applicable")
@@ -236,7 +236,7 @@ def counted(checks: Sequence[Check]) -> str:
 
 
 def checks_text(checks: Sequence[Check], width: int = 80) -> str:
-    """The same as plain text."""
+    """Return the results of verify as plain text of `width` columns."""
     return as_text(checks_renderable(checks), width)
 
 

@@ -1,8 +1,8 @@
-"""Run a network once on a copy and write down its layers, in the order in which they are called.
+"""Run a copy of a network once and record its layers in the order in which they are called.
 
-Hooks on the copy's modules say where a row begins and ends; a TorchFunctionMode sees every torch function
-inside and outside of them. So a network is read as it runs: control flow, functional calls and shared modules
-need no special treatment, and the module that was given is never run.
+Hooks on the copy's modules mark where a row begins and ends. A TorchFunctionMode sees every torch function inside and
+outside the modules. So control flow, functional calls and shared modules need no special treatment. The given module
+itself is never run.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ from featherweight.anatomy.unused import Unused, unused_in
 from featherweight.anatomy.warned import warnings_placed
 from featherweight.errors import ModelError
 
-BATCH = 2       # with two images squeeze() drops no batch axis
+BATCH = 2       # with two images, squeeze() does not drop the batch axis
 USUAL = ((28, 28), (32, 32), (64, 64), (224, 224))      # images that a network may have been written for
 
 
 @dataclass
 class Row:
-    """A row of the layer table while the network runs."""
+    """One row of the layer table, while the network runs."""
 
     name: str
     kind: str
     numbered: bool
     shapes: list[Shape] = field(default_factory=list)       # of one image's outputs
-    tensors: list[Tensor] = field(default_factory=list)     # the outputs, where the tracer keeps them
+    tensors: list[Tensor] = field(default_factory=list)     # the outputs, if the tracer keeps them
     parameters: int = 0
     macs: int = 0                                           # per image
     field: Field | None = None
-    shared: bool = False                                    # its parameters stand in an earlier row
+    shared: bool = False                                    # an earlier row counts its parameters
 
 
 class Tracer(TorchFunctionMode):
-    """Watches one forward pass of a prepared copy; the rows are in .rows, also after a failure."""
+    """Observer of one forward pass of a prepared copy. The rows are in .rows, also after a failure."""
 
     def __init__(self, module: nn.Module, *, keep_tensors: bool = False) -> None:
         super().__init__()
@@ -68,17 +68,17 @@ class Tracer(TorchFunctionMode):
         self.module = module
         self._keep = keep_tensors
         self._batch = 1
-        self._running: list[tuple[nn.Module, str]] = []     # the modules that were entered and not left
+        self._running: list[tuple[nn.Module, str]] = []     # modules that were entered and not left
         self._called_modules: set[int] = set()
         self._leaf: Row | None = None
-        self._open = ExitStack()                            # what counts inside of a scripted module
+        self._open = ExitStack()                            # the counter of the running scripted module
         self._parameters = {id(parameter) for parameter in module.parameters()}
         self._counted: set[int] = set()
-        self._fields: Any = WeakTensorKeyDictionary()    # everything that depends on an input
-        self._carried: Any = WeakTensorKeyDictionary()   # parameters in what was computed from them alone
+        self._fields: Any = WeakTensorKeyDictionary()    # tensor that depends on an input -> its field
+        self._carried: Any = WeakTensorKeyDictionary()   # tensor computed from parameters alone -> these
 
     def run(self, inputs: Sequence[Tensor]) -> Any:
-        """One forward pass and what it gave. Raises whatever the network raises."""
+        """Run one forward pass and return its output. Exceptions of the network are not caught."""
         self._batch = inputs[0].shape[0]
         for source, tensor in enumerate(inputs):
             axes = input_field(source, tensor.shape[1:])
@@ -93,26 +93,26 @@ class Tracer(TorchFunctionMode):
 
     @property
     def layer(self) -> str:
-        """The innermost module that runs, as text; empty for the network itself."""
+        """Innermost module that is running, as text; empty for the network itself."""
         return layer_text(*self._running[-1]) if self._running else ""
 
     @property
     def has_used_parameters(self) -> bool:
-        """Whether a row has used a parameter."""
+        """True if some row has used a parameter."""
         return bool(self._counted)
 
     def unused(self) -> list[Unused]:
-        """After a pass: the layers and parameters that had no part in it."""
+        """Return the layers and parameters that the pass did not use."""
         return unused_in(self.module, self._called_modules, self._counted)
 
     def _watch(self, module: nn.Module, name: str, seen: set[int]) -> Iterator[Any]:
-        """Hooks on the module and on all below it, down to the leaves."""
+        """Register hooks on the module and its descendants, down to the leaves, and yield the handles."""
         if id(module) in seen:
             return
         seen.add(id(module))
         leaf = is_leaf(module) and (name != "" or type(module).__module__.startswith("torch."))
         enter = self._enter_leaf if leaf else self._enter
-        if isinstance(module, torch.jit.ScriptModule):      # which takes no hooks of its own
+        if isinstance(module, torch.jit.ScriptModule):      # takes no hooks, so they are global
             yield register_module_forward_pre_hook(lambda part, _: self._enter_scripted(part, name, module))
             yield register_module_forward_hook(lambda part, *seen: self._leave_scripted(part, module, *seen))
             return
@@ -132,7 +132,7 @@ class Tracer(TorchFunctionMode):
 
     def _no_longer_running(self, module: nn.Module) -> None:
         while self._running and self._running.pop()[0] is not module:
-            pass        # a module that failed inside of a try was never left
+            pass        # a module that failed inside a try block was never left
 
     def _enter_leaf(self, module: nn.Module, name: str) -> None:
         self._running.append((module, name))
@@ -161,7 +161,10 @@ class Tracer(TorchFunctionMode):
             self._leave_leaf(module, given, result)
 
     def _mark_unseen(self, given: Any, result: Any) -> None:
-        """What came out without a torch function that was seen depends on the input in an unknown way."""
+        """Mark outputs of a module as dependent on the network's input, with an unknown field.
+
+        Only outputs that no visible torch function returned are still unmarked.
+        """
         if any(tensor in self._fields for tensor in calls.tensors_in(given)):
             for tensor in calls.floating_in(result):
                 self._fields.setdefault(tensor, None)
@@ -215,7 +218,7 @@ class Tracer(TorchFunctionMode):
             self._finish(row, floating)
 
     def _overwritten(self, args: Sequence[Any]) -> None:
-        """x[...] = y: where y depends on an input, x does too, in a way that no rule follows."""
+        """Update the records of x after x[...] = y. If y depends on an input, so does x, with an unknown field."""
         target, *_, value = args
         if carried := self._parameters_in(calls.floating_in(value)):
             self._carried[target] = self._carried.get(target, {}) | carried
@@ -223,7 +226,10 @@ class Tracer(TorchFunctionMode):
             self._fields[target] = None
 
     def _parameters_in(self, tensors: Sequence[Tensor]) -> dict[int, int]:
-        """id -> number of elements, for parameters and for what was computed from parameters alone."""
+        """Return {id: number of elements} of the parameters in `tensors`.
+
+        A tensor that was computed from parameters alone counts as these parameters.
+        """
         found: dict[int, int] = {}
         for tensor in tensors:
             if id(tensor) in self._parameters and not is_lazy(tensor):
@@ -232,7 +238,7 @@ class Tracer(TorchFunctionMode):
         return found
 
     def _count(self, row: Row, parameters: Mapping[int, int]) -> None:
-        """A parameter belongs to the first row that uses it."""
+        """Assign parameters to the row. A parameter belongs to the first row that uses it."""
         new = {key: size for key, size in parameters.items() if key not in self._counted}
         row.shared = row.shared or (bool(parameters) and not new and row.parameters == 0)
         row.parameters += sum(new.values())
@@ -248,7 +254,10 @@ class Tracer(TorchFunctionMode):
         self.rows.append(row)
 
     def _one_image(self, shape: Sequence[int]) -> Shape:
-        """Without the batch axis, which is the second one inside attention and in recurrent states."""
+        """Return the shape without the batch axis.
+
+        Inside attention and in recurrent states, the batch axis is the second one.
+        """
         axis = next((d for d, n in enumerate(shape[:2]) if n == self._batch), None)
         return tuple(n for d, n in enumerate(shape) if d != axis)
 
@@ -257,7 +266,7 @@ Watch = TypeVar("Watch", bound=Tracer)
 
 
 def trace(module: nn.Module, input_shapes: Sequence[Shape]) -> Tracer:
-    """Run a copy of the network once and return what was seen.
+    """Run a copy of the network once and return its tracer.
 
     Raises ModelError, in one line, if the network does not run on inputs of these shapes.
     """
@@ -267,7 +276,7 @@ def trace(module: nn.Module, input_shapes: Sequence[Shape]) -> Tracer:
 
 
 def prepare(module: nn.Module, input_shapes: Sequence[Shape]) -> nn.Module:
-    """A copy in evaluation mode, without the user's hooks, with lazy parameters filled in.
+    """Return a copy in evaluation mode, without the user's hooks, with lazy parameters filled.
 
     Raises ModelError if the module cannot be copied, if a shape is empty, or if lazy parameters cannot be filled.
     """
@@ -279,9 +288,9 @@ def prepare(module: nn.Module, input_shapes: Sequence[Shape]) -> nn.Module:
 
 
 def run_blank(watch: Callable[[], Watch], input_shapes: Sequence[Shape]) -> tuple[Watch, Any]:
-    """A pass of two blank images, or of one if the network is written for one; the tracer, and what came out.
+    """Run two blank images, or one if two fail, and return the tracer and the output.
 
-    If both fail, the ModelError is of the pass that came further.
+    Some networks accept only a single image. If both passes fail, raises the ModelError of the pass with more rows.
     """
     faults: list[tuple[int, ModelError]] = []
     for batch in (BATCH, 1):
@@ -294,7 +303,7 @@ def run_blank(watch: Callable[[], Watch], input_shapes: Sequence[Shape]) -> tupl
 
 
 def run(tracer: Tracer, inputs: Sequence[Tensor]) -> Any:
-    """One forward pass and what it gave; its warnings stand at the user's lines.
+    """Run one forward pass and return its output. The network's warnings are shown at the user's lines.
 
     Raises ModelError, with the layer and the user's line, if the network fails.
     """
@@ -310,7 +319,7 @@ def run(tracer: Tracer, inputs: Sequence[Tensor]) -> Any:
 
 
 def _runs_on(module: nn.Module, shapes: Sequence[Shape]) -> Shape | None:
-    """A usual image of as many channels on which the network does run."""
+    """Return a usual image shape with the same number of channels on which the network runs, or None."""
     for sides in USUAL if len(shapes) == 1 and len(shapes[0]) == 3 else ():
         shape = (shapes[0][0], *sides)
         try:

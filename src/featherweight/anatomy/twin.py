@@ -1,4 +1,4 @@
-"""The copy of a network that is looked at in its place, and the inputs it is run on."""
+"""Copy of a network that is analysed instead of the network itself, and the copy's inputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.
 
 
 def is_leaf(module: nn.Module) -> bool:
-    """Whether the module is a row of its own: a parametrized or scripted one is, an empty container is not."""
+    """Return True if the module gets one row of the table, without rows for its parts.
+
+    True for a parametrized or scripted module, False for an empty container.
+    """
     if isinstance(module, torch.jit.ScriptModule):
         return True
     if isinstance(module, CONTAINERS):
@@ -31,17 +34,17 @@ def is_leaf(module: nn.Module) -> bool:
 
 
 def kind_of(module: nn.Module) -> str:
-    """The name of the module's class; of a scripted module, of the class it was scripted from."""
+    """Return the name of the module's class; for a scripted module, of the class before scripting."""
     return str(getattr(module, "original_name", type(module).__name__))
 
 
 def filled(module: nn.Module) -> list[nn.Parameter]:
-    """The parameters that have their shape; those of a lazy layer that was never called have none."""
+    """Return the parameters that have a shape. The parameters of a lazy layer that was never called have none."""
     return [parameter for parameter in module.parameters() if not is_lazy(parameter)]
 
 
 def copied(module: nn.Module, input_shapes: Sequence[Shape]) -> nn.Module:
-    """A copy in evaluation mode, uncompiled, without the user's hooks; lazy parameters are still empty.
+    """Return a copy in evaluation mode, uncompiled, without the user's hooks. Lazy parameters are still empty.
 
     Raises ModelError if the module is scripted as a whole or cannot be copied, or if a shape is empty.
     """
@@ -49,14 +52,17 @@ def copied(module: nn.Module, input_shapes: Sequence[Shape]) -> nn.Module:
         if not shape or any(n < 1 for n in shape):
             raise ModelError(f"input shape {tuple(shape)} has an empty axis. Give it as C,H,W, like 1,28,28.")
     if isinstance(module, torch.jit.ScriptModule):
-        raise ModelError(f"{kind_of(module)} is scripted, so its layers cannot be watched. Give it before torch.jit.")
+        raise ModelError(
+            f"{kind_of(module)} is scripted, so its layers cannot be watched. "
+            "Give the module as it was before torch.jit."
+        )
     try:
         with torch.no_grad():
             twin = _copy(module).eval()
     except Exception as fault:
         raise ModelError(f"{type(module).__name__} cannot be copied: {in_one_line(fault)}") from fault
     for own, parameter in zip(module.parameters(), twin.parameters(), strict=True):
-        if own.requires_grad != parameter.requires_grad:        # a scripted module's copy forgets it
+        if own.requires_grad != parameter.requires_grad:        # lost in the copy of a scripted module
             parameter.requires_grad_(own.requires_grad)
     for part in twin.modules():
         if not has_lazy(part) and not isinstance(part, torch.jit.ScriptModule):
@@ -66,15 +72,15 @@ def copied(module: nn.Module, input_shapes: Sequence[Shape]) -> nn.Module:
 
 
 def _copy(module: nn.Module) -> nn.Module:
-    """A deep copy, with the written module in place of each compiled one."""
+    """Return a deep copy, with the original module in place of each compiled one."""
     known: dict[int, Any] = {}
     for part in module.modules():
         for buffer in part._buffers.values():
-            if isinstance(buffer, UninitializedBuffer):     # torch does not copy these itself
+            if isinstance(buffer, UninitializedBuffer):     # torch cannot copy these
                 known[id(buffer)] = UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)  # type: ignore[call-arg]
     try:
         return _written(module, dict(known))
-    except Exception:       # a tensor that was computed, a lock, a file: looking needs none of them
+    except Exception:       # a computed tensor, a lock, a file: the analysis needs none of them
         return _written(module, known | _stand_ins(module))
 
 
@@ -87,7 +93,10 @@ def _written(module: nn.Module, known: dict[int, Any]) -> nn.Module:
 
 
 def _stand_ins(module: nn.Module) -> dict[int, Any]:
-    """What to use in place of attributes that cannot be copied: a tensor's values, any other object itself."""
+    """Return {id: replacement} for attributes that cannot be copied.
+
+    A computed tensor is replaced by its values. Any other object is used itself.
+    """
     found: dict[int, Any] = {}
     for part in module.modules():
         for value in vars(part).values():
@@ -106,8 +115,8 @@ def _stand_ins(module: nn.Module) -> dict[int, Any]:
 def _drop_hooks(hooks: dict[int, Any]) -> None:
     """Remove the user's hooks.
 
-    Two kinds stay: torch's own, which compute a normalised or pruned weight before the layer runs, and those that give
-    a network its images as it needs them, which bear the attribute fits_images.
+    Two kinds stay. torch's own hooks compute a normalised or pruned weight before the layer runs. Hooks with the
+    attribute fits_images convert images to the layout or shape that the network needs.
     """
     for key, hook in list(hooks.items()):
         if not (type(hook).__module__.startswith("torch.nn.utils") or getattr(hook, "fits_images", False)):
@@ -115,27 +124,30 @@ def _drop_hooks(hooks: dict[int, Any]) -> None:
 
 
 def on_cpu(twin: nn.Module) -> nn.Module:
-    """The copy on the CPU; parameters without values, on the meta device, get any."""
+    """Return the copy on the CPU. Parameters on the meta device have no values and get arbitrary ones."""
     if any(value.is_meta for value in (*twin.parameters(), *twin.buffers())):
         return twin.to_empty(device="cpu")
     return twin.cpu()
 
 
 def has_lazy(part: nn.Module) -> bool:
-    """Whether a parameter or buffer of the module itself still waits for its shape."""
+    """Return True if a parameter or buffer of the module itself has no shape yet."""
     values = (*part._parameters.values(), *part._buffers.values())
     return any(value is not None and is_lazy(value) for value in values)
 
 
 def blank_inputs(module: nn.Module, input_shapes: Sequence[Shape], batch: int) -> list[Tensor]:
-    """(batch, *shape) of zeros for each input, in the module's dtype and on its device."""
+    """Return zeros (batch, *shape) for each input, in the module's dtype and on its device."""
     like = next((p for p in module.parameters() if not is_lazy(p) and p.is_floating_point()), torch.empty(0))
     return [torch.zeros(batch, *shape, dtype=like.dtype, device=like.device) for shape in input_shapes]
 
 
 @contextmanager
 def untouched_random_state(module: nn.Module) -> Iterator[None]:
-    """Restore the global random generators at the end, so that random numbers drawn inside change nothing."""
+    """Restore the global random generators at the end of the block.
+
+    So random numbers drawn inside do not change later ones.
+    """
     devices = sorted({p.device.index or 0 for p in module.parameters() if p.device.type == "cuda"})
     numpy = sys.modules.get("numpy")
     python_state, numpy_state = random.getstate(), numpy.random.get_state() if numpy else None
@@ -150,7 +162,10 @@ def untouched_random_state(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One or two images are little work; on a busy machine, threads that wait for each other take 15 times as long."""
+    """Make torch use one thread inside the block.
+
+    One or two images are little work. On a busy machine, threads that wait for each other take 15 times as long.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

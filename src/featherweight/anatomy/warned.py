@@ -16,10 +16,11 @@ _TRIGGERED = re.compile(r"\s*\(Triggered internally at .*", re.DOTALL)
 
 @contextmanager
 def warnings_placed(layer: Callable[[], str]) -> Iterator[None]:
-    """Hold back the warnings raised inside, and raise each at the end, at the line of the user's code it came from.
+    """Hold back warnings inside the block, and raise them at its end, at the user's line that caused each.
 
-    layer names the layer that runs. It is put first if no line of the network is the user's; the warning then
-    stands at the line that asked to look. If the network fails, its warnings are dropped.
+    layer: returns the name of the running layer.
+    If no line of the network is the user's, the message begins with that name. The warning then points to the line that
+    started the analysis. If the network fails, its warnings are dropped.
     """
     ground = depth()
     found: dict[tuple[str, type[Warning], Place], None] = {}
@@ -32,7 +33,7 @@ def warnings_placed(layer: Callable[[], str]) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         for hidden in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
-            warnings.simplefilter("ignore", hidden)     # as Python does for code that is imported
+            warnings.simplefilter("ignore", hidden)     # as Python does for imported code
         warnings.showwarning = hold
         yield
     for text, category, (file, line) in found:
@@ -40,7 +41,7 @@ def warnings_placed(layer: Callable[[], str]) -> Iterator[None]:
 
 
 def _phrase(message: Warning | str) -> str:
-    """One line that says what to do, for the warnings that students meet most."""
+    """Return the warning as one line. For a warning that students meet often, the line says what to do."""
     text = str(message)
     if implicit := _IMPLICIT.search(text):
         return f"{implicit[1]} without dim: name the dimension"

@@ -1,4 +1,4 @@
-"""The network trained by hand: computed, explained, and written as a workbook that computes."""
+"""The network trained by hand: compute it, explain one update, and write it as a workbook of live formulas."""
 
 from featherweight.byhand.explain import explain
 from featherweight.byhand.network import LOSSES, OUTPUTS, Network, Row, train

@@ -1,4 +1,4 @@
-"""The sheet that derives every formula: each step of the computation in plain notation, and where its cells are."""
+"""The sheet Derivation: every step of the computation in plain notation, with a link to its column."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLE_ROW = 6
 
 
 def write_derivation_sheet(file: Workbook, look: Look, book: Book) -> None:
-    """Add the sheet; the links and the live values point to the first rate's sheet."""
+    """Add the sheet Derivation. Its links and live values point to the sheet of the first rate."""
     sheet = file.add_worksheet(SHEET)
     sheet.hide_gridlines(2)
     for index, width in enumerate(WIDTHS):
@@ -48,7 +48,7 @@ def write_derivation_sheet(file: Workbook, look: Look, book: Book) -> None:
 
 
 def write_step(sheet: Worksheet, look: Look, book: Book, quantity: Quantity, at: int) -> None:
-    """One line: a number, its chain rule, its formula, a link to its column, its first value, its meaning."""
+    """Write line `at`: name of a number, chain rule, formula, link to its column, first value, meaning."""
     name, first = quantity.name, next(iter(book.runs.values()))[0]
     sheet.write(f"A{at}", name, look.name)
     sheet.write(f"B{at}", f"{name} = {quantity.chain}" if quantity.chain else "", look.notation)
@@ -60,7 +60,7 @@ def write_step(sheet: Worksheet, look: Look, book: Book, quantity: Quantity, at:
 
 
 def formula(quantity: Quantity) -> str:
-    """How a number comes about, in names."""
+    """Return the formula of a number in terms of other names, or "a starting value"."""
     if quantity.formula:
         return quantity.formula
     if quantity.name[0] in "wb":

@@ -1,4 +1,4 @@
-"""One update worked out in numbers, as on paper."""
+"""One update written out with all its numbers, as on paper."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from itertools import groupby
 from featherweight.byhand.formulas import GIVEN, Quantity, quantities, replace_names
 from featherweight.byhand.network import Network, Row
 
-TOGETHER = "\N{NO-BREAK SPACE}"     # where a line is not to be broken
+TOGETHER = "\N{NO-BREAK SPACE}"     # marks places where a line must not be broken
 
 
 def explain(network: Network, rows: list[Row], rate: float, width: int = 80) -> str:
-    """Update 0 of a training as text: forward, error, each derivative by its named factors, the new weights.
+    """Return update 0 of a training as text: forward pass, error, derivatives with their factors, new weights.
 
-    rows: what train gave; at least rows 0 and 1. width: of the lines, in characters, where a formula can be broken.
+    rows: the result of train, at least rows 0 and 1.
+    width: largest length of a line in characters. Lines that cannot be broken may be longer.
     """
     now, after = rows[0], rows[1]
     sections = [starting(network, now, rate, width)]
@@ -28,12 +29,12 @@ def explain(network: Network, rows: list[Row], rate: float, width: int = 80) -> 
 
 
 def heading(text: str) -> str:
-    """A section's heading."""
+    """The heading of a section: the text with a capital letter."""
     return text[0].upper() + text[1:]
 
 
 def starting(network: Network, now: Row, rate: float, width: int) -> str:
-    """The values before the update."""
+    """Return the section of values before the update."""
     names = ["i1", "i2"], ["t1", "t2"], network.weights, list(network.bias_of.values())
     said = ["  ".join(f"{name} = {now[name]:g}".replace(" ", TOGETHER) for name in part) for part in names if part]
     lines = [wrapped("  ", line, width) for line in said]
@@ -41,21 +42,21 @@ def starting(network: Network, now: Row, rate: float, width: int) -> str:
 
 
 def worked_out(quantity: Quantity, row: Row, width: int) -> str:
-    """A number as its factors, its formula, the formula in numbers, and what that gives."""
+    """Return the lines of one number: chain rule, formula, formula with numbers inserted, value."""
     in_numbers = replace_names(quantity.formula, row, lambda name: number(row[name]))
     parts = [quantity.chain, quantity.formula, in_numbers, f"{row[quantity.name]:.9g}"]
     return chained(quantity.name, [part for part in parts if part], width)
 
 
 def stepped(name: str, now: Row, after: Row, rate: float, width: int) -> str:
-    """A weight's step down its gradient."""
+    """Return the lines of one gradient step of a parameter."""
     gradient = f"∂E/∂{name}"
     in_numbers = f"{number(now[name])} - {rate:g}*{number(now[gradient])}"
     return chained(f"new {name}", [f"{name} - rate*{gradient}", in_numbers, f"{after[name]:.9g}"], width)
 
 
 def chained(name: str, parts: list[str], width: int) -> str:
-    """ "name = a = b", broken before each "=" where one line is too short."""
+    """Return "name = a = b" on one line, or one line per part if it is longer than `width`."""
     line = " = ".join([f"  {name}", *parts])
     if len(line) <= width:
         return line
@@ -64,12 +65,12 @@ def chained(name: str, parts: list[str], width: int) -> str:
 
 
 def wrapped(start: str, text: str, width: int) -> str:
-    """The text after start, on as many lines as it needs."""
+    """Return `start` and `text`, wrapped to `width`. Further lines are indented by the length of `start`."""
     indent = " " * len(start)
     filled = textwrap.fill(text, width, initial_indent=start, subsequent_indent=indent, break_long_words=False)
     return filled.replace(TOGETHER, " ")
 
 
 def number(value: float) -> str:
-    """Six digits; a negative number in parentheses, as it stands inside a formula."""
+    """A number with six digits for use in a formula. Negative numbers are in parentheses."""
     return f"({value:.6g})" if value < 0 else f"{value:.6g}"

@@ -1,7 +1,7 @@
-"""Every number of a row as a formula in the names of the numbers before it.
+"""Every number of a row as a formula that uses the names of earlier numbers.
 
-One list serves the sheets (names become cells), the derivation (names stay) and the worked example (names become
-numbers). It is written apart from network.py, so that each proves the other.
+The same list is used by the sheets (names become cells), the derivation (names stay) and the worked example (names
+become numbers). The formulas do not use network.py, so that tests can check the two against each other.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ class Quantity:
     name: str
     group: str
     meaning: str
-    formula: str = ""       # in names, with exp and ln; empty where the number is given or carried over
-    chain: str = ""         # the same as factors of the chain rule, for derivatives
+    formula: str = ""       # uses names, exp and ln; empty for a starting value
+    chain: str = ""         # for derivatives: the factors of the chain rule
 
 
 def quantities(network: Network) -> list[Quantity]:
-    """All numbers of a row, in the order of the computation and of the sheet's columns."""
+    """Return all numbers of a row, in the order of computation, which is the order of the sheet's columns."""
     return [*given(network), *forward(network), *errors(network), *back(network), *gradients(network)]
 
 
 def given(network: Network) -> list[Quantity]:
-    """Inputs, targets, weights and biases."""
+    """Return the starting values: inputs, targets, weights and biases."""
     found = [Quantity(f"i{n}", GIVEN, f"Input {n}: the same in every row.") for n in (1, 2)]
     found += [Quantity(f"t{n}", GIVEN, f"Target {n}: what output {n} should become.") for n in (1, 2)]
     found += [Quantity(w, GIVEN, f"Weight from {start} to {end}.") for w, (start, end) in network.ends.items()]
@@ -41,7 +41,7 @@ def given(network: Network) -> list[Quantity]:
 
 
 def forward(network: Network) -> list[Quantity]:
-    """From the inputs to the activations of the outputs."""
+    """Return the numbers of the forward pass, from h1 to the activations of the outputs."""
     bias = {neuron: f" + {b}" for neuron, b in network.bias_of.items()}
     hidden, activated, outputs = [], [], []
     for j in network.hidden_neurons:
@@ -59,12 +59,12 @@ def forward(network: Network) -> list[Quantity]:
 
 
 def sigmoid(name: str) -> str:
-    """The formula of a sigmoid."""
+    """The formula for the sigmoid of `name`."""
     return f"1/(1 + exp(-{name}))"
 
 
 def errors(network: Network) -> list[Quantity]:
-    """How far the outputs are from their targets."""
+    """Return the error of each output and the total error."""
     formula = {
         "squared": "1/2*(t{k} - a_o{k})^2",
         "cross-entropy": "-t{k}*ln(a_o{k})",
@@ -75,7 +75,7 @@ def errors(network: Network) -> list[Quantity]:
 
 
 def back(network: Network) -> list[Quantity]:
-    """The error's derivative by each activation and each neuron, from the outputs back."""
+    """Return the derivatives of the error by each activation and neuron, from the outputs backwards."""
     slope = {
         "squared": "a_o{k} - t{k}",
         "cross-entropy": "-t{k}/a_o{k}",
@@ -100,7 +100,10 @@ def back(network: Network) -> list[Quantity]:
 
 
 def gradients(network: Network) -> list[Quantity]:
-    """The error's derivative by each weight and bias: its neuron's, times what the weight carries."""
+    """Return the derivatives of the error by each weight and bias.
+
+    For a weight: the derivative by the neuron it leads to, times the activation it is multiplied with.
+    """
     how = "The gradient of {0}: the next row's {0} is {0} minus the rate times this."
     found = [
         Quantity(f"∂E/∂{w}", GRADIENT, how.format(w), f"∂E/∂{end}*{carried(start)}", f"∂E/∂{end} · ∂{end}/∂{w}")
@@ -113,11 +116,11 @@ def gradients(network: Network) -> list[Quantity]:
 
 
 def carried(neuron: str) -> str:
-    """What leaves a neuron: an input itself, a hidden neuron's activation."""
+    """Return the name of a neuron's output: i1 -> "i1", h1 -> "a_h1"."""
     return neuron if neuron[0] == "i" else f"a_{neuron}"
 
 
 def replace_names(formula: str, names: Iterable[str], written: Callable[[str], str]) -> str:
-    """The formula with each of the names written another way: as a cell, as a number."""
+    """Return the formula with each name replaced by written(name), such as a cell or a number."""
     longest_first = sorted(names, key=len, reverse=True)
     return re.sub(rf"(?<!\w)({'|'.join(map(re.escape, longest_first))})(?!\w)", lambda m: written(m[0]), formula)

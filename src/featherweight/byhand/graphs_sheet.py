@@ -1,4 +1,4 @@
-"""The sheet of graphs: the error of all rates in one chart, and each rate in its own."""
+"""The sheet Graphs: one chart with the error of all rates, and one chart per rate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMALL, PER_LINE, SMALL_AT, SMALL_ROWS = {"width": 400, "height": 260}, 3, 28, 14
 
 
 def write_graphs_sheet(file: Workbook, look: Look, book: Book) -> None:
-    """Add the sheet: a live table of the rates, one chart of all, one for each."""
+    """Add the sheet Graphs: a live table of the rates, one chart of all rates, one chart per rate."""
     sheet = file.add_worksheet(SHEET)
     sheet.hide_gridlines(2)
     sheet.set_column("A:A", 2)
@@ -53,7 +53,7 @@ def write_graphs_sheet(file: Workbook, look: Look, book: Book) -> None:
 
 
 def curve(book: Book, rate: float, colour: str) -> dict[str, Any]:
-    """The series of one rate: E_total against the number of the update."""
+    """Return the chart series of one rate: E_total against the number of the update."""
     name, letters = sheet_name(rate), book.columns["E_total"]
     return {
         "categories": f"='{name}'!$A${FIRST_ROW}:$A${book.last_row}",
@@ -63,7 +63,7 @@ def curve(book: Book, rate: float, colour: str) -> dict[str, Any]:
 
 
 def finish(chart: Any, title: str, last: int) -> None:
-    """Name the axes, start both at zero."""
+    """Set title, axes, size and legend of a chart. Both axes start at zero."""
     chart.set_title({"name": title, "name_font": {"size": 12}})
     chart.set_x_axis({"name": "update", "min": 0, "max": last, "major_gridlines": {"visible": False}})
     chart.set_y_axis({"name": "E_total", "min": 0, "num_format": "0.00", "major_gridlines": {"visible": True,

@@ -1,4 +1,4 @@
-"""Where everything lies in the workbook: sheets, columns, rows, names. Rows count from 1, as a spreadsheet's do."""
+"""The layout of the workbook: sheets, columns, rows and defined names. Rows count from 1, as in spreadsheets."""
 
 from __future__ import annotations
 
@@ -14,59 +14,59 @@ from featherweight.byhand.network import Network, Row
 from featherweight.byhand.start import START, rate_text
 
 TITLE_ROW, LEGEND_ROW, BLOCK_NAMES_ROW, BLOCK_ROW, GROUP_ROW, HEADER_ROW, FIRST_ROW = 1, 2, 4, 5, 7, 8, 9
-START_ROW = 6       # of the first starting value on sheet Network
+START_ROW = 6       # row of the first starting value on sheet Network
 
 
 @dataclass(frozen=True)
 class Book:
-    """What the workbook shows: one network, trained from one start at several rates."""
+    """The content of a workbook: one network, trained from the same start at several rates."""
 
     network: Network
     runs: Mapping[float, list[Row]]     # rate -> rows 0 .. updates
 
     @cached_property
     def quantities(self) -> list[Quantity]:
-        """One for each column of a rate's sheet."""
+        """The quantities of a row, one per column of a rate's sheet."""
         return quantities(self.network)
 
     @cached_property
     def columns(self) -> dict[str, str]:
-        """The letters of each quantity's column; A holds the number of the update."""
+        """Quantity -> letters of its column. Column A holds the number of the update."""
         return {quantity.name: xl_col_to_name(index) for index, quantity in enumerate(self.quantities, start=1)}
 
     @property
     def start(self) -> Row:
-        """The starting values: i1, i2, t1, t2, the weights, the biases."""
+        """Starting values: i1, i2, t1, t2, the weights, the biases."""
         first = next(iter(self.runs.values()))[0]
         return {name: first[name] for name in START + self.network.parameters}
 
     @property
     def first_sheet(self) -> str:
-        """The sheet that the derivation points to."""
+        """Name of the first rate's sheet, to which the derivation links."""
         return sheet_name(next(iter(self.runs)))
 
     @property
     def last_row(self) -> int:
-        """The spreadsheet's row of the last update."""
+        """Number of the spreadsheet row of the last update."""
         return FIRST_ROW + len(next(iter(self.runs.values()))) - 1
 
     def cell(self, name: str, row: int = FIRST_ROW) -> str:
-        """The cell of a quantity on any rate's sheet."""
+        """The cell of a quantity on a rate's sheet, such as "B9"."""
         return f"{self.columns[name]}{row}"
 
     def formula(self, quantity: Quantity, row: int) -> str:
-        """What stands in a cell: a starting value, a step down the gradient, or the formula in cells of its row."""
+        """Return the formula of a cell: a starting value, a gradient step, or the quantity's formula for `row`."""
         if row == FIRST_ROW and not quantity.formula:
             return f"={defined_name(quantity.name)}"
         return self.patterns[quantity.name].format(row=row, before=row - 1)
 
     @cached_property
     def patterns(self) -> dict[str, str]:
-        """Each column's formula in cells of "{row}" and, for a step down the gradient, of the row "{before}"."""
+        """Quantity -> formula template. "{row}" stands for the row, "{before}" for the row above."""
         return {quantity.name: self.pattern(quantity) for quantity in self.quantities}
 
     def pattern(self, quantity: Quantity) -> str:
-        """The pattern of one column."""
+        """Return the formula template of one column."""
         name = quantity.name
         if quantity.formula:
             written = replace_names(quantity.formula, self.columns, lambda name: f"{self.columns[name]}{{row}}")
@@ -76,15 +76,15 @@ class Book:
         return f"={defined_name(name)}"
 
     def start_cell(self, name: str) -> str:
-        """The absolute cell of a starting value on sheet Network."""
+        """The absolute cell of a starting value on sheet Network, such as "$C$6"."""
         return f"$C${START_ROW + list(self.start).index(name)}"
 
 
 def sheet_name(rate: float) -> str:
-    """2 -> "LR 2.0", as the document calls it."""
+    """The name of a rate's sheet, as in the document: 2 -> "LR 2.0"."""
     return f"LR {rate_text(rate)}"
 
 
 def defined_name(name: str) -> str:
-    """w1 -> "w_1": a spreadsheet takes w1 for a cell."""
+    """The defined name of a number: w1 -> "w_1", because a spreadsheet reads w1 as a cell."""
     return re.sub(r"(\d+)$", r"_\1", name)

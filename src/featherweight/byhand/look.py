@@ -1,4 +1,4 @@
-"""How the workbook looks: colours and cell formats, in one place."""
+"""The colours and cell formats of the workbook."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xlsxwriter.format import Format
 from featherweight.byhand.formulas import BACK, ERROR, FORWARD, GIVEN, GRADIENT
 
 TINTS = {GIVEN: "#DCE6F1", FORWARD: "#E2EFDA", ERROR: "#FCE4D6", BACK: "#E4DFEC", GRADIENT: "#FFF2CC"}
-RATE_COLOURS = (    # dark for the first rate to light for the last
+RATE_COLOURS = (    # from dark for the first rate to light for the last
     "#3B0F70", "#414487", "#31688E", "#26828E", "#1F9E89", "#35B779",
     "#6DCD59", "#A5B92B", "#C9A227", "#D98E2B", "#D9703A", "#C8505A",
 )
@@ -25,21 +25,21 @@ class Look:
     text: Format
     pale: Format
     heading: Format
-    value: Format           # a number of a formula
-    fine: Format            # the same where small differences matter: errors and derivatives
+    value: Format           # the result of a formula
+    fine: Format            # with more digits, for errors and derivatives
     count: Format
-    typed: Format           # a number to type over
-    linked: Format          # a number taken from another sheet, which may be typed over
+    typed: Format           # a number that the user may change
+    linked: Format          # a number from another sheet, which the user may replace
     name: Format
     notation: Format
     where: Format
-    bands: dict[str, Format]        # group -> over its columns
-    sections: dict[str, Format]     # group -> over its lines
+    bands: dict[str, Format]        # group -> heading above its columns
+    sections: dict[str, Format]     # group -> heading above its lines
     headers: dict[str, Format]
 
 
 def make_look(book: Workbook) -> Look:
-    """Add every format to the workbook."""
+    """Add all formats to the workbook and return them."""
     typed = {"font_color": "#0000FF", "bg_color": "#FFFFCC", "border": 1, "border_color": "#BFBFBF", "align": "center",
              "num_format": "0.00##########"}
     band = {"bold": True, "align": "center", "valign": "vcenter", "font_color": INK}
@@ -64,5 +64,5 @@ def make_look(book: Workbook) -> Look:
 
 
 def rate_colour(index: int, count: int) -> str:
-    """The colour of one rate's curve among count of them, spread over the whole scale."""
+    """Return the colour of curve `index` out of `count`. The curves use the whole colour scale."""
     return RATE_COLOURS[index * (len(RATE_COLOURS) - 1) // max(count - 1, 1)]

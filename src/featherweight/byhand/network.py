@@ -1,7 +1,7 @@
 """A network small enough to train by hand: two inputs, a few hidden neurons, two outputs.
 
-Both passes are written out number by number, as on paper; no autograd. A number goes by the name that the paper
-gives it: i1, w1, h1, a_h1 (the activation of h1), o1, a_o1, E1, E_total, ∂E/∂w1. Source: document 003, part 1.
+Forward and backward pass are written out number by number, without autograd. Names are those of the document:
+i1, w1, h1, a_h1 (the activation of h1), o1, a_o1, E1, E_total, ∂E/∂w1. Source: document 003, part 1.
 
     i1 --w1--> h1 -> a_h1 --w5--> o1 -> a_o1 -- t1 --> E1 \\
        \\w2 /w3               \\w6 /w7                         E_total
@@ -16,14 +16,17 @@ from dataclasses import dataclass
 
 from featherweight.errors import ByHandError
 
-Row = dict[str, float]      # the name of a number -> the number, in the order of the computation
+Row = dict[str, float]      # name -> number, in the order of computation
 OUTPUTS = ("softmax", "sigmoid")
 LOSSES = ("squared", "cross-entropy", "binary-cross-entropy")
 
 
 @dataclass(frozen=True)
 class Network:
-    """What the network is made of. Hidden neurons are sigmoid; ByHandError where loss and output do not go together."""
+    """The architecture of a network. Hidden neurons are sigmoid.
+
+    Raises ByHandError for an invalid value, or a loss that does not fit the output.
+    """
 
     hidden: int = 2
     output: str = "softmax"
@@ -45,47 +48,50 @@ class Network:
 
     @property
     def hidden_neurons(self) -> range:
-        """1, 2, ... as the names count them."""
+        """Numbers of the hidden neurons: 1, 2, ..."""
         return range(1, self.hidden + 1)
 
     @property
     def ends(self) -> dict[str, tuple[str, str]]:
-        """Each weight -> the neurons it leads from and to: w1 from i1 to h1, and on to the outputs."""
+        """Weight -> (neuron it starts from, neuron it leads to): w1 -> (i1, h1)."""
         into_hidden = [(f"i{i}", f"h{j}") for j in self.hidden_neurons for i in (1, 2)]
         into_outputs = [(f"h{j}", f"o{k}") for k in (1, 2) for j in self.hidden_neurons]
         return {f"w{number}": ends for number, ends in enumerate(into_hidden + into_outputs, start=1)}
 
     @property
     def bias_of(self) -> dict[str, str]:
-        """Each neuron -> its bias: b1 for h1, and on to the outputs; empty without biases."""
+        """Neuron -> its bias: h1 -> b1. Hidden neurons first, then outputs. Empty without biases."""
         neurons = [*(f"h{j}" for j in self.hidden_neurons), "o1", "o2"] if self.biases else []
         return {neuron: f"b{number}" for number, neuron in enumerate(neurons, start=1)}
 
     @property
     def weights(self) -> list[str]:
-        """w1, w2, ..."""
+        """Names of the weights: w1, w2, ..."""
         return list(self.ends)
 
     @property
     def parameters(self) -> list[str]:
-        """Everything that training changes: the weights, then the biases."""
+        """Names of the trainable parameters: the weights, then the biases."""
         return [*self.ends, *self.bias_of.values()]
 
     def into_hidden(self, j: int) -> list[str]:
-        """The weights from i1 and i2 into hidden neuron j: w1, w2 for the first."""
+        """Names of the weights from i1 and i2 into hidden neuron j: w1, w2 for the first."""
         return self.weights[2 * (j - 1) : 2 * j]
 
     def into_output(self, k: int) -> list[str]:
-        """The weights from a_h1, a_h2, ... into output k: w5, w6 for the first of two hidden neurons."""
+        """Names of the weights from a_h1, a_h2, ... into output k. With two hidden neurons: w5, w6 for o1."""
         return self.weights[2 * self.hidden + (k - 1) * self.hidden :][: self.hidden]
 
     def out_of_hidden(self, j: int) -> list[str]:
-        """The weights from a_hj into o1 and o2: w5, w7 for the first of two hidden neurons."""
+        """Names of the weights from a_hj into o1 and o2. With two hidden neurons: w5, w7 for a_h1."""
         return [self.into_output(k)[j - 1] for k in (1, 2)]
 
 
 def forward(network: Network, given: Mapping[str, float]) -> Row:
-    """Inputs, targets and weights -> the same and h, a_h, o, a_o, E1, E2, E_total."""
+    """Run the forward pass. given: inputs, targets, parameters.
+
+    Returns `given` with h, a_h, o, a_o, E1, E2 and E_total added.
+    """
     v = dict(given)
     for j in network.hidden_neurons:
         from_i1, from_i2 = network.into_hidden(j)
@@ -107,7 +113,10 @@ def forward(network: Network, given: Mapping[str, float]) -> Row:
 
 
 def backward(network: Network, known: Mapping[str, float]) -> Row:
-    """A row after the forward pass -> the same and the derivatives of E_total, from the error back to the weights."""
+    """Run the backward pass. known: a row after the forward pass.
+
+    Returns `known` with the derivatives of E_total added, from the outputs back to the weights.
+    """
     v = dict(known)
     for k in (1, 2):
         v[f"∂E/∂a_o{k}"] = error_slope(network.loss, v[f"t{k}"], v[f"a_o{k}"])
@@ -132,15 +141,15 @@ def backward(network: Network, known: Mapping[str, float]) -> Row:
 
 
 def update(network: Network, row: Mapping[str, float], rate: float) -> Row:
-    """A whole row -> inputs, targets and the weights after one step down the gradient."""
+    """Return inputs, targets and the parameters after one gradient step. row: a row after the backward pass."""
     given = {name: row[name] for name in ("i1", "i2", "t1", "t2")}
     return given | {name: row[name] - rate * row[f"∂E/∂{name}"] for name in network.parameters}
 
 
 def train(network: Network, start: Mapping[str, float], rate: float, updates: int) -> list[Row]:
-    """Rows 0 .. updates; row n is the state before update n.
+    """Train for `updates` updates. Return rows 0 to `updates`; row n is the state before update n.
 
-    Errors: ByHandError where a number leaves a spreadsheet's range.
+    Raises ByHandError if a number exceeds the range of a spreadsheet.
     """
     rows: list[Row] = []
     given = dict(start)
@@ -158,12 +167,12 @@ def train(network: Network, start: Mapping[str, float], rate: float, updates: in
 
 
 def sigmoid(x: float) -> float:
-    """Any number -> between 0 and 1."""
+    """The logistic function of x, between 0 and 1."""
     return 1 / (1 + math.exp(-x))
 
 
 def softmax(x: float, o1: float, o2: float) -> float:
-    """The share of x, one of o1 and o2."""
+    """The softmax of x over (o1, o2). x is one of the two."""
     return math.exp(x) / (math.exp(o1) + math.exp(o2))
 
 
@@ -186,7 +195,7 @@ def error_slope(loss: str, target: float, activation: float) -> float:
 
 
 def log(x: float) -> float:
-    """The natural logarithm; zero is an ArithmeticError, as every number that a spreadsheet refuses."""
+    """The natural logarithm. Raises ArithmeticError for x <= 0, as for overflows, which train reports."""
     if x <= 0:
         raise ArithmeticError
     return math.log(x)

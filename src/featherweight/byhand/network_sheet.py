@@ -1,4 +1,4 @@
-"""The first sheet: the starting values, to type over, and the network drawn with them as a live chart."""
+"""The first sheet, Network: the starting values, which the user may change, and a live chart of the network."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from featherweight.byhand.look import INK, TINTS, Look
 from featherweight.byhand.network import Network
 
 SHEET = "Network"
-DATA_COLUMN = 25                # Z: where the numbers of the drawing lie
-MOST_LABELLED = 3               # hidden neurons with room for a value on each of their lines
-LABEL_AT, DISC = 0.3, 0.08      # where on its line a weight is written, and where the line leaves the neuron
+DATA_COLUMN = 25                # Z: first column of the chart's data
+MOST_LABELLED = 3               # with more hidden neurons, values of weights are not shown in the chart
+LABEL_AT, DISC = 0.3, 0.08      # position of a weight's label on its line; start of the line
 
 
 def write_network_sheet(file: Workbook, look: Look, book: Book) -> None:
-    """Add the sheet."""
+    """Add the sheet Network."""
     sheet = file.add_worksheet(SHEET)
     sheet.hide_gridlines(2)
     sheet.set_column("A:A", 2)
@@ -39,14 +39,14 @@ def write_network_sheet(file: Workbook, look: Look, book: Book) -> None:
 
 
 def described(network: Network) -> str:
-    """What the network is made of, in one line."""
+    """The architecture of the network in one line."""
     neurons = "1 hidden neuron" if network.hidden == 1 else f"{network.hidden} hidden neurons"
     biases = "with biases" if network.biases else "no biases"
     return f"2 inputs, {neurons} (sigmoid), 2 outputs ({network.output}), {network.loss} error, {biases}."
 
 
 def write_start(file: Workbook, sheet: Worksheet, look: Look, book: Book) -> None:
-    """A line for each starting value: its name, its cell, what it is."""
+    """Write a line for each starting value: its name, the value, its meaning."""
     for letters, heading in (("B", "name"), ("C", "start"), ("D", "what it is")):
         sheet.write(f"{letters}{START_ROW - 1}", heading, look.heading)
     meanings = {quantity.name: quantity.meaning for quantity in book.quantities if quantity.group == GIVEN}
@@ -63,9 +63,10 @@ def write_start(file: Workbook, sheet: Worksheet, look: Look, book: Book) -> Non
 
 
 def draw(file: Workbook, sheet: Worksheet, look: Look, book: Book) -> None:
-    """The network as a chart: a line for each weight, a disc for each neuron.
+    """Draw the network as a chart: a line for each weight, a disc for each neuron.
 
-    Each is a series, and its label is the series' name: the one label that follows a cell in every spreadsheet program.
+    Each line and disc is a series labelled with its name. A series name is the only label that updates with a cell in
+    all spreadsheet programs.
     """
     chart = file.add_chart({"type": "scatter", "subtype": "straight"})
     places = neurons(book.network)
@@ -97,31 +98,31 @@ def draw(file: Workbook, sheet: Worksheet, look: Look, book: Book) -> None:
 
 
 def where_hidden(network: Network, place: tuple[float, float]) -> str:
-    """Where the label of a hidden neuron has room: with its bias it does not fit inside."""
+    """Return the position of a hidden neuron's label: inside, or outside if the label includes the bias."""
     if not network.biases or not few(network):
         return "center"
     return "above" if place[1] >= 0.5 else "below"
 
 
 def few(network: Network) -> bool:
-    """Whether there is room for a value beside each line and hidden neuron."""
+    """True if the chart has room for a value beside each line and hidden neuron."""
     return network.hidden <= MOST_LABELLED
 
 
 def along(start: tuple[float, float], end: tuple[float, float], share: float) -> tuple[float, float]:
-    """The point that lies a share of the way from start to end."""
+    """Return the point between start (share 0) and end (share 1)."""
     return start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
 
 
 def labelled(position: str, silent: Sequence[int] = ()) -> dict[str, Any]:
-    """The options of a series that shows its name beside its points, but for the silent ones."""
+    """Return chart options that show the series' name at its points. silent: indices of points without label."""
     custom = [{"delete": True} if index in silent else None for index in range(max(silent, default=-1) + 1)]
     labels = {"series_name": True, "value": False, "position": position, "font": {"size": 9, "color": INK}}
     return {"data_labels": labels | ({"custom": custom} if custom else {})}
 
 
 def finish(chart: Any) -> None:
-    """No axes, no legend, room around."""
+    """Remove axes, legend and title from the chart, and set its size."""
     hidden_axis = {"visible": False, "major_gridlines": {"visible": False}}
     chart.set_x_axis({**hidden_axis, "min": -0.5, "max": 2.7})
     chart.set_y_axis({**hidden_axis, "min": -0.25, "max": 1.25})
@@ -132,7 +133,7 @@ def finish(chart: Any) -> None:
 
 
 def neurons(network: Network) -> dict[str, tuple[float, float]]:
-    """Each neuron's place: inputs on the left, outputs on the right, each column spread from top to bottom."""
+    """Return neuron -> (x, y) in the chart: inputs on the left, outputs on the right, columns from top to bottom."""
     columns = (["i1", "i2"], [f"h{j}" for j in network.hidden_neurons], ["o1", "o2"])
     return {
         name: (float(x), 1 - y / (len(column) - 1) if len(column) > 1 else 0.5)
@@ -142,7 +143,7 @@ def neurons(network: Network) -> dict[str, tuple[float, float]]:
 
 
 def points(sheet: Worksheet, places: list[tuple[float, float]], row: int) -> dict[str, Any]:
-    """Write the x and y of a series of the chart -> where they lie."""
+    """Write x and y of a chart series into the sheet. Return the chart options that refer to their cells."""
     for n, (x, y) in enumerate(places):
         sheet.write_row(row + n, DATA_COLUMN, [x, y])
     last = row + len(places) - 1
@@ -153,7 +154,7 @@ def points(sheet: Worksheet, places: list[tuple[float, float]], row: int) -> dic
 
 
 def label_of(network: Network, neuron: str) -> list[tuple[str, str]]:
-    """What is written at a neuron: words, each followed by the name of a starting value or by nothing."""
+    """Return the label of a neuron as pairs (text, name of the starting value after it, or "")."""
     bias = [(", bias ", network.bias_of[neuron])] if neuron in network.bias_of else []
     if neuron[0] == "h":
         return [(neuron, ""), *(bias if few(network) else [])]
@@ -161,7 +162,7 @@ def label_of(network: Network, neuron: str) -> list[tuple[str, str]]:
 
 
 def write_label(sheet: Worksheet, book: Book, parts: list[tuple[str, str]], row: int) -> str:
-    """Write a label as a formula on the starting values that it names -> a reference to its cell."""
+    """Write a label as a formula that refers to starting values. Return a reference to its cell."""
     letters = xl_col_to_name(DATA_COLUMN + 2)
     formula = "&".join(f'"{words}"' + (f"&ROUND({book.start_cell(name)},4)" if name else "") for words, name in parts)
     value = "".join(words + (f"{round(book.start[name], 4):.12g}" if name else "") for words, name in parts)

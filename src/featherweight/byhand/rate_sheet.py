@@ -1,4 +1,4 @@
-"""The sheet of one learning rate: the inputs block, then a row for each update, every number a formula."""
+"""The sheet of one learning rate: a block of inputs, then one row per update. Every number is a formula."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLUMNS_ON_PAPER, ROWS_ON_PAPER = 24, 75
 
 
 def write_rate_sheet(file: Workbook, look: Look, book: Book, rate: float) -> None:
-    """Add the sheet of one rate."""
+    """Add the sheet of one learning rate."""
     sheet = file.add_worksheet(sheet_name(rate))
     write_block(file, sheet, look, book, rate)
     write_header(sheet, look, book)
@@ -43,7 +43,10 @@ def write_rate_sheet(file: Workbook, look: Look, book: Book, rate: float) -> Non
 
 
 def write_block(file: Workbook, sheet: Worksheet, look: Look, book: Book, rate: float) -> None:
-    """The rate to type over, and the starting values taken from sheet Network; each cell gets a name on this sheet."""
+    """Write the block of inputs: the rate, and the starting values linked to sheet Network.
+
+    Each cell gets a defined name on this sheet. The user may change all of them.
+    """
     sheet.write(f"A{TITLE_ROW}", "The network trained by hand: a row for each update", look.title)
     sheet.write(f"A{LEGEND_ROW}", "blue", look.typed)
     sheet.write(f"B{LEGEND_ROW}", "is typed in: change it and all below recomputes.")
@@ -64,7 +67,7 @@ def write_block(file: Workbook, sheet: Worksheet, look: Look, book: Book, rate: 
 
 
 def write_header(sheet: Worksheet, look: Look, book: Book) -> None:
-    """Two frozen rows: the part of the computation, and the name of each number with a note that says what it is."""
+    """Write the two frozen heading rows: the group of each column, and its name with an explanatory note."""
     sheet.write(f"A{HEADER_ROW}", "update", look.headers[GIVEN])
     sheet.set_column("A:A", 8)
     for group, members in groupby(book.quantities, key=lambda quantity: quantity.group):
@@ -78,12 +81,15 @@ def write_header(sheet: Worksheet, look: Look, book: Book) -> None:
 
 
 def note(quantity: Quantity) -> str:
-    """What a column is, and how it is computed."""
+    """The note of a column: its meaning, chain rule and formula."""
     return "\n".join(part for part in (quantity.meaning, quantity.chain, quantity.formula) if part)
 
 
 def write_rows(sheet: Worksheet, look: Look, book: Book, rows: list[Row]) -> None:
-    """Row n is the state before update n: formulas, each with its value for viewers that do not compute."""
+    """Write the rows of all updates. Row n is the state before update n.
+
+    Each formula is stored with its value, for viewers that do not compute.
+    """
     for n, row in enumerate(rows):
         at = FIRST_ROW + n
         sheet.write_number(f"A{at}", n, look.count)

@@ -1,4 +1,4 @@
-"""Where training starts: the document's values, a user's own, or drawn from a seed; checked before they are used."""
+"""The starting values of training: from the document, from the user, or random. All are validated here."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from featherweight.byhand.network import Network, Row
 from featherweight.errors import ByHandError
 
-START = ["i1", "i2", "t1", "t2"]        # and the parameters
+START = ["i1", "i2", "t1", "t2"]        # followed by the parameters
 INPUTS = (0.05, 0.10)
 TARGETS = (0.01, 0.99)
-WEIGHTS = (0.15, 0.20, 0.25, 0.30, 0.40, 0.45, 0.50, 0.55)      # two hidden neurons
+WEIGHTS = (0.15, 0.20, 0.25, 0.30, 0.40, 0.45, 0.50, 0.55)      # for two hidden neurons
 HIDDEN_BIAS, OUTPUT_BIAS = 0.35, 0.60
 RATES = (2.0, 1.0, 0.8, 0.5, 0.2, 0.1)
 MOST_RATES, MOST_UPDATES, LARGEST_RATE, LARGEST_VALUE = 12, 5000, 1000, 100
@@ -25,10 +25,10 @@ def starting_values(
     weights: Sequence[float] | None = None,
     seed: int | None = None,
 ) -> Row:
-    """i1, i2, t1, t2, w1 ..., b1 ... before the first update.
+    """Return i1, i2, t1, t2, w1, ..., b1, ... before the first update.
 
-    Weights: as given (the biases may follow them); else drawn from the seed, evenly between -1 and 1 and rounded to two
-    decimals; else, for two hidden neurons, those of the document. Errors: ByHandError names the value.
+    weights: values for all weights, optionally followed by the biases. Default: see `drawn`.
+    seed: draw random weights. Raises ByHandError, naming the value, for invalid values.
     """
     check("inputs", inputs, ["i1", "i2"], -LARGEST_VALUE, LARGEST_VALUE)
     check("targets", targets, ["t1", "t2"], 0, 1)
@@ -46,12 +46,15 @@ def starting_values(
 
 
 def usual_biases(network: Network) -> list[float]:
-    """The biases that the usual worked example starts from, where there are biases."""
+    """Return the default biases: 0.35 for hidden neurons, 0.60 for outputs. Empty without biases."""
     return [HIDDEN_BIAS] * network.hidden + [OUTPUT_BIAS] * 2 if network.biases else []
 
 
 def drawn(network: Network, seed: int | None) -> Sequence[float]:
-    """The document's weights where they fit and no seed is asked for, else drawn ones."""
+    """Return the document's weights for two hidden neurons without a seed. Else random weights.
+
+    Random weights are uniform between -1 and 1, rounded to two decimals. The default seed is 1.
+    """
     if seed is None and network.hidden == 2:
         return WEIGHTS
     source = random.Random(1 if seed is None else seed)
@@ -59,7 +62,7 @@ def drawn(network: Network, seed: int | None) -> Sequence[float]:
 
 
 def check(option: str, values: Sequence[float], names: Sequence[str], low: float, high: float) -> None:
-    """ByHandError unless there is a value for each name and each lies between low and high."""
+    """Raise ByHandError unless each name has a value between low and high."""
     if len(values) != len(names):
         raise ByHandError(f"--{option} {listed(values)} counts {len(values)}, and there are {len(names)} to give: "
                           f"{names[0]} to {names[-1]}. Separate them with commas.")
@@ -69,7 +72,7 @@ def check(option: str, values: Sequence[float], names: Sequence[str], low: float
 
 
 def check_rates(rates: Sequence[float]) -> None:
-    """ByHandError for a rate that is no positive number, the same one twice, or more than a graph can tell apart."""
+    """Raise ByHandError if a rate is not in (0, LARGEST_RATE], is given twice, or there are more than MOST_RATES."""
     for rate in rates:
         if not 0 < rate <= LARGEST_RATE:
             raise ByHandError(f"--rate {rate:g} is not above 0 and at most {LARGEST_RATE}. Try one from 0.1 to 2.")
@@ -80,16 +83,16 @@ def check_rates(rates: Sequence[float]) -> None:
 
 
 def check_updates(updates: int) -> None:
-    """ByHandError for none, or more rows than anybody scrolls through."""
+    """Raise ByHandError unless `updates` is between 1 and MOST_UPDATES."""
     if not 1 <= updates <= MOST_UPDATES:
         raise ByHandError(f"--updates {updates} is not between 1 and {MOST_UPDATES:,}. Try 70.")
 
 
 def listed(values: Sequence[float]) -> str:
-    """ (0.1, 0.2) -> "0.1,0.2"."""
+    """Values as text: (0.1, 0.2) -> "0.1,0.2"."""
     return ",".join(f"{value:g}" for value in values)
 
 
 def rate_text(rate: float) -> str:
-    """2 -> "2.0", 0.25 -> "0.25"."""
+    """A learning rate as text: 2 -> "2.0", 0.25 -> "0.25"."""
     return f"{rate:.1f}" if round(rate, 1) == rate else f"{rate:.12g}"

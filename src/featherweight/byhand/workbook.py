@@ -1,4 +1,4 @@
-"""The network trained by hand as a workbook that computes: a sheet for each rate, graphs, a drawing, the derivation."""
+"""The workbook of the network trained by hand: the network, one sheet per rate, graphs, the derivation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from featherweight.files import write_atomically
 
 
 def write_workbook(path: Path, network: Network, runs: Mapping[float, list[Row]]) -> None:
-    """Write the .xlsx in one move.
+    """Write the .xlsx file atomically.
 
-    runs: for each learning rate the rows that training from the same start gave. Every number below the inputs is a
-    formula with its value stored beside it. Source: document 003, part 1.
+    runs: learning rate -> rows from train, all from the same start.
+    Every number below the inputs is a formula, stored together with its value. Source: document 003, part 1.
     """
     book = Book(network, runs)
     content = BytesIO()

@@ -1,4 +1,7 @@
-"""The command line: parse, call, print. Heavy imports live inside the commands."""
+"""The command line: parse the arguments, call the library, print the result.
+
+Heavy imports stay inside the commands, so that `featherweight --help` is fast.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from featherweight.files import refusal
 from featherweight.outside import say
 from featherweight.wording import command_line
 
-UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])   # click's, wherever this typer keeps it
+UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])   # UsageError of click, or of typer's copy
 
 app = typer.Typer(
     name="featherweight",
@@ -34,7 +37,7 @@ app.add_typer(data.app, name="data")
 
 
 def version(value: bool) -> None:
-    """Print the version and stop."""
+    """Print the version and exit."""
     if value:
         say(f"featherweight {__version__}")
         raise typer.Exit
@@ -43,7 +46,9 @@ def version(value: bool) -> None:
 @app.callback(invoke_without_command=True)
 def options(
     context: typer.Context,
-    version: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=version, is_eager=True, help="Show the version and exit."
+    ),
 ) -> None:
     """The workbench for small image classifiers: design under a budget, see every layer, train fast and honestly."""
     if context.invoked_subcommand is None:
@@ -51,16 +56,20 @@ def options(
 
 
 def usage(fault: Exception) -> str:
-    """What was wrong with the command line, and whose help says what is right."""
+    """Return the message for a usage error: the fault, and the command whose --help explains the options."""
     context = getattr(fault, "ctx", None)
     message = getattr(fault, "format_message", fault.__str__)().replace("\n", " ")
-    for error in getattr(fault.__cause__, "errors", list)():     # pydantic's, which typer's message does not quote
+    for error in getattr(fault.__cause__, "errors", list)():     # pydantic errors; typer omits the value
         message = message.replace("Invalid value for", f"Invalid value {error['input']!r} for", 1)
     return f"{message} See: {context.command_path if context else 'featherweight'} --help"
 
 
 def call(arguments: list[str] | None) -> object:
-    """Parse and call; once more after a person has agreed to run a network's own program. Options last for one call."""
+    """Parse the arguments and call the command. Return its exit code or None.
+
+    If a run contains untrusted network code, ask the user and call the command again after a yes.
+    Context variables that options set, such as --trust, apply to one call only.
+    """
     try:
         with plain_warnings():
             return copy_context().run(app, arguments, prog_name="featherweight", standalone_mode=False)
@@ -71,12 +80,15 @@ def call(arguments: list[str] | None) -> object:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 a goal missed under --strict, 2 bad input or usage."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)     # a home that cannot be written is no news
+    """Run the command line and exit with its code.
+
+    Codes: 0 done, 1 a check or goal failed, 2 bad input or usage, 130 after Ctrl-C, 128 + N after signal N.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)     # hides a warning about a read-only home
     try:
         with command_line():
             code = call(arguments)
-        if code == 130:     # typer's word for Ctrl-C
+        if code == 130:     # typer's exit code for Ctrl-C
             raise KeyboardInterrupt
     except FeatherweightError as fault:
         fail(*str(fault).split("\n"))
@@ -90,10 +102,10 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         fail("interrupted.")
         code = 130
-    except BrokenPipeError:     # the reader of our output, such as head, has seen enough
+    except BrokenPipeError:     # the reader of our output, such as head, closed the pipe
         sys.stderr.close()
         code = 0
-    except OSError as fault:    # the file system refused: no right to write, no room left
+    except OSError as fault:    # the file system refused: no permission, or the disk is full
         fail(refusal(fault))
         code = 2
     sys.exit(code if isinstance(code, int) else 0)

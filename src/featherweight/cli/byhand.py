@@ -1,4 +1,4 @@
-"""The command of the network trained by hand: a workbook, one update in numbers, curves."""
+"""The command byhand: train a tiny network by hand, as a workbook, as one worked update, and as curves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featherweight.cli.look import Json
+from featherweight.cli.options import Force, Json
 from featherweight.cli.output import check_output, console, note, show, show_json, status, table
 from featherweight.outside import say
 
@@ -17,33 +17,46 @@ if TYPE_CHECKING:
 
 
 def byhand(
-    out: Annotated[Path | None, typer.Option("--out", metavar="BOOK.xlsx", help="Write the workbook here.")] = None,
-    explained: Annotated[bool, typer.Option("--explain", help="Print one update worked out in numbers.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="BOOK.xlsx", help="Workbook to write.")] = None,
+    explained: Annotated[bool, typer.Option("--explain", help="Print one update with all its numbers.")] = False,
     plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="PICTURE", help="Draw the error of all rates as .png or .svg.")
+        Path | None,
+        typer.Option("--plot", metavar="PICTURE", help="Picture to write, .png or .svg: the error at each rate."),
     ] = None,
     rate: Annotated[
-        list[float] | None, typer.Option("--rate", help="A learning rate; repeatable. Default: 2 1 0.8 0.5 0.2 0.1.")
+        list[float] | None,
+        typer.Option("--rate", help="Learning rate. Repeatable. Default: 2, 1, 0.8, 0.5, 0.2 and 0.1."),
     ] = None,
-    updates: Annotated[int, typer.Option("--updates", help="How many updates.")] = 70,
-    output: Annotated[str, typer.Option("--output", help="softmax or sigmoid.")] = "softmax",
+    updates: Annotated[int, typer.Option("--updates", help="Number of updates.")] = 70,
+    output: Annotated[str, typer.Option("--output", help="Activation of the outputs: softmax or sigmoid.")] = "softmax",
     loss: Annotated[
-        str, typer.Option("--loss", help="squared, cross-entropy (softmax) or binary-cross-entropy (sigmoid).")
+        str,
+        typer.Option("--loss", help="squared, cross-entropy (softmax only) or binary-cross-entropy (sigmoid only)."),
     ] = "squared",
-    inputs: Annotated[str | None, typer.Option("--inputs", metavar="I1,I2", help="Default: 0.05,0.10.")] = None,
-    targets: Annotated[str | None, typer.Option("--targets", metavar="T1,T2", help="Default: 0.01,0.99.")] = None,
+    inputs: Annotated[
+        str | None, typer.Option("--inputs", metavar="I1,I2", help="The two inputs. Default: 0.05,0.10.")
+    ] = None,
+    targets: Annotated[
+        str | None, typer.Option("--targets", metavar="T1,T2", help="The two targets. Default: 0.01,0.99.")
+    ] = None,
     weights: Annotated[
-        str | None, typer.Option("--weights", metavar="W1,W2,...", help="w1, w2 ...; with --biases, b1 ... may follow.")
+        str | None,
+        typer.Option("--weights", metavar="W1,W2,...", help="First weights w1, w2, ... With --biases also b1, b2, ..."),
     ] = None,
-    hidden: Annotated[int, typer.Option("--hidden", metavar="N", help="Hidden neurons, 1 to 8.")] = 2,
-    biases: Annotated[bool, typer.Option("--biases", help="Give each neuron a bias to train.")] = False,
+    hidden: Annotated[int, typer.Option("--hidden", metavar="N", help="Number of hidden neurons, 1 to 8.")] = 2,
+    biases: Annotated[bool, typer.Option("--biases", help="Give each neuron a trainable bias.")] = False,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Draw the weights. They are always drawn where --hidden is not 2.")
+        int | None,
+        typer.Option("--seed", help="Seed for random first weights. Default: none if --hidden is 2, else 1."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Train a network of 2 inputs and 2 outputs by hand: a workbook that computes, one update in numbers, curves."""
+    """Train a network of 2 inputs and 2 outputs by hand.
+
+    The results are a workbook of live formulas (--out), one update with all its numbers (--explain), or error
+    curves (--plot).
+    """
     from featherweight.byhand import INPUTS, RATES, TARGETS, Network, check_rates, check_updates, starting_values, train
 
     for file, endings, option in ((out, (".xlsx",), "--out"), (plot, (".png", ".svg"), "--plot")):
@@ -69,7 +82,10 @@ def byhand(
 
 
 def numbers(option: str, text: str | None) -> list[float] | None:
-    """ "0.05,0.1" -> [0.05, 0.1]; nothing stays nothing."""
+    """Parse numbers separated by commas: "0.05,0.1" -> [0.05, 0.1]. None stays None.
+
+    Raises ByHandError, naming the option, for a part that is not a number.
+    """
     from featherweight.errors import ByHandError
 
     if text is None:
@@ -85,7 +101,7 @@ def numbers(option: str, text: str | None) -> list[float] | None:
 
 
 def write_book(out: Path, network: Network, runs: Mapping[float, list[Row]]) -> None:
-    """Write the workbook and say so."""
+    """Write the workbook and print a note. Raises MissingExtra without XlsxWriter."""
     from featherweight.errors import MissingExtra
 
     try:
@@ -101,7 +117,7 @@ def write_book(out: Path, network: Network, runs: Mapping[float, list[Row]]) -> 
 
 
 def draw(plot: Path, network: Network, runs: Mapping[float, list[Row]]) -> None:
-    """Draw the curves and say so."""
+    """Write the picture of error curves and print a note."""
     from featherweight import plots
     from featherweight.byhand import rate_text
 
@@ -113,7 +129,7 @@ def draw(plot: Path, network: Network, runs: Mapping[float, list[Row]]) -> None:
 
 
 def report(network: Network, runs: Mapping[float, list[Row]], explained: bool) -> None:
-    """Print the worked update if it is asked for, else what each rate reached."""
+    """Print the worked update if `explained`, else a table of the error that each rate reached."""
     from featherweight.byhand import explain, rate_text
 
     if explained:
@@ -127,7 +143,10 @@ def report(network: Network, runs: Mapping[float, list[Row]], explained: bool) -
 
 
 def as_document(network: Network, runs: Mapping[float, list[Row]], explained: bool) -> dict[str, Any]:
-    """The same for programs: each rate's errors and last weights, and every number of the first row."""
+    """Return the JSON document: the network, its start, and the errors and final parameters at each rate.
+
+    If `explained`, add every number of the first update, at the first rate.
+    """
     from dataclasses import asdict
 
     first = next(iter(runs.values()))[0]

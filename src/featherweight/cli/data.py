@@ -1,4 +1,4 @@
-"""The data commands: what is at hand, fetch it, show it."""
+"""The command group data: list the data sets, download one, draw one."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from featherweight.cli.look import Json
+from featherweight.cli.options import DataDir, Force, Json
 from featherweight.cli.output import check_output, note, save_png, show, show_json, table
 from featherweight.outside import say
 
-app = typer.Typer(help="List data sets, fetch one, or draw one.", invoke_without_command=True, rich_markup_mode=None)
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="A folder that holds NAME/*.gz; looked at first.")
-]
+app = typer.Typer(help="List data sets, download one, or draw one.", invoke_without_command=True, rich_markup_mode=None)
 
 
 @app.callback()
 def listing(context: typer.Context, data_dir: DataDir = None, as_json: Json = False) -> None:
-    """List the data sets and where each lies, fetch one, or draw one."""
+    """List the data sets, download one, or draw one.
+
+    Without a subcommand: list all data sets and where their files are.
+    """
     if context.invoked_subcommand:
         return None
     from featherweight.data import SOURCES, locate
@@ -40,11 +40,14 @@ def listing(context: typer.Context, data_dir: DataDir = None, as_json: Json = Fa
 
 @app.command()
 def get(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set that can be downloaded.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Data set to download.")],
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch a data set into the cache unless it is at hand; every file's checksum is verified."""
+    """Download a data set, unless it is on this machine.
+
+    Downloaded files go into the cache. The checksum of every file is verified.
+    """
     from featherweight.data import fetch
 
     place = fetch(name, data_dir)
@@ -56,13 +59,19 @@ def get(
 
 @app.command("show")
 def draw(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, or folder:DIR.")],
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE.png", help="Default: NAME.png here.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Data set: a name, or folder:DIR.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE.png", help="Picture to write. Default: NAME.png in the current folder."),
+    ] = None,
+    force: Force = False,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Draw a labelled grid of training images, a row for each class, as a PNG."""
+    """Draw a labelled grid of training images as a PNG.
+
+    The grid has one row per class.
+    """
     from featherweight.data import labelled_grid, load_dataset
 
     file = out or Path(f"{name.rpartition(':')[2].rstrip('/').rpartition('/')[2] or 'folder'}.png")

@@ -1,4 +1,4 @@
-"""Commands that only look: models, recipes, summary."""
+"""The commands that only read: models, recipes, summary."""
 
 from __future__ import annotations
 
@@ -6,24 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.output import console, note, only_documents, show, show_json, table
-from featherweight.cli.trusting import Trust
-
-
-def keep_clean(context: typer.Context, value: bool) -> bool:
-    """With --json, keep standard output free of everything but the document until the command ends."""
-    if value:
-        context.with_resource(only_documents())
-    return value
-
-
-Json = Annotated[
-    bool, typer.Option("--json", callback=keep_clean, help="Print one JSON document and nothing else.")
-]
+from featherweight.cli.options import InputShapes, Json, ModelArguments, Trust, parse_arguments, parse_shape
+from featherweight.cli.output import console, note, show, show_json, table
 
 
 def models(as_json: Json = False) -> None:
-    """List the networks of the catalogue."""
+    """List the networks in the catalogue."""
     from featherweight.models import CATALOGUE, build_model, input_shapes
 
     found: list[dict[str, Any]] = []
@@ -65,21 +53,19 @@ def recipes(as_json: Json = False) -> None:
 
 
 def summary(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A catalogue name, or path/to/file.py:Class.")],
-    input: Annotated[
-        list[str] | None,
-        typer.Option("--input", metavar="C,H,W", help="Shape of one input without the batch axis; repeat for more."),
-    ] = None,
-    set: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An argument of the model; repeatable.")
-    ] = None,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Network: a catalogue name, or path/to/file.py:Class.")],
+    input: InputShapes = None,
+    set: ModelArguments = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check each receptive field against the gradient, to the pixel.")
+        bool, typer.Option("--verify", help="Check each receptive field, pixel by pixel, against the gradient.")
     ] = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Print every layer of a network: shapes, parameters, costs, receptive fields."""
+    """Print a table of all layers of a network.
+
+    Each line shows a layer's shapes, parameters, costs and receptive field.
+    """
     from featherweight.anatomy import checks_text, summarize
     from featherweight.anatomy import verify as verify_fields
     from featherweight.models import build_model, input_shapes
@@ -100,24 +86,6 @@ def summary(
     if any(check.equal is False for check in checks):
         raise typer.Exit(1)
     return None
-
-
-def parse_shape(text: str) -> tuple[int, ...]:
-    """ "1,28,28" -> (1, 28, 28); a usage fault for anything else."""
-    parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise typer.BadParameter(f"--input {text!r} is no shape of positive whole numbers such as 1,28,28.")
-    return tuple(int(part) for part in parts)
-
-
-def parse_arguments(settings: list[str]) -> dict[str, object]:
-    """ ["dropout=0.1"] -> {"dropout": 0.1}."""
-    from featherweight.recipe import apply_setting
-
-    arguments: dict[str, object] = {}
-    for setting in settings:
-        apply_setting(arguments, setting)
-    return arguments
 
 
 COMMANDS = (models, recipes, summary)

@@ -1,4 +1,4 @@
-"""What every command prints with: results on standard output, all else on standard error."""
+"""Functions with which all commands print: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ _for_documents: ContextVar[TextIO | None] = ContextVar("for_documents", default=
 
 
 def fail(*lines: str) -> None:
-    """One fault, on standard error: a line, and further ones for the single faults of a recipe."""
+    """Print an error on standard error. Further lines list the individual faults of a recipe."""
     say("featherweight: " + lines[0], *lines[1:], error=True)
 
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Print a warning about the user's code once, as one line: net.py:31 and the text. Others stay as they are."""
+    """Print each warning about the user's code once inside the block, as one line: "net.py:31: text".
+
+    Warnings about other code are shown by the usual handler.
+    """
     shown = set()
     with warnings.catch_warnings():
         usual = warnings.showwarning
@@ -48,42 +51,42 @@ def plain_warnings() -> Iterator[None]:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console without rich's guessing of what in a text might deserve colour."""
+    """Return a rich console without automatic highlighting of numbers and names."""
     from featherweight import terminal
 
     return terminal.console(stderr=stderr)
 
 
 def status(message: str) -> AbstractContextManager[object]:
-    """Show what is being done, on standard error, as long as the block lasts."""
+    """Return a context manager that shows `message` with a spinner on standard error."""
     from rich.text import Text
 
     return console(stderr=True).status(Text(visible(message)))
 
 
 def note(message: str) -> None:
-    """A message to the person, beside the results."""
+    """Print a message for the user on standard error."""
     from rich.text import Text
 
     console(stderr=True).print(Text(visible(message), style="dim"), soft_wrap=True)
 
 
 def show(content: RenderableType) -> None:
-    """A result for people."""
+    """Print a result for people on standard output."""
     console().print(content)
 
 
 def show_json(content: Any) -> None:
-    """A result for programs: one document and nothing else."""
-    text = json.dumps(content, indent=2, allow_nan=False).replace("\x7f", "\\u007f")     # the one that json leaves
+    """Print a result for programs: one JSON document on standard output."""
+    text = json.dumps(content, indent=2, allow_nan=False).replace("\x7f", "\\u007f")     # json.dumps does not escape it
     print(text, file=_for_documents.get())
 
 
 @contextmanager
 def only_documents() -> Iterator[None]:
-    """Send every print inside the block to standard error; show_json alone writes to standard output.
+    """Send all printed text inside the block to standard error. Only show_json writes to standard output.
 
-    A network of a user's own may print when it is imported or asked.
+    Reason: a user's network may print when it is imported or run.
     """
     before = _for_documents.set(sys.stdout)
     try:
@@ -94,7 +97,11 @@ def only_documents() -> Iterator[None]:
 
 
 def check_output(file: Path, endings: tuple[str, ...], option: str, *, force: bool) -> None:
-    """A fault, before any work, for a file that would not be written: it exists, has no folder, or another ending."""
+    """Raise FeatherweightError, before any work, if `file` cannot be written.
+
+    Reasons: the ending is not one of `endings`, the folder is missing, or the file exists and `force` is false.
+    option: name of the option, for the message.
+    """
     from featherweight.errors import FeatherweightError
 
     if file.suffix.lower() not in endings:
@@ -109,7 +116,7 @@ def check_output(file: Path, endings: tuple[str, ...], option: str, *, force: bo
 
 
 def save_png(picture: Image, file: Path) -> None:
-    """Write a picture in one move."""
+    """Write a picture as PNG, atomically."""
     from featherweight.files import replacing
 
     with replacing(file) as opened:
@@ -117,7 +124,7 @@ def save_png(picture: Image, file: Path) -> None:
 
 
 def table(*headings: str, rows: list[list[str]], right: tuple[int, ...] = ()) -> RenderableType:
-    """A plain table; the columns named by index in right are flushed right."""
+    """Return a plain table. right: indices of the columns to align right."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -1,4 +1,4 @@
-"""Many pictures for predict: finding them, answering them in batches with a progress bar, drawing what was seen."""
+"""Many pictures for predict: read them, classify them in batches with a progress bar, draw the network's input."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ if TYPE_CHECKING:
     from featherweight.inference import Prediction, Predictor
     from featherweight.inference.picture import Prepared
 
-BATCH = 64              # pictures that the network answers at once
-MANY = 20               # pictures from which on there is a progress bar and a summary
-LONGEST_STRIP = 100     # rows
-SHOWN = 300             # pixels of the longer side of a picture that waits to be drawn
+BATCH = 64              # pictures in one forward pass
+MANY = 20               # number of pictures from which a progress bar and a summary are shown
+LONGEST_STRIP = 100     # rows of the picture that --show writes
+SHOWN = 300             # pixels of the longer side of a picture kept for the strip
 
 
 def answer_all(
     run: Path, files: Sequence[Path], number: int | None, *, many: bool, keep: bool
 ) -> tuple[list[Prediction], int]:
-    """The predictions for all files that can be read, and how many cannot; those are named as they come."""
+    """Return the predictions for all readable files, and the number of files that are not readable.
+
+    Each unreadable file is reported on standard error when it is reached.
+    many: classify each digit of a picture. keep: keep the prepared pictures, for a strip.
+    """
     from featherweight.inference import Predictor
 
     predictor = Predictor(run)
@@ -47,29 +51,32 @@ def answer_all(
 
 
 def look(predictor: Predictor, file: Path, *, many: bool) -> list[tuple[str, int | None, Prepared]]:
-    """What the network will see of one file; a line on standard error and nothing where it cannot be read."""
+    """Return (file name, number of the digit or None, prepared picture) for each digit in one file.
+
+    Digits are numbered from the left, from 1. A file that cannot be read gives an empty list and an error line.
+    """
     from featherweight.errors import PictureError
 
     try:
         seen = predictor.look_many(file, single=not many)
-    except PictureError as fault:       # the others are still answered
+    except PictureError as fault:       # the other files are still classified
         fail(str(fault))
         return []
     if not many and seen[0].digits > 1:
         note(f"{file} seems to show {seen[0].digits} digits: --many answers each of them")
-    seen[0].original.thumbnail((SHOWN, SHOWN))      # the one picture of all its digits: a batch of photos is large
+    seen[0].original.thumbnail((SHOWN, SHOWN))      # shared by all digits; a batch of photos needs much memory
     return [(str(file), place if many else None, one) for place, one in enumerate(seen, 1)]
 
 
 def forget(prediction: Prediction) -> Prediction:
-    """Without the pictures, which would fill the memory."""
+    """Return the prediction without its prepared pictures, to save memory."""
     from dataclasses import replace
 
     return replace(prediction, seen=None)
 
 
 def with_progress(files: Sequence[Path]) -> Iterator[Path]:
-    """The files, under a progress bar where they are many and somebody watches."""
+    """Yield the files, with a progress bar if there are at least MANY and standard error is a terminal."""
     if len(files) < MANY or not sys.stderr.isatty():
         yield from files
         return
@@ -79,7 +86,7 @@ def with_progress(files: Sequence[Path]) -> Iterator[Path]:
 
 
 def save_strip(predictions: Sequence[Prediction], file: Path) -> None:
-    """Draw what was seen of the first hundred."""
+    """Write a picture of the network's inputs for the first LONGEST_STRIP predictions."""
     from featherweight.inference.strip import draw_strip
 
     save_png(draw_strip(predictions[:LONGEST_STRIP]), file)

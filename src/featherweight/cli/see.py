@@ -1,4 +1,4 @@
-"""The commands that show runs: report, plot, curves."""
+"""The commands that draw runs: report, plot, curves."""
 
 from __future__ import annotations
 
@@ -7,36 +7,51 @@ from typing import Annotated
 
 import typer
 
-from featherweight.cli.data import DataDir
-from featherweight.cli.look import parse_arguments, parse_shape
+from featherweight.cli.options import (
+    DataDir,
+    Force,
+    InputShapes,
+    ModelArguments,
+    RunPath,
+    RunPaths,
+    Trust,
+    parse_arguments,
+    parse_shape,
+)
 from featherweight.cli.output import check_output, console, status
-from featherweight.cli.trusting import Trust
-from featherweight.cli.use import RunPath
 from featherweight.outside import say
 
-Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
-KINDS = (   # those of report/drawing.py, which is heavy to import
+KINDS = (   # the same as in report/drawing.py, which is slow to import
     "curves", "confusion", "mistakes", "by-class", "calibration", "kernels", "activations", "cam",
     "receptive-field", "graph",
 )
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    runs: RunPaths,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="PAGE.html", help="Default: RUN/report.html, or report.html.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="PAGE.html", help="Page to write. Default: RUN/report.html; for several runs, report.html."
+        ),
     ] = None,
-    image: Annotated[int | None, typer.Option("--image", help="The test image for the activation maps.")] = None,
+    image: Annotated[
+        int | None,
+        typer.Option("--image", help="Number of the test image for activation maps. Default: first of the last class."),
+    ] = None,
     mixed: Annotated[bool, typer.Option("--mixed", help="Allow runs on different data sets.")] = False,
     force: Force = False,
     data_dir: DataDir = None,
     trust: Trust = False,
 ) -> None:
-    """Write a page that shows one run, or several side by side: verdict, curves, mistakes, what the network sees."""
+    """Write an HTML page about one run or several.
+
+    The page shows the verdict, the curves, the mistakes and the activations. Several runs stand side by side.
+    """
     from featherweight.report import write_report
 
     file = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
-    if out or len(runs) > 1:        # a run's own report is made anew
+    if out or len(runs) > 1:        # the report in a run's own folder is always replaced
         check_output(file, (".html",), "--out", force=force)
     with status("looking at the runs"):
         write_report(runs, file, mixed=mixed, data_dir=data_dir, image=image)
@@ -44,24 +59,31 @@ def report(
 
 
 def plot(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}.")],
-    subject: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run folder; for some kinds a model will do.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A picture, .png or .svg.")],
-    head: Annotated[str | None, typer.Option("--head", help="Which head of a network with several.")] = None,
-    image: Annotated[int, typer.Option("--image", help="Which test image is looked at, counted from 0.")] = 0,
-    autograd: Annotated[bool, typer.Option("--autograd", help="graph: how gradients flow.")] = False,
-    input: Annotated[
-        list[str] | None,
-        typer.Option("--input", metavar="C,H,W", help="graph, receptive-field: shape of one input; repeat for more."),
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"Kind of picture: {', '.join(KINDS)}.")],
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|MODEL",
+            help="Run folder. For graph, kernels and receptive-field also a network: a catalogue name, or "
+            "path/to/file.py:Class.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Picture to write, .png or .svg.")],
+    head: Annotated[
+        str | None, typer.Option("--head", help="Head of a network with several heads. Default: the first.")
     ] = None,
-    set: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An argument of the MODEL; repeatable.")
-    ] = None,
+    image: Annotated[int, typer.Option("--image", help="Number of the test image to show, counted from 0.")] = 0,
+    autograd: Annotated[bool, typer.Option("--autograd", help="For graph: draw the graph of gradients.")] = False,
+    input: InputShapes = None,
+    set: ModelArguments = None,
     force: Force = False,
     data_dir: DataDir = None,
     trust: Trust = False,
 ) -> None:
-    """Draw one picture of a run or a network."""
+    """Draw one picture of a run or a network.
+
+    --set applies to a MODEL only, --input to the kinds graph and receptive-field only.
+    """
     from featherweight import plots
     from featherweight.errors import UnknownName
     from featherweight.report import drawing
@@ -86,9 +108,14 @@ def plot(
 
 def curves(
     run: RunPath,
-    width: Annotated[int | None, typer.Option("--width", help="In characters. Default: the terminal's.")] = None,
+    width: Annotated[
+        int | None, typer.Option("--width", help="Width in characters. Default: that of the terminal.")
+    ] = None,
 ) -> None:
-    """Draw a run's loss and accuracy by epoch as text, also of a run that is still training."""
+    """Draw a run's loss and accuracy by epoch as text.
+
+    A run that is still training works too.
+    """
     from featherweight.cli.textplot import text_curves
     from featherweight.runs import Run
 

@@ -1,4 +1,4 @@
-"""The command that serves a network: a page to draw on and an API."""
+"""The command serve: a web page to draw on and an HTTP API."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featherweight.cli.options import Trust
 from featherweight.cli.output import status
-from featherweight.cli.trusting import Trust
 from featherweight.outside import say
 
 if TYPE_CHECKING:
@@ -22,12 +22,19 @@ NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "pytho
 
 
 def serve(
-    network: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A run folder, or what export made of it.")],
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes one that is free.")] = 8000,
-    host: Annotated[str, typer.Option("--host", help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    network: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="Run folder, or a bundle that export wrote.")],
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port to listen on. 0 takes a free port.")
+    ] = 8000,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on. 0.0.0.0 accepts other machines.")
+    ] = "127.0.0.1",
     trust: Trust = False,
 ) -> None:
-    """Serve a network on a page to draw on, and to programs; Ctrl-C ends it."""
+    """Serve a network as a drawing page and an HTTP API.
+
+    Ctrl-C stops the server.
+    """
     from featherweight.errors import MissingExtra
 
     for module, package in NEEDED.items():
@@ -46,7 +53,7 @@ def serve(
 
 @contextmanager
 def as_bundle(path: Path) -> Iterator[Bundle]:
-    """A bundle as it is; a run as a bundle in a folder that goes again."""
+    """Yield the bundle at `path`. A run is first exported to a bundle in a temporary folder."""
     from featherweight.inference.bundle import Bundle, is_bundle
 
     if is_bundle(path):
@@ -61,7 +68,7 @@ def as_bundle(path: Path) -> Iterator[Bundle]:
 
 
 def announce(bundle: Bundle, address: str) -> None:
-    """The one line that says where to look."""
+    """Print one line with the address of the page."""
     card = bundle.card
     say(f"{card.model} ({card.parameters:,} parameters) answers at {address}  Ctrl-C ends it.", flush=True)
 

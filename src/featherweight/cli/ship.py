@@ -1,4 +1,4 @@
-"""The command that lets a finished run out: export."""
+"""The command export: write a finished run as ONNX, C or a bundle."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.data import DataDir
-from featherweight.cli.look import Json
+from featherweight.cli.options import DataDir, Force, Json, RunPath, Trust
 from featherweight.cli.output import fail, note, show, show_json, table
-from featherweight.cli.trusting import Trust
-from featherweight.cli.use import RunPath
 from featherweight.outside import say
 
 
 def export(
     run: RunPath,
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="onnx, onnx-int8, c or bundle.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write.")],
-    int8: Annotated[bool, typer.Option("--int8", help="C that sums 8-bit integers.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where int8 loses over 0.10 points.")] = False,
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="Format: onnx, onnx-int8, c or bundle.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")],
+    int8: Annotated[bool, typer.Option("--int8", help="For c: compute with 8-bit integers.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 1 if int8 loses more than 0.10 points of accuracy.")
+    ] = False,
     data_dir: DataDir = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an export that lies in the folder.")] = False,
+    force: Force = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Export a finished run as ONNX, C or a bundle, and prove on every test image that it answers as torch does."""
+    """Export a finished run as ONNX, C or a bundle.
+
+    The export is compared with PyTorch on every test image.
+    """
     from featherweight.shipping import export as make
 
     document = make(run, to, out, int8=int8, data_dir=data_dir, force=force, say=note)
@@ -44,7 +46,7 @@ def export(
 
 
 def show_export(document: Mapping[str, Any], out: Path) -> None:
-    """Each form beside torch, then the verdict."""
+    """Print a table that compares each exported form with PyTorch, then sizes and the verdict."""
     from featherweight.shipping.ship_page import proof_rows
 
     headings = "form", "head", "accuracy", "correct", "other class", "largest difference", "µs an image"

@@ -1,4 +1,4 @@
-"""Curves drawn with characters, for those on a server."""
+"""Curves drawn with characters, for terminals without graphics."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import plotext
 from featherweight.errors import RunError
 from featherweight.runs import watched_losses
 
-HEIGHT = 14     # lines of a panel
+HEIGHT = 14     # height of a plot in lines
 
 
 def text_curves(history: Sequence[Mapping[str, Any]], width: int = 80) -> str:
-    """Loss and accuracy by epoch. RunError before the first epoch is done."""
+    """Return the loss and accuracy curves by epoch as text, `width` characters wide.
+
+    Raises RunError before the first epoch is done.
+    """
     if not history:
         raise RunError("no epoch is done yet, so there is no curve. Wait for the first one.")
     watched = history[0].get("curve_on")
@@ -32,7 +35,7 @@ def text_curves(history: Sequence[Mapping[str, Any]], width: int = 80) -> str:
 
 
 def panel(title: str, curves: Mapping[str, Sequence[float]], width: int) -> str:
-    """One picture with its legend."""
+    """Return one plot with its legend as text."""
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plotsize(max(width, 40), HEIGHT)

@@ -1,4 +1,4 @@
-"""The commands that train: train, and demo, which trains on what is at hand and looks at the result."""
+"""The commands that train: train, and demo, which trains on available data and shows the result."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featherweight.cli.data import DataDir
-from featherweight.cli.look import Json
+from featherweight.cli.options import Data, DataDir, Device, Force, Json, Trust
 from featherweight.cli.output import note, save_png, show, show_json, status
-from featherweight.cli.trusting import Trust
 from featherweight.outside import say
 
 if TYPE_CHECKING:
@@ -21,38 +19,45 @@ if TYPE_CHECKING:
     from featherweight.recipe import Recipe
     from featherweight.runs import Run
 
-Device = Annotated[str, typer.Option("--device", help="auto (cuda, then mps, then cpu), or one of them.")]
-
 
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(metavar="RECIPE", help="A name, or a .toml file; by default that of --from.")
+        str | None,
+        typer.Argument(metavar="RECIPE", help="Recipe: a name, or a .toml file. Default: the recipe of --from."),
     ] = None,
     set: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, e.g. training.epochs=1; repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Recipe value to set, such as training.epochs=1. Repeatable."),
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option("--seeds", metavar="N|A,B,...", help="Seeds 1 to N, or these, side by side, with a summary."),
+        typer.Option(
+            "--seeds", metavar="N|A,B,...", help="Seeds to train, one run each: 1 to N, or the seeds A, B, ..."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Default: runs/NAME-seedN, or runs/NAME-Nseeds.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder to write. Default: runs/NAME-seedN, or runs/NAME-Nseeds."),
     ] = None,
     start: Annotated[
-        Path | None, typer.Option("--from", metavar="RUN", help="Begin with the weights of a finished run.")
+        Path | None, typer.Option("--from", metavar="RUN", help="Finished run whose weights training starts from.")
     ] = None,
-    data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="A data set, or folder:DIR.")] = None,
+    data: Data = None,
     data_dir: DataDir = None,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run that --out holds.")] = False,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html into the run folder.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when the goal is not met.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run where it stopped.")] = False,
+    force: Force = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Do not write report.html into the run folder.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if the goal is not met.")] = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Train a recipe to its end and leave a run folder, or one for each of many seeds."""
+    """Train a recipe and write a run folder.
+
+    With --seeds: one run folder per seed, and a summary of all seeds.
+    """
     from featherweight.continuation import recipe_from
 
     if recipe is None and start is None:
@@ -73,7 +78,7 @@ def train(
 
 @dataclass(frozen=True)
 class Switches:
-    """What train's options say about one seed and many alike."""
+    """The options of train that apply to one seed and to many seeds alike."""
 
     data_dir: Path | None
     device: str
@@ -83,7 +88,7 @@ class Switches:
 
 
 def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
-    """One seed -> its folder and result."""
+    """Train one seed. Return the run folder and its result."""
     from featherweight.experiment import train as run_training
     from featherweight.progress import Progress
 
@@ -98,7 +103,7 @@ def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, di
 
 
 def train_replicas(recipe: Recipe, seeds: str, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
-    """Many seeds -> the folder of all and its summary."""
+    """Train several seeds. Return the folder that holds all runs, and their summary."""
     from featherweight.progress import SeedsProgress
     from featherweight.replication import train_seeds
 
@@ -113,7 +118,10 @@ def train_replicas(recipe: Recipe, seeds: str, out: Path | None, how: Switches) 
 
 
 def parse_seeds(text: str) -> list[int]:
-    """ "20" -> 1 to 20; "3,7,11" -> these; "7," -> this one."""
+    """Parse --seeds: "20" -> [1, 2, ..., 20], "3,7,11" -> [3, 7, 11], "7," -> [7].
+
+    Raises typer.BadParameter for other text.
+    """
     parts = [part.strip() for part in text.removesuffix(",").split(",")]
     if not all(part.isdecimal() for part in parts):
         raise typer.BadParameter(f"{text!r} is neither a count of seeds, such as 20, nor a list, such as 3,7,11.")
@@ -126,7 +134,7 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def write_page(runs: Sequence[Run], folder: Path, data_dir: Path | None) -> None:
-    """The report.html of a run, or of many; a network that cannot be drawn is still a trained one."""
+    """Write report.html for one run or several. If the report fails, print a note: the training itself succeeded."""
     from featherweight.errors import FeatherweightError
     from featherweight.report import write_report
 
@@ -138,7 +146,7 @@ def write_page(runs: Sequence[Run], folder: Path, data_dir: Path | None) -> None
 
 
 def show_result(folder: Path, result: Mapping[str, Any]) -> None:
-    """A finished run's result, or the summary of many."""
+    """Print the result of a finished run, or the summary of several seeds."""
     from featherweight.report.verdict import verdict_table
 
     show(verdict_table(result))
@@ -147,12 +155,15 @@ def show_result(folder: Path, result: Mapping[str, Any]) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the run goes; replaced each time.")] = Path(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Run folder to write. Always replaced.")] = Path(
         "runs/demo"
     ),
     data_dir: DataDir = None,
 ) -> None:
-    """Train session7-model2 on data that is at hand, and read five pictures with it."""
+    """Train session7-model2 and classify five pictures.
+
+    The data are MNIST if it is on this machine or can be downloaded, else the small digits of scikit-learn.
+    """
     from featherweight.anatomy import summarize
     from featherweight.cli.use import show_predictions
     from featherweight.data import load_dataset
@@ -183,7 +194,7 @@ def demo(
 
 
 def choose_data(data_dir: Path | None) -> tuple[str, str]:
-    """(data set, why): MNIST where it is at hand or can be fetched, else the bundled digits."""
+    """Return (data set, reason): MNIST if it is found or can be downloaded, else the bundled digits."""
     from featherweight.data import fetch, locate
     from featherweight.errors import DataError
 
@@ -200,7 +211,7 @@ def choose_data(data_dir: Path | None) -> tuple[str, str]:
 
 
 def write_pictures(images: Tensor, folder: Path) -> list[Path]:
-    """uint8 (N, 1, H, W) -> one PNG each."""
+    """Write each image of a uint8 tensor (N, 1, H, W) as a PNG. Return the files."""
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)

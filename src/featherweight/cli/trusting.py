@@ -1,31 +1,19 @@
-"""Asking a person before a network's own program in somebody else's run is executed."""
+"""The question to the user before the network code in somebody else's run is executed."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
 import typer
 
 from featherweight.errors import Untrusted
 
 
-def trust_all(value: bool) -> bool:
-    """Trust whatever this call of the command line opens, from now on."""
-    if value:
-        from featherweight.user_code import trust
-
-        trust.trusting.set(True)
-    return value
-
-
-Trust = Annotated[
-    bool, typer.Option("--trust", callback=trust_all, help="Run the network's own program that a run brings along.")
-]
-
-
 def ask_for_trust(fault: Untrusted) -> bool:
-    """Ask at the terminal if a network's program may be executed, and remember a yes. False without a terminal."""
+    """Ask at the terminal if a network's code may be executed. Return the answer, and remember a yes.
+
+    Return False without a terminal.
+    """
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     question = f"{str(fault.place)!r} holds a network of its own, which is a program. Run it?"

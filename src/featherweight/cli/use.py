@@ -10,43 +10,57 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featherweight.cli.data import DataDir
-from featherweight.cli.look import Json, parse_arguments, parse_shape
+from featherweight.cli.options import (
+    Data,
+    DataDir,
+    Device,
+    Force,
+    InputShape,
+    Json,
+    ModelArguments,
+    RunPaths,
+    Trust,
+    parse_arguments,
+    parse_shape,
+)
 from featherweight.cli.output import check_output, fail, note, show, show_json, table
-from featherweight.cli.training import Device
-from featherweight.cli.trusting import Trust
 from featherweight.outside import say
 from featherweight.statistics import summarize_values
+from featherweight.verdict import outcome
 from featherweight.words import duration, percent
 
 if TYPE_CHECKING:
     from featherweight.evaluation import Score
     from featherweight.inference import Prediction
 
-WHERE_THEY_DIFFER = ("data", "seeds", "lowest")     # columns of compare that say nothing where all rows agree
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+WHERE_THEY_DIFFER = ("data", "seeds", "lowest")     # columns of compare that are hidden if all rows agree
 
 
 def evaluate(
     subject: Annotated[
-        str, typer.Argument(metavar="RUN|MODEL", help="A run folder; with --weights a model's name, or file.py:Class.")
+        str,
+        typer.Argument(
+            metavar="RUN|MODEL",
+            help="Run folder. With --weights a network: a catalogue name, or path/to/file.py:Class.",
+        ),
     ],
     weights: Annotated[
-        Path | None, typer.Option("--weights", metavar="FILE", help="A .safetensors, .pth or .pt file for MODEL.")
+        Path | None,
+        typer.Option("--weights", metavar="FILE", help="Weights of MODEL: a .safetensors, .pth or .pt file."),
     ] = None,
-    input: Annotated[
-        str | None, typer.Option("--input", metavar="C,H,W", help="Shape of an image for MODEL, default its own.")
-    ] = None,
-    set: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An argument of MODEL; repeatable.")
-    ] = None,
-    data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Another data set, or folder:DIR.")] = None,
+    input: InputShape = None,
+    set: ModelArguments = None,
+    data: Data = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Measure a finished run again on test images, or a network with weights that were trained elsewhere."""
+    """Measure a finished run again on the test images.
+
+    With --weights: measure a network with weights that were trained elsewhere. --input and --set apply to this
+    network only. Default of --data: the data set of the run; with --weights, mnist.
+    """
     from featherweight.examination import against_record
     from featherweight.examination import evaluate as measure_run
     from featherweight.report.verdict import in_words
@@ -74,7 +88,7 @@ def measure_model(
     model: str, weights: Path, shape: tuple[int, ...] | None, arguments: dict[str, object], data: str,
     data_dir: Path | None, device: str,
 ) -> tuple[dict[str, Any], dict[str, Score]]:
-    """Return the measured network as --json describes it, and its scores; tell people on standard error."""
+    """Measure a network with weights from a file. Return its description for --json, and the score of each head."""
     from featherweight.examination import evaluate_weights
     from featherweight.files import sha256_of
 
@@ -88,20 +102,22 @@ def measure_model(
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or a bundle.")],
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Picture files, folders or globs.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or a bundle that export wrote.")],
+    pictures: Annotated[
+        list[Path], typer.Argument(metavar="PICTURE...", help="Picture files, folders or glob patterns.")
+    ],
     number: Annotated[
-        int | None, typer.Option("--number", metavar="K", help="The number 0..9 to add (digit-sum).")
+        int | None, typer.Option("--number", metavar="K", help="For digit-sum: the number to add, 0 to 9.")
     ] = None,
-    many: Annotated[bool, typer.Option("--many", help="Answer each digit of a picture, from left to right.")] = False,
+    many: Annotated[bool, typer.Option("--many", help="Classify each digit of a picture, from left to right.")] = False,
     strip: Annotated[
-        Path | None, typer.Option("--show", metavar="STRIP.png", help="Draw what the network saw of each picture.")
+        Path | None, typer.Option("--show", metavar="STRIP.png", help="Picture to write: the network's input images.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace STRIP.png.")] = False,
+    force: Force = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Say what pictures show: the three most probable classes of each."""
+    """Classify pictures: the three most probable classes of each."""
     from featherweight.cli.pictures import answer_all, save_strip
     from featherweight.picture_files import expand
 
@@ -122,7 +138,7 @@ def predict(
 
 
 def show_predictions(predictions: Sequence[Prediction]) -> None:
-    """A row for each picture and head."""
+    """Print a table with one row per picture and head."""
     several, digits = len(predictions[0].answers) > 1, any(prediction.digit for prediction in predictions)
     rows = [
         [prediction.picture, *([str(prediction.digit)] if digits else []), *([head] if several else []),
@@ -136,10 +152,13 @@ def show_predictions(predictions: Sequence[Prediction]) -> None:
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, also those of many seeds.")],
+    runs: RunPaths,
     as_json: Json = False,
 ) -> None:
-    """Lay finished runs side by side, and say how far apart recipes are over the seeds that they share."""
+    """Compare finished runs in one table.
+
+    Recipes that share seeds are also compared by the mean difference over these seeds.
+    """
     from featherweight.report.comparison import differences, group_runs
     from featherweight.runs import open_runs
 
@@ -162,12 +181,12 @@ def compare(
 
 
 def side_by_side(folder: str, results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """A row of compare: one run, or the means over many seeds and the lowest of them."""
+    """Return one row of compare: column -> text. Several seeds give their mean and lowest accuracy."""
     first = results[0]
     common = [head for head in first["test"] if all(head in result["test"] for result in results)]
     heads = [summarize_values([result["test"][head]["accuracy"] for result in results]) for head in common]
-    met = [result["goal"]["met"] for result in results]
-    goal = {True: "met", False: "not met", None: "-"}[met[0]] if len(met) == 1 else f"{met.count(True)} of {len(met)}"
+    goals = [result["goal"] for result in results]
+    met = sum(goal["met"] is True for goal in goals)
     return {
         "run": folder,
         "model": first["model"],
@@ -177,7 +196,7 @@ def side_by_side(folder: str, results: Sequence[Mapping[str, Any]]) -> dict[str,
         "test": " / ".join(percent(head.mean) for head in heads),
         "lowest": " / ".join(percent(head.lowest) for head in heads) if len(results) > 1 else "-",
         "time": duration(fmean(result["seconds"] for result in results)),
-        "goal": goal,
+        "goal": outcome(goals[0]) if len(goals) == 1 else f"{met} of {len(goals)}",
     }
 
 

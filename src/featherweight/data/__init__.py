@@ -1,4 +1,4 @@
-"""Data: names and folders in, uint8 tensors in seeded splits out."""
+"""Data sets: load one by name, from a folder or from Python objects, as uint8 tensors split by a seed."""
 
 from __future__ import annotations
 

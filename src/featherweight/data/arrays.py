@@ -1,4 +1,4 @@
-"""Arrays as a person has them in Python -> uint8 images (N, C, H, W). Pure functions."""
+"""Convert the arrays that a user passes in Python to uint8 images (N, C, H, W). Pure functions, used by objects.py."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from featherweight.data.pictures import Bytes, resize_grey
 from featherweight.errors import DataError
 
 Array = NDArray[Any]
-SIDES = (4, 512)            # pixels, as a recipe's data.size allows them
-GREY = (19595, 38470, 7471)     # shares of red, green and blue in 65,536, as Pillow has them
-SLICE = 4096                # images converted at once, so that no second copy of all floats is made
+SIDES = (4, 512)            # pixels: the limits of a recipe's data.size
+GREY = (19595, 38470, 7471)     # weights of red, green and blue, in parts of 65,536: the same as Pillow's
+SLICE = 4096                # images converted at a time, to avoid a second copy of all floats
 
 
 @dataclass(frozen=True)
 class Span:
-    """The values that become 0 and 255, and in words what that does; the words are empty where nothing is done."""
+    """Pixel values that are mapped to 0 (`low`) and 255 (`high`).
+
+    words: the mapping as a phrase for the user; empty if the pixels stay unchanged.
+    """
 
     low: float
     high: float
@@ -27,7 +30,10 @@ class Span:
 
 
 def as_array(values: Any, what: str) -> Array:
-    """Anything that numpy takes, a tensor or nested lists -> an array; without a copy where it is one already."""
+    """Convert a tensor, nested lists or anything that numpy accepts to an array. An array is not copied.
+
+    what: the name of the values in messages, e.g. "training images".
+    """
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
@@ -41,7 +47,10 @@ def as_array(values: Any, what: str) -> Array:
 
 
 def channels_first(images: Array, what: str) -> Array:
-    """(N, H, W), (N, C, H, W) or (N, H, W, C) with C 1 or 3 -> (N, C, H, W), a view."""
+    """Return a view (N, C, H, W) of images (N, H, W), (N, C, H, W) or (N, H, W, C), with C 1 or 3.
+
+    Raises DataError for other shapes and for values that are not numbers.
+    """
     shape = tuple(images.shape)
     allowed = "Allowed: (N, H, W), (N, C, H, W) and (N, H, W, C) with C 1 or 3."
     if images.dtype.kind not in "buif":
@@ -65,10 +74,14 @@ def channels_first(images: Array, what: str) -> Array:
 
 
 def span_of(images: Array, what: str) -> Span:
-    """The values that become 0 and 255, measured on training images.
+    """Return the pixel values that are mapped to 0 and 255, measured on training images.
 
-    uint8: 0 and 255. Values in [0, 1]: these two. Others up to 255: 0 and 255 where they use at least half of it, else,
-    as for all other values, the lowest and the highest of them.
+    - uint8: 0 and 255.
+    - All values in [0, 1]: 0 and 1.
+    - All values in [0, 255], the highest above 127: 0 and 255.
+    - Any other values: the lowest and the highest of them.
+
+    Raises DataError if all values are equal.
     """
     if images.dtype == np.uint8:
         return Span(0, 255)
@@ -84,7 +97,11 @@ def span_of(images: Array, what: str) -> Span:
 
 
 def check_span(images: Array, span: Span, like: Array, what: str) -> None:
-    """DataError where test images are not on the scale of the training images."""
+    """Raise DataError if test images are on another scale than the training images `like`.
+
+    This is the case if the types differ (uint8 or not), or if values lie far outside `span`, that of `like`.
+    Example: test images 0..255 with training images 0..1.
+    """
     if (images.dtype == np.uint8) != (like.dtype == np.uint8):
         raise DataError(f"data: the {what} are {images.dtype}, the training images {like.dtype}. Give both alike.")
     if images.dtype == np.uint8:
@@ -97,7 +114,7 @@ def check_span(images: Array, span: Span, like: Array, what: str) -> None:
 
 
 def lowest_and_highest(images: Array, what: str) -> tuple[float, float]:
-    """The smallest and the largest value; DataError for NaN and infinity."""
+    """Return the smallest and the largest value. Raise DataError for NaN and infinity."""
     low, high = float(images.min()), float(images.max())
     if not np.isfinite(low) or not np.isfinite(high):
         raise DataError(f"data: the {what} hold NaN or infinity. Take them out, e.g. with numpy.nan_to_num.")
@@ -105,7 +122,10 @@ def lowest_and_highest(images: Array, what: str) -> tuple[float, float]:
 
 
 def to_bytes(images: Array, low: float, high: float) -> Bytes:
-    """Any numbers -> uint8: low becomes 0, high 255, what lies beyond is cut off. uint8 stays the very array."""
+    """Convert numbers to uint8: `low` becomes 0, `high` becomes 255, values outside are clipped.
+
+    An array of uint8 is returned unchanged, without a copy.
+    """
     if images.dtype == np.uint8:
         return images
     made = np.empty(images.shape, np.uint8)
@@ -116,7 +136,11 @@ def to_bytes(images: Array, low: float, high: float) -> Bytes:
 
 
 def shaped(images: Bytes, channels: int | None, size: int | None) -> Bytes:
-    """uint8 (N, C, H, W) -> with this many channels and this side; None leaves them. DataError for no square."""
+    """Convert images uint8 (N, C, H, W) to `channels` channels and `size` x `size` pixels.
+
+    None keeps the channels or the size of the images.
+    Raises DataError if the images are not square and no size is given, and for a size outside SIDES.
+    """
     if channels not in (None, 1, 3):
         raise DataError(f"channels={channels} is not 1 (grey) or 3 (red, green, blue).")
     count, found, height, width = images.shape

@@ -1,6 +1,6 @@
-"""A data set ready to use: training, validation and test images as tensors, and what is known of them.
+"""Dataset: training, validation and test images as tensors, with class names, statistics and origin.
 
-Bytes come from sources.py and folders.py; here they become tensors of one shape, split by a seed.
+`load_dataset` reads bytes through sources.py and folders.py and converts them to tensors of one shape.
 """
 
 from __future__ import annotations
@@ -39,17 +39,18 @@ from featherweight.specification import HANDWRITING
 from featherweight.upright import upright as upright_images
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (N, C, H, W), labels (N,)
-DIGITS_TEST, DIGITS_SEED = 360, 0  # the bundled digits come without a split
+DIGITS_TEST, DIGITS_SEED = 360, 0  # test images and seed: the bundled digits have no published split
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """The splits of a data set, and what a model has to know of it.
+    """The splits of a data set, with class names, pixel statistics and origin.
 
-    mean and std are of training pixels in [0, 1], one for each channel; std is 1 for a channel with one
-    value throughout. validation is a part of what was published for training. source says in words where
-    the bytes came from. writers, where they are known, gives a number for who wrote each image published for training.
-    span: the values of arrays given in Python that became 0 and 255.
+    mean, std: of training pixels in [0, 1], one value per channel. std is 1 for a channel whose pixels are all equal.
+    validation: a part of the published training images, or None.
+    source: a phrase that says where the bytes came from.
+    writers: a function that returns a writer's number for each published training image; None if unknown.
+    span: pixel values mapped to 0 and 255, for arrays passed in Python.
     """
 
     name: str
@@ -64,14 +65,15 @@ class Dataset:
     span: tuple[float, float] = (0.0, 255.0)
 
     def to(self, device: torch.device) -> Dataset:
-        """The same with every split on a device."""
+        """Return the data set with every split on `device`."""
         validation = None if self.validation is None else self.validation.to(device)
         return replace(self, train=self.train.to(device), validation=validation, test=self.test.to(device))
 
     def hold_out(self, validation: int, seed: int, unseen_writers: bool = False) -> Dataset:
-        """The same with this many validation images drawn out of the training images by seed; 0 changes nothing.
+        """Return the data set with `validation` training images held out, drawn by `seed`; 0 changes nothing.
 
-        unseen_writers: draw writers with all of their images, and at most so many; DataError where nobody knows them.
+        unseen_writers: hold out all images of some writers, at most `validation` images in total.
+        Raises DataError if unseen_writers is true and the writers are unknown.
         """
         if not unseen_writers:
             split = validation_split(len(self.train), validation, seed)
@@ -90,7 +92,7 @@ class Dataset:
         return f"{self.name}: {len(self.train):,} training and {len(self.test):,} test images, {self.source}"
 
     def _repr_html_(self) -> str:
-        """The first training images of each class, and where the data are from."""
+        """Return HTML for a notebook: a summary line and the first training images of each class."""
         buffer = io.BytesIO()
         grid = labelled_grid(self.train.images.numpy(), self.train.labels.numpy(), self.classes, columns=8, rows=20)
         grid.save(buffer, "PNG")
@@ -112,12 +114,14 @@ def load_dataset(
     cache_dir: Path | None = None,
     sources: Mapping[str, Source] = SOURCES,
 ) -> Dataset:
-    """Load a data set by name, or pictures by "folder:DIR"; fetch it where it is not at hand.
+    """Load a data set by name, or images from a folder with "folder:DIR". Download the data set if necessary.
 
-    validation images are drawn from the training set with split_seed, as Dataset.hold_out draws them. channels is 1
-    or 3 (grey is repeated), size the side in pixels; upright stands leaning handwriting upright. Mean and std are
-    of the whole training set, before validation is taken out. Raises UnknownName for a name that is not there,
-    DataError for anything that is missing, damaged or out of range.
+    validation: number of images held out of the training set, drawn with split_seed (see Dataset.hold_out).
+    channels: 1 or 3; with 3 a grey image is repeated in each channel.
+    size: side of the images in pixels.
+    upright: shear slanted handwriting upright.
+    mean and std of the result are computed on the whole training set, before validation images are held out.
+    Raises UnknownName for an unknown name, DataError for data that are missing, damaged or out of range.
     """
     _check(name, channels, size, upright)
     source = None if name.startswith(FOLDER_PREFIX) else find_source(name, sources)
@@ -140,11 +144,14 @@ def load_dataset(
 
 
 def pixel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(N, C, H, W) -> mean and standard deviation of each channel in [0, 1], exact."""
+    """Return the mean and the standard deviation of each channel of images (N, C, H, W), pixels scaled to [0, 1].
+
+    The result is exact: it is computed from the counts of the 256 pixel values.
+    """
     levels = np.arange(256) / 255
     means, deviations = [], []
     for channel in range(images.shape[1]):
-        # counts of the 256 values, slice by slice: np.bincount makes 8 bytes of each pixel
+        # slice by slice, because np.bincount converts each pixel to 8 bytes
         slices = range(0, len(images), 4096)
         counts = sum(np.bincount(images[i : i + 4096, channel].ravel(), minlength=256) for i in slices)
         share = counts / np.sum(counts)
@@ -185,7 +192,10 @@ def _from_idx(place: Place, source: Source, size: int) -> tuple[Split, Split]:
 
 
 def _bundled_digits(size: int) -> tuple[Split, Split]:
-    """scikit-learn's 1,797 digits: 8x8 with 17 levels 0..16 -> the full range of a byte, resized."""
+    """Return training and test images of scikit-learn's 1,797 digits, resized.
+
+    The digits have 8x8 pixels with values 0..16, which are scaled to 0..255.
+    """
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -206,7 +216,7 @@ def _from_folder(
     try:
         classes, *both = list_folder(root)
         train, test = ((load_pictures(each.files, root, channels, size, cache), each.labels) for each in both)
-    except OSError as fault:  # no right to list it, or a file that went away meanwhile
+    except OSError as fault:  # no permission to list the folder, or a file was deleted meanwhile
         raise DataError(f"{fault.filename} cannot be read: {fault.strerror}. Check its rights.") from fault
     return classes, train, test, f"the folder {root}"
 
@@ -226,7 +236,8 @@ def mean_and_std(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation of each channel: the published ones, or those of the pixels.
 
-    The standard deviation of an even channel is 1. Raises DataError where all channels are even.
+    The standard deviation of a channel whose pixels are all equal is 1.
+    Raises DataError if the pixels are equal in every channel.
     """
     channels = images.shape[1]
     if source is not None and source.mean is not None and source.std is not None:
@@ -234,7 +245,7 @@ def mean_and_std(
     mean, std = pixel_statistics(images)
     if max(std) == 0:
         raise DataError(f"{name!r} has one value in all training pixels. Give other pictures.")
-    return mean, tuple(deviation or 1.0 for deviation in std)  # an even channel becomes 0, not 0 / 0
+    return mean, tuple(deviation or 1.0 for deviation in std)  # a constant channel becomes 0, not 0 / 0
 
 
 def _tensors(split: Split, mean: tuple[float, ...], std: tuple[float, ...]) -> Images:

@@ -1,7 +1,7 @@
-"""IDX, the format of MNIST: bytes in, uint8 arrays out, and a plain word about anything that does not fit.
+"""Decode IDX files, the format of MNIST, to uint8 arrays. Raise DataError for each deviation from the format.
 
-An IDX file is a big-endian header (two zero bytes, the type 0x08 for uint8, the number of dimensions,
-then each dimension as uint32) and the values, row after row.
+An IDX file is a big-endian header and then the values, row after row. The header is two zero bytes, the type
+(0x08 for uint8), the number of dimensions, and each dimension as uint32.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from featherweight.errors import DataError
 from featherweight.outside import shortened
 
 Bytes = NDArray[np.uint8]
-MOST_BYTES = 2**30      # that a header may promise; MNIST's largest file has 47 MB
+MOST_BYTES = 2**30      # largest size that a header may announce; MNIST's largest file has 47 MB
 IMAGES, LABELS = 0x00000803, 0x00000801
 KINDS = {IMAGES: "images", LABELS: "labels"}
 
@@ -34,10 +34,11 @@ def decode_split(
     classes: int,
     count: int | None = None,
 ) -> tuple[Bytes, NDArray[np.int64]]:
-    """The two files of a split, packed or not -> images uint8 (N, H, W), labels int64 (N,).
+    """Decode the two files of a split, gzipped or not. Return images uint8 (N, H, W) and labels int64 (N,).
 
-    count is how many examples the data set is known to have. files and name are for the faults'
-    texts only. Raises DataError for the first thing that does not fit.
+    count: the expected number of examples; None accepts any number.
+    files, name: used in error messages only.
+    Raises DataError for the first deviation found.
     """
     pixels = decode_idx(images, IMAGES, file=files[0], name=name)
     numbers = decode_idx(labels, LABELS, file=files[1], name=name)
@@ -54,7 +55,10 @@ def decode_split(
 
 
 def decode_idx(content: bytes, magic: int, *, file: Path, name: str) -> Bytes:
-    """One IDX file, packed or not -> a writable uint8 array: (N, H, W) for IMAGES, (N,) for LABELS."""
+    """Decode one IDX file, gzipped or not. Return a writable uint8 array: (N, H, W) for IMAGES, (N,) for LABELS.
+
+    magic: IMAGES or LABELS, the expected first four bytes.
+    """
     packed = file.suffix == ".gz"
     dimensions = 3 if magic == IMAGES else 1
     header = 4 + 4 * dimensions
@@ -79,7 +83,7 @@ def decode_idx(content: bytes, magic: int, *, file: Path, name: str) -> Bytes:
 
 
 def gunzip(content: bytes, most: int, *, file: Path, name: str) -> bytes:
-    """The first bytes of what a gzip file holds, at most so many; a checksum is checked only where all are read."""
+    """Decompress at most `most` bytes of a gzip file. The file's checksum is verified only if all bytes are read."""
     if content[:2] != b"\x1f\x8b":
         raise _fault(f"{file} is no gzip file: it starts with {content[:8]!r}, expected b'\\x1f\\x8b'.", name)
     try:

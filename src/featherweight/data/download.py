@@ -1,4 +1,4 @@
-"""Files from mirrors into a folder: checked, never half-written, safe when two processes want the same."""
+"""Download files from mirrors into a folder, with checksums and atomic writes. A lock keeps two processes apart."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from featherweight.outside import say
 from featherweight.wording import option
 
 Progress = Callable[[str, int, int], None]
-"""progress(file, bytes done, bytes in all); bytes in all is 0 where the mirror does not say."""
+"""progress(file, bytes done, bytes in total); the total is 0 if the mirror does not send it."""
 
-MOST_BYTES = 64_000_000     # of a file: twice the largest that is published
-SLOWEST = 10_000            # bytes a second on average, looked at after the first timeout
+MOST_BYTES = 64_000_000     # per file: twice the largest published file
+SLOWEST = 10_000            # lowest average speed in bytes per second, checked once `timeout` seconds have passed
 MOST_REDIRECTS = 5
 CHUNK = 1 << 16
 REASONS = {
@@ -31,7 +31,7 @@ REASONS = {
 
 
 class _Unusable(Exception):
-    """An answer of a mirror that is not the file; its text says why."""
+    """A mirror's response that is not the expected file. The exception's text gives the reason."""
 
 
 def download(
@@ -44,12 +44,13 @@ def download(
     timeout: float = 30.0,
     looked_in: Sequence[str] = (),
 ) -> None:
-    """Bring every file of sha256 (name -> checksum) into folder, each from the first mirror with a good one.
+    """Download every file of sha256 (name -> checksum) into folder, from the first mirror that sends the right content.
 
-    Files that are there and good are left alone, so a second call goes on where the first stopped. A file
-    is written under a temporary name and moved when its checksum holds. timeout: seconds without a byte, and how
-    long a mirror may be slower than SLOWEST. Raises DataError, which names looked_in, the mirrors and what was wrong
-    with each.
+    Files with the right checksum are kept, so a second call resumes an interrupted one. Each file is written under a
+    temporary name, and renamed after its checksum was verified.
+    timeout: seconds without a byte, and seconds after which a mirror slower than SLOWEST is given up.
+    looked_in: places that were searched before; named in the error message only.
+    Raises DataError with the fault of each mirror if one file cannot be downloaded from any.
     """
     from filelock import FileLock
 
@@ -58,7 +59,7 @@ def download(
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / LOCK), _reporting(progress) as report:
             for leftover in names_in(folder):
-                if is_one_of(leftover, sha256) and leftover not in sha256:  # a killed process's: we are alone here
+                if is_one_of(leftover, sha256) and leftover not in sha256:  # left by a killed process; the lock is ours
                     (folder / leftover).unlink()
             for file, checksum in sha256.items():
                 faults = _first_good(file, checksum, order, folder, report=report, timeout=timeout)
@@ -74,9 +75,10 @@ def download(
 def _first_good(
     file: str, checksum: str, order: list[str], folder: Path, *, report: Progress, timeout: float
 ) -> list[tuple[str, str]] | None:
-    """None when the file is in the folder, else (mirror, fault) for each.
+    """Download one file from the first mirror that works. Return None, or (mirror, fault) of each if none works.
 
-    A mirror that works moves to the front of order, so a dead one costs its timeout once.
+    Returns None at once if the folder already holds the file. A mirror that works is moved to the front of `order`.
+    Therefore a dead mirror costs its timeout only once.
     """
     if (folder / file).is_file() and sha256_of(folder / file) == checksum:
         return None
@@ -94,7 +96,7 @@ def _first_good(
 
 
 def _fetch(url: str, checksum: str, path: Path, report: Progress, timeout: float) -> None:
-    """Bring one file. Raises _Unusable for what the mirror does, OSError for what the disk does."""
+    """Download one file to `path`. Raise _Unusable for a fault of the mirror, OSError for a fault of the disk."""
     digest = hashlib.sha256()
     with replacing(path) as out, closing(_chunks(url, timeout)) as chunks:
         done = 0
@@ -108,9 +110,9 @@ def _fetch(url: str, checksum: str, path: Path, report: Progress, timeout: float
 
 
 def _chunks(url: str, timeout: float) -> Generator[tuple[int, bytes], None, None]:
-    """Yield (bytes in all, or 0 where the mirror does not say; some bytes) of what lies at an address.
+    """Yield (total bytes, next bytes) of the content of `url`. The total is 0 if the mirror does not send it.
 
-    Bytes are taken as they were sent, whatever the mirror calls their encoding.
+    Bytes are never decompressed, even if the mirror announces a content encoding.
     """
     began, done = time.monotonic(), 0
     try:
@@ -126,12 +128,15 @@ def _chunks(url: str, timeout: float) -> Generator[tuple[int, bytes], None, None
                 yield total, chunk
     except _Unusable:
         raise
-    except Exception as fault:      # three libraries read the answer, and each has faults of its own
+    except Exception as fault:      # three libraries read the response, and each has its own exceptions
         raise _Unusable(_reason(fault)) from fault
 
 
 def _response(url: str, timeout: float) -> Any:
-    """The answer to a request, its body not yet read. Session.get would read all of a redirect's body."""
+    """Return the response for `url` after at most MOST_REDIRECTS redirects, with its body not yet read.
+
+    Redirects are followed here because Session.get reads the whole body of each redirect.
+    """
     import requests
 
     session = requests.Session()
@@ -151,7 +156,7 @@ def _response(url: str, timeout: float) -> Any:
 
 
 def _reason(fault: Exception) -> str:
-    if "timed out" in str(fault):  # requests has three classes for it, one of them ConnectionError
+    if "timed out" in str(fault):  # requests has three classes for a timeout, one of them ConnectionError
         return "timed out"
     return REASONS.get(type(fault).__name__, type(fault).__name__)
 
@@ -160,7 +165,7 @@ def _nothing_worked(name: str, file: str, faults: list[tuple[str, str]], looked_
     tried = ", ".join(f"{mirror} ({reason})" for mirror, reason in faults) or "no mirror at all"
     looked = f"not all its files are in {' or '.join(looked_in)}, and " if looked_in else ""
     return (
-        f"data set {name!r} is not at hand: {looked}{file} could not be fetched from {tried}. "
+        f"data set {name!r} is not on this machine: {looked}{file} could not be fetched from {tried}. "
         f"Set FEATHERWEIGHT_DATA or {option('data-dir')} to a folder that holds {name}/*.gz, or use "
         f"{option('data', 'digits')}."
     )
@@ -168,7 +173,10 @@ def _nothing_worked(name: str, file: str, faults: list[tuple[str, str]], looked_
 
 @contextmanager
 def _reporting(progress: Progress | None) -> Iterator[Progress]:
-    """The function given; else a bar on a terminal's standard error, or a line for each file."""
+    """Yield `progress` if it is given, else a function that reports on standard error.
+
+    On a terminal the function draws a progress bar, elsewhere it prints a line for each file.
+    """
     if progress is not None:
         yield progress
     elif sys.stderr.isatty():

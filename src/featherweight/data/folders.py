@@ -1,6 +1,7 @@
-"""Pictures in folders, one folder a class -> uint8 arrays, decoded once and memory-mapped from then on.
+"""Load images from folders, one folder per class. Decoded images are cached, and later read memory-mapped.
 
-DIR/train/<class>/* and DIR/test/<class>/*, or DIR/<class>/* of which a fifth of each class becomes test.
+Layouts: DIR/train/<class>/* with DIR/test/<class>/*, or DIR/<class>/*. For the second layout a fifth of each class
+becomes the test split.
 """
 
 from __future__ import annotations
@@ -23,21 +24,24 @@ from featherweight.outside import MOST_CLASSES, bad_name
 from featherweight.picture_files import SUFFIXES
 
 TEST_SHARE = 0.2
-SPLIT_SEED = 0  # of the test set, which has to stay the same whatever a recipe's seeds are
-CACHE_VERSION = 3  # raise it when pixels would come out differently, or the file be another
+SPLIT_SEED = 0  # seed of the test split: constant, so that a recipe's seeds do not change the test images
+CACHE_VERSION = 3  # increase it when decoded pixels or the format of the cache file change
 LITTER = ("thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of one split and their labels, (N,) int64."""
+    """The image files of one split and their labels, int64 (N,)."""
 
     files: tuple[Path, ...]
     labels: NDArray[np.int64]
 
 
 def list_folder(folder: Path) -> tuple[tuple[str, ...], Listing, Listing]:
-    """(class names in order, training, test); reads names only. DataError for a layout that does not fit."""
+    """Return (class names in order, training files, test files). No file is opened.
+
+    Raises DataError if the folder has neither of the two layouts.
+    """
     if not folder.is_dir():
         raise DataError(
             f"folder {str(folder)!r} does not exist. Give folder:DIR, with a folder in DIR for each class."
@@ -65,10 +69,11 @@ def list_folder(folder: Path) -> tuple[tuple[str, ...], Listing, Listing]:
 def load_pictures(
     files: Sequence[Path], root: Path, channels: int, size: int, cache_dir: Path
 ) -> NDArray[np.uint8]:
-    """(N, channels, size, size), memory-mapped from the cache, where it is written if it is not there.
+    """Return images (N, channels, size, size), memory-mapped from a cache file. Create the cache file if necessary.
 
-    The key holds names, sizes and times of change, so a changed picture is decoded again. The mapping is
-    copy-on-write: a write to the array never reaches the file. Where it cannot be written, no cache is used.
+    The cache key contains names, sizes and modification times, so changed images are decoded again.
+    The mapping is copy-on-write: a write to the array does not change the file.
+    If the cache file cannot be written, the decoded images are returned without a cache.
     """
     shape = (len(files), channels, size, size)
     cache = cache_dir / "folders" / f"{_key(files, root, shape)}.npy"
@@ -78,7 +83,7 @@ def load_pictures(
     pixels = decode_pictures(files, channels, size)
     try:
         _write(cache, pixels)
-    except OSError:  # a full or read-only disk costs time at the next start, not this run
+    except OSError:  # with a full or read-only disk, images are decoded again at the next start
         return pixels
     mapped = _mapped(cache, shape)
     return pixels if mapped is None else mapped
@@ -116,7 +121,7 @@ def _listing(folder: Path, classes: Sequence[str]) -> Listing:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The pictures of one class by name; any other file that is not hidden is a fault."""
+    """Return the image files of one class, sorted by name. Raise DataError for any other file that is not hidden."""
     files = [path for path in sorted(folder.iterdir()) if not _is_litter(path)]
     for path in files:
         if path.is_dir():
@@ -149,10 +154,10 @@ def _key(files: Sequence[Path], root: Path, shape: tuple[int, ...]) -> str:
 
 
 def _mapped(cache: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    """The cached array, or None for a file that is missing, damaged or of another shape."""
+    """Return the cached array, or None if the file is missing, damaged or of another shape."""
     try:
         pixels = np.load(cache, mmap_mode="c", allow_pickle=False)
-    except Exception:  # of a damaged header numpy raises what Python's parser does
+    except Exception:  # for a damaged header numpy passes on any exception of Python's parser
         return None
     fits = isinstance(pixels, np.memmap) and pixels.shape == shape and pixels.dtype == np.uint8
     return pixels if fits and _seal_of(cache, pixels) == _seal(pixels) else None
@@ -163,14 +168,14 @@ def _seal(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _seal_of(cache: Path, pixels: np.memmap[Any, Any]) -> bytes:
-    """What stands behind the array in its file."""
+    """Return the bytes after the array in its cache file: the sha256 that `_write` appended."""
     with cache.open("rb") as file:
         file.seek(pixels.offset + pixels.nbytes)
         return file.read(100)
 
 
 def _write(cache: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write the array and then its sha256, in one move: a reader sees the whole file or none."""
+    """Write the array and its sha256 to the cache file. The write is atomic: a reader sees the whole file or none."""
     cache.parent.mkdir(parents=True, exist_ok=True)
     with replacing(cache) as file:
         np.save(file, pixels, allow_pickle=False)

@@ -1,6 +1,6 @@
-"""Data sets of other libraries -> images and labels as they hold them: torch, torchvision, Hugging Face, by shape.
+"""Read images and labels from data sets of other libraries: torch, torchvision, Hugging Face. Used by objects.py.
 
-Neither torchvision nor `datasets` is imported; an object is known by the attributes that it has.
+Neither torchvision nor `datasets` is imported. The kind of an object is recognised by its attributes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ ALLOWED = "Give (images, labels), a (train, test) pair of such, {'train': ..., '
 
 @dataclass(frozen=True)
 class Given:
-    """One split as it was given: images and labels that arrays can be made of, class names, and its kind in words."""
+    """One split in the form in which the user passed it.
+
+    images, labels: values that `as_array` accepts.
+    classes: class names, if the data set has them.
+    words: the kind of the data set, as a phrase for the user.
+    """
 
     images: Any
     labels: Any
@@ -32,7 +37,7 @@ class Given:
     words: str = "arrays given in Python"
 
     def pick(self, indices: Sequence[int]) -> Given:
-        """The examples at these places."""
+        """Return the examples at `indices`."""
         chosen = np.asarray(indices, np.int64)
         images, labels = as_array(self.images, "images"), as_array(self.labels, "labels")
         return replace(self, images=images[chosen], labels=labels[chosen])
@@ -40,14 +45,14 @@ class Given:
 
 @dataclass(frozen=True)
 class Wanted:
-    """How pictures are asked for while they are read: channels and side, or None for what they have."""
+    """Channels and side (pixels) to which images are converted while they are read. None keeps those of the images."""
 
     channels: int | None
     size: int | None
 
 
 def read_split(data: Any, wanted: Wanted) -> Given:
-    """The images and labels of one split, whatever it is; DataError where it is nothing known."""
+    """Return the images and labels of one split of any supported kind. Raise DataError for other objects."""
     if isinstance(data, DataLoader | Subset):
         return read_loader(data, wanted) if isinstance(data, DataLoader) \
             else read_subset(data.dataset, list(data.indices), wanted)
@@ -67,18 +72,21 @@ def read_split(data: Any, wanted: Wanted) -> Given:
 
 
 def is_pair(data: Any) -> bool:
-    """Whether this is a tuple or list of images and labels, of which neither is a single example."""
+    """Return True for a tuple or list (images, labels) whose two parts are both collections."""
     return isinstance(data, list | tuple) and len(data) == 2 and all(hasattr(part, "__len__") for part in data) \
         and not any(isinstance(part, str | dict) for part in data)
 
 
 def has_raw_data(data: Any) -> bool:
-    """Whether this is a data set like torchvision's MNIST or CIFAR10: all images in .data, all labels beside it."""
+    """Return True for a data set like torchvision's MNIST: images in .data, labels in .targets or .labels."""
     return hasattr(data, "data") and hasattr(data, "__len__") and (hasattr(data, "targets") or hasattr(data, "labels"))
 
 
 def read_loader(loader: DataLoader[Any], wanted: Wanted) -> Given:
-    """The data set of a loader, only the part that its sampler takes; batch by batch where no other way is known."""
+    """Read the data set of a loader, restricted to the indices of its sampler.
+
+    With a sampler of unknown kind the loader is iterated once, batch by batch.
+    """
     if isinstance(loader.sampler, SequentialSampler | RandomSampler):
         return read_split(loader.dataset, wanted)
     if hasattr(loader.sampler, "indices"):
@@ -91,7 +99,7 @@ def read_loader(loader: DataLoader[Any], wanted: Wanted) -> Given:
 
 
 def read_subset(data: Any, indices: list[int], wanted: Wanted) -> Given:
-    """Some examples of a data set; of one that gives single items, only these are read."""
+    """Read the examples of a data set at `indices`. From a data set of single items only these items are read."""
     if isinstance(data, Subset):
         return read_subset(data.dataset, [data.indices[index] for index in indices], wanted)
     if has_raw_data(data) or isinstance(data, TensorDataset):
@@ -102,11 +110,14 @@ def read_subset(data: Any, indices: list[int], wanted: Wanted) -> Given:
 
 
 def read_items(data: Any, items: Any, wanted: Wanted) -> Given:
-    """Items (image, label), each read once: an augmentation in them is drawn once and for all."""
+    """Read items (image, label), each once. A random augmentation inside the data set is therefore applied once.
+
+    items: iterable of the items to read. data: the data set that they come from.
+    """
     if isinstance(data, str | bytes | dict) or not (hasattr(data, "__iter__") or hasattr(data, "__getitem__")):
         raise DataError(f"data: {short(data)} is no data set. {ALLOWED}")
     if hasattr(data, "__len__") and hasattr(data, "__getitem__") and items is data:
-        items = (data[index] for index in range(len(data)))     # a map-style data set may not end by itself
+        items = (data[index] for index in range(len(data)))     # iterating a map-style data set may never end
     images: list[Any] = []
     labels: list[Any] = []
     for item in items:
@@ -120,7 +131,7 @@ def read_items(data: Any, items: Any, wanted: Wanted) -> Given:
 
 
 def read_columns(data: Any, wanted: Wanted) -> Given:
-    """The image and the label column of a data set like Hugging Face's."""
+    """Read the image column and the label column of a data set like Hugging Face's."""
     features = dict(data.features)
     image = column(features, ("image", "img", "images", "pixels"), "Image")
     label = column(features, ("label", "labels", "target", "class", "fine_label"), "ClassLabel")
@@ -135,31 +146,37 @@ def read_columns(data: Any, wanted: Wanted) -> Given:
 
 
 def short(value: Any) -> str:
-    """A value in a few words."""
+    """Return a short text for a value: its repr, or the name of its type if the repr is long."""
     return repr(value) if isinstance(value, str | int | float) and len(repr(value)) < 60 else type(value).__name__
 
 
 def column(features: dict[str, Any], names: Sequence[str], kind: str) -> str | None:
-    """The column of this kind, or else of one of these names."""
+    """Return the column whose feature type is `kind`, else a column with one of `names`, else None.
+
+    Among several columns of the kind, one with a name of `names` comes first.
+    """
     of_kind = [name for name, feature in features.items() if type(feature).__name__ == kind]
     return next(iter([*[name for name in names if name in of_kind], *of_kind,
                       *[name for name in names if name in features]]), None)
 
 
 def names_of(data: Any) -> tuple[str, ...] | None:
-    """The class names of a data set that has them."""
+    """Return the class names of a data set, or None if it has none."""
     names = getattr(data, "classes", None)
     return tuple(names) if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names) else None
 
 
 def plain_labels(labels: Sequence[Any]) -> Any:
-    """Labels of single items, tensors of one value among them, as one array."""
+    """Return the labels of single items as one array. Labels may be numbers, names or tensors of one value."""
     return as_array([one.item() if hasattr(one, "item") and getattr(one, "ndim", 0) == 0 else one for one in labels],
                     "labels")
 
 
 def stacked(images: Sequence[Any], wanted: Wanted) -> Any:
-    """Single images, tensors, arrays or Pillow's, as one array; Pillow's are resized where a size is given."""
+    """Stack single images (tensors, arrays or Pillow images) to one array.
+
+    Pillow images are converted to the wanted channels and size. Raises DataError if their sizes differ.
+    """
     if not any(isinstance(image, Image.Image) for image in images):
         return as_array([as_array(image, "images") for image in images], "images")
     if not all(isinstance(image, Image.Image) for image in images):

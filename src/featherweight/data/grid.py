@@ -1,4 +1,4 @@
-"""A labelled grid of examples: a row for each class, its name on the left, its count on the right."""
+"""Draw a labelled grid of examples: one row per class, with its name on the left and its count on the right."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from PIL import Image, ImageDraw, ImageFont
 from featherweight.data.pictures import Bytes
 
 PAPER, INK, FAINT, RULE = "#fbfaf7", "#23272e", "#8b8f96", "#e7e4dc"
-MARGIN, GAP, GUTTER = 28, 4, 18  # pixels: around everything, between tiles, beside text
-TILE = 56  # pixels: about the side of a tile where no scale is given
-NAME_WIDTH, NAME_POINTS = 180, 17  # pixels: a longer name goes on in the next line
+MARGIN, GAP, GUTTER = 28, 4, 18  # pixels: around the grid, between tiles, beside text
+TILE = 56  # pixels: approximate side of a tile if no scale is given
+NAME_WIDTH, NAME_POINTS = 180, 17  # width in pixels at which a name is wrapped, and its font size
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
 class Row:
-    """One class: its name in lines of at most NAME_WIDTH, its count, its first examples (n, C, H, W)."""
+    """One class of the grid: its wrapped name, its count as text, its first examples (n, C, H, W), height in pixels."""
 
     name: str
     count: str
@@ -42,12 +42,14 @@ def labelled_grid(
     scale: int | None = None,
     title: str = "",
 ) -> Image.Image:
-    """images uint8 (N, C, H, W) with C 1 or 3, labels (N,) -> a picture: the first examples of each class.
+    """Return a picture with the first examples of each class.
 
-    columns is the examples in a row, rows the most classes shown (all by default), scale how many pixels
-    of the picture a pixel of an image takes on each side. A class with fewer examples leaves its row open.
+    images, labels: uint8 (N, C, H, W) with C 1 or 3, and (N,).
+    columns: examples per row. A class with fewer examples gets empty frames.
+    rows: largest number of classes shown; None shows all.
+    scale: side in the picture, in pixels, of one pixel of an image. By default a tile is about TILE pixels wide.
     """
-    images, labels = np.asarray(images), np.asarray(labels)  # tensors on the CPU come in too
+    images, labels = np.asarray(images), np.asarray(labels)  # callers also pass tensors on the CPU
     scale = scale or max(1, round(TILE / max(images.shape[2:])))
     tile = (images.shape[3] * scale, images.shape[2] * scale)  # width, height
     small, big, title_font = _font(13), _font(NAME_POINTS), _font(22)
@@ -89,13 +91,13 @@ def _draw_tiles(
 
 
 def _tile(image: Bytes, size: tuple[int, int]) -> Image.Image:
-    """(C, H, W) -> a picture whose pixels stay crisp squares."""
+    """Return the image (C, H, W) as a picture of `size`, enlarged without smoothing."""
     picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
     return picture.resize(size, Image.Resampling.NEAREST).convert("RGB")
 
 
 def _wrapped(name: str, font: Font) -> str:
-    """The name in lines of at most NAME_WIDTH pixels, broken after spaces and dashes if it can be."""
+    """Return the name in lines of at most NAME_WIDTH pixels, broken after spaces and punctuation if possible."""
     lines = [""]
     for piece in re.findall(r"[^ _/.\-]*[ _/.\-]?", name):
         if lines[-1] and font.getlength(lines[-1] + piece.rstrip()) > NAME_WIDTH:
@@ -108,12 +110,12 @@ def _wrapped(name: str, font: Font) -> str:
 
 
 def _size(text: str, font: Font) -> tuple[int, int]:
-    """Width and height in pixels of one or more lines."""
+    """Width and height in pixels of a text of one or more lines."""
     box = ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text, font)
     return math.ceil(box[2]), math.ceil(box[3])
 
 
 @lru_cache
 def _font(points: int) -> Font:
-    """Pillow's own font, so that a grid looks the same everywhere."""
+    """Return Pillow's built-in font, so that a grid looks the same on every machine."""
     return ImageFont.load_default(points)

@@ -1,4 +1,4 @@
-"""Labels as a person has them in Python -> class names and int64 class numbers. Pure functions."""
+"""Convert the labels that a user passes in Python to class names and int64 class numbers. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from featherweight.outside import MOST_CLASSES, bad_name
 
 
 def checked_labels(labels: Array, images: int, what: str) -> Array:
-    """Labels (N,), (N, 1) or one-hot (N, classes) -> (N,) of whole numbers or of names."""
+    """Convert labels (N,), (N, 1) or one-hot (N, classes) to (N,) whole numbers or names.
+
+    images: the expected number of labels. Raises DataError for other shapes and for floats.
+    """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2 and labels.dtype.kind in "buif" and is_one_hot(labels):
@@ -29,12 +32,16 @@ def checked_labels(labels: Array, images: int, what: str) -> Array:
 
 
 def is_one_hot(labels: Array) -> bool:
-    """Whether each row holds a single 1 and zeros."""
+    """Return True if each row holds a single 1 and otherwise zeros."""
     return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all())
 
 
 def class_names(labels: Array, given: Sequence[str] | None) -> tuple[str, ...]:
-    """The classes of training labels: the names that are given, 0 to the largest number, or the sorted names."""
+    """Return the class names of training labels.
+
+    For whole numbers: `given`, or by default "0" to the largest number. For names: the distinct names, sorted.
+    Raises DataError for negative or mixed labels, and for fewer than 2 or too many classes.
+    """
     if labels.dtype.kind not in "buiSU":
         kinds = sorted({type(label).__name__ for label in labels.tolist()})
         if len(kinds) > 1 or kinds == ["float"]:
@@ -58,7 +65,7 @@ def class_names(labels: Array, given: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def numbered(labels: Array, classes: Sequence[str], what: str) -> NDArray[np.int64]:
-    """Labels -> int64 places in classes; DataError for a label that no training image has."""
+    """Convert labels to int64 indices in `classes`. Raise DataError for a label that no training image has."""
     if labels.dtype.kind in "ui":
         numbers = labels.astype(np.int64)
         strange = (numbers < 0) | (numbers >= len(classes))

@@ -1,7 +1,11 @@
-"""A data set from Python objects: arrays, tensors, lists, and the data sets of other libraries.
+"""Make a Dataset from Python objects: arrays, tensors, lists, and the data sets of other libraries.
 
-The story: tell the splits apart, read each (foreign.py), make bytes and class numbers of them (arrays.py), draw a test
-split where there is none, and name the whole by its content.
+Steps:
+1. Separate the training split and the test split.
+2. Read each split (foreign.py).
+3. Convert images to bytes (arrays.py) and labels to class numbers (labels.py).
+4. Draw a test split if the data have only one split.
+5. Name the data set after a hash of its content.
 """
 
 from __future__ import annotations
@@ -39,13 +43,17 @@ DRAWN = ", a fifth of each class drawn for test"
 def as_dataset(
     data: Any, *, name: str | None = None, channels: int | None = None, size: int | None = None
 ) -> Dataset:
-    """Make a Dataset of Python objects; a Dataset is returned as it is.
+    """Make a Dataset of Python objects. A Dataset is returned unchanged.
 
-    data: (images, labels), a (train, test) pair of such, or {"train": ..., "test": ...}; each split may also be a torch
-    Dataset, DataLoader or Subset, or a data set of torchvision or Hugging Face. images: (N, H, W), (N, C, H, W) or
-    (N, H, W, C); uint8, other whole numbers or floats. labels: class numbers from 0, class names, or one-hot rows. Of
-    one split a fifth of each class becomes test. channels: 1 or 3. size: side in pixels to resize to.
-    name: default arrays- and eight digits of a hash of the content. Raises DataError, one line.
+    data: one split, a pair (train, test), or {"train": ..., "test": ...}. If only one split is given, a fifth of each
+        class becomes the test split.
+    A split: a pair (images, labels), a torch Dataset, DataLoader or Subset, or a data set of torchvision or
+        Hugging Face.
+    Images: (N, H, W), (N, C, H, W) or (N, H, W, C), of uint8, other whole numbers or floats.
+    Labels: class numbers from 0, class names, or one-hot rows.
+    channels: 1 or 3. size: side in pixels to which images are resized. None keeps those of the images.
+    name: by default "arrays-" and eight digits of a hash of the content.
+    Raises DataError with a message of one line.
     """
     if isinstance(data, Dataset):
         return data
@@ -65,7 +73,10 @@ def as_dataset(
 
 
 def resized(dataset: Dataset, channels: int, size: int) -> Dataset:
-    """The same images with this many channels and this side, as as_dataset gives them where they are asked for."""
+    """Return the data set with images of `channels` channels and `size` x `size` pixels.
+
+    The result equals that of as_dataset with these channels and size. Its training and test images are converted.
+    """
     train, test = ((shaped(split.images.numpy(), channels, size), split.labels.numpy())
                    for split in (dataset.train, dataset.test))
     ours = dataset.name.startswith(ARRAYS_PREFIX)
@@ -79,15 +90,17 @@ def as_test_data(
     data: Any, *, classes: Sequence[str], mean: Sequence[float], std: Sequence[float], channels: int, size: int,
     span: tuple[float, float],
 ) -> Dataset:
-    """Make test images of Python objects for a network that was trained on others; of one split, all images.
+    """Make a Dataset of test images from Python objects, for a network that was trained on other images.
 
-    Images get the network's channels and size, labels its classes. span: the values that became 0 and 255 in training.
+    data: as in as_dataset. If only one split is given, all its images are test images.
+    classes, mean, std, channels, size: those of the network.
+    span: pixel values that were mapped to 0 and 255 in training.
     """
     given = read_split(splits_of(data)[-1], Wanted(channels, size))
     raw = channels_first(as_array(given.images, "test images"), "test images")
     labels = checked_labels(as_array(given.labels, "test labels"), len(raw), "test labels")
     low, high = span
-    if raw.dtype != np.uint8 and span == (0, 255):      # the network learned bytes
+    if raw.dtype != np.uint8 and span == (0, 255):      # the network was trained on bytes: measure the values here
         found = span_of(raw, "test images")
         low, high = found.low, found.high
     split = shaped(to_bytes(raw, low, high), channels, size), numbered(labels, classes, "test labels")
@@ -98,7 +111,7 @@ def as_test_data(
 
 
 def splits_of(data: Any) -> list[Any]:
-    """The training and the test split, or the one from which both are drawn."""
+    """Return [training split, test split], or a list of one split if `data` holds only one."""
     if isinstance(data, Mapping):
         if "train" not in data or ("test" not in data and len(data) > 1):
             raise DataError(f"data: the keys {', '.join(map(str, data))} are not 'train' and 'test'. {ALLOWED}")
@@ -109,7 +122,7 @@ def splits_of(data: Any) -> list[Any]:
 
 
 def is_split(part: Any) -> bool:
-    """Whether this is a split of its own: a pair of images and labels, or a data set, and no bare array."""
+    """Return True for a complete split: a pair (images, labels) or a data set. False for a bare array or list."""
     if is_pair(part):
         return depth(part[0]) > depth(part[1]) > 0
     bare = hasattr(part, "dtype") or isinstance(part, list | tuple)
@@ -117,7 +130,7 @@ def is_split(part: Any) -> bool:
 
 
 def depth(values: Any) -> int:
-    """The number of axes of an array, a tensor, a picture or nested lists."""
+    """Number of axes of an array, a tensor, a picture or nested lists."""
     if hasattr(values, "ndim"):
         return int(values.ndim)
     if isinstance(values, list | tuple):
@@ -128,7 +141,11 @@ def depth(values: Any) -> int:
 def canonical(
     given: list[Given], channels: int | None, size: int | None
 ) -> tuple[tuple[str, ...], list[Split], Span]:
-    """(classes, splits as uint8 (N, C, H, W) and int64 (N,), the values that became 0 and 255)."""
+    """Return (class names, splits, span): each split as images uint8 (N, C, H, W) and labels int64 (N,).
+
+    The class names and the span are measured on the training split, which is the first.
+    Raises DataError if the splits do not match.
+    """
     whats = ("training", "test")
     raw = [channels_first(as_array(one.images, f"{what} images"), f"{what} images")
            for one, what in zip(given, whats, strict=False)]
@@ -147,7 +164,7 @@ def canonical(
 
 
 def draw_test(split: Split, classes: tuple[str, ...]) -> tuple[Split, Split]:
-    """One split -> training and test: a fifth of each class, drawn by seed 0."""
+    """Divide one split into (training, test). A fifth of each class, drawn with seed 0, becomes test."""
     images, labels = split
     few = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 1)
     if len(few):
@@ -158,7 +175,7 @@ def draw_test(split: Split, classes: tuple[str, ...]) -> tuple[Split, Split]:
 
 
 def fingerprint(splits: list[Split], classes: tuple[str, ...]) -> str:
-    """Eight hex digits of the sha256 of all shapes, pixels, labels and names."""
+    """Eight hex digits of the sha256 of all shapes, pixels, labels and class names."""
     digest = hashlib.sha256("\0".join(classes).encode())
     for images, labels in splits:
         digest.update(str(images.shape).encode())
@@ -174,6 +191,6 @@ def tensors(split: Split, mean: Sequence[float], std: Sequence[float]) -> Images
 
 
 def writable(array: NDArray[Any]) -> NDArray[Any]:
-    """The array in one piece, copied where it is not, or where it is read-only, which torch does not take."""
+    """Return the array, or a copy if the array is not contiguous or read-only, because torch accepts neither."""
     whole = np.ascontiguousarray(array)
     return whole if whole.flags.writeable else whole.copy()

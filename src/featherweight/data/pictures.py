@@ -1,4 +1,4 @@
-"""Picture files and grey arrays -> uint8 pixels of one shape."""
+"""Convert picture files or grey arrays to uint8 images of a given size. Used by the loaders of this folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODES = {1: "L", 3: "RGB"}
 
 
 def decode_pictures(files: Sequence[Path], channels: int, size: int) -> Bytes:
-    """Picture files -> (N, channels, size, size). DataError names the first file that is no picture."""
+    """Decode picture files to (N, channels, size, size). Raise DataError for the first file that cannot be decoded."""
     pixels = np.empty((len(files), channels, size, size), np.uint8)
     with _strict_pillow():
         for row, file in zip(pixels, files, strict=True):
@@ -29,10 +29,15 @@ def decode_pictures(files: Sequence[Path], channels: int, size: int) -> Bytes:
 
 
 def decode_picture(file: Path, channels: int, size: int) -> Bytes:
-    """One picture file -> (channels, size, size).
+    """Decode one picture file to (channels, size, size).
 
-    Turned as its EXIF data say; transparency lies on white, or on black under light ink; 16 bits are cut to 8;
-    of an animation the first frame. Resized to the square (bicubic, antialiased): one that is not square is stretched.
+    - The rotation in the EXIF data is applied.
+    - Transparent pixels become white, or black if the ink is light.
+    - Values of 16 bits are reduced to 8 bits.
+    - Only the first frame of an animation is used.
+    - The picture is resized with antialiased bicubic interpolation. A picture that is not square is stretched.
+
+    Raises DataError for a file that cannot be decoded or has too many pixels.
     """
     try:
         with Image.open(plain_file(file), formats=FORMATS) as opened:
@@ -46,7 +51,7 @@ def decode_picture(file: Path, channels: int, size: int) -> Bytes:
 
 
 def check_size(opened: Image.Image) -> None:
-    """Raise DecompressionBombError for a picture that takes too much memory; a large JPEG is shrunk as it is read."""
+    """Raise DecompressionBombError for a picture that takes too much memory. Let a large JPEG be decoded smaller."""
     if opened.width * opened.height > most_pixels(opened):
         opened.draft("RGB", (LARGEST, LARGEST))
     if opened.width * opened.height > most_pixels(opened):
@@ -54,20 +59,20 @@ def check_size(opened: Image.Image) -> None:
 
 
 def resize_grey(images: Bytes, size: int) -> Bytes:
-    """(N, H, W) -> (N, size, size), bicubic, antialiased; the very array where it has that size."""
+    """Resize images (N, H, W) to (N, size, size), bicubic and antialiased. Images of that size are not copied."""
     if images.shape[1:] == (size, size):
         return images
     return np.stack([np.asarray(resize(Image.fromarray(image), size)) for image in images])
 
 
 def resize(picture: Image.Image, size: int) -> Image.Image:
-    """Any picture -> size x size. Pillow's bicubic is antialiased where it shrinks."""
+    """Return the picture in `size` x `size` pixels. Pillow's bicubic filter is antialiased when it shrinks."""
     return picture if picture.size == (size, size) else picture.resize((size, size), Image.Resampling.BICUBIC)
 
 
 def flat(picture: Image.Image, mode: str) -> Image.Image:
-    """Grey or RGB, without transparency."""
-    if picture.mode.startswith("I"):  # 16 bits: Pillow itself would clip at 255
+    """Convert a picture to `mode`, "L" (grey) or "RGB", without transparency."""
+    if picture.mode.startswith("I"):  # 16 bits: Pillow's own conversion would clip at 255
         picture = Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8))
     if picture.mode == "F":
         raise ValueError("it holds floating-point pixels")
@@ -82,7 +87,7 @@ def _channels_first(picture: Image.Image) -> Bytes:
 
 
 def _line(fault: Exception) -> str:
-    """UnidentifiedImageError repeats the path; the rest of Pillow's faults are short."""
+    """Return one line for a fault of Pillow. UnidentifiedImageError is reworded, because its text repeats the path."""
     if isinstance(fault, UnidentifiedImageError):
         return "its content is of no known format"
     return (str(fault) or type(fault).__name__).splitlines()[0].rstrip(".")
@@ -90,7 +95,7 @@ def _line(fault: Exception) -> str:
 
 @contextmanager
 def _strict_pillow() -> Iterator[None]:
-    """A decompression bomb is a fault; Pillow's other warnings (odd EXIF data) are passed over."""
+    """Turn Pillow's warning of a decompression bomb into an error. Ignore its other warnings, e.g. of bad EXIF data."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)

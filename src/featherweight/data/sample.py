@@ -1,5 +1,6 @@
-"""What a run keeps of data that cannot be loaded by name: all test images, and some training images. Pure functions.
+"""The sample that a run folder keeps of data that cannot be loaded by name. Pure functions.
 
+The sample holds all test images and some training images.
 Tensors: train.images, train.labels, test.images, test.labels. Text: everything else of the Dataset, as JSON.
 """
 
@@ -18,11 +19,14 @@ from featherweight.documents import parse_json
 from featherweight.errors import DataError
 from featherweight.outside import shortened
 
-KEPT, SEED = 1000, 0    # training images: as many as an export calibrates int8 on, drawn as it draws them
+KEPT, SEED = 1000, 0    # training images kept, and their seed: exactly those on which an export calibrates int8
 
 
 def save_sample(dataset: Dataset) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The test images and at most 1,000 training images, drawn by seed 0, as tensors, and the rest as text."""
+    """Return (tensors, text) to store: the test images and at most 1,000 training images, and the rest as JSON.
+
+    The training images are drawn with seed 0.
+    """
     places = np.random.default_rng(SEED).choice(len(dataset.train), min(KEPT, len(dataset.train)), replace=False)
     train = dataset.train.pick(torch.from_numpy(places))
     tensors = {
@@ -36,7 +40,10 @@ def save_sample(dataset: Dataset) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def dataset_from_sample(tensors: Mapping[str, Tensor], text: Mapping[str, str]) -> Dataset:
-    """The Dataset that save_sample took apart; its training images are those that were kept. DataError for another."""
+    """Return the Dataset that save_sample stored, with the stored training images only.
+
+    Raises DataError if the stored values are damaged.
+    """
     try:
         about = parse_json(text["dataset"])
         train, test = (

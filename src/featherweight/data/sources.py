@@ -1,4 +1,4 @@
-"""The data sets by name: files, checksums, mirrors, licence; and where they lie on this machine."""
+"""The named data sets: files, checksums, mirrors, licence. Find them on this machine, or download them."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ FOLDER_PREFIX = "folder:"
 ARRAYS_PREFIX = "arrays-"     # data given in Python: no name to load it by
 DIGITS = tuple("0123456789")
 
-Writers = Callable[[], NDArray[np.int64]]     # read only where they are asked for
+Writers = Callable[[], NDArray[np.int64]]     # a function, so that the numbers are read only if needed
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is known of a data set before a byte of it is read.
+    """Description of a data set that is known without reading its files.
 
-    sha256 maps the four IDX file names to the checksums of the published files; it is empty for a
-    data set that comes with a package. mean and std are of training pixels in [0, 1]; None means
-    that they are computed from the pixels. writers gives a number for who wrote each training image.
+    train_count, test_count: number of images in each split.
+    sha256: the four IDX file names with the checksums of the published files. None for a data set in a package.
+    mean, std: published values for training pixels in [0, 1]. None: computed from the pixels.
+    writers: a function that returns a writer's number for each training image. None: the writers are unknown.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a data set lies: a phrase for people, and its files in the order of IDX_FILES (or none)."""
+    """Location of a data set: a phrase for the user, and its files in the order of IDX_FILES (empty if not IDX)."""
 
     phrase: str
     files: tuple[Path, ...] = ()
@@ -148,7 +149,7 @@ SOURCES: dict[str, Source] = {
 
 
 def find_source(name: str, sources: Mapping[str, Source] = SOURCES) -> Source:
-    """The source of this name; UnknownName with the nearest one otherwise."""
+    """Return the source called `name`. Raise UnknownName, which suggests the most similar name, if there is no such."""
     if name.startswith(ARRAYS_PREFIX):
         raise DataError(f"data set {name!r} are arrays that were given in Python; it cannot be loaded by its name. "
                         "Give the arrays again with data=, or ask a run that was trained on them.")
@@ -158,7 +159,7 @@ def find_source(name: str, sources: Mapping[str, Source] = SOURCES) -> Source:
 
 
 def is_loadable(name: str) -> bool:
-    """Whether load_dataset finds a data set by this name, on this machine or another."""
+    """Return True if load_dataset accepts `name`: the name of a source, or folder:DIR."""
     return name in SOURCES or name.startswith(FOLDER_PREFIX)
 
 
@@ -169,7 +170,10 @@ def locate(
     cache_dir: Path | None = None,
     sources: Mapping[str, Source] = SOURCES,
 ) -> Place | None:
-    """Where the data set lies on this machine, or None; looks for names only, downloads and reads nothing."""
+    """Return the place of the data set on this machine, or None. Only file names are looked up.
+
+    No file is read or downloaded, so the checksums are not verified.
+    """
     if name.startswith(FOLDER_PREFIX):
         folder = Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
         return Place(f"the folder {folder}") if folder.is_dir() else None
@@ -193,12 +197,13 @@ def fetch(
     timeout: float = 30.0,
     sources: Mapping[str, Source] = SOURCES,
 ) -> Place:
-    """Where the data set lies, with every packed file's sha256 checked; downloads into the cache if it must.
+    """Return the place of the data set, after verifying the sha256 of each gzipped file. Download it if necessary.
 
-    Order of places: data_dir, the variable FEATHERWEIGHT_DATA, the cache, the mirrors. A folder that was
-    given is never written to: a damaged file there is a DataError. A damaged file in the cache is fetched
-    again. progress(file, bytes done, bytes in all) is called as bytes arrive; timeout is in seconds
-    without a byte.
+    Order of search: data_dir, the environment variable FEATHERWEIGHT_DATA, the cache, the mirrors.
+    Files are downloaded to the cache only. A damaged file in the cache is downloaded again.
+    progress: called as progress(file, bytes done, bytes in total) while bytes arrive.
+    timeout: seconds without a byte.
+    Raises DataError for a damaged file outside the cache, and if no mirror works.
     """
     source = find_source(name, sources)
     if source.sha256 is None:
@@ -226,15 +231,18 @@ def fetch(
 
 
 def default_cache(cache_dir: Path | None = None) -> Path:
-    """The folder for everything that can be made again: the one given, or the user's. DataError for a user without."""
+    """Return the folder for files that can be created again: `cache_dir`, or by default the user's cache folder.
+
+    Raises DataError if the user has no home folder.
+    """
     try:
         return cache_dir if cache_dir is not None else user_cache_path("featherweight")
-    except RuntimeError as fault:       # neither HOME nor an entry of the user's among the passwords
+    except RuntimeError as fault:       # HOME is not set and the user is not in the password database
         raise DataError("this user has no home folder for a cache. Set HOME or XDG_CACHE_HOME to a folder.") from fault
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file; DataError where it cannot be read, or is larger than any file of a data set."""
+    """Return the content of a file. Raise DataError if the file cannot be read or has more than MOST_BYTES."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path} has {path.stat().st_size:,} bytes, more than a file of a data set. Take it away.")
@@ -244,13 +252,16 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _given_folders(name: str, data_dir: str | Path | None) -> list[tuple[str, Path]]:
-    """What a person named, in order; the one place that reads the environment."""
+    """Return (title, folder) for each folder that the user named: the argument, then FEATHERWEIGHT_DATA.
+
+    No other function reads this environment variable.
+    """
     named = [("the given folder", data_dir), ("FEATHERWEIGHT_DATA", os.environ.get("FEATHERWEIGHT_DATA"))]
     return [(title, Path(folder).expanduser() / name) for title, folder in named if folder]
 
 
 def _place_in(title: str, folder: Path) -> Place | None:
-    """All four files, packed or unpacked, or None."""
+    """Return the place if the folder holds all four files, gzipped or not, else None."""
     files = []
     for name in IDX_FILES:
         either = (folder / name, folder / name.removesuffix(".gz"))
@@ -274,7 +285,10 @@ def _verify(place: Place, source: Source) -> None:
 
 
 def _damaged(place: Place, source: Source) -> tuple[Path, str] | None:
-    """The first packed file with a wrong sha256, and that sha256. Unpacked files are checked when decoded."""
+    """Return the first gzipped file with a wrong sha256, and that sha256, else None.
+
+    Files that are not gzipped are checked when they are decoded.
+    """
     for path in place.files:
         expected = (source.sha256 or {}).get(path.name)
         found = hashlib.sha256(read_bytes(path)).hexdigest() if expected else None

@@ -1,4 +1,4 @@
-"""Which example goes where: seeded, exact to repeat, and pure."""
+"""Split examples into training, validation and test by a seed. Pure functions with reproducible results."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ Indices = NDArray[np.int64]
 
 
 def validation_split(count: int, validation: int, seed: int) -> tuple[Indices, Indices]:
-    """0..count-1 -> (kept for training, held out for validation), both in ascending order.
+    """Split the indices 0..count-1 into (training, validation), both in ascending order.
 
-    The held-out ones are the first of a permutation, so that a larger validation set contains a
-    smaller one of the same seed. Raises DataError unless 0 <= validation < count.
+    The validation indices are the first of a random permutation. Therefore a larger validation set contains every
+    smaller one of the same seed.
+    Raises DataError unless 0 <= validation < count and seed >= 0.
     """
     _check(count, validation, seed)
     order = np.random.default_rng(seed).permutation(count).astype(np.int64)
@@ -22,10 +23,11 @@ def validation_split(count: int, validation: int, seed: int) -> tuple[Indices, I
 
 
 def unseen_writers_split(writers: NDArray[np.int64], validation: int, seed: int) -> tuple[Indices, Indices]:
-    """The writer of each image -> (kept for training, held out), ascending: no writer is on both sides.
+    """Split images by writer into (training, validation) indices, ascending. No writer is in both.
 
-    Writers are drawn by seed, as many as have at most this many validation images together. Raises DataError where the
-    first has more, and as validation_split does.
+    writers: the writer's number of each image, (N,).
+    validation: largest number of validation images. Writers are drawn until the next one would exceed the number.
+    Raises DataError if the first writer alone exceeds the number, and in the cases of validation_split.
     """
     _check(len(writers), validation, seed)
     everyone, counts = np.unique(writers, return_counts=True)
@@ -40,10 +42,10 @@ def unseen_writers_split(writers: NDArray[np.int64], validation: int, seed: int)
 
 
 def stratified_split(labels: NDArray[np.int64], test: int, seed: int) -> tuple[Indices, Indices]:
-    """Indices of labels -> (training, test), both ascending; each class gives its share to test.
+    """Split the indices of `labels` into (training, test), both ascending, in the same proportion for each class.
 
-    Shares are rounded by largest remainder so that they add up to test, then raised to one for a class
-    that would give none.
+    test: number of test images. The shares of the classes are rounded by largest remainder, so that their sum is
+    `test`. Then a share of 0 is raised to 1, if the class has an example.
     """
     generator = np.random.default_rng(seed)
     counts = np.bincount(labels)

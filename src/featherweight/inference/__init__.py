@@ -1,4 +1,4 @@
-"""Using a trained network: any picture in, classes and probabilities out."""
+"""Predict classes and probabilities for any picture with a trained network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shipped network says of itself. Standard library only."""
+"""The card of a trained network: its inputs, outputs and accuracy. Needs only the standard library."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from featherweight.wording import option
 
 @dataclass(frozen=True)
 class Card:
-    """What goes into a network, what comes out, and what it is worth. Accuracies are fractions in [0, 1]."""
+    """Description of a trained network: inputs, outputs and test accuracy. Accuracies are fractions in [0, 1]."""
 
     recipe: str
     model: str
     parameters: int
     dataset: str
-    heads: dict[str, tuple[str, ...]]       # head -> what its outputs are called, in their order
-    takes_number: bool                      # whether a number 0..9 goes in beside the image
-    mean: tuple[float, ...]                 # of the training pixels in [0, 1], one a channel
+    heads: dict[str, tuple[str, ...]]       # head -> names of its outputs, in order
+    takes_number: bool                      # True if the second input is a number 0..9
+    mean: tuple[float, ...]                 # of the training pixels in [0, 1], one per channel
     std: tuple[float, ...]
     accuracy: dict[str, float]              # head -> accuracy on test after training
     picture: PictureSpecification
-    files: dict[str, str] = field(default_factory=dict, compare=False)      # of a bundle: name -> SHA-256
+    files: dict[str, str] = field(default_factory=dict, compare=False)      # only in a bundle: file name -> SHA-256
 
     def digest(self) -> str:
-        """Return the SHA-256 of all but the hashes of files."""
+        """Return the SHA-256 of the card without the hashes of files."""
         return digest(self.to_dict(), without="files")
 
     def check_number(self, number: int | None) -> None:
-        """FeatherweightError where the network needs a number 0..9 and has none, or has one and needs none."""
+        """Raise FeatherweightError unless a number 0..9 is given exactly if the network takes one."""
         if self.takes_number and (number is None or not 0 <= number <= 9):
             given = "no number" if number is None else f"number {number}"
             raise FeatherweightError(f"{given} given: this run adds a number 0..9 to the digit. "
@@ -45,14 +45,17 @@ class Card:
                                     f"Leave {option('number')} out.")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as card.json holds them."""
+        """Return the card as plain values, the content of card.json."""
         content = {key: getattr(self, key) for key in self.__dataclass_fields__ if key != "picture"}
         content["heads"] = {head: list(labels) for head, labels in self.heads.items()}
         return content | {"mean": list(self.mean), "std": list(self.std), "picture": self.picture.to_dict()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Card:
-        """The card that to_dict gave. KeyError or TypeError where something is missing."""
+        """Return the card that `to_dict` described.
+
+        Raises KeyError or TypeError if a value is missing, ValueError if one is impossible.
+        """
         plain = {key: content[key] for key in cls.__dataclass_fields__ if key != "files"}
         plain["files"] = dict(content.get("files", {}))
         plain["heads"] = {head: tuple(labels) for head, labels in content["heads"].items()}
@@ -63,7 +66,7 @@ class Card:
         return made
 
     def check(self) -> None:
-        """ValueError or TypeError for a value that no network has."""
+        """Raise ValueError or TypeError for a value that no network can have."""
         labels = [label for head in self.heads.values() for label in head]
         longer = {self.model: LONGEST_PATH, self.dataset: LONGEST_PATH}
         for name in (self.recipe, self.model, self.dataset, *self.heads, *labels):

@@ -1,6 +1,6 @@
-"""What a person gives to predict: paths, folders, globs, Pillow's pictures, arrays and tensors -> named pictures.
+"""Convert the arguments of `predict` (paths, folders, globs, Pillow images, arrays, tensors) to named pictures.
 
-numpy and Pillow only; a tensor is known by what it can do.
+Needs only numpy and Pillow. A tensor is recognised by its methods, because torch may not be installed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ ALLOWED = "Give a path, a picture of Pillow, an array or tensor, or a list of su
 
 
 def is_single(pictures: Any, channels: int) -> bool:
-    """Whether this is one picture: a path that is no folder and no glob, a picture of Pillow, or an array of one image.
+    """Return True for one picture: a path of a file, a Pillow image, or an array of one image.
 
-    (H, W), (1, H, W), (H, W, 1) and (H, W, 3) are one image; (3, H, W) is one for a network of colour.
+    Arrays of shape (H, W), (1, H, W), (H, W, 1) and (H, W, 3) are one image.
+    (3, H, W) is one image if the network takes 3 channels, else 3 images.
     """
     if isinstance(pictures, str | Path):
         return expand([Path(pictures)])[0] == [Path(pictures)]
@@ -36,7 +37,7 @@ def is_single(pictures: Any, channels: int) -> bool:
 
 
 def each_picture(pictures: Any, specification: PictureSpecification) -> Iterator[tuple[str, Image.Image]]:
-    """The name of each picture and what it shows; PictureError, one line, for the first that cannot be read."""
+    """Yield the name and the image of each picture. Raises PictureError (one line) for the first unreadable one."""
     if isinstance(pictures, str | Path):
         files, faults = expand([Path(pictures)])
         if faults:
@@ -55,7 +56,7 @@ def each_picture(pictures: Any, specification: PictureSpecification) -> Iterator
 
 
 def each_of_many(pictures: Sequence[Any], specification: PictureSpecification) -> Iterator[tuple[str, Image.Image]]:
-    """The same for a list, whose parts are called by their place where they have no path."""
+    """Yield the name and the image of each item of a list. An item without a path is named by its index."""
     for place, one in enumerate(pictures):
         if isinstance(one, str | Path):
             yield from each_picture(one, specification)
@@ -68,17 +69,20 @@ def each_of_many(pictures: Sequence[Any], specification: PictureSpecification) -
 
 
 def of_pillow(picture: Image.Image, place: int) -> Image.Image:
-    """A picture of Pillow as read_picture gives a file; the one that was given stays as it is."""
+    """Return a copy of a Pillow image, converted as `read_picture` converts a file. `place` stands in messages."""
     try:
         own = picture.copy()
         check_size(own)
         return flatten(ImageOps.exif_transpose(shrink(own)))
-    except Exception as fault:      # Pillow's own are OSError, SyntaxError, struct.error and more
+    except Exception as fault:      # Pillow raises OSError, SyntaxError, struct.error and more
         raise PictureError(f"image {place} {reason_of(fault)}") from fault
 
 
 def of_array(array: Array, place: int, specification: PictureSpecification) -> Image.Image:
-    """(H, W), or with 1 or 3 channels first or last -> a picture; values as the training images had them."""
+    """Return an array as a picture. Shape: (H, W), or with 1 or 3 channels first or last.
+
+    Values: bytes, or in the range of the training images. Raises PictureError for other shapes, types and values.
+    """
     if array.dtype.kind not in "buif" or array.ndim not in (2, 3) or 0 in array.shape:
         raise PictureError(f"image {place} has the shape {array.shape} and dtype {array.dtype}. Allowed: (H, W), "
                            "(C, H, W) and (H, W, C) of numbers, with C 1 or 3.")
@@ -92,7 +96,12 @@ def of_array(array: Array, place: int, specification: PictureSpecification) -> I
 
 
 def as_bytes(array: Array, place: int, span: tuple[float, float]) -> NDArray[np.uint8]:
-    """Values -> uint8: bytes as they are, others by the span of the training images, or by [0, 1] or [0, 255]."""
+    """Return the values as uint8. A uint8 array is returned as it is.
+
+    Other values are scaled from `span`, the range of the training images, to 0..255.
+    With the span (0, 255), values that are all at most 1 are scaled from [0, 1].
+    Raises PictureError for NaN or infinity, and with the span (0, 255) for values outside [0, 255].
+    """
     if array.dtype == np.uint8:
         return array
     low, high = float(array.min()), float(array.max())
@@ -109,5 +118,5 @@ def as_bytes(array: Array, place: int, span: tuple[float, float]) -> NDArray[np.
 
 
 def as_array(values: Any) -> Array:
-    """An array, or a tensor as one."""
+    """Return an array or a tensor as a numpy array."""
     return np.asarray(values.detach().cpu().numpy() if hasattr(values, "detach") else values)

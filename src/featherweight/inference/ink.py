@@ -1,4 +1,7 @@
-"""Pixels -> how much ink each holds, whatever the light, the paper and the pen. numpy and Pillow only."""
+"""Estimate the amount of ink in each pixel of a photo, scan or drawing. picture.py uses it.
+
+The result does not depend on the light, the paper or the pen. Needs only numpy and Pillow.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,24 @@ from PIL import Image, ImageFilter
 
 Floats = NDArray[np.float32]
 Scalar = TypeVar("Scalar", bound=np.generic)
-COARSE = 48                     # pixels of the longer side on which light is estimated
-STROKES = 0.45, 0.22, 0.12      # of the longer side: no stroke is wider, no shadow narrower; tried in turn ...
-SHARPER = 0.9                   # ... and the first is kept unless another's outline is steeper by this
-NEIGHBOURHOOD = 0.3             # of the longer side: within it the darkest ink is taken as full ink ...
-FAINTEST = 0.5                  # ... unless it is fainter than this part of the picture's darkest
-LEAST_CONTRAST = 24             # grey levels between ground and ink, below which a picture is blank
-EVEN = 0.05                     # of the contrast: a ground that varies less is lit evenly
-GRAIN = 1.2                     # pixels: the blur that takes the grain from a photo
-NARROW = 1.8                    # how many times higher than wide a picture is narrow
+COARSE = 48                     # pixels: longer side of the reduced picture on which the light is estimated
+STROKES = 0.45, 0.22, 0.12      # fractions of the longer side: candidates for the widest stroke, tried in this order
+SHARPER = 0.9                   # a later candidate wins if this times its edge strength exceeds that of the first
+NEIGHBOURHOOD = 0.3             # fraction of the longer side: the darkest ink in this window counts as full ink (1.0)
+FAINTEST = 0.5                  # full ink is at least this fraction of the darkest ink in the picture
+LEAST_CONTRAST = 24             # grey levels between background and ink: a picture with less is blank
+EVEN = 0.05                     # fraction of the contrast: a background that varies less is evenly lit
+GRAIN = 1.2                     # pixels: radius of the blur that removes the grain of a photo
+NARROW = 1.8                    # longer side / shorter side: a picture above this is narrow
 
 
 def find_ink(picture: Image.Image) -> Floats | None:
-    """"L" or "RGB" -> (H, W), about 0 on the ground and 1 in ink; None for a blank picture.
+    """Return the ink of an "L" or "RGB" picture as (H, W), about 0 on the background and 1 in ink.
 
-    Colours are told apart along the line on which they differ most. A screen or a scan has one ground; on a photo it
-    changes slowly, and ink is what lies below it and is narrower than a stroke can be.
+    Colours are first projected on the axis along which they vary most.
+    A screen or a scan has an evenly lit background. On a photo, the background changes slowly.
+    There, ink is darker than the background and narrower than the widest stroke.
+    Returns None for a blank picture.
     """
     grey = along_main_colour(np.asarray(picture, np.float32))
     ground, threshold = even_ground(grey)
@@ -41,9 +46,11 @@ def find_ink(picture: Image.Image) -> Floats | None:
 
 
 def even_ground(grey: Floats) -> tuple[float | None, float]:
-    """(the ground where it is lit evenly, as on a screen, and else None, the level between dark and light).
+    """Return (grey level of the background, threshold between dark and light).
 
-    Ground is what the border shows, or the corners of a narrow picture, whose border a 1 may fill.
+    If the background is not evenly lit, as on most photos, the level is `None`.
+    The pixels on the border decide if the background is dark or light.
+    In a narrow picture the corners decide, because a digit 1 may cover most of its border.
     """
     threshold = split(grey)
     edge = corners(grey) if max(grey.shape) > NARROW * min(grey.shape) else border(grey)
@@ -52,14 +59,14 @@ def even_ground(grey: Floats) -> tuple[float | None, float]:
     ground, ink = (grey[bright], grey[~bright]) if light else (grey[~bright], grey[bright])
     if not len(ink) or not len(ground):
         return float(grey[0, 0]), threshold
-    some = ground[:: -(-len(ground) // 4096)]       # quantiles sort
+    some = ground[:: -(-len(ground) // 4096)]       # a sample is enough: a quantile sorts all its values
     middle, outermost = np.quantile(some, (0.5, 0.95 if light else 0.05))
     even = abs(outermost - middle) < EVEN * abs(ground.mean() - ink.mean())
     return float(middle) if even else None, threshold
 
 
 def split(grey: Floats) -> float:
-    """The grey level between dark and light that leaves least variance on both sides (Otsu, 1979)."""
+    """Return the threshold between dark and light that minimises the variance within both classes (Otsu, 1979)."""
     low, high = float(grey.min()), float(grey.max())
     width = max(high - low, 1e-6) / 64
     share = np.bincount(((grey - low) / width).astype(np.int64).clip(0, 63).ravel(), minlength=64) / grey.size
@@ -69,7 +76,10 @@ def split(grey: Floats) -> float:
 
 
 def ink_is_dark(grey: Floats) -> bool:
-    """Whether what stands out most from the median of its surroundings is darker than they are."""
+    """Return True if the ink is darker than the background.
+
+    Each pixel is compared with the median of its surroundings. The cubed differences give most weight to the ink.
+    """
     step = max(1, -(-max(grey.shape) // (COARSE // 2)))
     coarse = grey[min(step, grey.shape[0]) // 2 :: step, min(step, grey.shape[1]) // 2 :: step]
     window = max(1, round(STROKES[0] * max(coarse.shape))) | 1
@@ -79,17 +89,20 @@ def ink_is_dark(grey: Floats) -> bool:
 
 
 def border(grey: NDArray[Scalar]) -> NDArray[Scalar]:
-    """The outermost pixels, (2 H + 2 W,)."""
+    """The pixels on the four edges, (2 H + 2 W,)."""
     return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
 
 
 def corners(grey: Floats) -> Floats:
-    """The four outermost pixels."""
+    """The pixels in the four corners, (4,)."""
     return grey[[0, 0, -1, -1], [0, -1, 0, -1]]
 
 
 def edge_strength(grey: Floats, mask: NDArray[np.bool_]) -> float:
-    """How steep grey is along the outline of a mask, in grey levels a pixel: ink has sharper edges than shadow."""
+    """Return the mean gradient of the picture along the outline of a mask, in grey levels per pixel.
+
+    Ink has sharper edges than shadow. Returns 0.0 for a mask without an outline.
+    """
     outline = np.zeros_like(mask)
     outline[1:] |= mask[1:] != mask[:-1]
     outline[:, 1:] |= mask[:, 1:] != mask[:, :-1]
@@ -98,19 +111,26 @@ def edge_strength(grey: Floats, mask: NDArray[np.bool_]) -> float:
 
 
 def along_main_colour(pixels: Floats) -> Floats:
-    """(H, W) as it is; (H, W, 3) along the axis on which its colours differ most, brighter upwards. In grey levels."""
+    """Return a colour picture (H, W, 3) as (H, W): its projection on the axis along which its colours vary most.
+
+    Higher values are brighter, in grey levels. A grey picture (H, W) is returned unchanged.
+    """
     if pixels.ndim == 2:
         return pixels
     flat = pixels.reshape(-1, 3)
     off = flat - flat.mean(axis=0)
-    _, axes = np.linalg.eigh(off.T @ off / len(off) + 1e-3)     # the constant: grey where nothing differs
+    _, axes = np.linalg.eigh(off.T @ off / len(off) + 1e-3)     # the constant gives the grey axis if no colour varies
     axis = axes[:, -1] * np.sign(axes[:, -1].sum() or 1)
     along: Floats = (pixels @ axis).astype(np.float32)
     return along
 
 
 def below_ground(grey: Floats, part: float) -> Floats:
-    """How far each pixel lies below a ground that fills everything narrower than a stroke can be (a closing)."""
+    """Return how much darker than the background each pixel is, in grey levels; 0 if the pixel is not darker.
+
+    The background is a morphological closing of the picture: everything narrower than a stroke is filled.
+    part: width of the widest stroke as a fraction of the longer side.
+    """
     height, width = grey.shape
     step = max(1, -(-max(height, width) // COARSE))
     coarse = blocks(grey, step)
@@ -122,9 +142,9 @@ def below_ground(grey: Floats, part: float) -> Floats:
 
 
 def slope_of(grey: Floats) -> Floats:
-    """The curved surface of second degree that most of (H, W) lies on: light falls off, ink is an exception.
+    """Return the quadratic surface that fits most pixels, (H, W). The surface models uneven light.
 
-    Least squares, in which what lies far off weighs less each time (Cauchy's weights).
+    Method: iteratively reweighted least squares with Cauchy weights, so that ink (an outlier) has little influence.
     """
     y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in grey.shape), indexing="ij")
     terms = np.stack([term.ravel() for term in (x**0, x, y, x * x, x * y, y * y)], axis=1)
@@ -139,9 +159,10 @@ def slope_of(grey: Floats) -> Floats:
 
 
 def full_ink(depth: Floats) -> Floats | None:
-    """Depth over that of the darkest ink around: in shadow, and where the pen was light, ink is as much ink.
+    """Return the depth of each pixel divided by that of the darkest ink near the pixel, at most 1.
 
-    None where nothing is deep enough to be ink.
+    Ink in shadow and ink of a light stroke therefore also reach values near 1.
+    depth: grey levels below the background, (H, W). Returns None if no pixel is deep enough to be ink.
     """
     deepest = float(np.quantile(depth, 1 - min(0.002, 12 / depth.size)))
     if deepest < LEAST_CONTRAST:
@@ -155,7 +176,7 @@ def full_ink(depth: Floats) -> Floats | None:
 
 
 def blocks(values: Floats, step: int) -> Floats:
-    """(H, W) -> the largest value of each step x step block; the last blocks may be smaller."""
+    """Return the maximum of each step x step block of (H, W). The last blocks of a row or column may be smaller."""
     height, width = values.shape
     padded = np.pad(values, ((0, -height % step), (0, -width % step)), mode="edge")
     largest: Floats = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step).max(axis=(1, 3))
@@ -163,13 +184,13 @@ def blocks(values: Floats, step: int) -> Floats:
 
 
 def enlarge(values: Floats, step: int) -> Floats:
-    """The way back from blocks, bilinear."""
+    """Return the values enlarged by `step` with bilinear interpolation: the inverse direction of `blocks`."""
     size = (values.shape[1] * step, values.shape[0] * step)
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR))
 
 
 def spread_max(values: Floats, window: int) -> Floats:
-    """Each value becomes the largest of a window x window square around it; window is odd."""
+    """Return the maximum of the window x window square around each value. `window` is odd."""
     for axis in (0, 1):
         room = [(0, 0), (0, 0)]
         room[axis] = (window // 2, window // 2)
@@ -179,5 +200,5 @@ def spread_max(values: Floats, window: int) -> Floats:
 
 
 def spread_min(values: Floats, window: int) -> Floats:
-    """The smallest likewise."""
+    """Return the minimum of the window x window square around each value. `window` is odd."""
     return -spread_max(-values, window)

@@ -1,7 +1,12 @@
-"""Any picture that a person has -> the image that the network was trained on. numpy and Pillow only.
+"""Convert any picture to an image like those that the network was trained on. Needs only numpy and Pillow.
 
-The story of handwriting: ink is told from paper (ink.py), freed of dirt and cut out, drawn finer, its strokes brought
-near those of MNIST (strokes.py), fitted into a box keeping its shape, centred by its mass, and perhaps stood upright.
+Steps for handwriting:
+  1. Separate the ink from the paper (ink.py).
+  2. Remove dirt and crop the ink.
+  3. Enlarge the ink and bring its stroke width near that of MNIST (strokes.py).
+  4. Fit the ink into a box without changing its proportions.
+  5. Centre the ink by its centre of mass.
+  6. Remove the slant, if the network was trained on images without slant.
 """
 
 from __future__ import annotations
@@ -22,29 +27,29 @@ from featherweight.upright import upright
 __all__ = ["Prepared", "prepare", "prepare_many", "read_picture"]
 
 Grey = NDArray[np.uint8]
-INK = 0.5                       # what counts as ink
-WORKING = 300                   # pixels of the longer side in which ink is sought
-NEAR = 80                       # pixels: ink that is smaller there is looked at again from nearer
-FINE = 6                        # pixels of finely drawn ink for one of the finished image
-INSIDE = 0.25                   # of the largest piece's area: what is as large and touches no border is the drawing
-OVERLAP = 0.5                   # of the narrower one's columns: pieces that share more are one digit
-WIDE = 1.5                      # times its height: wider ink in several groups is several digits
-MOST_PIECES = 60                # of one picture, so many digits in pieces; more is grain
-DIRT = 0.04                     # of the largest piece's area: smaller pieces are no ink
+INK = 0.5                       # threshold: a pixel with more counts as ink
+WORKING = 300                   # pixels: longer side of the reduced picture in which ink is searched
+NEAR = 80                       # pixels: if the ink is smaller than this there, the search is repeated on a crop
+FINE = 6                        # pixels of enlarged ink for one pixel of the finished image
+INSIDE = 0.25                   # fraction of the largest area: a larger piece inside excludes those at the border
+OVERLAP = 0.5                   # fraction of the narrower piece's columns: pieces that share more are one digit
+WIDE = 1.5                      # width / height: wider ink in several groups counts as several digits
+MOST_PIECES = 60                # pieces in one picture; a picture with more shows grain, not a drawing
+DIRT = 0.04                     # fraction of the largest piece's area: smaller pieces are dirt
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A picture on its way to the network: as it came, the ink that was found in it, and the pixels that go in."""
+    """A picture prepared for the network: the original, the ink found in it, and the input pixels."""
 
     original: Image.Image
-    ink: Grey               # (H, W), light on black, cut out, before it is fitted and centred
-    pixels: Grey            # (C, size, size)
-    digits: int = 1         # how many drawings stand side by side; more than one where the ink is wide, too
+    ink: Grey               # (H, W), light on black, cropped, before fitting and centring
+    pixels: Grey            # (C, size, size), the input of the network
+    digits: int = 1         # drawings side by side; more than 1 only if the ink is also wide
 
 
 def prepare(picture: Image.Image, specification: PictureSpecification) -> Prepared:
-    """What the network sees of a picture that read_picture gave. PictureError for a blank one."""
+    """Prepare a picture from `read_picture` as one image. Raises PictureError if the picture is blank."""
     if specification.kind == "plain":
         pixels = resize_plain(picture, specification.channels, specification.size)
         return Prepared(picture, np.asarray(picture.convert("L")), pixels)
@@ -58,7 +63,7 @@ def prepare(picture: Image.Image, specification: PictureSpecification) -> Prepar
 
 
 def prepare_many(picture: Image.Image, specification: PictureSpecification) -> list[Prepared]:
-    """What the network sees of each digit in a picture, from left to right: pieces above each other are one digit."""
+    """Prepare each digit in a picture as an image, from left to right. Pieces above each other are one digit."""
     if specification.kind == "plain":
         return [prepare(picture, specification)]
     ink, pieces = look_closely(picture)
@@ -70,7 +75,10 @@ def prepare_many(picture: Image.Image, specification: PictureSpecification) -> l
 
 
 def side_by_side(pieces: Pieces) -> list[list[int]]:
-    """The pieces in groups whose columns overlap by more than half of the narrower one's, from left to right."""
+    """Return groups of piece numbers, from left to right: one group per digit.
+
+    A piece joins the group on its left if they share more than half of the columns of the narrower of the two.
+    """
     spans = []
     for piece in np.unique(pieces[pieces > 0]).tolist():
         columns = np.flatnonzero((pieces == piece).any(axis=0)).tolist()
@@ -87,7 +95,7 @@ def side_by_side(pieces: Pieces) -> list[list[int]]:
 
 
 def around_the_largest(pieces: Pieces) -> Mask:
-    """The largest piece and those that are nearer to it than half its longer side: the strokes of one digit."""
+    """Return the mask of one digit: the largest piece, and all pieces within half its longer side."""
     areas = np.bincount(pieces.ravel())
     areas[0] = 0
     top, bottom, left, right = box_of(pieces == areas.argmax())
@@ -98,7 +106,10 @@ def around_the_largest(pieces: Pieces) -> Mask:
 
 
 def look_closely(picture: Image.Image) -> tuple[Floats, Pieces]:
-    """The ink of a picture and its pieces, looked at again from nearer where it holds only a small mark."""
+    """Return the ink of a picture (H, W) and its pieces (H, W). If the ink is small, repeat on a crop around it.
+
+    Raises PictureError if the picture is blank or has too many pieces.
+    """
     while True:
         working = picture
         if max(picture.size) > WORKING:
@@ -122,7 +133,10 @@ def look_closely(picture: Image.Image) -> tuple[Floats, Pieces]:
 
 
 def main_pieces(mask: Mask) -> Pieces:
-    """The pieces of a mask without dirt, far smaller than the largest, and without what reaches in from the border."""
+    """Return the pieces of a mask without dirt and without pieces that touch the border.
+
+    Dirt: pieces far smaller than the largest. Pieces at the border stay if no large piece lies inside.
+    """
     labels = label_pieces(mask)
     areas = np.bincount(labels.ravel())
     areas[0] = 0
@@ -133,22 +147,22 @@ def main_pieces(mask: Mask) -> Pieces:
 
 
 def box_of(mask: Mask) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) around a mask, exclusive at bottom and right."""
+    """Return the bounding box of a mask: (top, bottom, left, right), exclusive at bottom and right."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
 def cut_out(ink: Floats, mask: Mask) -> Floats:
-    """The ink of some pieces, soft edges included, with a pixel around."""
+    """Return the ink under a mask, cropped, with its soft edges and an empty margin of one pixel."""
     kept = thicken(mask, 1)[1:-1, 1:-1]
     top, bottom, left, right = box_of(kept)
     return np.pad(np.where(kept, ink, 0)[top:bottom, left:right], 1).astype(np.float32)
 
 
 def draw(ink: Floats, specification: PictureSpecification) -> Grey:
-    """Ink -> (size, size): finely drawn, strokes near those of MNIST, fitted into the box, centred by mass."""
+    """Return ink as an image (size, size): stroke width near that of MNIST, fitted into the box, centred by mass."""
     fine, longer = specification.box * FINE, max(ink.shape)
-    hairline = stroke_width(ink > INK) * fine < 2 * longer      # would vanish where it is made smaller
+    hairline = stroke_width(ink > INK) * fine < 2 * longer      # so thin that it would vanish if reduced
     drawn = ink if hairline and longer > fine else fit(ink, fine)
     mask = cropped(with_stroke(cropped(drawn > INK * min(1.0, float(drawn.max()))), specification))
     fitted = fit(mask.astype(np.float32), specification.box)
@@ -159,16 +173,16 @@ def draw(ink: Floats, specification: PictureSpecification) -> Grey:
 
 
 def cropped(mask: Mask) -> Mask:
-    """A mask without empty rows and columns around."""
+    """Return a mask without its empty outer rows and columns."""
     top, bottom, left, right = box_of(mask)
     return mask[top:bottom, left:right]
 
 
 def with_stroke(mask: Mask, specification: PictureSpecification) -> Mask:
-    """Strokes thinned or thickened to the range of widths that the network was trained on."""
+    """Return a mask whose strokes are thinned or thickened to the range of widths in the training images."""
     width, longer, box = stroke_width(mask), max(mask.shape), specification.box
     low, high = (limit * longer / box for limit in (specification.thinnest, specification.thickest))
-    if width < low:     # the longer side grows with the stroke
+    if width < low:     # thickening also lengthens the longer side, hence the divisor
         return thicken(mask, round((low - width) / 2 / (1 - specification.thinnest / box)))
     if width > high:
         thinned = thin(mask, round((width - high) / 2 / (1 - specification.thickest / box)))
@@ -177,7 +191,7 @@ def with_stroke(mask: Mask, specification: PictureSpecification) -> Mask:
 
 
 def fit(ink: Floats, longer: int) -> Floats:
-    """Scale so that the longer side is so many pixels, keeping the shape."""
+    """Return ink scaled so that its longer side has `longer` pixels. The proportions stay the same."""
     height, width = ink.shape
     scale = longer / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -186,7 +200,10 @@ def fit(ink: Floats, longer: int) -> Floats:
 
 
 def centre(ink: Floats, size: int) -> Grey:
-    """Lay ink on a black square, its centre of mass in the pixel right below the middle, as MNIST's is."""
+    """Return ink on a black square (size, size), centred by its centre of mass as in MNIST.
+
+    The centre of mass lies in the pixel to the lower right of the middle of the square.
+    """
     height, width = ink.shape
     ink = ink.clip(0, 1)
     row = (ink.sum(axis=1) * (np.arange(height) + 0.5)).sum() / ink.sum()
@@ -199,17 +216,20 @@ def centre(ink: Floats, size: int) -> Grey:
 
 
 def finished(drawn: Grey, specification: PictureSpecification) -> Grey:
-    """(size, size) -> (1, size, size), stood upright where the network knows no leaning ink."""
+    """Return an image (size, size) as (1, size, size), without slant if the specification says upright."""
     return upright(drawn[None]) if specification.upright else drawn[None]
 
 
 def as_grey(ink: Floats) -> Grey:
-    """[0, 1] -> 0 to 255."""
+    """Return ink in [0, 1] as bytes 0 to 255."""
     return (ink.clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def as_trained(picture: Image.Image, specification: PictureSpecification) -> Grey | None:
-    """The picture itself where it is already as the data set has it: its size, on black, and filling the box."""
+    """Return the picture as (size, size), light on black, if it already looks like a training image. Else None.
+
+    Conditions: the right size, and ink whose longer side equals the box.
+    """
     if picture.size != (specification.size, specification.size):
         return None
     grey = np.asarray(picture.convert("L"))
@@ -221,7 +241,7 @@ def as_trained(picture: Image.Image, specification: PictureSpecification) -> Gre
 
 
 def resize_plain(picture: Image.Image, channels: int, size: int) -> Grey:
-    """A picture as a folder data set reads it: (channels, size, size), resized and nothing else."""
+    """Return a picture resized to (channels, size, size) without further changes, as a folder data set reads it."""
     resized = picture.convert("L" if channels == 1 else "RGB").resize((size, size), Image.Resampling.BICUBIC)
     pixels = np.asarray(resized)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""Pictures in, the most probable classes of each head out, whatever runs the network."""
+"""Predict the most probable classes of each head for pictures, with torch or onnxruntime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from featherweight.errors import PictureError
 from featherweight.inference.given import each_picture, is_single
-from featherweight.inference.network import open_network
+from featherweight.inference.opening import open_network
 from featherweight.inference.picture import Prepared, prepare, prepare_many
 from featherweight.inference.reading import read_picture
 from featherweight.outside import visible
@@ -22,14 +22,15 @@ from featherweight.outside import visible
 if TYPE_CHECKING:
     from featherweight.runs import Run
 
-BATCH = 64      # pictures that the network answers at once
+BATCH = 64      # pictures in one pass through the network
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answers of one picture: for each head (class, probability), most probable first.
+    """The prediction for one picture or one digit in it: (class, probability) per head, most probable first.
 
-    digit counts from 1 where several digits of one picture are answered; seen is what went into the network.
+    digit: position from the left, counted from 1, if each digit of a picture is predicted separately; else None.
+    seen: the prepared picture with the pixels that went into the network.
     """
 
     picture: str
@@ -54,33 +55,36 @@ class Prediction:
 
 
 class Predictor:
-    """A network that reads picture files. RunError where a path is neither a bundle nor a finished run."""
+    """A network together with the preparation of its pictures, so that it can read picture files.
+
+    Raises RunError if a path is neither a bundle nor a finished run.
+    """
 
     def __init__(self, source: Run | str | Path) -> None:
         self.network = open_network(source)
         self.card = self.network.card
 
     def predict(self, picture: str | Path, *, number: int | None = None, top: int = 3) -> Prediction:
-        """The top classes of one picture file; PictureError where it cannot be read or is blank."""
+        """Return the top classes of one picture file. Raises PictureError if the file cannot be read or is blank."""
         self.card.check_number(number)
         return self.answer([(str(picture), None, self.look(picture))], number, top)[0]
 
     def predict_many(self, picture: str | Path, *, number: int | None = None, top: int = 3) -> list[Prediction]:
-        """The same for each digit in one picture, from left to right."""
+        """Return one prediction per digit in the picture file, from left to right. Errors as in `predict`."""
         self.card.check_number(number)
         found = self.look_many(picture)
         return self.answer([(str(picture), place, one) for place, one in enumerate(found, 1)], number, top)
 
     def look(self, picture: str | Path) -> Prepared:
-        """What the network sees of a picture; PictureError names the file."""
+        """Return the picture file prepared as one image. Raises PictureError, which names the file."""
         return self.look_many(picture, single=True)[0]
 
     def look_many(self, picture: str | Path, *, single: bool = False) -> list[Prepared]:
-        """What it sees of each digit in a picture, or of all its ink as one."""
+        """Return each digit of a picture file prepared, or, with `single`, all its ink as one image."""
         return self.look_at(f"picture {str(picture)!r}", read_picture(picture), single=single)
 
     def look_at(self, name: str, opened: Image.Image, *, single: bool = False) -> list[Prepared]:
-        """The same for a picture that is open already; name is for faults."""
+        """Prepare an open picture as `look_many` does. `name` stands in messages."""
         try:
             if single:
                 return [prepare(opened, self.card.picture)]
@@ -91,7 +95,7 @@ class Predictor:
     def answer(
         self, seen: Sequence[tuple[str, int | None, Prepared]], number: int | None, top: int
     ) -> list[Prediction]:
-        """Predictions for what was seen of pictures, all in one batch."""
+        """Return the predictions for (name, digit, prepared picture) triples, computed in one batch."""
         images = np.stack([one.pixels for _, _, one in seen])       # (N, C, size, size)
         numbers = None if number is None else np.full(len(seen), number, np.int64)
         probabilities = self.network.answer(images, numbers)
@@ -102,7 +106,7 @@ class Predictor:
 
 
 def rank(probabilities: NDArray[np.float32], labels: Sequence[str], top: int) -> list[tuple[str, float]]:
-    """(classes,) probabilities -> the top (label, probability) pairs, most probable first."""
+    """Return the `top` pairs (label, probability), most probable first. probabilities: (classes,)."""
     best = np.argsort(-probabilities, kind="stable")[:top]
     return [(labels[index], float(probabilities[index])) for index in best]
 
@@ -110,12 +114,17 @@ def rank(probabilities: NDArray[np.float32], labels: Sequence[str], top: int) ->
 def predict(
     source: Run | str | Path, pictures: Any, *, number: int | None = None, top: int = 3
 ) -> Prediction | list[Prediction]:
-    """Answer what pictures show: one picture gives a Prediction, several give a list of them in their order.
+    """Predict the classes of pictures. Return a Prediction for one picture, a list in input order for several.
 
-    source: a finished run, its folder, or a bundle. pictures: a path, a picture of Pillow, an array or tensor of one
-    image, (H, W) or with 1 or 3 channels first or last; or several: a list of such, a folder, a glob, an array
-    (N, H, W), (N, C, H, W) or (N, H, W, C). Arrays hold bytes, or values as the training images had them.
-    number: 0..9 to add (digit-sum). top: classes to name. Raises PictureError for the first that cannot be answered.
+    source: a finished run, its folder, or a bundle.
+    pictures: one picture or several.
+      - One: a path, a Pillow image, or an array or tensor. Shapes: (H, W), or with 1 or 3 channels first or last.
+      - Several: a list of these, a folder, a glob, or an array (N, H, W), (N, C, H, W) or (N, H, W, C).
+    Arrays hold bytes (uint8), or values in the range of the training images.
+    number: the number 0..9 to add (task digit-sum).
+    top: number of classes in each prediction.
+
+    Raises PictureError for the first picture that cannot be read or is blank.
     """
     predictor = Predictor(source)
     predictor.card.check_number(number)

@@ -1,4 +1,4 @@
-"""A file or a stream -> a picture that can be worked with, or one line that says why not. Pillow only."""
+"""Read a picture from a file or a stream, or raise an error of one line. Uses Pillow and numpy."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from featherweight.files import plain_file
 from featherweight.outside import shortened
 from featherweight.picture_files import FORMATS, LARGEST, most_pixels, on_its_ground
 
-SMALLEST, MOST_UNEVEN = 4, 50   # pixels of the shorter side; how many times longer the longer one may be
+SMALLEST, MOST_UNEVEN = 4, 50   # shorter side in pixels, at least; longer side / shorter side, at most
 
 
 def read_picture(source: str | Path | IO[bytes]) -> Image.Image:
-    """Open a picture, turned as its EXIF data say, transparency laid on its ground, as 8-bit "L" or "RGB".
+    """Open a picture as 8-bit "L" or "RGB", rotated as its EXIF data say, without transparency.
 
-    Of an animation the first frame; what is larger than 1600 pixels is shrunk. Raises PictureError, one line, for what
-    is missing, no picture, damaged, tiny or far too large.
+    Of an animation, the first frame is read. A longer side of 3200 pixels or more is reduced, to at least 1600.
+    Raises PictureError (one line) if the file is missing, not a picture, damaged, tiny or far too large.
     """
     name = "the picture" if hasattr(source, "read") else f"picture {str(source)!r}"
     try:
@@ -41,21 +41,21 @@ def read_picture(source: str | Path | IO[bytes]) -> Image.Image:
 
 
 def check_size(file: Image.Image) -> None:
-    """_Unfit for a picture that is too small, too long or too large to be worked with, before it is decoded."""
+    """Raise _Unfit for a picture that is too small, too long or too large. The picture is not decoded for this."""
     short, long = sorted(file.size)
     size = f"{file.width:,} x {file.height:,} pixels"
     if short < SMALLEST:
         raise _Unfit(f"has {size}; at least {SMALLEST} x {SMALLEST} are needed. Give a larger one.")
     if long > MOST_UNEVEN * short:
         raise _Unfit(f"has {size}; one side is more than {MOST_UNEVEN} times the other. Cut it out.")
-    file.draft("RGB", (LARGEST, LARGEST))       # JPEG decodes at an eighth, a quarter or a half; others pass it over
+    file.draft("RGB", (LARGEST, LARGEST))       # JPEG decodes at 1/8, 1/4 or 1/2 of its size; other formats ignore it
     most = most_pixels(file)
     if file.width * file.height > most:
         raise _Unfit(f"has {size}; at most {most:,} in all are read. Shrink it.")
 
 
 def shrink(file: Image.Image) -> Image.Image:
-    """Decode a picture and make a large one small, as each further step takes as much memory again."""
+    """Decode a picture and reduce a large one, because every later step needs as much memory again."""
     exif = file.getexif()
     picture = eight_bits(file) if file.mode.startswith(("I", "F")) else file
     factor = max(file.size) // LARGEST
@@ -67,7 +67,10 @@ def shrink(file: Image.Image) -> Image.Image:
 
 
 def eight_bits(picture: Image.Image) -> Image.Image:
-    """Pixels of 16 bits, of 32, or with a point, in [0, 1], [0, 255] or [0, 65535] -> "L"."""
+    """Return a picture of 16-bit, 32-bit or floating-point pixels as "L".
+
+    The highest pixel decides the range of the values: [0, 1], [0, 255] or [0, 65535].
+    """
     deep = np.asarray(picture)
     highest = float(deep.max())
     top = 65535 if highest > 255 else 255 if highest > 1 else 1
@@ -77,22 +80,22 @@ def eight_bits(picture: Image.Image) -> Image.Image:
 
 
 def flatten(picture: Image.Image) -> Image.Image:
-    """Any mode -> "L" or "RGB"; transparency lies on white, or on black under light ink."""
+    """Convert a picture of any mode to "L" or "RGB". Transparent pixels become white, or black if the ink is light."""
     if picture.has_transparency_data:
         picture = on_its_ground(picture)
     if picture.mode in ("1", "L", "LA"):
         return picture.convert("L")
     picture = picture.convert("RGB")
     red, green, blue = picture.split()
-    return red if red.tobytes() == green.tobytes() == blue.tobytes() else picture      # grey is a third of the work
+    return red if red.tobytes() == green.tobytes() == blue.tobytes() else picture      # 1 channel costs a third of 3
 
 
 class _Unfit(Exception):
-    """A picture that is whole, but not one to work with."""
+    """The exception for an intact picture whose size is not allowed. Its text is the reason."""
 
 
 def reason_of(fault: Exception) -> str:
-    """What Pillow says, in one line and without the path, which UnidentifiedImageError repeats."""
+    """Return the reason of an exception as one line without the path. UnidentifiedImageError would repeat the path."""
     if isinstance(fault, _Unfit):
         return str(fault)
     if isinstance(fault, UnidentifiedImageError):

@@ -1,4 +1,4 @@
-"""onnxruntime, kept from sending reports."""
+"""Import and start onnxruntime with its telemetry turned off. bundle.py and the exports in shipping use this file."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 
 def keep_quiet() -> None:
-    """Turn off the telemetry of onnxruntime, unless the user gave ORT_DISABLE_TELEMETRY; call it before any import.
+    """Turn off the telemetry of onnxruntime, unless the user set ORT_DISABLE_TELEMETRY.
 
-    Its official builds report to their makers, and keep a database in the user's cache and a file in the folder for
-    temporary files.
+    Call this function before onnxruntime is imported. The official builds of onnxruntime send usage reports.
+    For the reports they keep a database in the user's cache folder and a file in the temporary folder.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def load_onnxruntime() -> Any:
-    """Import onnxruntime with its telemetry off, and return it. ImportError where it is not installed."""
+    """Import onnxruntime with its telemetry off and return the module. Raises ImportError if it is not installed."""
     keep_quiet()
     import onnxruntime
 
@@ -24,7 +24,7 @@ def load_onnxruntime() -> Any:
 
 
 def open_model(content: bytes, threads: int = 1) -> Any:
-    """Return an onnxruntime session of a model in memory; it writes no log."""
+    """Return an onnxruntime session for the bytes of an ONNX file. The session logs errors only."""
     onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3

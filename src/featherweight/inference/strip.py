@@ -1,4 +1,4 @@
-"""What a network saw of pictures, as one picture: original, ink, pixels, probabilities. Pillow only."""
+"""Draw predictions as one picture: original, ink, input pixels, probabilities. Uses Pillow, not matplotlib."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ COLUMNS = ("picture", "ink", "what the network saw")
 
 
 def draw_strip(predictions: Sequence[Prediction]) -> Image.Image:
-    """A row for each prediction that carries what was seen: three pictures, and a bar for each of the top classes."""
+    """Return a picture with one row per prediction: original, ink, input pixels, and a bar per top class.
+
+    A prediction whose `seen` is empty gets no row.
+    """
     rows = [prediction for prediction in predictions if prediction.seen]
     heads = len(rows[0].answers) if rows else 1
     width = GAP + 3 * (CELL + GAP) + heads * (BAR + GAP)
@@ -31,7 +34,7 @@ def draw_strip(predictions: Sequence[Prediction]) -> Image.Image:
 
 
 def draw_row(strip: Image.Image, prediction: Prediction, top: int) -> None:
-    """One prediction, from this height on."""
+    """Draw one prediction on the strip. top: y coordinate of the row in pixels."""
     pen, seen = ImageDraw.Draw(strip), prediction.seen
     assert seen is not None
     name = prediction.picture + (f", digit {prediction.digit}" if prediction.digit else "")
@@ -48,7 +51,7 @@ def draw_row(strip: Image.Image, prediction: Prediction, top: int) -> None:
 
 
 def draw_bars(pen: ImageDraw.ImageDraw, ranked: Sequence[tuple[str, float]], left: int, top: int) -> None:
-    """Classes with their probabilities, most probable first."""
+    """Draw the (label, probability) pairs as bars, one below the other. left, top: corner in pixels."""
     for index, (label, probability) in enumerate(ranked):
         y = top + index * 46
         pen.text((left, y), shorten(label, 120), TEXT, font(15))
@@ -59,14 +62,14 @@ def draw_bars(pen: ImageDraw.ImageDraw, ranked: Sequence[tuple[str, float]], lef
 
 
 def in_cell(picture: Image.Image, *, sharp: bool) -> Image.Image:
-    """A picture at the size of a cell, keeping its shape; sharp shows single pixels."""
+    """Return a picture scaled to the size of a cell, with its proportions. sharp: keep single pixels visible."""
     scale = CELL / max(picture.size)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     return picture.convert("RGB").resize(size, Image.Resampling.NEAREST if sharp else Image.Resampling.BICUBIC)
 
 
 def shorten(text: str, width: int) -> str:
-    """The end of a text where all of it does not fit in so many pixels."""
+    """Return the text, or "..." and its end if the whole text is wider than `width` pixels."""
     if font(13).getlength(text) <= width:
         return text
     while font(13).getlength("..." + text) > width:
@@ -75,5 +78,5 @@ def shorten(text: str, width: int) -> str:
 
 
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own."""
+    """Return Pillow's built-in font in this size (pixels)."""
     return ImageFont.load_default(size)

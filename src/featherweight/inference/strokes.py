@@ -1,4 +1,4 @@
-"""Shapes of ink -> shapes of ink: which pieces belong together, how thick the strokes are, thinner and thicker ones."""
+"""Operations on binary masks of ink: connected components (pieces), stroke width, thinning and thickening."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
-Pieces = NDArray[np.int32]      # the number of each pixel's piece, 0 where there is no ink
+Pieces = NDArray[np.int32]      # label map: the number of each pixel's piece, 0 on the background
 EIGHT = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))      # north, then clockwise
 
 
 def label_pieces(mask: Mask) -> Pieces:
-    """(H, W) -> the number of each pixel's piece, 0 where there is no ink. Pieces touch by sides or corners.
+    """Return the connected components of a mask (H, W): the number of each pixel's piece, 0 on the background.
 
-    Runs of each row are joined with those they touch in the row above (Rosenfeld and Pfaltz, 1966).
+    Pixels that touch at a side or a corner belong to the same piece (8-connectivity).
+    Method: each run of ink in a row is merged with the runs that touch it in the row above.
+    Source: Rosenfeld and Pfaltz (1966).
     """
     starts, ends, rows = runs_of(mask)
     parents = list(range(len(rows) + 1))
@@ -40,7 +42,7 @@ def label_pieces(mask: Mask) -> Pieces:
 
 
 def runs_of(mask: Mask) -> tuple[list[int], list[int], list[int]]:
-    """Where runs of ink start, where they end (exclusive), and in which row, from the top."""
+    """Return the runs of ink row by row from the top: start columns, end columns (exclusive) and rows."""
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(edges == 1)
     ends = np.nonzero(edges == -1)[1]
@@ -48,23 +50,32 @@ def runs_of(mask: Mask) -> tuple[list[int], list[int], list[int]]:
 
 
 def stroke_width(mask: Mask) -> float:
-    """Pixels: twice the area over the outline's length, which Cauchy's and Crofton's formula counts from crossings."""
+    """Return the mean width of the strokes in pixels: twice the area divided by the length of the outline.
+
+    The length is estimated from the number of edges between ink and background (formula of Cauchy and Crofton).
+    """
     padded = np.pad(mask, 1)
     crossings = (padded[:, 1:] != padded[:, :-1]).sum() + (padded[1:] != padded[:-1]).sum()
     return float(2 * mask.sum() / (np.pi / 4 * crossings))
 
 
 def thicken(mask: Mask, times: int) -> Mask:
-    """Each stroke wider by times pixels on each side; the mask grows by as many."""
+    """Return the mask with each stroke wider by `times` pixels on each side (dilation).
+
+    The result is larger by `times` pixels on all four sides.
+    """
     mask = np.pad(mask, times)
     for turn in range(times):
-        directions = EIGHT if turn % 2 else EIGHT[::2]      # a cross and a square in turn: nearly round
+        directions = EIGHT if turn % 2 else EIGHT[::2]      # alternate a cross and a square: together nearly round
         mask = np.logical_or.reduce([mask, *(shifted(mask, *direction) for direction in directions)])
     return mask
 
 
 def thin(mask: Mask, times: int) -> Mask:
-    """Each stroke narrower by times pixels on each side, but never broken. Source: Zhang and Suen (1984)."""
+    """Return the mask with each stroke narrower by `times` pixels on each side. A connected stroke stays connected.
+
+    Source: Zhang and Suen (1984).
+    """
     mask = np.pad(mask, 1)
     for turn in range(2 * times):
         around = [shifted(mask, *direction) for direction in EIGHT]
@@ -78,7 +89,7 @@ def thin(mask: Mask, times: int) -> Mask:
 
 
 def shifted(mask: Mask, down: int, right: int) -> Mask:
-    """What lies so far down and right of each pixel; nothing beyond the edge."""
+    """Return a mask of the same shape whose pixel (y, x) is mask[y + down, x + right]. Outside the edge it is False."""
     found = np.zeros_like(mask)
     height, width = mask.shape
     found[max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)] = mask[

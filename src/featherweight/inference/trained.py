@@ -1,4 +1,4 @@
-"""A finished run's network as torch runs it."""
+"""The network of a finished run, run by torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from featherweight.tasks import DigitSum, ask, build_task
 
 
 class TrainedNetwork:
-    """A Network with a run's own normalisation and weights."""
+    """The network of a run with the run's weights and normalisation. Implements Network."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.module = run, load_network(run)
@@ -29,7 +29,7 @@ class TrainedNetwork:
 
     @classmethod
     def open(cls, run: Run | str | Path) -> TrainedNetwork:
-        """The network of a run; RunError where a folder is none or is not finished."""
+        """Return the network of a run. Raises RunError if the folder is not a run, or if the run is unfinished."""
         return cls(run if isinstance(run, Run) else Run.open(run))
 
     @torch.inference_mode()
@@ -41,7 +41,7 @@ class TrainedNetwork:
         }, self.run.path)
 
     def inputs(self, images: Pixels, numbers: Numbers | None = None) -> tuple[Tensor, ...]:
-        """Return what the module is given: normalised images, and numbers as one-hot rows where there are some."""
+        """Return the inputs of the module: normalised images (N, C, H, W), and numbers, if given, one-hot (N, 10)."""
         pixels = as_input(torch.tensor(images), self.mean, self.std)
         if numbers is None:
             return (pixels,)
@@ -50,7 +50,7 @@ class TrainedNetwork:
 
 
 def card_of(run: Run) -> Card:
-    """What a finished run says of itself."""
+    """Return the card of a finished run. Raises ValueError if its result.json holds an impossible value."""
     result, task = run.result, build_task(run.recipe.task)
     labels = {head: tuple(str(total) for total in range(19)) if head == "sum" else tuple(result["classes"])
               for head in task.heads}
@@ -65,9 +65,9 @@ def card_of(run: Run) -> Card:
 
 
 def picture_of(run: Run) -> PictureSpecification:
-    """What pictures go through for a run; RunError for values that are not possible."""
+    """Return the preparation of pictures for a run. Raises RunError if result.json holds impossible values."""
     carried, data = run.result.get("picture"), run.recipe.data
-    if not carried:     # runs of earlier versions carry none
+    if not carried:     # result.json of earlier versions lacks the key
         return specification_of(data.dataset, **data.seen)
     try:
         return PictureSpecification.from_dict(carried)

@@ -1,4 +1,4 @@
-"""The Python interface: networks, data and recipes as objects in, runs that show themselves out."""
+"""The Python interface: train takes networks, data and recipes as objects and returns a Run."""
 
 from __future__ import annotations
 

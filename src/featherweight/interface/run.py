@@ -1,4 +1,4 @@
-"""featherweight.Run: a run folder that predicts, measures, draws and shows itself."""
+"""featherweight.Run: a run folder with methods to predict, measure, draw and report."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run(runs.Run):
-    """A run folder; RunError where there is none.
+    """A run folder. Raises RunError if `path` is not a run folder.
 
-    data_dir: the folder of data sets, where the run's data have to be loaded. `history`, `result`, `recipe` and
-    `environment` are what the files of the folder say.
+    data_dir: folder of data sets, searched when the run's data are loaded.
+    `history`, `result`, `recipe` and `environment` are read from the files of the folder.
     """
 
     data_dir: str | Path | None = field(default=None, compare=False)
@@ -38,19 +38,19 @@ class Run(runs.Run):
         object.__setattr__(self, "data_dir", data_dir)
 
     def model(self) -> nn.Module:
-        """The trained network, in evaluation mode on the CPU."""
+        """Return the trained network, in evaluation mode on the CPU."""
         return load_network(self)
 
     @property
     def accuracy(self) -> float:
-        """The share of test images answered right at the last epoch; with several heads, all of them at once."""
+        """Test accuracy at the last epoch, a fraction. With several heads, an image counts if all heads are right."""
         test = self.result["test"]
         accuracy: float = test["both" if "both" in test else next(iter(test))]["accuracy"]
         return accuracy
 
     @property
     def verdict(self) -> str:
-        """The accuracy on test with its interval, and the goal with what came of it, if one was set."""
+        """The test accuracy with its interval. If the recipe sets a goal, also the goal and if it was met."""
         from featherweight.report.verdict import verdict_rows
 
         told = ("test",) if self.result["goal"]["met"] is None else ("test", "goal")
@@ -58,7 +58,7 @@ class Run(runs.Run):
         return "; ".join(f"{name} {text}" for name, text in rows)
 
     def examine(self) -> Examination:
-        """The network's answers to every test image; asked once, then remembered."""
+        """Return the network's predictions for all test images. They are computed once, then cached."""
         return self._examination
 
     @cached_property
@@ -66,9 +66,10 @@ class Run(runs.Run):
         return examine(self, data_dir=self.data_dir)
 
     def evaluate(self, data: Any = None, *, device: str = "auto") -> dict[str, Score]:
-        """Measure the network again, on the test images of its data or of others: the score of each head.
+        """Measure the network again on test images. Return the score of each head.
 
-        data: a data set's name, or objects as `featherweight.train` takes them; of one split all images are asked.
+        data: a data set's name, or objects as in `featherweight.train`. Default: the run's own data set.
+        Data without a train/test split are used completely.
         """
         if data is not None and not isinstance(data, str | Dataset):
             picture, result = self.result["picture"], self.result
@@ -79,19 +80,20 @@ class Run(runs.Run):
         return examination.evaluate(self, data=data, data_dir=self.data_dir, device=device)
 
     def predict(self, pictures: Any, *, number: int | None = None, top: int = 3) -> Prediction | list[Prediction]:
-        """Answer what pictures show, as `featherweight.predict` does: one gives a Prediction, several give a list."""
+        """Classify pictures, as `featherweight.predict` does. One picture gives a Prediction, several give a list."""
         return predict(self, pictures, number=number, top=top)
 
     def mistakes(self, most: int = 12, *, head: str | None = None) -> list[Mistake]:
-        """The wrong answers on test with the highest loss, the worst first."""
+        """Return the wrong predictions on test with the highest loss, the highest first. At most `most`."""
         found = self.examine()
         return found.mistakes(head or found.task.heads[0], most)
 
     def plot(self, kind: str, *, head: str | None = None, image: int = 0, autograd: bool = False) -> Figure:
-        """Draw one picture; a notebook shows it.
+        """Draw one picture. A notebook shows the returned figure.
 
         kind: curves, confusion, mistakes, by-class, calibration, kernels, activations, cam, receptive-field or graph.
-        head: default the first. image: a test image. autograd: graph as gradients flow.
+        head: name of a head, default the first. image: number of a test image, counted from 0.
+        autograd: for graph, draw the graph of gradients.
         """
         from featherweight.report import drawing
 
@@ -99,7 +101,7 @@ class Run(runs.Run):
         return drawing.plot(kind, subject, head=head, image=image, autograd=autograd, data_dir=self.data_dir)
 
     def report(self, out: str | Path | None = None) -> Path:
-        """Write the page that shows the run, by default into its folder; its path."""
+        """Write the report page, by default RUN/report.html. Return its path."""
         from featherweight.report import write_report
 
         page = Path(out) if out is not None else self.path / "report.html"
@@ -107,13 +109,16 @@ class Run(runs.Run):
         return page
 
     def export(self, to: str, out: str | Path, *, int8: bool = False, force: bool = False) -> dict[str, Any]:
-        """Export as onnx, onnx-int8, c or bundle into the folder out, with its proof; the content of ship.json."""
+        """Export the network into the folder `out` and compare it with PyTorch. Return the content of ship.json.
+
+        to: onnx, onnx-int8, c or bundle. int8: for c, compute with 8-bit integers. force: replace an earlier export.
+        """
         from featherweight.shipping import export
 
         return export(self, to, out, int8=int8, data_dir=self.data_dir, force=force)
 
     def _repr_html_(self) -> str:
-        """The verdict and the curves; of an unfinished run how far it is."""
+        """Return the verdict and the curves as HTML. For an unfinished run: the epochs done instead of the verdict."""
         from featherweight import plots
         from featherweight.report.verdict import verdict_rows
 

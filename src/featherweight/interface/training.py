@@ -1,4 +1,4 @@
-"""featherweight.train: a recipe, a network and data, each by name or as an object -> a finished run."""
+"""featherweight.train: train a network on data by a recipe, each given by name or as an object."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from featherweight.progress import progress
 from featherweight.recipe import Recipe, apply_setting, set_value
 from featherweight.specification import HANDWRITING
 
-FEW = 5000      # training images below which a batch holds 32 instead of 128
-DEFAULTS: dict[str, Any] = {    # of a training without a recipe
+FEW = 5000      # with fewer training images than this, the batch size is 32 instead of 128
+DEFAULTS: dict[str, Any] = {    # used if no recipe is given
     "name": "mine",
-    "optimizer": {"name": "muon", "lr": 0.02, "nesterov": True},     # lower than tuned: not every network normalises
+    "optimizer": {"name": "muon", "lr": 0.02, "nesterov": True},     # low: some networks have no BatchNorm
     "schedule": {"name": "one-cycle"},
     "training": {"epochs": 15},
 }
-MOVED = {"rotation": 7, "shift": 0.05, "scale": 0.05, "fade": 0.5}     # handwriting: as the tuned recipes have it
+MOVED = {"rotation": 7, "shift": 0.05, "scale": 0.05, "fade": 0.5}     # for handwriting, as in tuned recipes
 
 Settings = str | Sequence[str] | Mapping[str, Any]
 
@@ -46,15 +46,18 @@ def train(
     force: bool = False,
     quiet: bool = False,
 ) -> Run:
-    """Train a network to its end and leave a run folder; out defaults to runs/NAME-seedN.
+    """Train a network and write a run folder. Return the finished run.
 
-    recipe: a name, a .toml file or a Recipe; without one a one-cycle schedule of 15 epochs under the name "mine".
-    model: a network instead of the recipe's: a name such as "session6" or "net.py:Net", a class or a module.
-    data: a data set's name, or anything that `as_dataset` takes: (images, labels), a (train, test) pair, a torch
-    Dataset or DataLoader. settings: changes of the recipe, ["training.epochs=2"] or {"training.epochs": 2}.
-    start: a finished run whose weights are the first; its recipe is the default.
-    resume: continue an interrupted run. force: replace the run in out. quiet: show no progress.
-    Raises FeatherweightError, one line, for what does not fit, and TrainingInterrupted after Ctrl-C.
+    recipe: a name, a .toml file or a Recipe. Default: 15 epochs with a one-cycle schedule, under the name "mine".
+    out: the run folder, by default runs/NAME-seedN.
+    model: replaces the recipe's network: a name such as "session6" or "net.py:Net", a class or a module.
+    data: a data set's name, or any argument of `as_dataset`: (images, labels), a (train, test) pair, a torch
+    Dataset or DataLoader.
+    settings: changes to the recipe, such as ["training.epochs=2"] or {"training.epochs": 2}.
+    start: a finished run whose weights training starts from. Its recipe is the default.
+    data_dir: folder of data sets, searched first. device: "auto", "cuda", "mps" or "cpu".
+    resume: continue an interrupted run. force: replace the run in `out`. quiet: show no progress.
+    Raises FeatherweightError if the arguments do not fit together, TrainingInterrupted after Ctrl-C.
     """
     settled = settle(recipe if start is None else recipe_from(start, recipe), model, data, settings)
     with nullcontext(experiment.Silent()) if quiet else progress() as watcher:
@@ -69,7 +72,7 @@ def train(
 
 @dataclass(frozen=True)
 class Settled:
-    """What is trained: a recipe with all that was given beside it, and data and network where they are no names."""
+    """A complete recipe. dataset, blueprint: data and network if they were given as objects, None if given by name."""
 
     recipe: Recipe
     dataset: Dataset | None
@@ -78,7 +81,7 @@ class Settled:
 
 
 def settle(recipe: Recipe | str | Path | None, model: Any, data: Any, settings: Settings) -> Settled:
-    """Put a recipe, a network, data and settings together, each over the one before it."""
+    """Merge a recipe, a network, data and settings. Later arguments override earlier ones."""
     content = content_of(recipe, model)
     blueprint = None if model is None or isinstance(model, str) else blueprint_of(model)
     if model is not None:
@@ -100,7 +103,10 @@ def settle(recipe: Recipe | str | Path | None, model: Any, data: Any, settings: 
 
 
 def content_of(recipe: Any, model: Any) -> dict[str, Any]:
-    """What a recipe sets, without its defaults; nothing for none. RecipeError for what is no recipe."""
+    """Return the values that a recipe sets, without defaults. Empty if there is no recipe but a model.
+
+    Raises RecipeError if both are missing, or if `recipe` is not a recipe.
+    """
     if recipe is None:
         if model is None:
             raise RecipeError("nothing to train is given. Give a recipe, such as featherweight.train('session6'), or a "
@@ -117,10 +123,10 @@ def content_of(recipe: Any, model: Any) -> dict[str, Any]:
 
 
 def taken(data: Any, content: dict[str, Any], blueprint: Blueprint | None) -> tuple[Dataset, tuple[str, ...]]:
-    """Data given as objects, and notes on what was done; the recipe's content takes over their name and shape.
+    """Return data given as objects as a Dataset, with notes for the user. Writes name and shape into `content`.
 
-    Images get the channels and the size that are set; where none are, those that the network takes. DataError where
-    they are to be stood upright: that is for data sets known for handwriting.
+    Images are resized to the channels and size in `content`, or else to those that the network takes.
+    Raises DataError if `content` sets data.upright and the data set is not known to be handwriting.
     """
     wanted, network = section(content, "data"), section(content, "model")
     dataset = as_dataset(data, channels=wanted.get("channels"), size=wanted.get("size"))
@@ -141,12 +147,12 @@ def taken(data: Any, content: dict[str, Any], blueprint: Blueprint | None) -> tu
 
 
 def by(shape: Sequence[int]) -> str:
-    """(1, 28, 28) -> "1x28x28"."""
+    """A shape as text: (1, 28, 28) -> "1x28x28"."""
     return "x".join(map(str, shape))
 
 
 def filled(content: dict[str, Any], dataset: Dataset | None) -> dict[str, Any]:
-    """What is set, over the defaults of a training without a recipe."""
+    """Return `content` merged over DEFAULTS, for training without a recipe."""
     name = content.get("data", {}).get("dataset", "mnist")
     few = name == "digits" or (dataset is not None and len(dataset.train) < FEW)
     defaults = {**DEFAULTS, "training": {**DEFAULTS["training"], "batch_size": 32 if few else 128}}
@@ -157,6 +163,6 @@ def filled(content: dict[str, Any], dataset: Dataset | None) -> dict[str, Any]:
 
 
 def section(content: dict[str, Any], name: str) -> dict[str, Any]:
-    """A section of a recipe's content, made where it is missing."""
+    """Return a section of a recipe's content. Creates it if it is missing."""
     found: dict[str, Any] = content.setdefault(name, {})
     return found

@@ -1,4 +1,4 @@
-"""The catalogue of networks, and the one door through which a network is built."""
+"""The catalogue of networks, and build_model, which builds a network by name."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def build_model(
 ) -> nn.Module:
     """Build a network by catalogue name or by "path/to/file.py:Class".
 
-    arguments go to the builder as they are; of suggested (in_channels and classes of the data) only what the builder's
-    signature names and arguments leave open. Raises UnknownName for a name that is not there, ModelError for a file,
-    class or argument that does not work.
+    arguments: passed to the builder unchanged.
+    suggested: in_channels and classes of the data. Used only if the builder's signature names them and `arguments`
+    does not set them.
+    Raises UnknownName for an unknown name, ModelError for a file, class or argument that does not work.
     """
     return find_blueprint(name).build(arguments, suggested)
 

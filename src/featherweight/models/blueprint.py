@@ -1,4 +1,4 @@
-"""A network that is not built yet: its name, what builds it, and its source where it is the user's own."""
+"""A blueprint: a network that is not built yet, with its name, its builder and, for user code, its source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featherweight.models.exported import exported_source
 from featherweight.user_code import ENDINGS, Source, UserClass, load_class
 from featherweight.wording import either
 
-ALIASES = {     # what the data say -> how authors call it
+ALIASES = {     # property of the data -> names that builders use for it
     "classes": ("classes", "num_classes", "n_classes", "nclasses", "num_class", "nb_classes", "class_num",
                 "num_labels", "out_classes", "output_classes"),
     "in_channels": ("in_channels", "in_chans", "in_ch", "input_channels", "num_input_channels"),
@@ -27,7 +27,7 @@ Suggestions = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A named way to build a network. user_class: what its source text gives, None for the catalogue's networks."""
+    """A network that can be built. user_class: the class loaded from the user's source text, else None."""
 
     name: str
     builder: Callable[..., Any]
@@ -36,9 +36,10 @@ class Blueprint:
     def build(self, arguments: Mapping[str, Any] | None = None, suggested: Suggestions | None = None) -> nn.Module:
         """Build the network.
 
-        arguments go to the builder as they are. suggested: in_channels and classes of the data, used where the
-        builder's signature names them, also as num_classes and the like, and arguments leave them open. Raises
-        UnknownName for an argument that is not there, ModelError for a missing one or a builder that fails.
+        arguments: passed to the builder unchanged.
+        suggested: in_channels and classes of the data. Used only if the builder's signature names them, also under
+        one of ALIASES such as num_classes, and `arguments` does not set them.
+        Raises UnknownName for an unknown argument, ModelError for a missing argument or a builder that fails.
         """
         accepted = self.parameters()
         wanted = fitting(suggested or {}, accepted) | dict(arguments or {})
@@ -55,14 +56,14 @@ class Blueprint:
         return model
 
     def parameters(self) -> Mapping[str, inspect.Parameter]:
-        """Return the builder's parameters by name; none where its signature cannot be read."""
+        """Return the builder's parameters by name. Empty if its signature cannot be read."""
         try:
             return inspect.signature(self.builder).parameters
         except (ValueError, TypeError):
             return {}
 
     def check_complete(self, accepted: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> None:
-        """Raise ModelError, with the call to write, if an argument without a default is not given."""
+        """Raise ModelError if an argument without a default is missing. The message shows a correct call."""
         missing = [
             name for name, p in accepted.items()
             if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and name not in given
@@ -80,13 +81,14 @@ class Blueprint:
 
     @property
     def is_own(self) -> bool:
-        """True for a network that is not of the catalogue."""
+        """True if the network is not in the catalogue."""
         return CATALOGUE.get(self.name) is not self.builder
 
     def source(self, model: nn.Module, inputs: Sequence[Tensor]) -> Source | None:
-        """Return the network's source text, None for a network of the catalogue.
+        """Return the network's source text. None for a network in the catalogue.
 
-        Of a network without one, the graph that torch.export finds in the built model for a batch of inputs.
+        model: the built network. inputs: one batch per input.
+        If the network has no source text, return the graph that torch.export finds, as source text.
         """
         if not self.is_own:
             return None
@@ -94,10 +96,10 @@ class Blueprint:
 
 
 def find_blueprint(name: str) -> Blueprint:
-    """Return the network of a catalogue name or of "path/to/file.py:Class" (also .ipynb:Class).
+    """Return the blueprint for a catalogue name or for "path/to/file.py:Class" (also .ipynb:Class).
 
-    Raises UnknownName for a name that is not there, ModelError for a file that cannot be loaded, Untrusted for a file
-    of somebody else's run.
+    Raises UnknownName for an unknown name, ModelError for a file that cannot be loaded.
+    Raises Untrusted for a file in a run folder that the user has not trusted.
     """
     if name in CATALOGUE:
         return Blueprint(name, CATALOGUE[name])
@@ -111,12 +113,12 @@ def find_blueprint(name: str) -> Blueprint:
 
 
 def builder_of(found: Any) -> Callable[..., Any]:
-    """Return what builds a network: a class or function as it is; for a module, a function that copies it."""
+    """Return a builder: `found` itself if it is a class or function. For a module, a function that copies it."""
     return (lambda: copy.deepcopy(found)) if isinstance(found, nn.Module) else found
 
 
 def fitting(suggested: Suggestions, accepted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those suggestions that the signature names, under the names that it uses."""
+    """Return the suggestions that the signature accepts, under the names in the signature."""
     return {
         alias: value for key, value in suggested.items() for alias in ALIASES.get(key, (key,)) if alias in accepted
     }

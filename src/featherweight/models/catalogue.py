@@ -1,4 +1,4 @@
-"""The networks that come with the package, by name."""
+"""The catalogue: the networks that come with the package, by name."""
 
 from __future__ import annotations
 

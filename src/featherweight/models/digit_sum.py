@@ -1,4 +1,4 @@
-"""Digit-sum: 21,843 parameters; reads a digit and adds a number to it."""
+"""Digit-sum: 21,843 parameters. Classifies a digit and adds a given number to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Join(nn.Module):
-    """(N, a), (N, b) -> (N, a + b): where the two inputs meet."""
+    """(N, a), (N, b) -> (N, a + b): concatenates the two inputs."""
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         return torch.cat([left, right], dim=-1)
@@ -50,7 +50,7 @@ class DigitSum(nn.Module):
             *conv(10, 10),                          # 5x5, 20
             nn.Conv2d(10, 10, 5, bias=False),       # 1x1, 28
         )
-        self.join = Join()                          # 10 + 10, from here on no place in the image
+        self.join = Join()                          # 10 + 10, no spatial axes from here on
         self.adder = nn.Sequential(                 # 14,003 parameters
             *linear(20, 32),
             *linear(32, 64),

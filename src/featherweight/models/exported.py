@@ -1,7 +1,7 @@
-"""A network whose source text is not at hand, written as source text: the graph that torch.export finds in it.
+"""Source text for a network without its own: the graph from torch.export, written as Python.
 
-The text builds a module with the same names of weights and calls torch's functions one by one, as the network did in
-evaluation mode. It is read and loaded as any network's source; nothing of it is a pickle.
+The text defines a module with the same weight names. Its forward calls torch's functions one by one, as the network
+did in evaluation mode. The text is stored and loaded like any network's source, without pickle.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 ENTRY, ATTRIBUTE = "graph.py", "Network"
-MOST_CONSTANTS = 10_000     # numbers that a text holds
-BOUND = (types.BuiltinFunctionType, types.MethodDescriptorType)     # torch's own bindings of its C++ functions
+MOST_CONSTANTS = 10_000     # largest number of values of a constant in the text
+BOUND = (types.BuiltinFunctionType, types.MethodDescriptorType)     # types of torch's bindings to C++ functions
 NAMESPACES = (("torch", torch), ("torch.nn.functional", nn.functional), ("torch.Tensor", Tensor))
 
 HEAD = '''"""The network as torch.export found it in evaluation mode, since its source text was not at hand."""
@@ -62,23 +62,23 @@ class Network(nn.Module):
 
 
 def is_graph(source: Source) -> bool:
-    """True for the source of a network that exported_source wrote: it computes as in evaluation mode."""
+    """True for source that exported_source wrote. Its network always computes as in evaluation mode."""
     return source.files[source.entry].startswith(HEAD.partition("\n")[0])
 
 
 def exported_source(model: nn.Module, inputs: Sequence[Tensor]) -> Source:
-    """Return the network as source text. inputs: a batch for each input, on the network's device.
+    """Return the network's exported graph as source text. inputs: one batch per input, on the network's device.
 
-    Raises ModelError if torch cannot export it for batches of any size, or it holds large constants.
+    Raises ModelError if torch cannot export the network for batches of any size, or if it contains large constants.
     """
-    from torch.export import Dim, export  # half a second, for the few that need it
+    from torch.export import Dim, export  # imported here: takes half a second and is seldom needed
 
     twin = copy.deepcopy(model).eval()
     shapes = tuple({0: Dim.AUTO} for _ in inputs)
     try:
         with quietly(), torch.no_grad():
             program = export(twin, tuple(inputs), dynamic_shapes=(shapes,) if takes_all(twin) else shapes)
-    except Exception as fault:      # the exporter wraps whatever the network's own code raises
+    except Exception as fault:      # the exporter wraps any exception from the network's code
         raise ModelError(
             f"{type(model).__name__} has no source text at hand, and torch cannot export it: {in_one_line(fault)}. "
             "Write its class into a file, or into a cell."
@@ -87,12 +87,12 @@ def exported_source(model: nn.Module, inputs: Sequence[Tensor]) -> Source:
 
 
 def takes_all(model: nn.Module) -> bool:
-    """True for forward(*inputs), whose inputs torch.export describes as one."""
+    """True for forward(*inputs): torch.export expects its dynamic shapes as one tuple."""
     return model.forward.__code__.co_flags & 0x04 != 0 and model.forward.__code__.co_argcount <= 1
 
 
 def text_of(program: ExportedProgram, model: nn.Module) -> str:
-    """Return the module's text."""
+    """Return the source text of an exported program of `model`."""
     first = {parameter: name for name, parameter in model.named_parameters()}
     shared = {name: first[parameter] for name, parameter in model.named_parameters(remove_duplicate=False)}
     weights = [
@@ -106,7 +106,7 @@ def text_of(program: ExportedProgram, model: nn.Module) -> str:
 
 
 def bound_names(program: ExportedProgram) -> tuple[dict[str, str], list[str], list[str]]:
-    """Return (placeholder -> what stands for it, the inputs' names, the constants as items of a dictionary)."""
+    """Return (placeholder -> Python expression, names of the inputs, constants as dictionary items in text)."""
     from torch.export.graph_signature import InputKind
 
     names, inputs, constants = dict[str, str](), list[str](), list[str]()
@@ -127,7 +127,7 @@ def bound_names(program: ExportedProgram) -> tuple[dict[str, str], list[str], li
 
 
 def calls_of(graph: fx.Graph, names: dict[str, str]) -> Iterator[str]:
-    """Yield the lines of forward. names: what stands for a placeholder."""
+    """Yield the lines of forward. names: placeholder -> Python expression."""
     for node in graph.nodes:
         if node.op == "call_function" and node.name not in names:
             if is_check(node):
@@ -135,7 +135,7 @@ def calls_of(graph: fx.Graph, names: dict[str, str]) -> Iterator[str]:
             given = [written(value, names) for value in node.args]
             given += [f"{key}={written(value, names)}" for key, value in node.kwargs.items()]
             yield f"{node.name} = {function_of(node.target)}({', '.join(given)})"
-        elif node.op == "get_attr":     # a graph inside: torch.cond, or gradients switched off for a part
+        elif node.op == "get_attr":     # a nested graph: torch.cond, or a part under no_grad
             raise ModelError("the network's source text is not at hand, and its graph holds another graph, as of "
                              "torch.cond. Write its class into a file, or into a cell.")
         elif node.op == "output":
@@ -144,18 +144,19 @@ def calls_of(graph: fx.Graph, names: dict[str, str]) -> Iterator[str]:
 
 
 def is_check(node: fx.Node) -> bool:
-    """True for calls that only check sizes or describe metadata."""
+    """True for a call that only checks sizes or metadata."""
     return "assert" in str(node.target) or "sym_constrain" in str(node.target)
 
 
 def function_of(target: Any) -> str:
-    """Return how a function of the graph is called in Python: aten.conv2d.default is torch.conv2d.
+    """Return the Python name of a function in the graph: aten.conv2d.default -> "torch.conv2d".
 
-    Functions that torch writes in Python may take or give something else, as F.unfold does: torch.ops has the others.
+    Only C++ bindings are used under their short name. A function written in Python, such as F.unfold, may differ from
+    the operator in its arguments or result, so the name under torch.ops is used.
     """
     if getattr(target, "__module__", "") == "_operator" or target is operator.getitem:
         return f"operator.{target.__name__}"
-    if getattr(target, "__module__", "") in ("torch", "math"):      # of sizes: torch.sym_max, math.floor
+    if getattr(target, "__module__", "") in ("torch", "math"):      # functions on sizes: torch.sym_max, math.floor
         return f"{target.__module__}.{target.__name__}"
     name = str(target).split(".")[1] if str(target).startswith("aten.") else ""
     for prefix, namespace in NAMESPACES:
@@ -165,7 +166,7 @@ def function_of(target: Any) -> str:
 
 
 def written(value: Any, names: dict[str, str]) -> str:
-    """Return an argument as Python text."""
+    """Return an argument of a call as Python text."""
     if isinstance(value, fx.Node):
         return names.get(value.name, value.name)
     if isinstance(value, list | tuple):

@@ -13,8 +13,8 @@ from featherweight.models.layers import GainlessNorm, RootMeanSquare, separable
 class Feather1k(nn.Module):
     """(N, 1, 28, 28) normalised images -> (N, classes) log-probabilities.
 
-    A 3x3 convolution, separable ones, one pool where the image is still fine, the root of the mean square over places
-    and a 1x1 head. Source: chosen on validation images, docs/experiments.md.
+    A 3x3 convolution, separable convolutions, one early max pooling, global root-mean-square pooling and a 1x1 head.
+    Source: chosen on validation images, docs/experiments.md.
     """
 
     input_shapes: ClassVar = ((1, 28, 28),)

@@ -13,7 +13,7 @@ from featherweight.models.layers import separable
 class Feather20k(nn.Module):
     """(N, 1, 28, 28) normalised images -> (N, classes) log-probabilities.
 
-    A 3x3 convolution, separable ones, one pool where the image is still fine, the mean over places and a 1x1 head.
+    A 3x3 convolution, separable convolutions, one early max pooling, global average pooling and a 1x1 head.
     Source: chosen on validation images, docs/experiments.md.
     """
 

@@ -1,4 +1,4 @@
-"""Feather-fast: 18,554 parameters, made to be trained in a minute on two cores."""
+"""Feather-fast: 18,554 parameters, designed to train in a minute on two cores."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 class FeatherFast(nn.Module):
     """(N, 1, 28, 28) normalised images -> (N, classes) log-probabilities.
 
-    What costs time is pixels times channels, so the empty margin of MNIST's images is cut off first, and channels
-    are multiples of 8, which fill the processor's vectors. Source: chosen on validation images, docs/experiments.md.
+    Time grows with pixels times channels. The first layer therefore crops the empty margin of MNIST's images.
+    Channels are multiples of 8, the width of the processor's vectors.
+    Source: chosen on validation images, docs/experiments.md.
     """
 
     input_shapes: ClassVar = ((1, 28, 28),)
@@ -31,7 +32,7 @@ class FeatherFast(nn.Module):
             *block(16, 24),                             # 8x8, 10
             *block(24, 24),                             # 6x6, 14
             nn.MaxPool2d(2),                            # 3x3, 16
-            *block(24, 32),                             # 1x1, 24: all that is left of the image
+            *block(24, 32),                             # 1x1, 24: the whole cropped image
             nn.Conv2d(32, classes, 1),
         )
 

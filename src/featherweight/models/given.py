@@ -1,4 +1,4 @@
-"""Networks that are given in Python: a class, a function that builds one, or a module."""
+"""Blueprints of networks given as Python objects: a class, a function that builds a network, or a module."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from featherweight.models.catalogue import CATALOGUE
 from featherweight.models.shapes import input_shapes, trying
 from featherweight.user_code import UserClass, load_class, load_typed_class
 
-PLAIN = (int, float, str, bool, tuple, type(None))      # attributes by which two modules are compared
+PLAIN = (int, float, str, bool, tuple, type(None))      # types of attributes that are compared between two modules
 
 
 def blueprint_of(model: str | type[nn.Module] | Callable[..., nn.Module] | nn.Module) -> Blueprint:
-    """Return how to build a network that is given as a name, a class, a function or a module.
+    """Return the blueprint of a network that is given as a name, a class, a function or a module.
 
-    Its source text comes from its file or from the cells of the notebook. Where there is none, as for a module that was
-    put together from torch's own, the run keeps the graph that torch.export finds. A module is copied: training begins
-    with its weights and leaves it alone. Raises ModelError for any other object, UnknownName for a name.
+    The source text comes from the file of the class or from the notebook's cells. If there is no source text, as for
+    an nn.Sequential of torch's layers, the run stores the graph from torch.export instead.
+    A module is copied: training starts from its weights and does not change it.
+    Raises UnknownName for an unknown name, ModelError for any other object.
     """
     if isinstance(model, str):
         return find_blueprint(model)
@@ -45,7 +46,10 @@ def blueprint_of(model: str | type[nn.Module] | Callable[..., nn.Module] | nn.Mo
 
 
 def of_module(module: nn.Module) -> Blueprint:
-    """Return a blueprint that copies a module; with its class's source if that builds the same without arguments."""
+    """Return a blueprint that copies a module.
+
+    It has the source of the module's class, if the class without arguments builds an equal network.
+    """
     found = source_class(type(module))
     if found and not builds_the_same(found.builder, module):
         found = None
@@ -53,9 +57,9 @@ def of_module(module: nn.Module) -> Blueprint:
 
 
 def builds_alike(builder: Callable[..., Any], model: Callable[..., Any]) -> bool:
-    """True if a class's text builds what the class itself does, which may have been changed since it was loaded.
+    """True if the class from source text and the class in memory build equal networks.
 
-    A class that needs arguments is not tried.
+    They differ if the class was changed after its source was read. True without a test for a class with arguments.
     """
     with trying():
         try:
@@ -66,19 +70,19 @@ def builds_alike(builder: Callable[..., Any], model: Callable[..., Any]) -> bool
 
 
 def builds_the_same(builder: Callable[..., Any], module: nn.Module) -> bool:
-    """True if a class without arguments builds the same parts, and with the module's weights they answer the same."""
+    """True if builder() has the same parts as `module`, and the same outputs with the module's weights."""
     with trying():
         try:
             other = builder()
             other.load_state_dict(module.state_dict())
             torch.testing.assert_close(described(other), described(module), rtol=0, atol=0, equal_nan=True)
-        except Exception:       # a class that needs arguments, or builds something else
+        except Exception:       # the class needs arguments, or builds a different network
             return False
     return parts_of(other) == parts_of(module)
 
 
 def parts_of(module: nn.Module) -> list[Any]:
-    """Return a module's parts by name, with their kinds, plain attributes and shapes of weights."""
+    """Return (name, type, plain attributes, shapes of weights) of each submodule."""
     return [
         (name, type(part).__name__, {key: value for key, value in vars(part).items()
                                      if isinstance(value, PLAIN) and key != "training"},
@@ -88,21 +92,21 @@ def parts_of(module: nn.Module) -> list[Any]:
 
 
 def described(module: nn.Module) -> Any:
-    """Return a copy's answers to two random examples in evaluation mode, () if it takes none of a usual shape."""
+    """Return the outputs of a copy in evaluation mode for two random examples. () if the network raises."""
     like = next(module.parameters(), torch.empty(0))
     torch.manual_seed(0)
     examples = [torch.rand(2, *shape).to(like) for shape in input_shapes(module)]
     try:
         return copy.deepcopy(module).eval()(*examples)
-    except Exception:       # the network's own code may raise anything
+    except Exception:       # the network's code may raise any exception
         return ()
 
 
 def source_class(model: Callable[..., Any]) -> UserClass | None:
-    """Return the class loaded from its own source text; None where there is none that builds it."""
+    """Return the class as loaded from its source text. None if there is no source text, or if loading fails."""
     name, module = getattr(model, "__qualname__", ""), sys.modules.get(getattr(model, "__module__", ""))
     if not name.isidentifier() or module is None or module.__name__.partition(".")[0] == "torch":
-        return None     # made inside a function, an attribute of another class, or torch's own
+        return None     # defined in a function or another class, or part of torch
     try:
         cells = typed_cells() if module.__name__ == "__main__" else None
         if cells is not None:
@@ -114,7 +118,7 @@ def source_class(model: Callable[..., Any]) -> UserClass | None:
 
 
 def typed_cells() -> list[str] | None:
-    """Return what was typed into this notebook or IPython console so far; None elsewhere."""
+    """Return the cells that were executed in this notebook or IPython console. None in other programs."""
     main = sys.modules["__main__"]
     if not hasattr(main, "get_ipython") or not hasattr(main, "In"):
         return None

@@ -1,4 +1,4 @@
-"""What feather networks are built from: the block that all share, and two savings for the smallest."""
+"""Blocks of the feather networks: a separable convolution, and two layers that only feather-1k uses."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from torch import Tensor, nn
 def separable(
     in_channels: int, out_channels: int, dropout: float = 0.0, norm: type[nn.BatchNorm2d] = nn.BatchNorm2d
 ) -> list[nn.Module]:
-    """A 3x3 convolution for about a ninth of its parameters: 3x3 in each channel, then 1x1 across channels.
+    """Return the layers of a depthwise separable 3x3 convolution, with normalisation and ReLU.
 
-    (N, in, H, W) -> (N, out, H - 2, W - 2). Nothing stands between the two: a normalisation there costs two parameters
-    a channel and gained nothing. Source: Howard et al. (2017), MobileNets; docs/experiments.md.
+    (N, in, H, W) -> (N, out, H - 2, W - 2), with about a ninth of the parameters of a plain 3x3 convolution.
+    There is no normalisation between the two convolutions: it costs two parameters per channel and brought no gain.
+    Source: Howard et al. (2017), MobileNets; docs/experiments.md.
     """
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, in_channels, 3, groups=in_channels, bias=False),
@@ -24,9 +25,10 @@ def separable(
 
 
 class GainlessNorm(nn.BatchNorm2d):
-    """Batch normalisation that learns a shift and no gain: one parameter a channel, (N, C, H, W) -> the same.
+    """Batch normalisation with a trainable shift and a gain fixed at 1: one parameter per channel.
 
-    A positive gain passes through ReLU, and the convolution behind it has a weight that can do the same.
+    (N, C, H, W) -> (N, C, H, W). The gain is redundant before ReLU: relu(gain * x) = gain * relu(x) for a positive
+    gain, and the weights of the next convolution can absorb it.
     """
 
     def __init__(self, channels: int) -> None:
@@ -36,16 +38,17 @@ class GainlessNorm(nn.BatchNorm2d):
 
 
 class RootMeanSquare(nn.Module):
-    """(N, C, H, W) -> (N, C, 1, 1): the root of the mean square over all places.
+    """Global root-mean-square pooling: (N, C, H, W) -> (N, C, 1, 1).
 
-    Mean pooling asks how much there is on average; this weighs strong answers more. Where a channel is dark everywhere
-    the root alone has a gradient of NaN; what is added under it keeps it finite. Source: Boureau et al. (2010), "A
-    theoretical analysis of feature pooling"; Gulcehre et al. (2014), "Learned-norm pooling".
+    Compared with average pooling, large activations weigh more. ADDED under the root keeps the gradient finite: at 0
+    the gradient of the root alone is NaN.
+    Source: Boureau et al. (2010), "A theoretical analysis of feature pooling"; Gulcehre et al. (2014), "Learned-norm
+    pooling".
     """
 
     ADDED = 1e-6
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))    # squares of bf16 would keep two digits
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))    # squares in bf16 have only two digits
         mean = (wide**2).mean(dim=(2, 3), keepdim=True)             # (N, C, 1, 1)
         return (mean + self.ADDED).sqrt().to(x.dtype)

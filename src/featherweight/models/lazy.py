@@ -1,4 +1,4 @@
-"""Layers such as nn.LazyLinear, whose sizes follow from the first input."""
+"""Lazy layers such as nn.LazyLinear, whose sizes follow from the first input."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from featherweight.outside import shortened
 
 
 def fill_lazy(model: nn.Module, inputs: Sequence[Tensor]) -> None:
-    """Give lazy layers their sizes and weights with one forward pass in evaluation mode.
+    """Initialise lazy layers with one forward pass in evaluation mode. Does nothing without lazy layers.
 
-    inputs: one batch for each input of the network, on its device. The weights are drawn from torch's random state. A
-    network without lazy layers is left alone. Raises ModelError where a layer stays without sizes.
+    inputs: one batch per input of the network, on its device. The weights are drawn from torch's random state.
+    Raises ModelError if the forward pass fails or a layer is still lazy after it.
     """
     if not lazy_names(model):
         return
@@ -24,7 +24,7 @@ def fill_lazy(model: nn.Module, inputs: Sequence[Tensor]) -> None:
     try:
         with torch.no_grad():
             model.eval()(*inputs)
-    except Exception as fault:  # a network of a user's own may raise anything
+    except Exception as fault:  # a user's network may raise any exception
         shapes = ", ".join(str(tuple(one.shape)) for one in inputs)
         reason = shortened(f"{type(fault).__name__}: {fault}")
         raise ModelError(f"the sizes of lazy layers cannot be found with inputs {shapes}: {reason}") from fault
@@ -36,6 +36,6 @@ def fill_lazy(model: nn.Module, inputs: Sequence[Tensor]) -> None:
 
 
 def lazy_names(model: nn.Module) -> list[str]:
-    """The parameters and buffers that have no sizes yet."""
+    """Return the names of parameters and buffers that have no sizes yet."""
     named = [*model.named_parameters(), *model.named_buffers()]
     return [name for name, value in named if is_lazy(value)]

@@ -1,4 +1,4 @@
-"""Session 1: 6,379,786 parameters, wide and padded, and the ReLU on its logits that stops it at 28 %."""
+"""Session 1: 6,379,786 parameters, wide and padded. A ReLU on the logits limits its accuracy to 28 %."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class Session1(nn.Module):
     """(N, 1, 28, 28) normalised images -> (N, classes) log-probabilities. Source: document 001.
 
-    final_relu=True is the network as documented: the ReLU clamps negative logits to 0 and their
-    gradient with them, so a class whose logit turns negative for all images is never learned.
+    final_relu=True is the network as documented. The ReLU sets negative logits and their gradients to 0, so a class
+    whose logit is negative for all images is never learned.
     """
 
     input_shapes: ClassVar = ((1, 28, 28),)

@@ -1,4 +1,4 @@
-"""Session 6: 16,976 parameters; batch normalisation, a little dropout, average pooling instead of a wide Linear."""
+"""Session 6: 16,976 parameters. Batch normalisation, light dropout, average pooling instead of a wide Linear."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Session 7, models 2 and 3: 7,524 parameters, no padding, no bias, no pooling at the end."""
+"""Session 7, models 2 and 3: 7,524 parameters, without padding, bias or global pooling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape of one example that a network takes, found by asking the network."""
+"""The input shape of a network, found by running the network on blank images."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from featherweight.user_code import quietly
 
 Shape = tuple[int, ...]
 GREY = (1, 28, 28)
-SIDES = (28, 32, 64, 224)       # pixels, tried in turn
+SIDES = (28, 32, 64, 224)       # pixels, tried in this order
 
 
 def input_shapes(model: nn.Module) -> tuple[Shape, ...]:
     """Return the shape of one example for each input, without the batch axis.
 
-    The network's own word (an attribute input_shapes), else the first usual image shape on which it runs: that of its
-    first layer's channels, at 28 or 32 pixels a side. (1, 28, 28) for a network that runs on none of them.
+    The attribute `input_shapes` of the network, if it has one. Else the first of usual_shapes on which the network
+    runs. Else the first of usual_shapes.
     """
     own = getattr(model, "input_shapes", None)
     if own is not None:
@@ -32,9 +32,9 @@ def input_shapes(model: nn.Module) -> tuple[Shape, ...]:
 
 
 def image_shape(model: nn.Module, channels: int | None, size: int | None) -> Shape | None:
-    """Return (C, H, W) of square grey or colour images on which a network of one input runs, None without one.
+    """Return the shape (C, H, W) of square grey or colour images on which a network with one input runs, or None.
 
-    channels and size are kept where they are given. A network that takes only flat images runs on their values.
+    channels, size: fixed values, or None for any. A network for flattened images is tried with C * H * W values.
     """
     for shape in (GREY, *usual_shapes(model)):
         fits = len(shape) == 3 and shape[0] in (1, 3) and channels in (None, shape[0]) and size in (None, shape[1])
@@ -44,17 +44,20 @@ def image_shape(model: nn.Module, channels: int | None, size: int | None) -> Sha
 
 
 def usual_shapes(model: nn.Module) -> Iterator[Shape]:
-    """Yield the image shapes to try, the likeliest first."""
+    """Yield the image shapes to try, the most likely first.
+
+    The channels are those of the first layer. A first linear layer gives the shapes of flat_shapes.
+    """
     first = first_layer(model)
     if isinstance(first, nn.Linear):
         yield from flat_shapes(first.in_features)
-    channels = getattr(first, "in_channels", 1) or 1       # a lazy layer says 0
+    channels = getattr(first, "in_channels", 1) or 1       # a lazy layer has 0
     sides = SIDES if channels == 1 else (32, 28, *SIDES[2:])
     yield from ((channels, side, side) for side in sides)
 
 
 def flat_shapes(features: int) -> Iterator[Shape]:
-    """Yield the images of this many values, and the values in a row: 784 -> (1, 28, 28), (784,)."""
+    """Yield the shapes of square images with `features` values, and the flat shape: 784 -> (1, 28, 28), (784,)."""
     for channels in (1, 3):
         side = math.isqrt(features // channels)
         if channels * side * side == features and side > 1:
@@ -63,25 +66,28 @@ def flat_shapes(features: int) -> Iterator[Shape]:
 
 
 def first_layer(model: nn.Module) -> nn.Module | None:
-    """Return the first convolution or linear layer in the order of definition, None without one."""
+    """Return the first convolution or linear layer in the order of definition, or None."""
     kinds = (nn.Conv1d, nn.Conv2d, nn.Linear)
     return next((part for part in model.modules() if isinstance(part, kinds)), None)
 
 
 @contextmanager
 def trying() -> Iterator[None]:
-    """Keep the random state, take no gradients, and drop what a network that is tried prints and warns of."""
+    """Preserve the random state, disable gradients, and hide prints and warnings inside the block."""
     with torch.random.fork_rng(devices=cuda_devices()), torch.no_grad(), quietly():
         yield
 
 
 def runs_on(model: nn.Module, shape: Shape) -> bool:
-    """True if the network runs on two blank examples of this shape. Its weights, modes and random state stay."""
+    """True if the network runs on two blank examples of this shape.
+
+    The network's weights and modes, and the random state, do not change.
+    """
     try:
         with trying():
             twin = copy.deepcopy(model).eval()
             like = next(twin.parameters(), torch.empty(0))
             twin(torch.zeros(2, *shape, dtype=like.dtype, device=like.device))
-    except Exception:       # the network's own code may raise anything
+    except Exception:       # the network's code may raise any exception
         return False
     return True

@@ -1,4 +1,4 @@
-"""Pictures, drawn with matplotlib, which nothing else imports; and what a lesson draws its own with."""
+"""All pictures. Only this folder draws with matplotlib. Lessons use its functions too."""
 
 from featherweight.plots.answers import by_class, calibration, confusion
 from featherweight.plots.curves import curves, draw_accuracy, draw_loss, draw_rate, panel

@@ -1,4 +1,4 @@
-"""What a network answered: confusion matrix, accuracy by class, calibration."""
+"""Pictures of a network's predictions: confusion matrix, accuracy by class, calibration."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from featherweight.outside import visible
 from featherweight.plots.figure import BAD, GOOD, INK, LINE, PALE, named, new_figure, plain
 from featherweight.statistics import wilson_interval
 
-MOST_NAMED = 100        # classes whose names and squares are drawn one by one
-Matrix = Sequence[Sequence[int]]    # row the truth, column the answer
+MOST_NAMED = 100        # with more classes, names are omitted and squares drawn as one image
+Matrix = Sequence[Sequence[int]]    # matrix[true class][predicted class] = number of images
 
 
 def confusion(matrix: Matrix, classes: Sequence[str]) -> Figure:
-    """The confusion matrix: right answers in blue, mistakes in orange, deeper for more."""
+    """Draw the confusion matrix: correct predictions in blue, mistakes in orange, darker for more images."""
     classes = [visible(name) for name in classes]
     side = max(3.6, 0.42 * min(len(classes), MOST_NAMED) + 1)
     figure = new_figure(side + 0.2, side)
@@ -48,7 +48,7 @@ def confusion(matrix: Matrix, classes: Sequence[str]) -> Figure:
 def draw_cell(
     axes: Axes, truth: int, answer: int, count: int, of: int, most_wrong: int, classes: Sequence[str]
 ) -> None:
-    """One square of the matrix."""
+    """Draw one square of the matrix. of: number of images of the true class."""
     right = truth == answer
     depth = 0.25 if right else 0.75 * (count / most_wrong) ** 0.5 if most_wrong else 0.0
     said = f"{classes[truth]} read as {classes[answer]}: {count:,} of {of:,}"
@@ -60,7 +60,7 @@ def draw_cell(
 
 
 def draw_cells(axes: Axes, matrix: Matrix, most_wrong: int) -> None:
-    """All squares of a large matrix as one image: a rectangle for each takes minutes."""
+    """Draw all squares of a large matrix as one image. A rectangle for each would take minutes."""
     counts = np.array(matrix, np.float64)
     shades = np.zeros((*counts.shape, 4))
     shades[..., :3], shades[..., 3] = to_rgb(BAD), 0.75 * np.sqrt(counts / max(most_wrong, 1))
@@ -70,7 +70,7 @@ def draw_cells(axes: Axes, matrix: Matrix, most_wrong: int) -> None:
 
 
 def by_class(matrix: Matrix, classes: Sequence[str]) -> Figure:
-    """The share of each class's images that is answered right, with its 95 % Wilson interval."""
+    """Draw the accuracy on the images of each class, with its 95 % Wilson interval."""
     classes = [visible(name) for name in classes]
     figure = new_figure(4.6, max(2.4, 0.26 * min(len(classes), MOST_NAMED) + 0.8))
     axes = plain(figure.subplots(), grid="x")
@@ -90,7 +90,7 @@ def by_class(matrix: Matrix, classes: Sequence[str]) -> Figure:
 
 
 def calibration(bins: Sequence[Bin]) -> Figure:
-    """How sure the network was against how often it was right; a larger disc stands for more images."""
+    """Draw a calibration plot: confidence against accuracy, one disc per bin. A larger disc means more images."""
     figure = new_figure(4.0, 3.6)
     axes = plain(figure.subplots(), grid="both")
     axes.plot([0, 1], [0, 1], color=LINE, linewidth=2, zorder=1)

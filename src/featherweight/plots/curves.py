@@ -1,4 +1,4 @@
-"""Loss, accuracy and learning rate, epoch by epoch, of one run or of several."""
+"""Curves of loss, accuracy and learning rate by epoch, for one run or several."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from matplotlib.ticker import MaxNLocator
 from featherweight.plots.figure import SERIES, named, new_figure, plain
 from featherweight.runs import watched_losses
 
-Histories = Mapping[str, Sequence[Mapping[str, Any]]]      # what a run is called -> the lines of its history.jsonl
-LARGEST = 1e30          # that is drawn: near the largest float, axes have no room for their ticks
-MOST_NAMED = 1000       # epochs that say their values when they are pointed at
+Histories = Mapping[str, Sequence[Mapping[str, Any]]]      # name of a run -> lines of its history.jsonl
+LARGEST = 1e30          # largest drawn value: matplotlib fails on axes near the largest float
+MOST_NAMED = 1000       # with more epochs, tooltips are omitted
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a picture."""
+    """One curve of a panel."""
 
     name: str
     values: Sequence[float]
@@ -30,7 +30,7 @@ class Curve:
 
 
 def curves(histories: Histories) -> Figure:
-    """The three panels side by side."""
+    """Draw the three panels side by side: loss, accuracy, learning rate."""
     figure = new_figure(13, 3.6)
     for axes, draw in zip(figure.subplots(1, 3), (draw_loss, draw_accuracy, draw_rate), strict=True):
         draw(axes, histories)
@@ -38,14 +38,14 @@ def curves(histories: Histories) -> Figure:
 
 
 def panel(draw: Callable[[Axes, Histories], None], histories: Histories) -> Figure:
-    """One of them alone."""
+    """Draw one panel alone. draw: draw_loss, draw_accuracy or draw_rate."""
     figure = new_figure()
     draw(figure.subplots(), histories)
     return figure
 
 
 def draw_loss(axes: Axes, histories: Histories) -> None:
-    """Training loss, and the loss on what the recipe watches, both summed over heads as training minimises them."""
+    """Draw the training loss and, if recorded, the validation or test loss. Both are sums over all heads."""
     found = []
     for name, lines, colour in coloured(histories):
         found.append(Curve(f"{name}train", [line["train_loss"] for line in lines], colour, dashed=True))
@@ -55,7 +55,7 @@ def draw_loss(axes: Axes, histories: Histories) -> None:
 
 
 def draw_accuracy(axes: Axes, histories: Histories) -> None:
-    """Accuracy in percent, of each head."""
+    """Draw the accuracy of each head, in percent."""
     found = []
     for index, (name, lines, colour) in enumerate(coloured(histories)):
         for offset, head in enumerate(lines[0]["train_accuracy"]):
@@ -68,19 +68,19 @@ def draw_accuracy(axes: Axes, histories: Histories) -> None:
                 found.append(Curve(f"{what}{lines[0]['curve_on']}", watched, shown))
     draw_curves(axes, found, "Accuracy (%)", "{:.2f} %")
     late = [value for curve in found for value in curve.values[len(curve.values) // 3 :]]
-    if late and min(late) > 90:     # the first epochs would squeeze what matters into a line
+    if late and min(late) > 90:     # otherwise the low first epochs flatten the rest of the curve
         axes.set_ylim(min(late) - 0.5, min(100.05, axes.get_ylim()[1]))
 
 
 def draw_rate(axes: Axes, histories: Histories) -> None:
-    """The learning rate of each epoch's last step."""
+    """Draw the learning rate at the last step of each epoch."""
     found = [Curve(name, [line["lr"] for line in lines], colour) for name, lines, colour in coloured(histories)]
     draw_curves(axes, found, "Learning rate", "{:.3g}")
     axes.set_ylim(bottom=0)
 
 
 def coloured(histories: Histories) -> list[tuple[str, Sequence[Mapping[str, Any]], str]]:
-    """Each run's prefix in a legend (none for a single run), its lines, its colour."""
+    """Return (prefix for the legend, history, colour) of each run. A single run has the prefix ""."""
     alone = len(histories) == 1
     return [
         ("" if alone else f"{name} ", lines, SERIES[index % len(SERIES)])
@@ -89,7 +89,7 @@ def coloured(histories: Histories) -> list[tuple[str, Sequence[Mapping[str, Any]
 
 
 def draw_curves(axes: Axes, found: Sequence[Curve], title: str, form: str) -> None:
-    """Lines with a legend, and a band over each epoch that says its values when it is pointed at."""
+    """Draw curves with a legend. Each epoch has an invisible band, whose tooltip shows the values."""
     plain(axes)
     longest = max(len(curve.values) for curve in found)
     found = [replace(curve, values=[limited(value) for value in curve.values]) for curve in found]
@@ -111,5 +111,5 @@ def draw_curves(axes: Axes, found: Sequence[Curve], title: str, form: str) -> No
 
 
 def limited(value: float) -> float:
-    """A value as it is drawn: within the largest, and 0 for NaN."""
+    """The value to draw: limited to -LARGEST ... LARGEST, and 0 for NaN."""
     return 0.0 if math.isnan(value) else max(-LARGEST, min(value, LARGEST))

@@ -1,4 +1,4 @@
-"""What all pictures share: colours that stay apart in print and in the dark, and how a figure is written."""
+"""Colours and functions that all pictures share: colours for print and dark pages, writing PNG and SVG."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ INK, PALE, LINE, PAPER = "#222222", "#666666", "#e2e2e2", "#ffffff"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d1f", "#56b4e9")     # Okabe and Ito (2008), darkened yellow
 GOOD, BAD = "#0072b2", "#d55e00"
 NAMED = {INK: "ink", PALE: "pale", LINE: "line", PAPER: "paper"} | {c: f"series-{n}" for n, c in enumerate(SERIES)}
-TITLE = "title: "       # an artist whose gid begins so says the rest when it is pointed at
+TITLE = "title: "       # prefix of an artist's gid: the rest becomes its tooltip in SVG
 
 
 class Picture(Figure):
-    """A figure that a notebook shows without any setting."""
+    """A figure that notebooks display without configuration."""
 
     def _repr_png_(self) -> bytes:
         return png_of(self, dpi=100)
 
 
 def new_figure(width: float = 5.2, height: float = 3.2) -> Figure:
-    """An empty figure of this many inches."""
+    """Return an empty figure. width, height: inches."""
     return Picture(figsize=(width, height), layout="constrained", facecolor=PAPER)
 
 
 def plain(axes: Axes, grid: str = "y") -> Axes:
-    """Axes with no more lines than needed."""
+    """Remove unneeded lines from the axes. Return the axes. grid: "x", "y", "both", or "" for no grid."""
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(PALE)
@@ -51,12 +51,12 @@ def plain(axes: Axes, grid: str = "y") -> Axes:
 
 
 def named(text: str) -> str:
-    """The gid of an artist that says this when it is pointed at."""
+    """Return the gid for an artist whose tooltip is `text`."""
     return TITLE + text
 
 
 def finish(figure: Figure) -> None:
-    """Texts in our ink where nobody gave them a colour, visible, and no dollar sign read as mathematics."""
+    """Prepare all texts: colour INK unless set, control characters made visible, dollar signs not read as formulas."""
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         text.set_parse_math(False)
@@ -66,14 +66,14 @@ def finish(figure: Figure) -> None:
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Write a figure in one move, as PNG or SVG by the file's ending."""
+    """Write a figure atomically, as PNG or SVG by the file's ending."""
     content = standalone_svg(figure) if file.suffix.lower() == ".svg" else png_of(figure, dpi=150)
     with replacing(file) as opened:
         opened.write(content)
 
 
 def png_of(figure: Figure, dpi: int) -> bytes:
-    """A figure as the content of a PNG file."""
+    """Return a figure as the bytes of a PNG file."""
     finish(figure)
     buffer = io.BytesIO()
     with boxes_for_letters():
@@ -82,24 +82,27 @@ def png_of(figure: Figure, dpi: int) -> bytes:
 
 
 def standalone_svg(figure: Figure) -> bytes:
-    """A figure as a file of its own; the same figure is the same file."""
+    """Return a figure as the bytes of an SVG file. Equal figures give equal bytes."""
     return with_titles(raw_svg(figure)).encode()
 
 
 def inline_svg(figure: Figure, label: str) -> str:
-    """A figure as part of a page: it scales with the page, follows its colours, and is called by its label."""
+    """Return a figure as SVG text for an HTML page.
+
+    The picture scales with the page and uses its colours. label: text for screen readers.
+    """
     text = with_titles(raw_svg(figure, transparent=True))
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     for size in ("width", "height"):
         text = re.sub(rf'(<svg[^>]*?) {size}="[^"]*"', r"\1", text, count=1)
     text = re.sub(r">\s+<", "><", text)
-    text = re.sub(r"<[^>]*>", lambda tag: short_tag(tag[0]), text)      # texts stay as they are
+    text = re.sub(r"<[^>]*>", lambda tag: short_tag(tag[0]), text)      # tags only, not the texts between them
     return text.replace("<svg ", f'<svg role="img" aria-label="{escaped(label)}" ', 1).strip()
 
 
 def short_tag(tag: str) -> str:
-    """A tag with the page's colours, two decimals, and without a name unless something refers to it."""
+    """Return an SVG tag with the page's colours and two decimals. Ids are removed unless the SVG refers to them."""
     tag = re.sub(r' (d|x|y|width|height|transform)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), tag)
     tag = re.sub(r' id="(?!(m|p|image)[0-9a-f]{10})[^"]*"', "", tag)
     for colour, name in NAMED.items():
@@ -109,7 +112,7 @@ def short_tag(tag: str) -> str:
 
 @contextmanager
 def boxes_for_letters() -> Iterator[None]:
-    """Keep quiet about letters that the font lacks: they are drawn as boxes."""
+    """Hide warnings about letters that the font lacks inside the block. They are drawn as boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph ")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")     # scripts such as Thai
@@ -117,7 +120,7 @@ def boxes_for_letters() -> Iterator[None]:
 
 
 def raw_svg(figure: Figure, *, transparent: bool = False) -> str:
-    """What matplotlib writes, with text as text, without a date, with names that depend on nothing but the figure."""
+    """Return matplotlib's SVG of a figure: text stays text, no date, and ids that depend on the figure only."""
     finish(figure)
     buffer = io.BytesIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "featherweight", "font.family": "sans-serif"}
@@ -127,10 +130,10 @@ def raw_svg(figure: Figure, *, transparent: bool = False) -> str:
 
 
 def with_titles(svg: str) -> str:
-    """Turn the gids that are titles into what SVG calls a title: shown when it is pointed at."""
+    """Replace each gid that starts with TITLE by an SVG <title> element, which browsers show as a tooltip."""
     return re.sub(rf"""<g id=(["']){TITLE}(.*?)\1>""", r'<g class="named"><title>\2</title>', svg)
 
 
 def escaped(text: str) -> str:
-    """Text as it stands in an attribute."""
+    """Return text escaped for an XML attribute."""
     return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

@@ -1,4 +1,4 @@
-"""The graph of a network, drawn: rounded boxes, arrows, and a legend of what the colours mean."""
+"""The picture of a network's graph: rounded boxes, arrows, and a legend of the colours."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ TINT = 0.16
 
 
 def draw_graph(graph: Graph, title: str = "", *, place: Place | None = None) -> Figure:
-    """Draw a graph from top to bottom; boxes take the room that their text needs, in points.
+    """Draw a graph from top to bottom. Boxes fit their text; sizes are in points.
 
-    place: how boxes find their places, as in anatomy.graph_layout.layout.
+    place: function that places the boxes, as in anatomy.graph_layout.layout.
     """
     where = layout(graph, place)
     kinds = [kind for kind in MEANINGS if any(node.kind == kind for node in graph.nodes)]

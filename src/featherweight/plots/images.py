@@ -1,6 +1,6 @@
 """Pictures made of images: mistakes, kernels, activation maps, class activation maps, receptive fields.
 
-All images of a picture lie on one board of unit squares: axes for each would take ten times as long.
+All images of a picture share one axes object, as unit squares. One axes object per image takes ten times as long.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from numpy.typing import NDArray
 from featherweight.plots.figure import BAD, INK, PALE, PAPER, Picture
 
 Array = NDArray[Any]
-Box = tuple[float, float, float, float]     # left, top, width, height in pixels of the image
+Box = tuple[float, float, float, float]     # left, top, width, height in pixels
 GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
-LINE_INCHES = 0.15      # of a caption
+LINE_INCHES = 0.15      # height of a line of a caption
 
 
 @dataclass(frozen=True)
 class Field:
-    """What one unit of a layer sees."""
+    """The receptive field of one unit of a layer."""
 
     name: str
-    words: str              # its size and jump
-    box: Box                # by rule
-    seen: Array             # by gradient: booleans (H, W)
+    words: str              # size and jump, for the caption
+    box: Box                # computed from kernel sizes and strides
+    seen: Array             # booleans (H, W): pixels with a gradient
 
 
 class Board:
-    """Places for images in rows; each is a unit square with room for a caption above or below it."""
+    """A figure with numbered places for images, row by row. A place is a unit square and room for a caption."""
 
     def __init__(self, count: int, columns: int, side: float, lines: int = 0, *, below: bool = False) -> None:
-        """side in inches; lines of caption."""
+        """Create the figure. side: inches of a square. lines: lines of a caption. below: caption below the image."""
         self.columns = max(1, min(columns, count))
         self.rows = math.ceil(count / self.columns) or 1
         self.gap, self.caption, self.below = 0.06, lines * LINE_INCHES / side, below
@@ -51,19 +51,19 @@ class Board:
         self.axes.set_ylim(height - self.gap, -self.gap)
 
     def corner(self, place: int) -> tuple[float, float]:
-        """Left and top of a place's square."""
+        """Return (left, top) of the square of a place."""
         row, column = divmod(place, self.columns)
         top = row * self.step + (0 if self.below else self.step - 1 - self.gap)
         return column * (1 + self.gap), top
 
     def show(self, place: int, image: Array, **colours: Any) -> None:
-        """An image (H, W), (H, W, 3) or (H, W, 4) in a place."""
+        """Draw an image (H, W), (H, W, 3) or (H, W, 4) in a place."""
         left, top = self.corner(place)
         self.axes.imshow(image, extent=(left, left + 1, top + 1, top), interpolation="none", aspect="auto", **colours)
         self.axes.add_patch(Rectangle((left, top), 1, 1, fill=False, edgecolor=PALE, linewidth=0.5))
 
     def outline(self, place: int, box: Box, shape: Sequence[int]) -> None:
-        """The frame of a box given in pixels of an image of this shape; what lies outside of the image is cut off."""
+        """Draw the frame of a box, in pixels of an image of `shape` (H, W). Parts outside the image are clipped."""
         left, top = self.corner(place)
         frame = Rectangle((left + box[0] / shape[1], top + box[1] / shape[0]), box[2] / shape[1], box[3] / shape[0],
                           fill=False, edgecolor=BAD, linewidth=1.6)
@@ -71,14 +71,14 @@ class Board:
         frame.set_clip_path(Rectangle((left, top), 1, 1, transform=self.axes.transData))
 
     def write(self, place: int, caption: str) -> None:
-        """The caption of a place."""
+        """Write the caption of a place."""
         left, top = self.corner(place)
         height, align = (top + 1.05, "top") if self.below else (top - 0.05, "bottom")
         self.axes.text(left, height, caption, fontsize=8, color=INK, va=align, linespacing=1.25)
 
 
 def mistakes(images: Sequence[Array], captions: Sequence[str]) -> Figure:
-    """Images (H, W) or (H, W, 3), each over its caption of a few lines."""
+    """Draw images (H, W) or (H, W, 3), each with its caption below."""
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     board = Board(len(images), 4, 1.25, lines, below=True)
     for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
@@ -88,7 +88,11 @@ def mistakes(images: Sequence[Array], captions: Sequence[str]) -> Figure:
 
 
 def kernels(weights: Array) -> Figure:
-    """The kernels of a first layer, (O, I, h, w), the first 64: blue below zero, red above, one scale for all."""
+    """Draw the first 64 kernels of a first layer, (O, I, h, w).
+
+    Kernels with 3 input channels are shown as RGB images. Others are averaged over input channels: blue is negative,
+    red is positive. All kernels share one scale.
+    """
     weights = scaled(weights)[:64]
     board = Board(min(len(weights), 64), 8, 0.62)
     for place, kernel in enumerate(weights):
@@ -100,7 +104,7 @@ def kernels(weights: Array) -> Figure:
 
 
 def activations(maps: Sequence[tuple[str, Array]], channels: int = 8) -> Figure:
-    """A row for each layer: its name and its first channels, (C, H, W), each row on a scale of its own."""
+    """Draw one row per layer: name and first channels of its activations (C, H, W). Each row has its own scale."""
     board = Board(len(maps) * channels, channels, 0.62, 1)
     for row, (name, found) in enumerate(maps):
         values = scaled(found)
@@ -112,7 +116,10 @@ def activations(maps: Sequence[tuple[str, Array]], channels: int = 8) -> Figure:
 
 
 def class_maps(images: Sequence[Array], maps: Sequence[Array], boxes: Sequence[Box], captions: Sequence[str]) -> Figure:
-    """Each image under the map (H, W) of what speaks for its answer (red) and against it (blue), and a unit's box."""
+    """Draw each image with its class activation map (H, W) and a box.
+
+    Red regions speak for the predicted class, blue regions against. The box is the receptive field of one unit.
+    """
     board = Board(len(images), 5, 1.0, 1)
     for place, (image, values, box, caption) in enumerate(zip(images, maps, boxes, captions, strict=True)):
         board.show(place, image, **GREY)
@@ -123,13 +130,16 @@ def class_maps(images: Sequence[Array], maps: Sequence[Array], boxes: Sequence[B
 
 
 def scaled(values: Array) -> Array:
-    """Values as float64, divided by the largest of their sizes; NaN is drawn as 0, infinity as the largest number."""
+    """Return values as float64 divided by their largest absolute value. NaN becomes 0, infinity the largest float."""
     numbers = np.nan_to_num(values.astype(np.float64))
     return numbers / (float(np.abs(numbers).max(initial=0)) or 1.0)
 
 
 def receptive_fields(image: Array, fields: Sequence[Field]) -> Figure:
-    """Layer by layer over an image: the rule's box, and in colour the pixels that the gradient reaches."""
+    """Draw the receptive field of each layer over an image.
+
+    The frame is the field computed from kernel sizes and strides. The coloured pixels have a gradient.
+    """
     board = Board(len(fields), 4, 1.35, 2)
     for place, field in enumerate(fields):
         shade = np.zeros((*field.seen.shape, 4))

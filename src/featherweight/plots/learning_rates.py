@@ -1,4 +1,4 @@
-"""The error of the network trained by hand at several learning rates."""
+"""The picture of byhand: the error of the network trained by hand, at several learning rates."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 
 from featherweight.plots.figure import INK, LINE, PALE, Picture
 
-LOWEST = 1e-12      # of a logarithmic scale of errors: below it rounding is all there is to see
-HIGHEST = 1e30      # beyond it axes have no room for their ticks
+LOWEST = 1e-12      # lowest error on the logarithmic scale: smaller values are rounding
+HIGHEST = 1e30      # highest drawn error: matplotlib fails on axes near the largest float
 
 
 def learning_rates(curves: Mapping[str, Sequence[float]], title: str, subtitle: str) -> Figure:
-    """Draw the error of several trainings against the update, as it is and on a logarithmic scale.
+    """Draw the error of several trainings against the update, on a linear and a logarithmic scale.
 
-    curves: what each is called, such as "2.0" -> its error before updates 0, 1, 2 ...
+    curves: learning rate as text, such as "2.0" -> error before updates 0, 1, 2, ...
     """
     figure = Picture(figsize=(10.5, 4.8), layout="constrained")
     figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
@@ -40,8 +40,8 @@ def learning_rates(curves: Mapping[str, Sequence[float]], title: str, subtitle: 
 
 
 def label_ends(axes: Axes, curves: Mapping[str, Sequence[float]], colours: Sequence[object]) -> None:
-    """Write what each curve is called at its end, no two labels on top of each other."""
-    axes.figure.draw_without_rendering()    # type: ignore[union-attr]  # fixes the scale that places are computed with
+    """Write the label of each curve at its right end. Labels do not overlap."""
+    axes.figure.draw_without_rendering()    # type: ignore[union-attr]  # sets the scale of positions
     last = [errors[-1] for errors in curves.values()]
     place = axes.transAxes.inverted()
     heights = [float(place.transform(axes.transData.transform((0, bounded(value))))[1]) for value in last]
@@ -51,12 +51,12 @@ def label_ends(axes: Axes, curves: Mapping[str, Sequence[float]], colours: Seque
 
 
 def bounded(error: float) -> float:
-    """An error as it is drawn."""
+    """The error to draw: limited to LOWEST ... HIGHEST."""
     return max(LOWEST, min(error, HIGHEST))
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """The same heights, moved up as far as is needed for a gap between any two."""
+    """Return the heights, moved up where needed so that any two differ by at least `gap`."""
     placed: dict[int, float] = {}
     lowest = -1.0
     for index in sorted(range(len(heights)), key=lambda index: heights[index]):

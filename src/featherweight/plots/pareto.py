@@ -1,4 +1,4 @@
-"""Parameters against accuracy: which network gives most for its size."""
+"""The picture of parameters against accuracy, with the best networks for their size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from featherweight.plots.figure import GOOD, INK, PALE, named, new_figure, plain
 
 @dataclass(frozen=True)
 class Point:
-    """One network: the accuracy of its runs, with an interval; fractions."""
+    """One network. accuracy, low, high: mean accuracy of its runs and its interval, as fractions."""
 
     name: str
     parameters: int
@@ -23,11 +23,11 @@ class Point:
 
 
 def pareto(points: Sequence[Point]) -> Figure:
-    """Parameters on a logarithmic scale against accuracy, with intervals; the best for their size are joined."""
+    """Draw accuracy with intervals against parameters on a logarithmic scale. A line joins the Pareto front."""
     figure = new_figure(5.2, 3.8)
     axes = plain(figure.subplots(), grid="both")
     axes.set_xscale("log")
-    points = [replace(point, parameters=max(point.parameters, 1)) for point in points]      # a logarithm has no 0
+    points = [replace(point, parameters=max(point.parameters, 1)) for point in points]      # 0 has no logarithm
     front = best_for_size(points)
     axes.plot([p.parameters for p in front], [100 * p.accuracy for p in front], color=PALE, linewidth=1, zorder=1)
     for point in points:
@@ -48,7 +48,7 @@ def pareto(points: Sequence[Point]) -> Figure:
 
 
 def best_for_size(points: Sequence[Point]) -> list[Point]:
-    """Those that no smaller or equal network beats, from small to large."""
+    """Return the Pareto front, from small to large: networks more accurate than all smaller or equally large ones."""
     front: list[Point] = []
     for point in sorted(points, key=lambda p: (p.parameters, -p.accuracy)):
         if not front or point.accuracy > front[-1].accuracy:

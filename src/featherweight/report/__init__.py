@@ -1,4 +1,4 @@
-"""Run folders -> one self-contained HTML page."""
+"""Write an HTML report about run folders, as one file that needs no other files."""
 
 from featherweight.report.page import write_report
 

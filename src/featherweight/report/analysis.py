@@ -1,4 +1,7 @@
-"""What a record means, in sentences: each is written from numbers of the run, and left out where there is nothing."""
+"""Interpret the record of a run in sentences for the report. Each sentence is computed from numbers of the run.
+
+A function returns "" if the run gives no reason for its sentence.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,17 @@ from featherweight.runs import watched_losses
 from featherweight.words import percent
 
 Lines = Sequence[Mapping[str, Any]]     # of history.jsonl
-FLAT = 0.0005       # a curve is flat where it moves less than 0.05 points
+FLAT = 0.0005       # a curve that moves by less than 0.05 points is flat
 
 
 def analyse(examination: Examination, summary: Summary) -> list[str]:
-    """The sentences about one run, most important first."""
+    """Return the sentences about one run, most important first."""
     result, history = examination.run.result, examination.run.history
     head, training = examination.task.heads[0], examination.run.recipe.training
     epoch = result.get("kept", {}).get("epoch", result["epochs"])
     said = [
         kept(result, history),
-        gap(result, head, training.fraction if epoch > 1 else 1.0),     # the first takes all
+        gap(result, head, training.fraction if epoch > 1 else 1.0),     # the first epoch uses all images
         flattening(history, head),
         schedule(history, head),
         confusions(examination.confusion(head), examination.classes(head)),
@@ -35,32 +38,36 @@ def analyse(examination: Examination, summary: Summary) -> list[str]:
 
 
 def kept(result: Mapping[str, Any], history: Lines) -> str:
-    """The epoch that validation chose."""
+    """Return a sentence about the epoch whose weights were kept, or "" if the run did not choose by validation."""
     if "kept" not in result:
         return ""
     epoch, done = result["kept"]["epoch"], result["kept"]["of"]
     losses = watched_losses(history)
     return (f"The network is that of epoch {epoch} of {done}, which had the lowest validation loss "
-            f"({losses[epoch - 1]:.4f}, in the last epoch {losses[-1]:.4f}); test data did not choose.")
+            f"({losses[epoch - 1]:.4f}, in the last epoch {losses[-1]:.4f}); test data were not used to choose it.")
 
 
 def gap(result: Mapping[str, Any], head: str, fraction: float = 1.0) -> str:
-    """Train against test. fraction: of the images in the last epoch; below 1 they were chosen for being hard."""
+    """Return a sentence that compares training accuracy with test accuracy.
+
+    fraction: share of the training images used in the last epoch. Below 1, the hardest images were preferred.
+    """
     train, test = result["train"]["accuracy"][head], result["test"][head]["accuracy"]
     points = 100 * (train - test)
     when = f"epoch {result['kept']['epoch']}" if "kept" in result else "the last epoch"
-    told = f"In {when} {percent(train)} of the training answers were right, on test {percent(test)}: "
+    told = f"In {when} the network classified {percent(train)} of the training images correctly, "
+    told += f"on test {percent(test)}: "
     if fraction < 1:
         return told + f"it took {fraction:.0%} of the training images, half of them the hardest."
     if points > 0.5:
         return told + f"a gap of {points:.2f} points. The network knows its training images better than new ones."
     if points < -0.2:
-        return told + "training was the harder exam, as augmentation and dropout make it."
+        return told + "training was harder than test, because of augmentation or dropout."
     return told + "hardly a gap."
 
 
 def flattening(history: Lines, head: str) -> str:
-    """From which epoch on nothing much happened."""
+    """Return a sentence about the epoch from which the accuracy was flat. Needs at least three epochs."""
     watched = bool(history[0].get("curve"))
     values = [line["curve"][head]["accuracy"] if watched else line["train_accuracy"][head] for line in history]
     if len(values) < 3:
@@ -74,7 +81,7 @@ def flattening(history: Lines, head: str) -> str:
 
 
 def schedule(history: Lines, head: str) -> str:
-    """What the learning rate did, and what came with it."""
+    """Return a sentence about how the learning rate changed and how the training accuracy changed with it."""
     rates = [line["lr"] for line in history]
     if len(rates) < 2:
         return ""
@@ -97,11 +104,14 @@ def schedule(history: Lines, head: str) -> str:
 
 
 def confusions(matrix: Sequence[Sequence[int]], classes: Sequence[str], most: int = 3) -> str:
-    """The classes that are taken for each other most often."""
+    """Return a sentence about the most frequent confusions, at most `most` of them.
+
+    matrix: confusion matrix, a row per true class and a column per predicted class.
+    """
     wrong = [(count, truth, answer) for truth, row in enumerate(matrix) for answer, count in enumerate(row)
              if truth != answer and count]
     if not wrong:
-        return "No test image was answered wrong."
+        return "No test image was classified wrong."
     total = sum(count for count, *_ in wrong)
     wrong.sort(key=lambda one: -one[0])
     named = [f"{classes[truth]} read as {classes[answer]} ({count})" for count, truth, answer in wrong[:most]]
@@ -109,18 +119,18 @@ def confusions(matrix: Sequence[Sequence[int]], classes: Sequence[str], most: in
 
 
 def calibration(answers: Tensor, score: Mapping[str, Any]) -> str:
-    """Whether the probabilities can be believed."""
+    """Return a sentence that compares mean confidence with accuracy. answers: (N, classes) log-probabilities."""
     sure, right = float(answers.exp().max(dim=1).values.mean()), score["accuracy"]
     points = 100 * (sure - right)
-    told = f"It is {percent(sure)} sure on average and right in {percent(right)}"
+    told = f"The mean confidence is {percent(sure)}, the accuracy {percent(right)}"
     error = f"calibration error {100 * score['calibration_error']:.2f} points"
     if abs(points) < 0.3:
-        return f"{told}: its probabilities can be taken at their word ({error})."
-    return f"{told}: too {'sure' if points > 0 else 'modest'} by {abs(points):.2f} points ({error})."
+        return f"{told}: the probabilities are reliable ({error})."
+    return f"{told}: too {'sure' if points > 0 else 'unsure'} by {abs(points):.2f} points ({error})."
 
 
 def heaviest_layer(summary: Summary) -> str:
-    """Where the parameters are."""
+    """Return a sentence about the layer with the most parameters, if its share is at least 25 %."""
     layer = max(summary.layers, key=lambda one: one.parameters)
     share = layer.parameters / max(summary.total_parameters, 1)
     if share < 0.25:
@@ -130,7 +140,7 @@ def heaviest_layer(summary: Summary) -> str:
 
 
 def idle_parameters(network: nn.Module) -> str:
-    """Weights below a hundredth of their layer's largest."""
+    """Return a sentence about the weights that are smaller than a hundredth of the largest weight in their layer."""
     small = total = 0
     for name, parameter in network.named_parameters():
         if parameter.dim() > 1 and name:

@@ -1,4 +1,4 @@
-"""Several runs side by side: grouped by recipe, their means with intervals, their differences in words."""
+"""Compare runs: group them by recipe, compute means with intervals, and describe differences in sentences."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from featherweight.wording import option
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one recipe, by seed."""
+    """All runs of one recipe. runs: seed -> run."""
 
     name: str
     parameters: int
     runs: Mapping[int, Run]
 
     def accuracies(self, head: str) -> dict[int, float]:
-        """seed -> accuracy on test."""
+        """Return the test accuracy of each seed: seed -> fraction."""
         return {seed: run.result["test"][head]["accuracy"] for seed, run in self.runs.items()}
 
     def mean(self, head: str) -> float:
-        """The mean over seeds."""
+        """Return the mean test accuracy over seeds, a fraction."""
         return summarize_values(list(self.accuracies(head).values())).mean
 
     def interval(self, head: str) -> tuple[float, float]:
-        """95 %: bootstrap of the mean over seeds; for one seed, Wilson's for its count of test answers."""
+        """Return the 95 % interval of the accuracy: bootstrap of the mean over seeds.
+
+        With only one seed: the Wilson interval for its number of correct test predictions.
+        """
         values = list(self.accuracies(head).values())
         if len(values) > 1:
             return bootstrap_interval(values)
@@ -39,9 +42,10 @@ class Group:
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
-    """Runs of the same recipe, network and size belong together; a seed that is there twice makes another group.
+    """Return the groups of runs with the same recipe, network, number of parameters and folder of seeds.
 
-    Seeds that were trained into one folder stay apart from those of another, whose settings may differ.
+    If a seed occurs twice, the second run goes into another group.
+    Seeds in different folders stay separate, because the settings of the folders may differ.
     """
     found: dict[tuple[str, str, int, Path | None, int], dict[int, Run]] = {}
     for run in runs:
@@ -58,7 +62,11 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
 
 
 def tell_apart(recipe: str, own: Path, alike: Sequence[Path]) -> str:
-    """A group's name: its recipe, and where others have that too, as much of the end of its path as they have not."""
+    """Return the name of a group: its recipe, and, if other groups have the same recipe, the end of its path.
+
+    The end is as short as possible, but differs from the ends of the other paths.
+    Example: "mine (a/seed-1)" and "mine (b/seed-1)".
+    """
     if len(alike) == 1:
         return recipe
     others = [path for path in alike if path != own]
@@ -67,23 +75,23 @@ def tell_apart(recipe: str, own: Path, alike: Sequence[Path]) -> str:
 
 
 def folder(run: Run) -> str:
-    """What a run's folder is called."""
+    """Return the name of a run's folder."""
     return Path(run.path).resolve().name
 
 
 def folder_of_seeds(run: Run) -> Path | None:
-    """The folder that a run shares with other seeds of its recipe, where it was trained beside them."""
+    """Return the common folder of the seeds that were trained together. None for a run that was trained alone."""
     path = Path(run.path).resolve()
     return path.parent if path.name == f"seed-{run.result['seed']}" else None
 
 
 def home(run: Run) -> Path:
-    """The folder by which a group is told from another of the same recipe."""
+    """Return the folder that distinguishes a group from other groups of the same recipe."""
     return folder_of_seeds(run) or Path(run.path).resolve()
 
 
 def check_same_data(runs: Sequence[Run], *, mixed: bool = False) -> None:
-    """RunError for runs on different data sets, which say nothing about each other."""
+    """Raise RunError if the runs are on different data sets, unless `mixed`. Such accuracies cannot be compared."""
     names = sorted({run.result["dataset"] for run in runs})
     if len(names) > 1 and not mixed:
         raise RunError(f"the runs are on different data sets ({', '.join(names)}), whose accuracies do not compare. "
@@ -92,17 +100,17 @@ def check_same_data(runs: Sequence[Run], *, mixed: bool = False) -> None:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more accurate the second group is, over the seeds that both have, on one head; fractions."""
+    """Difference in test accuracy, second group minus first, on one head over their common seeds. Fractions."""
 
     first: str
     second: str
     head: str
     seeds: tuple[int, ...]
     mean: float
-    interval: tuple[float, float]       # 95 %, bootstrap over pairs; without meaning for one pair
+    interval: tuple[float, float]       # 95 %, bootstrap over pairs; not meaningful for a single pair
 
     def __str__(self) -> str:
-        """ "b - a: +0.61 +- 0.12 points over 5 seeds (95 %: ...), which may be chance." """
+        """Return a sentence. Example: "b - a: +0.61 ± 0.12 points over 5 seeds (95 %: ...), which may be chance."."""
         what = f"{self.second} - {self.first}" + ("" if self.head == "class" else f", {self.head}")
         points, (low, high) = f"{100 * self.mean:+.2f}", self.interval
         if len(self.seeds) == 1:
@@ -112,12 +120,12 @@ class Difference:
 
 
 def differences(groups: Sequence[Group]) -> list[Difference]:
-    """Each pair of groups that have seeds in common, for each head that both have."""
+    """Return the differences of all pairs of groups, one per common head. Pairs without a common seed are left out."""
     return [found for first, second in combinations(groups, 2) for found in difference(first, second)]
 
 
 def difference(first: Group, second: Group) -> list[Difference]:
-    """One pair of groups; empty where they have no seed in common."""
+    """Return the differences between two groups, one per common head. Empty if they have no common seed."""
     seeds = sorted(set(first.runs) & set(second.runs))
     made = []
     for head in common_heads([first, second]) if seeds else []:
@@ -128,11 +136,11 @@ def difference(first: Group, second: Group) -> list[Difference]:
 
 
 def verdict(low: float, high: float) -> str:
-    """What an interval of a difference says."""
+    """Return the conclusion from the interval of a difference, as the end of a sentence."""
     return "which may be chance" if low <= 0 <= high else "more than the seeds explain"
 
 
 def common_heads(groups: Sequence[Group]) -> list[str]:
-    """The heads that all runs have."""
+    """Return the names of the heads that all runs have."""
     heads = [list(run.result["test"]) for group in groups for run in group.runs.values()]
     return [head for head in heads[0] if all(head in other for other in heads)]

@@ -1,4 +1,4 @@
-"""Every kind of picture of a run or a network: one table, which the command `plot` and `Run.plot` share."""
+"""Draw a picture of a run or a network, of any kind in KINDS. Used by the command `plot` and by `Run.plot`."""
 
 from __future__ import annotations
 
@@ -31,13 +31,18 @@ def plot(
     autograd: bool = False, data_dir: str | Path | None = None, input_shapes: Shapes = (),
     arguments: Mapping[str, Any] | None = None,
 ) -> Figure:
-    """Draw one picture of a run, or of a network for the kinds that need no answers.
+    """Draw one picture of a run, or of a network if the kind needs no test predictions.
 
-    kind: a key of KINDS. subject: a run, its folder, its examination, or a network or its name. head: default the
-    first. image: the number of a test image, or for receptive-field a uint8 (C, H, W) one. autograd: graph as gradients
-    flow. input_shapes: of each input, (C, H, W), default what the network's images are. arguments: of a network's name.
-    Raises UnknownName for another kind or head, DataError for an image that is not there, FeatherweightError
-    where there is nothing to draw.
+    kind: a key of KINDS.
+    subject: a run, its folder or examination, or a network or its name.
+    head: name of a head; default the first.
+    image: index of a test image; the kind receptive-field also takes a uint8 image (C, H, W).
+    autograd: draw the graph of the gradients instead of the data (kind graph).
+    input_shapes: shape of each input, (C, H, W) for images; default: those of the run or the network.
+    arguments: keyword arguments of the network, if its name is given.
+
+    Raises UnknownName for an unknown kind or head, DataError for an index without a test image.
+    Raises FeatherweightError if there is nothing to draw.
     """
     if kind not in KINDS:
         raise UnknownName("kind of picture", kind, KINDS)
@@ -51,7 +56,7 @@ def plot(
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be drawn."""
+    """The arguments of `plot`, and what is loaded or computed from them when a picture needs it."""
 
     subject: Subject
     head: str | None
@@ -63,7 +68,7 @@ class Wanted:
 
     @property
     def run(self) -> Run | None:
-        """The run that is drawn; None for a network alone."""
+        """The run to draw; None if the subject is a network."""
         if isinstance(self.subject, Examination):
             return self.subject.run
         if isinstance(self.subject, Run | nn.Module):
@@ -72,14 +77,14 @@ class Wanted:
 
     @property
     def name(self) -> str:
-        """What is drawn, in words."""
+        """The name of the subject for messages: class of a network, path of a run, or name of a network."""
         if isinstance(self.subject, nn.Module):
             return type(self.subject).__name__
         return str(self.run.path if self.run else self.subject)
 
     @cached_property
     def examination(self) -> Examination:
-        """The run with its answers; RunError where the subject is no run."""
+        """The run with its test predictions. Raises RunError if the subject is not a run."""
         found = self.subject if isinstance(self.subject, Examination) \
             else examine(self.run or self.name, data_dir=self.data_dir)
         if isinstance(self.image, int):
@@ -88,7 +93,7 @@ class Wanted:
 
     @property
     def place(self) -> int:
-        """The number of the test image; FeatherweightError for an image of one's own."""
+        """The index of the test image. Raises FeatherweightError if a tensor was given instead of an index."""
         if isinstance(self.image, int):
             return self.image
         raise FeatherweightError("image: only receptive-field takes an image of one's own. Give the number of a test "
@@ -96,19 +101,19 @@ class Wanted:
 
     @cached_property
     def network(self) -> nn.Module:
-        """The network of the run, or the one of this name."""
+        """The network of the run, or the network that was given as an object or by name."""
         if isinstance(self.subject, Examination | nn.Module):
             return self.subject.network if isinstance(self.subject, Examination) else self.subject
         return load_network(self.run) if self.run else build_model(str(self.subject), self.arguments)
 
     @property
     def shapes(self) -> Shapes:
-        """The shape of each input: what was asked for, what the run's recipe says, or the network's own word."""
+        """The shape of each input: from the arguments, else from the run's recipe, else from the network."""
         return self.input_shapes or (shapes_of(self.run.recipe) if self.run else input_shapes(self.network))
 
     @property
     def asked_head(self) -> str:
-        """The head that is asked for; the first where none is."""
+        """The head to draw; by default the first. Raises UnknownName for an unknown head."""
         heads = self.examination.task.heads
         if self.head is not None and self.head not in heads:
             raise UnknownName("head", self.head, heads)
@@ -116,24 +121,30 @@ class Wanted:
 
 
 def of_a_head(drawn: Callable[[Examination, str], Figure | None]) -> Callable[[Wanted], Figure | None]:
-    """A picture of one head's answers."""
+    """Return a function of Wanted that draws the predictions of the chosen head with `drawn`."""
     return lambda wanted: drawn(wanted.examination, wanted.asked_head)
 
 
 def curves(wanted: Wanted) -> Figure | None:
-    """Loss, accuracy and learning rate by epoch, also of a run that is still training."""
+    """Draw loss, accuracy and learning rate by epoch. Works also for an unfinished run. None before the first epoch."""
     run = wanted.run or wanted.examination.run
     return plots.curves({"": run.history}) if run.history else None
 
 
 def fields(wanted: Wanted) -> Figure | None:
-    """What each layer sees of an image; None where no layer has places on it."""
+    """Draw the receptive field of each layer on an image. None if no layer has spatial positions."""
     shapes = wanted.shapes
     return figures.receptive_fields(wanted.network, picture_for(wanted, shapes[0]), shapes)
 
 
 def picture_for(wanted: Wanted, shape: tuple[int, ...]) -> Tensor:
-    """A uint8 picture of this shape: the one that was given, a test image, or an empty one where digits do not fit."""
+    """Return a uint8 image (C, H, W) for the receptive fields: the first of these that is possible.
+
+    1. The given image.
+    2. The test image of the run, unless `input_shapes` are given.
+    3. An image of the digits data set in this shape, if the shape is square with 1 or 3 channels.
+    4. A black image.
+    """
     if not isinstance(wanted.image, int):
         return wanted.image
     if wanted.run and not wanted.input_shapes:
@@ -145,7 +156,7 @@ def picture_for(wanted: Wanted, shape: tuple[int, ...]) -> Tensor:
 
 
 def graph(wanted: Wanted) -> Figure:
-    """The network as data flows through it, or as gradients do."""
+    """Draw the graph of the network: the flow of the data, or of the gradients if `autograd`."""
     found = (autograd_graph if wanted.autograd else data_flow)(wanted.network, wanted.shapes)
     return plots.draw_graph(found, Path(wanted.name).name + (", how gradients flow" if wanted.autograd else ""))
 

@@ -1,4 +1,4 @@
-"""The pictures of one run, as figures, from what examination and anatomy found; the report and drawing.py draw here."""
+"""Draw the figures of one run from its examination and its anatomy. Used by page.py and drawing.py."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ Array = NDArray[Any]
 
 
 def picture(image: Tensor) -> Array:
-    """uint8 (C, H, W) -> (H, W), or (H, W, 3) in colour."""
+    """Return a uint8 image (C, H, W) in the layout of matplotlib: (H, W), or (H, W, 3) in colour."""
     return np.moveaxis(image.numpy(), 0, -1) if image.shape[0] == 3 else image[0].numpy()
 
 
 def curves(examination: Examination) -> Figure:
-    """Loss, accuracy and learning rate by epoch."""
+    """Draw loss, accuracy and learning rate by epoch."""
     return plots.curves({"": examination.run.history})
 
 
 def confusion(examination: Examination, head: str) -> Figure:
-    """Truth against answer."""
+    """Draw the confusion matrix: true class against predicted class."""
     return plots.confusion(examination.confusion(head), examination.classes(head))
 
 
 def by_class(examination: Examination, head: str) -> Figure:
-    """Accuracy of each class."""
+    """Draw the accuracy of each class."""
     return plots.by_class(examination.confusion(head), examination.classes(head))
 
 
 def calibration(examination: Examination, head: str) -> Figure:
-    """Confidence against accuracy."""
+    """Draw the calibration curve: confidence against accuracy."""
     return plots.calibration(calibration_curve(examination.answers[head], examination.targets[head]))
 
 
 def mistakes(examination: Examination, head: str, most: int = 12) -> Figure | None:
-    """The worst mistakes; None where there is none."""
+    """Draw the wrong predictions with the highest loss. None if all predictions are right."""
     found = examination.mistakes(head, most)
     captions = [
         "\n".join([f"{mistake.truth} {mistake.said}".strip() + ", read as",
@@ -57,30 +57,33 @@ def mistakes(examination: Examination, head: str, most: int = 12) -> Figure | No
 
 
 def kernels(network: nn.Module) -> Figure | None:
-    """The kernels of the first convolution; None where there is none."""
+    """Draw the kernels of the first convolution. None for a network without a convolution."""
     weights = first_kernels(network)
     return None if weights is None else plots.kernels(weights.numpy())
 
 
 def activations(examination: Examination, image: int) -> Figure:
-    """What every layer makes of one test image."""
+    """Draw the activation maps of every layer for one test image, given by its index."""
     maps = activation_maps(examination.network, examination.inputs(image))
     return plots.activations([(described(layer), values.numpy()) for layer, values in maps])
 
 
 def described(layer: Layer) -> str:
-    """A layer with its shape."""
+    """Return the label of a layer with its output shape."""
     return f"{layer.label}   {'x'.join(map(str, layer.output_shapes[0]))}"
 
 
 def cam(examination: Examination, head: str) -> Figure | None:
-    """Where the answers come from; None for a network without places."""
+    """Draw the class activation maps of a head. None for a network without spatial positions."""
     found = class_maps(examination, head)
     return found and found[0]
 
 
 def class_maps(examination: Examination, head: str) -> tuple[Figure, bool] | None:
-    """Where the answer to an image of each class comes from, and whether the maps are exact; None without places."""
+    """Return the class activation maps for one test image of each class, and True if all maps are exact.
+
+    At most 20 classes. None for a network without spatial positions.
+    """
     index, classes = examination.task.heads.index(head), examination.classes(head)
     images, maps, boxes, captions, exact = [], [], [], [], True
     for image in examination.an_image_of_each_class()[:20]:
@@ -98,7 +101,10 @@ def class_maps(examination: Examination, head: str) -> tuple[Figure, bool] | Non
 
 
 def receptive_fields(network: nn.Module, image: Tensor, shapes: Shapes = IMAGE) -> Figure | None:
-    """What the unit in the middle of each layer sees of a uint8 (C, H, W) image; None without such layers."""
+    """Draw the receptive field of the middle unit of each layer on an image. None without spatial layers.
+
+    image: uint8 (C, H, W). shapes: shape of each input of the network.
+    """
     fields = [
         plots.Field(f"{seen.layer.label}", f"{numbers(seen.layer.receptive_field)} px, jump {numbers(seen.layer.jump)}",
                     seen.box, seen.support.numpy())
@@ -108,7 +114,10 @@ def receptive_fields(network: nn.Module, image: Tensor, shapes: Shapes = IMAGE) 
 
 
 def distinct(fields: list[plots.Field]) -> list[plots.Field]:
-    """Without the layers that see what the one before them sees: activations, normalisation, dropout."""
+    """Return the fields without repetitions: a layer whose field equals that of the layer before is left out.
+
+    Such layers are activations, normalisation and dropout.
+    """
     kept: list[plots.Field] = []
     for field in fields:
         if not kept or (field.words, field.box) != (kept[-1].words, kept[-1].box):
@@ -117,7 +126,7 @@ def distinct(fields: list[plots.Field]) -> list[plots.Field]:
 
 
 def numbers(value: float | list[float] | None) -> str:
-    """A size that may differ by axis."""
+    """Return a size as text: "5", "3x5" if the size differs by axis, "-" if there is no size."""
     if value is None:
         return "-"
     return "x".join(f"{one:g}" for one in value) if isinstance(value, list) else f"{value:g}"

@@ -1,4 +1,4 @@
-"""`featherweight report`: run folders -> one HTML page that needs nothing else."""
+"""Write the HTML report of runs as one self-contained page. The command `report` and `Run.report` use this file."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from featherweight.report.analysis import analyse
 from featherweight.report.comparison import Group, check_same_data, common_heads, differences, folder, group_runs
 from featherweight.runs import Run, open_runs
 from featherweight.statistics import wilson_interval
+from featherweight.verdict import outcome, verdict
 from featherweight.words import duration, ending, percent, training_images
 
-MOST_IN_FULL = 4        # runs; of more, what takes much room is left out
-GOALS = {"accuracy": "accuracy ≥ {:.2%}", "max_parameters": "parameters ≤ {:,}", "max_epochs": "epochs ≤ {:,}"}
+MOST_IN_FULL = 4        # runs; with more, the largest parts of the page are left out
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One run as the page shows it."""
+    """One run with everything that the page shows about it."""
 
     name: str
     examination: Examination
@@ -48,12 +48,12 @@ class Subject:
 
     @property
     def result(self) -> Mapping[str, Any]:
-        """Its result.json."""
+        """The content of the run's result.json."""
         return self.run.result
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """The heads of its task."""
+        """The heads of the run's task."""
         return self.examination.task.heads
 
 
@@ -61,10 +61,12 @@ def write_report(
     runs: Sequence[Run | str | Path], out: Path, *, mixed: bool = False, data_dir: Path | None = None,
     device: str = "cpu", image: int | None = None,
 ) -> None:
-    """Write the page of one run, or of several side by side, in one move.
+    """Write the page about one run, or about several side by side. The file is replaced atomically.
 
-    image: the test image whose activation maps are shown; without it the first of the last class. Raises RunError for
-    a folder that is no finished run, for one without weights, and for runs on different data sets unless mixed.
+    mixed: allow runs on different data sets.
+    image: index of the test image for the activation maps; default: the first image of the last class.
+
+    Raises RunError for a folder without a finished run, for a run without weights, and for different data sets.
     """
     opened = [one for run in runs for one in ([run] if isinstance(run, Run) else open_runs(run))]
     check_same_data(opened, mixed=mixed)
@@ -77,7 +79,7 @@ def write_report(
 
 
 def called(runs: Sequence[Run]) -> list[str]:
-    """A short name for each run: its folder's, with the folder above where two are alike."""
+    """Return a short name for each run: the name of its folder. Equal names get the parent folder: "a/seed-1"."""
     names = [folder(run) for run in runs]
     return [
         name if names.count(name) == 1 else "/".join(Path(run.path).resolve().parts[-2:])
@@ -86,7 +88,7 @@ def called(runs: Sequence[Run]) -> list[str]:
 
 
 def look_at(run: Run, name: str, examination: Examination, full: bool, image: int | None) -> Subject:
-    """One run with its anatomy, what its record means, and its pictures."""
+    """Return one run with its summary, its analysis and its figures. Raises RunError if its record is incomplete."""
     check_record(run, examination.task.heads)
     images = tuple(examination.dataset.test.images.shape[1:])
     shapes = shapes_of(run.recipe)
@@ -95,7 +97,7 @@ def look_at(run: Run, name: str, examination: Examination, full: bool, image: in
 
 
 def check_record(run: Run, heads: Sequence[str]) -> None:
-    """RunError for a finished run whose record is not that of all of its epochs and heads."""
+    """Raise RunError if the record of a finished run lacks an epoch or a head."""
     result, history = run.result, run.history
     trained = (result.get("train") or {}).get("accuracy", {})
     kept = (result.get("kept") or {}).get("epoch", 1)
@@ -108,14 +110,15 @@ def check_record(run: Run, heads: Sequence[str]) -> None:
 
 
 def render(subjects: Sequence[Subject]) -> str:
-    """The page as text."""
+    """Return the page as HTML text."""
     environment = Environment(
         loader=PackageLoader("featherweight.report", "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "duration": duration}
     environment.filters |= {"ending": ending, "training_images": training_images}
-    environment.globals |= {"wilson": wilson_interval, "version": __version__, "goals": goals}
+    environment.filters |= {"verdict": verdict, "outcome": outcome}
+    environment.globals |= {"wilson": wilson_interval, "version": __version__}
     style = resources.files("featherweight.report").joinpath("templates/style.css").read_text()
     template = environment.get_template("report.html")
     page = template.render(subjects=subjects, style=Markup(style), compared=compare(subjects),
@@ -124,7 +127,10 @@ def render(subjects: Sequence[Subject]) -> str:
 
 
 def compare(subjects: Sequence[Subject]) -> dict[str, Any] | None:
-    """The groups, their differences in words and the picture of size against accuracy; nothing for one run."""
+    """Return the comparison of several runs: groups, differences, and a figure of parameters against accuracy.
+
+    None for one run, and for runs without a common head.
+    """
     if len(subjects) == 1:
         return None
     groups = group_runs([subject.run for subject in subjects])
@@ -140,19 +146,22 @@ def compare(subjects: Sequence[Subject]) -> dict[str, Any] | None:
 
 
 def point(group: Group, head: str) -> plots.Point:
-    """A group in the picture of size against accuracy."""
+    """Return a group as a point in the figure of parameters against accuracy."""
     return plots.Point(group.name, group.parameters, group.mean(head), *group.interval(head))
 
 
 def curve_figures(subjects: Sequence[Subject]) -> list[Markup]:
-    """Loss, accuracy and learning rate of all runs."""
+    """Return the figures of loss, accuracy and learning rate by epoch. Each figure shows all runs."""
     histories = {subject.name if len(subjects) > 1 else "": subject.run.history for subject in subjects}
     drawn = (("Loss", plots.draw_loss), ("Accuracy", plots.draw_accuracy), ("Learning rate", plots.draw_rate))
-    return [svg(plots.panel(draw, histories), f"{what} by epoch; the table below has it") for what, draw in drawn]
+    return [svg(plots.panel(draw, histories), f"{what} by epoch; numbers in the table below") for what, draw in drawn]
 
 
 def pictures_of(examination: Examination, full: bool, image: int | None) -> dict[str, Any]:
-    """The pictures of one run; in full with those that take much room."""
+    """Return the figures of one run as SVG.
+
+    full: include activation maps and class activation maps, which take much space.
+    """
     heads = {head: pictures_of_head(examination, head) for head in examination.task.heads}
     kernels = figures.kernels(examination.network)
     found: dict[str, Any] = {
@@ -163,32 +172,24 @@ def pictures_of(examination: Examination, full: bool, image: int | None) -> dict
         image = examination.an_image_of_each_class()[-1] if image is None else examination.check_image(image)
         found["activations"] = svg(figures.activations(examination, image), "Activation maps of every layer")
         if maps := figures.class_maps(examination, examination.task.heads[0]):
-            found["cam"] = {"svg": svg(maps[0], "Where the evidence for the answer lies in one image of each class"),
+            found["cam"] = {"svg": svg(maps[0], "Evidence for the prediction in one image of each class"),
                             "exact": maps[1]}
     return found
 
 
 def pictures_of_head(examination: Examination, head: str) -> dict[str, Markup | None]:
-    """The pictures of one head's answers."""
+    """Return the figures of one head's test predictions as SVG. "mistakes" is `None` if no prediction is wrong."""
     score = examination.run.result["test"][head]
     mistakes = figures.mistakes(examination, head)
     right = f"{score['correct']:,} of {score['count']:,} right"
     return {
         "confusion": svg(figures.confusion(examination, head), f"Confusion matrix of {head}: {right}"),
-        "by_class": svg(figures.by_class(examination, head), f"Share of right answers for each class of {head}"),
-        "calibration": svg(figures.calibration(examination, head), f"How sure {head} was, and how often right"),
-        "mistakes": None if mistakes is None else svg(mistakes, f"The wrong answers of {head} with the highest loss"),
+        "by_class": svg(figures.by_class(examination, head), f"Accuracy of each class of {head}"),
+        "calibration": svg(figures.calibration(examination, head), f"Confidence of {head} against accuracy"),
+        "mistakes": None if mistakes is None else svg(mistakes, f"Wrong predictions of {head} with the highest loss"),
     }
 
 
 def svg(figure: Figure, label: str) -> Markup:
-    """A figure as a safe part of the page."""
-    return Markup(plots.inline_svg(figure, label))     # its texts are escaped where they are drawn
-
-
-def goals(goal: Mapping[str, Any]) -> list[str]:
-    """What was promised, each with whether it was missed."""
-    return [
-        words.format(goal[key]) + (" (missed)" if key in goal["missed"] else "")
-        for key, words in GOALS.items() if key in goal
-    ]
+    """Return a figure as inline SVG. label: description for screen readers."""
+    return Markup(plots.inline_svg(figure, label))     # inline_svg escapes all texts

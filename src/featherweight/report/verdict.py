@@ -1,4 +1,4 @@
-"""A result.json as a person reads it."""
+"""Show a result.json as a table with two columns. Used by the command line and by the results of `interface`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.outside import visible
 from featherweight.statistics import wilson_interval
+from featherweight.verdict import verdict
 from featherweight.words import duration, ending, percent, training_images
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-WORDS = {"accuracy": "accuracy >= {}", "max_parameters": "parameters <= {:,}", "max_epochs": "epochs <= {}"}
-
 
 def verdict_table(result: Mapping[str, Any]) -> RenderableType:
-    """The numbers of one run, or the summary of many, in two columns."""
+    """Return the results of one run, or the summary of several seeds, as a table for the terminal."""
     from rich.table import Table
     from rich.text import Text
 
@@ -30,7 +29,7 @@ def verdict_table(result: Mapping[str, Any]) -> RenderableType:
 
 
 def verdict_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What was trained, how, what it gave and whether the goal was met: (name, text) of each row."""
+    """Return the rows (name, text): model, data, training, test results, goal and notes."""
     several = len(result["test"]) > 1
     return [
         ("model", f"{result['model']}, {result['parameters']:,} parameters"),
@@ -41,13 +40,13 @@ def verdict_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         *([("kept" if "kept" in result else "ended", ended)] if (ended := ending(result)) else []),
         *((f"test, {head}" if several else "test", over_seeds(score) if "seeds" in result else in_words(score))
           for head, score in result["test"].items()),
-        ("goal", goal(result["goal"])),
-        *(("note", sentence) for sentence in result.get("notes", [])),      # runs of earlier versions have none
+        ("goal", verdict(result["goal"])),
+        *(("note", sentence) for sentence in result.get("notes", [])),      # runs of earlier versions lack the key
     ]
 
 
 def trained(result: Mapping[str, Any]) -> str:
-    """How it was trained."""
+    """Return epochs, time, device, precision and seeds in words."""
     how = f"{result['device']}, {result['precision']}"
     if "seeds" not in result:
         return f"{result['epochs']} epochs in {duration(result['seconds'])} ({how}), seed {result['seed']}"
@@ -57,7 +56,10 @@ def trained(result: Mapping[str, Any]) -> str:
 
 
 def over_seeds(found: Mapping[str, Any]) -> str:
-    """ "99.52 % (99.41 to 99.60), standard deviation 0.05, 95 % interval of the mean 99.50 to 99.54"."""
+    """Return the accuracy over seeds in words.
+
+    Example: "mean 99.52 % (99.41 to 99.60), standard deviation 0.05, 95 % interval of the mean 99.50 to 99.54".
+    """
     text = f"mean {percent(found['mean'])} ({100 * found['lowest']:.2f} to {100 * found['highest']:.2f})"
     if found["count"] == 1:
         return f"{text}, one seed"
@@ -67,17 +69,8 @@ def over_seeds(found: Mapping[str, Any]) -> str:
 
 
 def in_words(score: Mapping[str, Any]) -> str:
-    """ "99.11 % (9,911 of 10,000; 95 % interval 98.91 to 99.28), loss 0.0290"."""
+    """Return a score in words. Example: "99.11 % (9,911 of 10,000; 95 % interval 98.91 to 99.28), loss 0.0290"."""
     low, high = wilson_interval(score["correct"], score["count"])
     text = f"{percent(score['accuracy'])} ({score['correct']:,} of {score['count']:,}; "
     text += f"95 % interval {100 * low:.2f} to {100 * high:.2f})"
     return text + (f", loss {score['loss']:.4f}" if "loss" in score else "")
-
-
-def goal(goal: Mapping[str, Any]) -> str:
-    """What was promised and whether it was kept."""
-    if goal["met"] is None:
-        return "none was set"
-    shown = {key: percent(goal[key]) if key == "accuracy" else goal[key] for key in WORDS if key in goal}
-    parts = [WORDS[key].format(value) + (" (missed)" if key in goal["missed"] else "") for key, value in shown.items()]
-    return f"{'met' if goal['met'] else 'not met'}: {', '.join(parts)}"

@@ -1,5 +1,13 @@
-"""A page to draw on and an API for one shipped network: FastAPI and onnxruntime, without torch.
+"""A drawing page and an HTTP API for one bundle. Uses FastAPI and onnxruntime, not torch.
 
-request -> protocol.py (HTTP) -> guards.py (host, size, time) -> app.py (routes) -> questions.py (what is asked)
-        -> desk.py (queue) -> worker.py (a process) -> answers.py (picture to JSON) -> explain.py
+A request passes these files in order:
+
+- protocol.py: HTTP on one connection
+- guards.py: checks of host, size and time
+- app.py: routes
+- questions.py: parsing of the body
+- desk.py: queue in front of the workers
+- worker.py: worker process
+- answers.py: from a picture to JSON
+- explain.py: important regions and activations
 """

@@ -1,4 +1,4 @@
-"""One question in, one JSON document out. Runs in a worker and knows nothing of HTTP."""
+"""Compute the JSON document for one request. Runs in a worker process and does not depend on HTTP."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from featherweight.serve.explain import LayerReader, where_it_looked
 
 @dataclass(frozen=True)
 class Question:
-    """A picture file's bytes, or the numbers of an image; and what is asked about it."""
+    """One parsed request: the bytes of a picture file, or the pixels of an image, and its options.
+
+    number: the number 0..9 to add. explain: also return important regions and activations. many: predict each digit.
+    """
 
     picture: bytes | list[float]
     number: int | None = None
@@ -28,7 +31,7 @@ class Question:
 
 
 class Answerer:
-    """The network of a bundle behind one function."""
+    """The network of a bundle, ready to answer requests."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle, self.card = bundle, bundle.card
@@ -36,12 +39,12 @@ class Answerer:
         self.blank = ground_of(bundle)
 
     def answer(self, question: Question) -> bytes:
-        """The answer as JSON; PictureError for a picture that cannot be read or is blank."""
+        """Return the prediction as JSON. Raises PictureError if the picture cannot be read or is blank."""
         found = [self.answer_image(image, digits, question) for image, digits in self.images_of(question)]
         return (Answers(answers=found) if question.many else found[0]).model_dump_json(exclude_none=True).encode()
 
     def answer_image(self, image: Pixels, digits: int, question: Question) -> Answer:
-        """What one image (1, C, H, W) shows."""
+        """Return the prediction for one image (1, C, H, W). digits: drawings side by side in the image."""
         numbers = None if question.number is None else np.array([question.number], np.int64)
         looked, layers = None, None
         if question.explain:
@@ -55,12 +58,15 @@ class Answerer:
         )
 
     def ranked(self, head: str, probabilities: NDArray[np.float32]) -> list[Ranked]:
-        """All classes of a head, most probable first."""
+        """Return all classes of a head, most probable first. probabilities: (classes,)."""
         pairs = rank(probabilities, self.card.heads[head], top=len(probabilities))
         return [Ranked(name=name, probability=probability) for name, probability in pairs]
 
     def images_of(self, question: Question) -> list[tuple[Pixels, int]]:
-        """What goes into the network, (1, C, H, W) each, and how many digits stand side by side in it."""
+        """Return the input images of a request, (1, C, H, W) each, with the number of digits side by side in each.
+
+        Raises PictureError for an unreadable or blank picture, or for the wrong count of pixels.
+        """
         if isinstance(question.picture, bytes):
             picture = read_picture(BytesIO(question.picture))
             way = self.card.picture
@@ -74,13 +80,13 @@ class Answerer:
 
 
 def seen(image: Pixels) -> Seen:
-    """The image that went in."""
+    """Return the input image (1, C, H, W) as part of the answer."""
     _, channels, height, width = image.shape
     return Seen(channels=channels, height=height, width=width, pixels=image.ravel().tolist())
 
 
 def ground_of(bundle: Bundle) -> Pixels:
-    """(C,) what an empty place looks like: black behind ink, else the mean of the training pixels."""
+    """Return the colour of an empty region, (C,): black behind ink, else the mean of the training pixels."""
     if bundle.card.picture.kind == "ink":
         return np.zeros(bundle.card.picture.channels, np.uint8)
     return (np.array(bundle.card.mean) * 255).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The routes: the page, the question, the card, and how the API is used."""
+"""The FastAPI app and its routes: the pages, /predict, /model and /health."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from featherweight.serve.limits import Limits
 from featherweight.serve.pages import load_pages
 from featherweight.serve.questions import check_number, read_question, sentence
 
-ELSEWHERE = "There is nothing here. The page is at /, and /docs says how to ask."
+ELSEWHERE = "There is nothing at this address. The page is at /, the description of the API at /docs."
 FAULTS = {
-    400: "The body is not what its type says.", 403: "The host or the origin is not one of this server's.",
-    408: "The body came too slowly.", 413: "The body is too large.",
+    400: "The body does not match its content type.", 403: "The host or the origin does not belong to this server.",
+    408: "The body arrived too slowly.", 413: "The body is too large.",
     422: "The picture cannot be read or is blank, or a value is not allowed.",
-    503: "Too many requests; Retry-After says when to try again.", 504: "It took too long.",
+    503: "Too many requests. Retry-After says when to try again.", 504: "The prediction took too long.",
 }
 PICTURE: dict[str, Any] = {"type": "string", "format": "binary"}
 BODIES = {
@@ -40,13 +40,16 @@ BODIES = {
     }},
     "application/json": {"schema": PixelsIn.model_json_schema()},
 }
-RESPONSES: dict[int | str, dict[str, Any]] = {200: {"model": Answer | Answers, "description": "What it shows."}}
+RESPONSES: dict[int | str, dict[str, Any]] = {200: {"model": Answer | Answers, "description": "The prediction."}}
 RESPONSES |= {status: {"model": Fault, "description": why} for status, why in FAULTS.items()}
 router = APIRouter()
 
 
 def build_app(card: Card, desk: Desk, limits: Limits) -> ASGIApp:
-    """The app for the network of this card, whose workers answer at the desk, behind its guards."""
+    """Return the app wrapped in its guards.
+
+    card: description of the network. desk: queue in front of the worker processes.
+    """
     about = f"{card.model}: {card.parameters:,} parameters, trained on {card.dataset}."
     app = FastAPI(
         title="Featherweight", version=__version__, description=about, docs_url=None, redoc_url=None,
@@ -65,7 +68,7 @@ def build_app(card: Card, desk: Desk, limits: Limits) -> ASGIApp:
 
 @asynccontextmanager
 async def open_desk(app: FastAPI) -> AsyncIterator[None]:
-    """The workers start and end with the server."""
+    """Start the workers when the server starts, and stop them when it ends."""
     await app.state.desk.start()
     try:
         yield
@@ -79,11 +82,11 @@ async def open_desk(app: FastAPI) -> AsyncIterator[None]:
 )
 async def predict(
     request: Request,
-    explain: Annotated[bool, Query(description="Say where the network looked and what its layers made of it.")] = False,
-    many: Annotated[bool, Query(description="Answer each digit of the picture alone, from left to right.")] = False,
-    number: Annotated[int | None, Query(ge=0, le=9, description="To add, where the network takes one.")] = None,
+    explain: Annotated[bool, Query(description="Also return important regions and each layer's activations.")] = False,
+    many: Annotated[bool, Query(description="Predict each digit of the picture separately, left to right.")] = False,
+    number: Annotated[int | None, Query(ge=0, le=9, description="Number to add, if the network takes one.")] = None,
 ) -> Response:
-    """Say what a picture shows: any picture file, or the numbers of an image as the network sees it."""
+    """Predict the classes of a picture. Send any picture file, or the pixels of an image as the network sees it."""
     question = await read_question(request, Question(b"", number, explain, many))
     check_number(request.app.state.card, question.number)
     return Response(await request.app.state.desk.ask(question), media_type="application/json")
@@ -91,38 +94,38 @@ async def predict(
 
 @router.get("/health")
 async def health() -> Health:
-    """Say that the server answers."""
+    """Confirm that the server is running."""
     return Health()
 
 
 @router.get("/model")
 async def model(request: Request) -> dict[str, Any]:
-    """The network's card: what goes in, what comes out, what it is worth."""
+    """Return the card of the network: its inputs, outputs and test accuracy."""
     card: Card = request.app.state.card
     return card.to_dict()
 
 
 async def on_http(request: Request, fault: Exception) -> Response:
-    """What the app refuses, and what it does not have."""
+    """Return the response for a refused request, an unknown address or a method that is not allowed."""
     assert isinstance(fault, HTTPException)
     said = ELSEWHERE if fault.status_code == 404 else str(fault.detail)
     if fault.status_code == 405:
-        said = f"{request.method[:20]} is not understood here. /docs says how to ask."
+        said = f"{request.method[:20]} is not allowed at this address. /docs lists the allowed requests."
     return refuse(fault.status_code, said, fault.headers)
 
 
 async def on_fault(_: Request, fault: Exception) -> Response:
-    """A picture or a number that the network cannot take."""
+    """Return the response (422) for a picture or a number that the network cannot take."""
     text = str(fault)
     return refuse(422, text[0].upper() + text[1:])
 
 
 async def on_invalid(_: Request, fault: Exception) -> Response:
-    """A value in the address that is not allowed."""
+    """Return the response (422) for an invalid query parameter."""
     assert isinstance(fault, RequestValidationError)
     return refuse(422, sentence(fault.errors()[0]))
 
 
 async def on_bug(_: Request, fault: Exception) -> Response:
-    """Anything else: the server logs it, the answer does not say what it was."""
+    """Return the response (500) for any other exception, without details. The server logs the traceback."""
     return refuse(500, BROKEN)

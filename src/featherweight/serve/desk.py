@@ -1,4 +1,4 @@
-"""A short queue before the workers, and a time by which there is an answer."""
+"""The queue between the app and the worker processes, with a time limit per request."""
 
 from __future__ import annotations
 
@@ -20,35 +20,41 @@ from featherweight.serve.answers import Question
 from featherweight.serve.limits import Limits
 from featherweight.serve.worker import pack
 
-BROKEN = "Something broke here, and not through your fault. The server's log has it."
+BROKEN = "The server has an internal error. Your request did not cause it; the details are in the server's log."
 LATER = {"Retry-After": "1"}
 
 
 class Worker(Protocol):
-    """Answers one question at a time."""
+    """The interface of a worker, which handles one request at a time."""
 
     async def start(self) -> None:
-        """Get ready, where it is not."""
+        """Start the worker, unless it runs already."""
 
     async def ask(self, question: Question) -> bytes:
-        """The answer; PictureError for a picture that cannot be read, EOFError or OSError where the worker is lost."""
+        """Return the answer as JSON.
+
+        Raises PictureError for an unreadable picture, EOFError or OSError if the worker crashed.
+        """
 
     def kill(self) -> None:
-        """Stop at once, even in the middle of a question; start begins anew."""
+        """Stop the worker at once, even during a request. `start` can be called again."""
 
     async def end(self) -> None:
-        """Stop, and see it gone."""
+        """Stop the worker and wait until it has ended."""
 
 
 class ProcessWorker:
-    """A worker in a process of its own, since preparing a picture is mostly Python's own work: one for each core."""
+    """A worker that runs in a separate process.
+
+    Preparing a picture is mostly Python code, which uses one core per process.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.arguments = ["-m", "featherweight.serve.worker", str(folder)]
         self.process: Process | None = None
 
     async def start(self) -> None:
-        if self.process is None:    # in a session of its own, Ctrl-C reaches the server and not the worker
+        if self.process is None:    # a new session: Ctrl-C in the terminal must reach only the server
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, *self.arguments, stdin=PIPE, stdout=PIPE, start_new_session=True
             )
@@ -72,7 +78,7 @@ class ProcessWorker:
     def kill(self) -> None:
         if self.process and self.process.returncode is None:
             with suppress(ProcessLookupError):
-                os.kill(self.process.pid, signal.SIGKILL)   # Process.kill may reap it before asyncio does
+                os.kill(self.process.pid, signal.SIGKILL)   # Process.kill may reap the process before asyncio does
         self.process = None
 
     async def end(self) -> None:
@@ -83,15 +89,18 @@ class ProcessWorker:
 
 
 class Desk:
-    """A question is taken while there is a place, and waits there for the next worker that is free."""
+    """A queue of limited length in front of the workers. A waiting request gets the next free worker."""
 
     def __init__(self, workers: Sequence[Worker], limits: Limits) -> None:
         self.workers, self.places, self.seconds = workers, limits.places, limits.answer_seconds
         self.free, self.taken = list(workers), 0
-        self.turns = asyncio.Semaphore(len(workers))    # first come, first served; a Queue lets newcomers pass
+        self.turns = asyncio.Semaphore(len(workers))    # keeps the order of arrival, which an asyncio.Queue does not
 
     async def ask(self, question: Question) -> bytes:
-        """The answer. HTTPException 503 where no place is free or a worker is lost, 504 where it takes too long."""
+        """Return the answer as JSON.
+
+        Raises HTTPException 503 if the queue is full or a worker crashed, 504 if the answer takes too long.
+        """
         if self.taken >= self.places:
             raise HTTPException(503, "Too many requests at once. Try again in a second.", LATER)
         self.taken += 1
@@ -106,7 +115,10 @@ class Desk:
             self.taken -= 1
 
     async def ask_next(self, question: Question) -> bytes:
-        """The answer of the next worker; one that is stopped in the middle or lost is started anew by whoever comes."""
+        """Return the answer of the next free worker.
+
+        A worker that crashed or was interrupted is killed. The next request that gets this worker starts it again.
+        """
         async with self.turns:
             worker = self.free.pop()
             try:
@@ -118,7 +130,7 @@ class Desk:
                 self.free.append(worker)
 
     async def start(self) -> None:
-        """Start all workers, without waiting until they are ready."""
+        """Start all workers. Does not wait until the workers are ready."""
         await asyncio.gather(*(worker.start() for worker in self.workers))
 
     async def end(self) -> None:

@@ -1,4 +1,7 @@
-"""Where a network looked, and what its layers made of an image. numpy and onnxruntime only."""
+"""Explain a prediction: important regions of the image and activations of each layer.
+
+Needs only numpy and onnxruntime. answers.py uses this file.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from featherweight.serve.documents import Looked, Maps
 
 
 class LayerReader:
-    """layers.onnx of a bundle: the answer and every layer's activations in one pass."""
+    """The layers.onnx of a bundle, which gives probabilities and the activations of all layers in one pass."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.folder = bundle.path
@@ -26,7 +29,7 @@ class LayerReader:
         self.heads, self.outputs = heads, [*heads, *(layer["output"] for layer in self.layers)]
 
     def read(self, image: Pixels, numbers: Numbers | None) -> tuple[Probabilities, list[Maps]]:
-        """One image (1, C, H, W) -> its probabilities and the maps of all layers."""
+        """Return the probabilities and the activation maps of all layers for one image (1, C, H, W)."""
         found = self.session.run(self.outputs, feed(image, numbers))
         count = len(self.heads)
         maps = [as_maps(layer["title"], values[0]) for layer, values in zip(self.layers, found[count:], strict=True)]
@@ -34,7 +37,7 @@ class LayerReader:
 
 
 def as_maps(title: str, values: NDArray[Any]) -> Maps:
-    """(C, H, W) or (features,) activations as bytes between their lowest and their highest."""
+    """Return activations, (C, H, W) or (features,), as bytes: the lowest value becomes 0, the highest 255."""
     values = np.nan_to_num(values.astype(np.float64))
     values = values.reshape(len(values), *(values.shape[1:] or (1, 1)))
     low, high = float(values.min()), float(values.max())
@@ -46,9 +49,12 @@ def as_maps(title: str, values: NDArray[Any]) -> Maps:
 def where_it_looked(
     network: Network, image: Pixels, numbers: Numbers | None, answer: Probabilities, blank: NDArray[np.uint8]
 ) -> dict[str, Looked]:
-    """Occlusion sensitivity: patches of one image (1, C, H, W) are blanked, and all are answered in one batch.
+    """Return the important regions of one image (1, C, H, W) per head, by occlusion sensitivity.
 
-    blank: the ground, (C,). A patch of ground changes nothing and is not computed. Source: Zeiler and Fergus (2014).
+    Each patch of the image is blanked in a copy of its own. The network runs on all copies in one batch.
+    A patch that is blank already is skipped.
+    answer: probabilities for the original image. blank: colour of the background, (C,).
+    Source: Zeiler and Fergus (2014).
     """
     masks = patches(*image.shape[2:])
     covered = np.where(masks[:, None], blank[:, None, None], image)
@@ -68,7 +74,7 @@ def where_it_looked(
 
 @cache
 def patches(height: int, width: int) -> NDArray[np.bool_]:
-    """(P, H, W): square patches that overlap by two thirds and cover every pixel."""
+    """Return masks (P, H, W) of square patches that overlap by two thirds and together cover every pixel."""
     size = side(height)
     step = max(1, size // 3)
     rows, columns = ([*range(0, length - size, step), length - size] for length in (height, width))
@@ -79,5 +85,5 @@ def patches(height: int, width: int) -> NDArray[np.bool_]:
 
 
 def side(height: int) -> int:
-    """Of a patch: 6 pixels of 28, about two strokes wide."""
+    """Return the side of a patch in pixels: 6 for an image of height 28, about two strokes wide."""
     return max(1, height * 3 // 14)

@@ -1,4 +1,4 @@
-"""What stands between the network and the app, as plain ASGI: headers, the host's name, bodies whole and in time."""
+"""ASGI middleware in front of the app: security headers, checks of host and origin, limits on the body."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-CLOSE = {"Connection": "close"}         # the rest of the body is not kept
+CLOSE = {"Connection": "close"}         # the rest of the body is not read
 LINGER_SECONDS = 2
 
 
 def refuse(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """A fault as every fault is answered: {"error": one sentence}."""
+    """Return a JSON response with an error message: {"error": sentence}. All errors of the server have this form."""
     return JSONResponse({"error": sentence}, status, headers)
 
 
 class Guarded:
-    """The app behind its guards. An exception that reaches here is logged by the server and answered with 500."""
+    """The app wrapped in HostGuard and BodyGuard. The server logs an exception that gets here and answers with 500."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self.app, self.guarded = app, HostGuard(BodyGuard(app, limits), limits.hosts)
@@ -40,12 +40,15 @@ class Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self.guarded(scope, receive, with_headers(send))
-        else:       # the server's start and end; it does not take web sockets
+        else:       # start and end of the server; web sockets are turned off
             await self.app(scope, receive, send)
 
 
 def with_headers(send: Send) -> Send:
-    """Every response says what a browser may do with it; what does not say otherwise is not to be kept."""
+    """Return a `send` that adds the security headers to each response.
+
+    A response without a Cache-Control header gets `no-store`.
+    """
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -58,7 +61,10 @@ def with_headers(send: Send) -> Send:
 
 
 class HostGuard:
-    """Refuses what pages elsewhere send: under a name that was made to point here, or from their own origin."""
+    """Middleware that refuses requests from pages of other sites.
+
+    Such a page sends a foreign origin. With DNS rebinding, the page uses a host name of its own for this server.
+    """
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
         self.app, self.hosts = app, hosts
@@ -70,24 +76,27 @@ class HostGuard:
         return await self.app(scope, receive, send)
 
     def fault(self, headers: Headers) -> str | None:
-        """Return a sentence for a foreign host or origin, None for a request of ours."""
+        """Return the message for a foreign host or origin, None if both belong to this server."""
         host = headers.get("host", "")
         if name_of(host) not in self.hosts:
-            return f"This server answers as {' or '.join(self.hosts)}, not as {host[:100]!r}. See --host."
+            return f"This server's name is {' or '.join(self.hosts)}, not {host[:100]!r}. See --host."
         for origin in headers.getlist("origin"):
             if name_of(origin.partition("://")[2]) not in self.hosts:
-                return f"This server answers its own page, and none of {origin[:100]!r}. Open the page that it serves."
+                return f"Only this server's own page may send requests, not {origin[:100]!r}. Open the server's page."
         return None
 
 
 def name_of(address: str) -> str:
-    """Return a host without its port, in small letters."""
+    """Return a host name without its port, in lower case."""
     name, _, port = address.rpartition(":")
     return (name if port.isdecimal() else address).lower()
 
 
 class BodyGuard:
-    """Reads a request's body before the app sees it: whole, in time and within what may be held, or not at all."""
+    """Middleware that reads the whole body of a request before the app runs.
+
+    Refuses a body that is too large, too slow, or too much together with the bodies of other requests.
+    """
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self.app, self.limits, self.held = app, limits, 0
@@ -100,13 +109,16 @@ class BodyGuard:
                 await self.app(scope, replay(bytes(body), receive), send)
             else:
                 await refuse_and_linger(fault, scope, receive, send)
-        except ConnectionError:     # the client is gone, nobody waits
+        except ConnectionError:     # the client has closed the connection: no response is possible
             pass
         finally:
             self.held -= len(body)
 
     async def read(self, length: str, body: bytearray, receive: Receive) -> JSONResponse | None:
-        """Fill the body; gives the refusal, or None when it is whole. ConnectionError where the client went away."""
+        """Read the request's body into `body`. Return the refusal, or None if the body is complete.
+
+        length: the header Content-Length, "" if absent. Raises ConnectionError if the client closes the connection.
+        """
         too_large = f"The body is larger than {self.limits.body_bytes:,} bytes. Send a smaller picture."
         if length.isdecimal() and int(length) > self.limits.body_bytes:
             return refuse(413, too_large, CLOSE)
@@ -131,9 +143,9 @@ class BodyGuard:
 
 
 async def refuse_and_linger(fault: JSONResponse, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer at once, then let what the client is sending run into nothing before the connection closes.
+    """Send the refusal, then read and drop the rest of the body for up to LINGER_SECONDS before closing.
 
-    Closed with bytes unread, the system resets the connection, and the client may lose the answer.
+    If a connection closes with unread bytes, the system resets the connection. The client may then lose the response.
     """
 
     async def send_open(message: Message) -> None:
@@ -148,7 +160,7 @@ async def refuse_and_linger(fault: JSONResponse, scope: Scope, receive: Receive,
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """The body that was read, once, and then what the connection says."""
+    """Return a `receive` that gives the stored body once, then the messages of the connection."""
     waiting = [body]
 
     async def receive_again() -> Message:

@@ -1,4 +1,4 @@
-"""The files of the page, read once: what a request names is looked up here and never on a disk."""
+"""The static files of the pages, read once at the start. A request never reads a file from the disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Page = Callable[[Request], Awaitable[Response]]
 
 
 def load_pages() -> dict[str, Page]:
-    """Path -> what answers it."""
+    """Return the handlers of all static files by URL path."""
     folder = resources.files("featherweight.serve") / "static"
     return {
         NAMED.get(file.name, f"/{file.name}"): page(file.read_bytes(), TYPES["." + file.name.rpartition(".")[2]])
@@ -26,7 +26,10 @@ def load_pages() -> dict[str, Page]:
 
 
 def page(content: bytes, media_type: str) -> Page:
-    """A fixed answer; a browser asks again each time, since another network may be served the next time."""
+    """Return a handler that always sends `content`.
+
+    Browsers must revalidate the file on each visit, because another network may be served at the same address.
+    """
 
     async def answer(_: Request) -> Response:
         return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})

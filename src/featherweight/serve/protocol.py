@@ -1,4 +1,4 @@
-"""HTTP on one connection, with patience that ends: a request comes and an answer is taken in time, or it is closed."""
+"""HTTP on one connection with time limits. A client that sends or reads too slowly loses its connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BAD_HEADERS = [
 
 
 class Connection(h11.Connection):
-    """Reads requests, and refuses a body in very many pieces: each takes as long as a kilobyte."""
+    """The h11 parser of one connection. Refuses a body in very many pieces, because each costs time."""
 
     def __init__(self, most_pieces: int) -> None:
         super().__init__(h11.SERVER)
@@ -32,21 +32,24 @@ class Connection(h11.Connection):
 
 
 def make_patient(limits: Limits) -> type[H11Protocol]:
-    """Return uvicorn's HTTP within these limits, for requests that do not begin, do not end, or are none."""
+    """Return uvicorn's HTTP protocol class with time limits for headers and for reading the response.
+
+    Bytes that are not HTTP get the status 400 and a JSON body.
+    """
 
     class PatientProtocol(H11Protocol):
-        waiting: asyncio.TimerHandle | None = None      # until headers must have ended
-        reading: asyncio.TimerHandle | None = None      # until the client must have taken what was written
+        waiting: asyncio.TimerHandle | None = None      # timer: closes the connection if the headers do not end
+        reading: asyncio.TimerHandle | None = None      # timer: aborts the connection if the client does not read
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self.conn = Connection(limits.body_pieces)
-            transport.set_write_buffer_limits(high=0)   # writing pauses as soon as the system takes no more
+            transport.set_write_buffer_limits(high=0)   # pause_writing is called as soon as the system's buffer is full
             self.be_patient(True)
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            self.be_patient(self.cycle is None or self.cycle.response_complete)     # headers that have not ended
+            self.be_patient(self.cycle is None or self.cycle.response_complete)     # True while headers are incomplete
 
         def connection_lost(self, exc: Exception | None) -> None:
             self.be_patient(False)
@@ -54,7 +57,7 @@ def make_patient(limits: Limits) -> type[H11Protocol]:
             self.resume_writing()
 
         def be_patient(self, wait: bool) -> None:
-            """Close the connection some time from the first part of a request, or not after all."""
+            """Start the timer that closes the connection (wait=True), unless it runs already; or cancel the timer."""
             if wait and self.waiting is None:
                 self.waiting = self.loop.call_later(limits.head_seconds, self.transport.close)
             elif not wait and self.waiting is not None:
@@ -76,7 +79,7 @@ def make_patient(limits: Limits) -> type[H11Protocol]:
                 answer = h11.Response(status_code=400, headers=BAD_HEADERS, reason=b"Bad Request")
                 events: list[Any] = [answer, h11.Data(data=BAD_HTTP), h11.EndOfMessage()]
                 self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
-            if self.cycle is not None:      # the app has no one to answer any more
+            if self.cycle is not None:      # tell the app that the client can no longer get its response
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
             self.transport.close()

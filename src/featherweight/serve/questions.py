@@ -1,4 +1,4 @@
-"""A request's body -> a question: a picture file, a form with one, or the numbers of an image."""
+"""Parse the body of a request: a picture file, a form with a picture file, or JSON with pixels."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from featherweight.inference.card import Card
 from featherweight.serve.answers import Question
 from featherweight.serve.documents import PixelsIn
 
-BYTES_A_NUMBER, BYTES_BESIDE = 64, 1000     # of JSON, however it is written
+BYTES_A_NUMBER, BYTES_BESIDE = 64, 1000     # upper bounds for JSON: bytes per pixel, and bytes of everything else
 
 
 async def read_question(request: Request, asked: Question) -> Question:
-    """The question that the address asks about a body that has been read. HTTPException 400 or 422 where it has none.
+    """Return `asked` completed by the body of the request.
 
-    What is neither JSON nor a form is taken for a picture: many senders do not know the type of their files.
+    A body that is neither JSON nor a form counts as a picture file, because many clients send no content type.
+    asked: the options in the query string. Raises HTTPException 400 or 422 for an empty or invalid body.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
@@ -37,7 +38,7 @@ async def read_question(request: Request, asked: Question) -> Question:
 
 
 def check_length(body: bytes, card: Card) -> None:
-    """Raise HTTPException 422 for JSON that is longer than the numbers of an image, before it is parsed."""
+    """Raise HTTPException 422 for JSON that is too long for the pixels of one image. Runs before parsing."""
     count = card.picture.channels * card.picture.size**2
     if len(body) > BYTES_A_NUMBER * count + BYTES_BESIDE:
         raise HTTPException(422, f"The JSON has {len(body):,} bytes, far too many for {count:,} numbers. "
@@ -45,7 +46,10 @@ def check_length(body: bytes, card: Card) -> None:
 
 
 def read_pixels(body: bytes, asked: Question) -> Question:
-    """A question about {"pixels": [...], "number": k}; the number may as well be in the address."""
+    """Return `asked` completed by the JSON {"pixels": [...], "number": k}. `number` may be in the query string instead.
+
+    Raises HTTPException 400 for invalid JSON, 422 for values that are not allowed.
+    """
     try:
         given = PixelsIn.model_validate_json(body)
     except ValidationError as fault:
@@ -55,12 +59,15 @@ def read_pixels(body: bytes, asked: Question) -> Question:
 
 
 async def read_form(request: Request, asked: Question) -> Question:
-    """A question about a form with the file field picture and perhaps number."""
+    """Return `asked` completed by a form: the file field `picture` and, optionally, the field `number`.
+
+    Raises HTTPException 400 for an invalid form, 422 for a missing file or a number that is not allowed.
+    """
     parser = MultiPartParser(request.headers, request.stream(), max_files=1, max_fields=1)
-    parser.spool_max_size = 1 << 30     # the body is in memory already: nothing goes to a disk
+    parser.spool_max_size = 1 << 30     # the body is in memory already: never write it to a temporary file
     try:
         form = await parser.parse()
-    except (MultiPartException, UnicodeError) as fault:     # UnicodeError: a charset that decodes nothing
+    except (MultiPartException, UnicodeError) as fault:     # UnicodeError: a charset that cannot decode
         raise HTTPException(400, "The form cannot be read. Send one file, in the field 'picture'.") from fault
     try:
         return replace(asked, picture=await picture_of(form), number=number_of(form, asked.number))
@@ -69,7 +76,7 @@ async def read_form(request: Request, asked: Question) -> Question:
 
 
 async def picture_of(form: FormData) -> bytes:
-    """The file in the field picture."""
+    """Return the bytes of the file in the field `picture`. Raises HTTPException 422 if there is no file."""
     picture = form.get("picture")
     if not isinstance(picture, UploadFile):
         raise HTTPException(422, "The form has no file in its field 'picture'. Put the picture there.")
@@ -77,7 +84,10 @@ async def picture_of(form: FormData) -> bytes:
 
 
 def number_of(form: FormData, number: int | None) -> int | None:
-    """The field number, or what the address says where there is none."""
+    """Return the field `number` of the form, or `number` from the query string if the form has no such field.
+
+    Raises HTTPException 422 unless the field is 0 to 9.
+    """
     given = form.get("number")
     if not isinstance(given, str):
         return number
@@ -87,7 +97,7 @@ def number_of(form: FormData, number: int | None) -> int | None:
 
 
 def check_number(card: Card, number: int | None) -> None:
-    """HTTPException 422 where the network needs a number and has none, or has one and needs none."""
+    """Raise HTTPException 422 unless a number is given exactly if the network takes one."""
     if card.takes_number and number is None:
         raise HTTPException(422, "This network adds a number 0 to 9 to the digit. Give one: ?number=4.")
     if not card.takes_number and number is not None:
@@ -95,7 +105,7 @@ def check_number(card: Card, number: int | None) -> None:
 
 
 def sentence(error: Mapping[str, Any]) -> str:
-    """A fault that pydantic found, as one sentence that names the place and the value."""
+    """Return a pydantic validation error as one sentence that names the field and the value."""
     if error["type"] == "json_invalid":
         return "The body is no JSON. Send {\"pixels\": [784 numbers 0 to 255]}."
     place = " ".join(str(part)[:40] for part in error["loc"] if part not in ("query", "body")) or "The body"

@@ -1,4 +1,4 @@
-"""The server: a port or a sentence, the settings of uvicorn, and an end that answers what was asked."""
+"""Open the port and run the server with uvicorn. At the end, requests in progress still get their response."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from featherweight.serve.desk import Desk, ProcessWorker
 from featherweight.serve.limits import Limits
 from featherweight.serve.protocol import make_patient
 
-SPARE = 32      # descriptors for all but connections: a worker takes 4 and some more while it starts
+SPARE = 32      # file descriptors kept free of connections: a worker needs 4, and a few more while it starts
 TAKEN = "port {port} of {host} is taken. Give another with --port, or --port 0 for one that is free."
 NO_RIGHT = "port {port} needs rights that you do not have. Give one above 1023 with --port."
 NO_HOST = "host {host!r} is not an address of this machine. Give 127.0.0.1 for this machine alone, 0.0.0.0 for all."
 
 
 class Listener(socket.socket):
-    """A socket that takes connections while descriptors are left, and closes the others at once.
+    """A listening socket that closes new connections at once if few file descriptors are left.
 
-    At the limit asyncio would write thousands of tracebacks, and no worker could be started.
+    Without this, asyncio would log thousands of tracebacks at the limit, and no worker could start.
     """
 
     def accept(self) -> tuple[socket.socket, Any]:
         taken, address = super().accept()
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if most != resource.RLIM_INFINITY and taken.fileno() >= most - SPARE:   # a new one gets the lowest number
+        if most != resource.RLIM_INFINITY and taken.fileno() >= most - SPARE:   # the lowest free number
             taken.close()
             raise ConnectionAbortedError
         return taken, address
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that takes connections. FeatherweightError where the host or the port cannot be had."""
+    """Return a listening socket. Raises FeatherweightError if the host or the port cannot be used."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]
-        made = Listener(family, kind, protocol)    # asyncio sends answers at once only where it knows it is TCP
+        made = Listener(family, kind, protocol)    # with `protocol`, asyncio recognises TCP and sends without delay
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind(address)
@@ -62,8 +62,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(bundle: Bundle, listening: socket.socket, limits: Limits, announce: Callable[[str], None]) -> None:
-    """Answer until SIGTERM or Ctrl-C, and then what has been asked by then. announce is told the address."""
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)    # the sender is told what it warns of
+    """Serve a bundle until SIGTERM or Ctrl-C. Requests in progress then still get their response.
+
+    announce: called with the address of the page when the server is ready.
+    """
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)    # its warnings go to the client as errors
     desk = Desk([ProcessWorker(bundle.path) for _ in range(limits.workers)], limits)
     app = build_app(bundle.card, desk, limits)
     config = uvicorn.Config(
@@ -75,16 +78,16 @@ def serve(bundle: Bundle, listening: socket.socket, limits: Limits, announce: Ca
 
 
 def address_of(listening: socket.socket) -> str:
-    """What a person opens."""
+    """Return the URL of the page for a browser on this machine."""
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{host}:{port}/"
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server that says when it is ready, and for which being told to stop is no fault.
+    """A uvicorn server that calls `announce` when it is ready and ends normally after SIGINT or SIGTERM.
 
-    Its own raises the signal again at the end.
+    uvicorn's own class raises the signal again at the end.
     """
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
@@ -93,7 +96,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.announce()     # by now signals are heeded
+        self.announce()     # only now are the signal handlers installed
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
-"""A process that answers: questions on its standard input, answers on its standard output, until the input ends.
+"""A worker process: reads requests from standard input and writes answers to standard output until the input ends.
 
-It ends with the server, however that goes. Each message is a line of JSON that says how many bytes follow, and these.
+The worker also ends if the server is killed.
+Each message is one line of JSON, whose key `bytes` is the length of the body, followed by the body.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """python -m featherweight.serve.worker BUNDLE"""
+    """Run the worker. Command line: python -m featherweight.serve.worker BUNDLE"""
     interruption.end_with_parent(os.getppid())      # before the imports, which take seconds
     from featherweight.inference.bundle import Bundle
     from featherweight.serve.answers import Answerer
 
     questions, answers = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr     # whatever prints must not speak between the answers
+    sys.stdout = sys.stderr     # a print() of any library must not mix with the answers
     answerer = Answerer(Bundle.open(Path(sys.argv[1])))
     while line := questions.readline():
         head = json.loads(line)
@@ -37,14 +38,17 @@ def main() -> None:
 
 
 def answer(answerer: Answerer, question: Question) -> tuple[int, bytes]:
-    """200 and the answer, 422 and what is wrong with the picture, or 500 and nothing: the log has it."""
+    """Return the HTTP status and the body of the answer.
+
+    200 and the JSON, 422 and the message about the picture, or 500 and an empty body after logging the error.
+    """
     from featherweight.errors import FeatherweightError, PictureError
 
     try:
         return 200, answerer.answer(question)
     except PictureError as fault:
         return 422, str(fault).encode()
-    except FeatherweightError as fault:     # the network's, such as an answer of NaN
+    except FeatherweightError as fault:     # a fault of the network, such as an output of NaN
         say(str(fault), error=True)
         return 500, b""
     except Exception:
@@ -53,7 +57,7 @@ def answer(answerer: Answerer, question: Question) -> tuple[int, bytes]:
 
 
 def pack(question: Question) -> bytes:
-    """A question as a message."""
+    """Return a request as a message: one line of JSON and the body."""
     given = question.picture
     body = given if isinstance(given, bytes) else array.array("d", given).tobytes()
     head = {"bytes": len(body), "numbers": body is not given, "number": question.number}
@@ -62,7 +66,7 @@ def pack(question: Question) -> bytes:
 
 
 def unpack(head: dict[str, Any], body: bytes) -> Question:
-    """The question that pack was given."""
+    """Return the request from a message of `pack`: its parsed line and its body."""
     from featherweight.serve.answers import Question
 
     picture = list(array.array("d", body)) if head["numbers"] else body

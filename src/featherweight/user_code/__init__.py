@@ -1,4 +1,4 @@
-"""Networks in files and notebooks of the user's: loading a class with what it needs, and keeping its source."""
+"""Networks in the user's files and notebooks: load a class with the code it needs, and collect its source."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from featherweight.user_code.stand_in import reason_of_stand_in
 from featherweight.user_code.statements import needed, statements_of
 
 ENDINGS = (".py", ".ipynb")
-TYPED = "notebook.py"       # the name that typed source has in a run
+TYPED = "notebook.py"       # file name in a run for source typed into a notebook
 
 
 @dataclass(frozen=True)
 class UserClass:
-    """A class or function of the user's that builds a network."""
+    """A class or function from the user's code that builds a network."""
 
     builder: Callable[..., Any]
     file: Path
@@ -37,15 +37,15 @@ class UserClass:
     library: Library
 
     def source(self) -> Source:
-        """Return its source, with every file that was imported for it until now."""
+        """Return the source of the class, with all user files that it has imported so far."""
         return collect(self.library, self.file, self.attribute)
 
 
 def load_class(path: str | Path, attribute: str) -> UserClass:
-    """Load a class from a .py or .ipynb file, and of the file no more than the class needs.
+    """Load a class from a .py or .ipynb file. Only statements that the class needs are executed.
 
-    Raises ModelError for a file that is not there or cannot be loaded, UnknownName for a class that is not in it,
-    Untrusted for a file of a run that nobody here has trusted.
+    Raises ModelError if the file is missing or cannot be loaded, and UnknownName if the class is not in the file.
+    Raises Untrusted for a file in a run folder that the user has not trusted.
     """
     file = Path(path)
     if not file.is_file():
@@ -56,10 +56,11 @@ def load_class(path: str | Path, attribute: str) -> UserClass:
 
 
 def load_typed_class(cells: Sequence[str], attribute: str) -> UserClass:
-    """Load a class that was typed into a notebook or a console. cells: what was typed, by execution count.
+    """Load a class that was typed into a notebook or a console. cells: the typed texts, by execution count.
 
-    Imports look in the working folder. A fault names its cell; the source holds no more than the class needs. Raises
-    ModelError and UnknownName as load_class does.
+    Imports search the working folder. An error message names the cell.
+    The collected source contains only the statements that the class needs.
+    Raises ModelError and UnknownName as load_class does.
     """
     file = Path.cwd() / TYPED
     library = Library(file, Path.cwd())
@@ -69,7 +70,7 @@ def load_typed_class(cells: Sequence[str], attribute: str) -> UserClass:
 
 
 def find_class(library: Library, file: Path, attribute: str) -> UserClass:
-    """Return the class of an opened file, after what it needs is executed."""
+    """Execute the statements that the class needs and return the class."""
     module = library.open(file)
     module.execute([attribute])
     builder = vars(module).get(attribute)
@@ -82,7 +83,7 @@ def find_class(library: Library, file: Path, attribute: str) -> UserClass:
 
 
 def needed_text(pieces: Sequence[Piece], attribute: str) -> str:
-    """Return the source text of those statements that a name needs."""
+    """Return the source text of the statements that `attribute` needs."""
     found = [(one, piece) for piece in pieces for one in statements_of(parse(piece, lenient=True), piece.place)]
     indices = needed([one for one, _ in found], [attribute])
     texts = [ast.get_source_segment(piece.text, one.node) if one.has_text else None for one, piece in found]
@@ -90,7 +91,10 @@ def needed_text(pieces: Sequence[Piece], attribute: str) -> str:
 
 
 def open_library(file: Path) -> Library:
-    """Return what loads a file and its imports; of a run's copy, only files that the run names, if they are trusted."""
+    """Return the library that loads `file` and its imports.
+
+    For a file in a run folder, only files in the run's manifest can be loaded. Raises Untrusted unless trusted.
+    """
     held = holder_of(file)
     if held is None:
         return Library(file, repository_root(file))

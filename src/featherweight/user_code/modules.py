@@ -1,8 +1,7 @@
-"""Files of the user's as modules that execute no more than what is asked of them.
+"""User files as lazy modules: only the statements that a requested name needs are executed.
 
-A module here knows its statements. Asking it for a name executes the statements that this name needs, and no others:
-no download, no training, no plot. Its imports look beside the file and in the folders above it, up to the root of the
-repository. What cannot be imported or computed becomes a StandIn, which raises when it is used.
+Downloads, training or plots elsewhere in the file do not run. Imports search beside the file and in the folders above,
+up to the root of the repository. A name that cannot be imported or computed becomes a StandIn, which raises on use.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from featherweight.user_code.stand_in import StandIn
 from featherweight.user_code.statements import Statement, needed, path_texts, statements_of, unbound
 
 ROOT_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
-PREFIX, MOST_MODULES = "featherweight_user_", 100     # files of the user's in sys.modules
+PREFIX, MOST_MODULES = "featherweight_user_", 100     # name prefix and largest number of user modules in sys.modules
 ANNOTATIONS_AS_TEXT = __future__.annotations.compiler_flag
 
 
 class UserModule(types.ModuleType):
-    """One file of the user's. Reading an attribute executes what it needs."""
+    """One user file as a module. Reading an attribute first executes the statements that the attribute needs."""
 
     def __init__(self, name: str, file: Path, library: Library, pieces: Sequence[Piece], text: str | None) -> None:
         super().__init__(name)
@@ -39,7 +38,7 @@ class UserModule(types.ModuleType):
         self.__dict__["__builtins__"] = {**vars(builtins), "__import__": library.import_module}
         self._library, self._file = library, file
         self._done: set[int] = set()
-        self._asked: set[tuple[int, str]] = set()       # number of a `from module import *`, name
+        self._asked: set[tuple[int, str]] = set()       # (index of a `from module import *`, requested name)
         self._text = joined(pieces) if text is None else text
         parsed = [(parse(piece, lenient=len(pieces) > 1), piece.place) for piece in pieces]
         try:
@@ -66,16 +65,16 @@ class UserModule(types.ModuleType):
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes that the file defines, in order."""
+        """Names of the classes that the file defines, in order."""
         return list(dict.fromkeys(one.node.name for one in self._statements if isinstance(one.node, ast.ClassDef)))
 
     def search_folders(self) -> list[Path]:
-        """Return the folders, named from the file's own, that it adds to sys.path."""
+        """Return the folders that the file adds to sys.path by paths relative to its own folder."""
         places = [(self._file.parent / text).resolve() for one in self._statements for text in path_texts(one.node)]
         return [place for place in places if place.is_dir()]
 
     def execute(self, names: Sequence[str]) -> None:
-        """Execute what these names need and is not executed yet."""
+        """Execute the statements that these names need and that have not run yet."""
         indices = needed(self._statements, names)
         missing = unbound(self._statements, indices, names)
         for index in indices:
@@ -95,22 +94,22 @@ class UserModule(types.ModuleType):
             self._stand_in(one, reason_of(fault, one.line))
 
     def _stand_in(self, one: Statement, reason: str) -> None:
-        """Put stand-ins in place of what a failed statement binds or changes; a module stays, such as torch."""
+        """Replace the names that a failed statement binds or changes by stand-ins. Modules, such as torch, stay."""
         for name in one.binds | one.changes:
             if not isinstance(self.__dict__.get(name), types.ModuleType):
                 self.__dict__[name] = StandIn(reason)
 
     def _starred(self, one: Statement) -> UserModule | None:
-        """Return the file of the user's that `from module import *` names, None for any other module."""
+        """Return the user module that `from module import *` imports from. None for any other module."""
         assert isinstance(one.node, ast.ImportFrom)
         try:
             module = self._library.modules_of(one.node.module or "", self.__dict__, one.node.level)[-1]
-        except Exception:       # told where the import is executed
+        except Exception:       # reported when the import is executed
             return None
         return module if isinstance(module, UserModule) else None
 
     def _import_all(self, module: UserModule, names: Sequence[str], index: int) -> None:
-        """Import from a file of the user's those names that are asked of it for the first time."""
+        """Import names from a user module through statement `index`, and record that they were requested."""
         self._asked |= {(index, name) for name in names}        # before it runs: files may import each other
         if names:
             module.execute(names)
@@ -119,7 +118,7 @@ class UserModule(types.ModuleType):
 
 @contextmanager
 def arguments_of(file: Path) -> Iterator[None]:
-    """Show a program's file no command line but its own name: argparse takes its defaults."""
+    """Set sys.argv to the file's name alone inside the block, so that argparse in the file uses its defaults."""
     before, sys.argv = sys.argv, [str(file)]
     try:
         yield
@@ -128,7 +127,7 @@ def arguments_of(file: Path) -> Iterator[None]:
 
 
 def reason_of(fault: BaseException, line: str) -> str:
-    """Return where and why a statement failed; a stand-in that it used brings its own line."""
+    """Return "line: cause" for a failed statement. The text of NotHere contains the line of the first failure."""
     if isinstance(fault, ModuleNotFoundError) and fault.name:
         advice = "Put its file there" if fault.name[0] == "." else "Install it, or put the file beside the network's"
         return f"{line}: No module named {fault.name!r}. {advice}"
@@ -136,21 +135,22 @@ def reason_of(fault: BaseException, line: str) -> str:
 
 
 class Library:
-    """All files of the user's that one network is made of, each loaded once.
+    """All user files of one network, each loaded once.
 
-    root: the folder up to which imports are searched. only: the files that may be loaded, by default all.
+    root: the highest folder that imports search. only: files that may be loaded, by default all.
     """
 
     def __init__(self, file: Path, root: Path, only: Collection[Path] | None = None) -> None:
         self.root, self.only = root, only
         self.folder = file.parent
         self.modules: dict[Path, UserModule] = {}
-        self.added: list[Path] = []     # folders that files add to sys.path
+        self.added: list[Path] = []     # folders that the files add to sys.path
 
     def open(self, file: Path, pieces: Sequence[Piece] | None = None, text: str | None = None) -> UserModule:
-        """Return the module of a file, or of pieces in its place; text: what is kept of it, by default all.
+        """Return the module of a file.
 
-        Raises ModelError for what is no Python.
+        pieces: source text to use instead of the file's. text: source text to keep in the run, by default all.
+        Raises ModelError if the text is not valid Python, or if the file may not be loaded.
         """
         file = file.resolve()
         if not self._may_load(file):
@@ -168,7 +168,7 @@ class Library:
         self, name: str, namespace: Mapping[str, Any] | None = None, local: Any = None,
         names: Sequence[str] | None = (), level: int = 0,
     ) -> Any:
-        """Do what the import statement asks for: builtins.__import__ with the user's own files in it."""
+        """Import a module: a replacement for builtins.__import__ that also finds the user's files."""
         found = self.modules_of(name, namespace or {}, level)
         for each in names or ():
             if not isinstance(found[-1], UserModule | PlainFolder):
@@ -176,7 +176,7 @@ class Library:
         return found[-1] if names else found[0]
 
     def modules_of(self, name: str, namespace: Mapping[str, Any], level: int) -> list[Any]:
-        """Return the modules along a dotted name. Raises ModuleNotFoundError."""
+        """Return all modules along a dotted name: "a.b" gives [a, a.b]. Raises ModuleNotFoundError."""
         here = Path(namespace.get("__file__", self.folder)).parent
         if level:
             base = here.parents[level - 2] if level > 1 else here
@@ -191,14 +191,14 @@ class Library:
         return found
 
     def _beside(self, here: Path, name: str) -> list[Any] | None:
-        """The modules along a dotted name, in the folder of the network's file or of the importing one."""
+        """Return the modules along a dotted name, found beside the network's file or the importing file, or None."""
         for folder in dict.fromkeys((self.folder.resolve(), here)):
             if found := self._walk(folder, name.split(".")):
                 return found
         return None
 
     def _installed(self, name: str) -> list[Any] | None:
-        """The modules along a dotted name in Python's own search path."""
+        """Return [top-level module, module] from Python's search path. None if the top level is not installed."""
         top = name.partition(".")[0]
         try:
             importlib.import_module(top)
@@ -210,9 +210,9 @@ class Library:
         return [sys.modules[top], sys.modules[name]]
 
     def _above(self, name: str) -> list[Any] | None:
-        """The modules along a dotted name, in the folders above and those that files add to sys.path.
+        """Return the modules along a dotted name, found in the folders above or in those added to sys.path, or None.
 
-        Folders without __init__.py are packages too.
+        Folders without __init__.py count as packages too.
         """
         folders = [*folders_up_to(self.folder.resolve(), self.root), *self.added]
         for plain in (False, True):
@@ -222,7 +222,7 @@ class Library:
         return None
 
     def _walk(self, folder: Path, parts: Sequence[str], *, plain_folders: bool = False) -> list[Any] | None:
-        """The modules along a dotted name below a folder; None where the first or the last is not there."""
+        """Return the modules along a dotted name below a folder. None if one of them is missing."""
         modules: list[Any] = []
         for part in parts:
             file, inner = self._file(folder, part), folder / part
@@ -233,26 +233,26 @@ class Library:
         return modules
 
     def _file(self, folder: Path, name: str) -> Path | None:
-        """The module's file in a folder, if there is one that may be loaded."""
+        """Return the file of module `name` in a folder. None if it is missing or may not be loaded."""
         written = (folder / f"{name}.py").resolve()
         file = written if written in self.modules else module_file(folder, name)
         return file if file and self._may_load(file) else None
 
     def _may_load(self, file: Path) -> bool:
-        """True for any file, but in a run's copy only for those that the run names."""
+        """True if the file may be loaded. In a run folder, only files in its manifest may be."""
         return self.only is None or file.resolve() in self.only
 
     def _is_folder(self, folder: Path) -> bool:
-        """True for a folder, also one that a notebook would make for the files that it writes."""
+        """True for an existing folder, and for a folder that a notebook creates with %%writefile."""
         return folder.is_dir() or any(file.is_relative_to(folder.resolve()) for file in self.modules)
 
     def _package(self, folder: Path) -> Any:
-        """The module of a folder: its __init__.py, or an empty module for a folder without one."""
+        """Return the module of a folder: its __init__.py, or a PlainFolder without one."""
         file = folder / "__init__.py"
         return self.open(file) if file.is_file() and self._may_load(file) else PlainFolder(folder, self)
 
     def submodule(self, module: UserModule, name: str) -> Any:
-        """The file or folder of this name in a package; None where there is none."""
+        """Return the module of a file or folder `name` in the package `module`. None if it does not exist."""
         if Path(module.__file__ or "").name != "__init__.py":
             return None
         found = self._walk(Path(module.__file__ or "").parent, [name], plain_folders=True)
@@ -260,9 +260,9 @@ class Library:
 
 
 def register(module: types.ModuleType) -> None:
-    """Enter a module into sys.modules, where dataclasses look it up, in place of the oldest if there are many.
+    """Add a module to sys.modules, where dataclasses look it up. Drop the oldest above MOST_MODULES.
 
-    Whatever uses the oldest keeps it; a process that loads networks for days must not keep them all.
+    The limit keeps the memory of a long process small. Objects that use a dropped module still keep it alive.
     """
     sys.modules.pop(module.__name__, None)
     sys.modules[module.__name__] = module
@@ -272,7 +272,7 @@ def register(module: types.ModuleType) -> None:
 
 
 class PlainFolder(types.ModuleType):
-    """A folder without __init__.py as a module: its attributes are the files in it."""
+    """A folder without __init__.py as a module. Its attributes are the modules in the folder."""
 
     def __init__(self, folder: Path, library: Library) -> None:
         super().__init__(folder.name)
@@ -286,7 +286,7 @@ class PlainFolder(types.ModuleType):
 
 
 def _import_submodule(module: types.ModuleType, name: str) -> None:
-    """Import package.name where the package has no such attribute, as `from package import name` does."""
+    """Import module.name if `module` is a package without an attribute `name`, as `from package import name` does."""
     if not hasattr(module, name) and hasattr(module, "__path__"):
         try:
             importlib.import_module(f"{module.__name__}.{name}")
@@ -296,15 +296,15 @@ def _import_submodule(module: types.ModuleType, name: str) -> None:
 
 
 def module_file(folder: Path, name: str) -> Path | None:
-    """Return folder/name.py or folder/name/__init__.py, None where neither is there."""
+    """Return folder/name/__init__.py, or else folder/name.py. None if neither exists."""
     package = folder / name / "__init__.py"
     return package if package.is_file() else file if (file := folder / f"{name}.py").is_file() else None
 
 
 def repository_root(file: Path) -> Path:
-    """Return the nearest folder above a file that looks like a repository's root.
+    """Return the nearest folder above a file that contains one of ROOT_MARKS, such as .git.
 
-    Without one: the working folder if the file lies in it, else the file's own folder, above its packages.
+    If no folder does: the working folder if the file is in it, else the folder that contains the file's package.
     """
     folder = file.resolve().parent
     for above in (folder, *folder.parents):
@@ -317,7 +317,7 @@ def repository_root(file: Path) -> Path:
 
 
 def folders_up_to(folder: Path, root: Path) -> Iterator[Path]:
-    """Yield a folder and those above it up to the root; the folder alone where the root is not above it."""
+    """Yield a folder and its parents up to the root. Only the folder, if it is not below the root."""
     yield folder
     while folder != root and folder.is_relative_to(root):
         folder = folder.parent

@@ -1,4 +1,4 @@
-"""Read a Python file or a notebook as pieces of source text. Nothing is executed here."""
+"""Read a Python file or a notebook as pieces of source text, without executing them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from featherweight.files import plain_file
 
 # %magic, !command, ?help, files = !command, help?, pip install name
 MAGIC = re.compile(r"[%!?]|[\w\s,]+=\s*[%!]|[\w.]+\?{1,2}$|(?:pip|conda)\s+install\s")
-NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)     # ValueError: a null byte; the last two: depth
+NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)     # ValueError: null byte; last two: too deep
 TIMED = re.compile(r"%time\s+(?=\w)")       # %time net = Net() binds net
 WRITES = re.compile(r"%%(?:writefile|file)\s+(?:\./)?([\w/]+\.py)\s*$")
 
@@ -27,7 +27,7 @@ WRITES = re.compile(r"%%(?:writefile|file)\s+(?:\./)?([\w/]+\.py)\s*$")
 class Piece:
     """Source text that is parsed as a whole: a Python file, or one cell of a notebook."""
 
-    place: str      # how tracebacks name it: the file's path, with the number of the cell for a notebook
+    place: str      # name in tracebacks: the file's path, plus the number of the cell for a notebook
     text: str
 
 
@@ -38,30 +38,30 @@ def read_pieces(file: Path) -> list[Piece]:
         if file.suffix == ".ipynb":
             return notebook_pieces(file, file.read_text(encoding="utf-8-sig"))
         return [Piece(str(file), python_file(decode_source(file.read_bytes())))]
-    except (OSError, UnicodeDecodeError, SyntaxError) as fault:     # SyntaxError: a coding line that names none
+    except (OSError, UnicodeDecodeError, SyntaxError) as fault:     # SyntaxError: unknown encoding in the coding line
         raise ModelError(f"model file {str(file)!r} cannot be read: {explain(fault)}") from fault
 
 
 def joined(pieces: Sequence[Piece]) -> str:
-    """Return pieces as one text; cells one after another, each under its number."""
+    """Return the pieces as one text. Each cell of a notebook starts with a comment that has its number."""
     if len(pieces) == 1:
         return pieces[0].text
     return "\n\n".join(f"# {piece.place.rpartition(', ')[2]}\n{piece.text.strip()}" for piece in pieces) + "\n"
 
 
 def python_file(text: str) -> str:
-    """Return a file's text; of a notebook that was saved as a .py file, without its magics and shell lines."""
+    """Return a file's text. If the file is a notebook saved as .py, magics and shell lines are removed."""
     plain = text if is_python(text) else plain_python(text)
-    return plain if is_python(plain) else text      # a fault of the file's own is told in its own words
+    return plain if is_python(plain) else text      # error messages then quote the original text
 
 
 def notebook_pieces(file: Path, text: str) -> list[Piece]:
-    """Return the code cells of a notebook in their order, without magics and shell lines."""
+    """Return the code cells of a notebook in order, without magics and shell lines."""
     return [Piece(f"{file}, cell {n}", plain_python(source)) for n, source in code_cells(file, text)]
 
 
 def code_cells(file: Path, text: str) -> list[tuple[int, str]]:
-    """Return (number, source text) of a notebook's code cells. Raises ModelError for what is no notebook."""
+    """Return (number, source text) of a notebook's code cells. Raises ModelError if the file is not a notebook."""
     try:
         cells = enumerate(json.loads(text)["cells"], start=1)
         return [(n, "".join(cell["source"])) for n, cell in cells if cell["cell_type"] == "code"]
@@ -70,7 +70,7 @@ def code_cells(file: Path, text: str) -> list[tuple[int, str]]:
 
 
 def written_files(file: Path) -> dict[str, Piece]:
-    """Return the Python files that a notebook writes with %%writefile, by name."""
+    """Return the Python files that a notebook writes with %%writefile: name -> text."""
     found = {}
     for n, source in code_cells(file, file.read_text(encoding="utf-8-sig")) if file.suffix == ".ipynb" else ():
         first, _, rest = source.lstrip().partition("\n")
@@ -82,11 +82,11 @@ def written_files(file: Path) -> dict[str, Piece]:
 def plain_python(text: str) -> str:
     """Return a cell's text with its magics, shell lines and help questions replaced by `pass`.
 
-    A cell magic that runs the cell as Python (%%time, %%capture) loses its first line; other cell magics (%%bash,
-    %%writefile, %%html) empty the cell. Line numbers stay as they are. Text that is Python as it stands is returned
-    as it is, such as `% width` at the start of a line.
+    Cell magics that run the cell as Python (%%time, %%capture) lose their first line. Other cell magics (%%bash,
+    %%writefile, %%html) empty the cell. Line numbers do not change. Text that is already valid Python is returned
+    unchanged, for example a continuation line that starts with `% width`.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")      # as files are read
+    text = text.replace("\r\n", "\n").replace("\r", "\n")      # as open() does for files
     lines = text.split("\n")
     first = next((line for line in lines if line.strip()), "")
     if first.startswith("%%") and first.split()[0] not in ("%%time", "%%timeit", "%%capture", "%%prun"):
@@ -104,7 +104,10 @@ def is_python(text: str) -> bool:
 
 
 def without_magics(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines, or `pass` at their indentation for magics and shell lines, also those that go over several lines."""
+    """Yield the lines, with magics and shell lines replaced by an indented `pass`.
+
+    Continued lines, which end in a backslash, are replaced too.
+    """
     continued = False
     for line in (TIMED.sub("", line, count=1) if line.lstrip().startswith("%time") else line for line in lines):
         magic = continued or is_magic(line)
@@ -113,18 +116,18 @@ def without_magics(lines: Iterable[str]) -> Iterator[str]:
 
 
 def is_magic(line: str) -> bool:
-    """True for a line that IPython takes and Python does not."""
+    """True for a line that is valid in IPython only."""
     return bool(MAGIC.match(line.strip()))
 
 
 def parse(piece: Piece, *, lenient: bool) -> list[ast.stmt]:
-    """Return the piece's statements, and remember its text for tracebacks.
+    """Parse the piece into statements, and register its text for tracebacks.
 
-    lenient: return nothing for text that is no Python, such as an unfinished cell; else raise ModelError.
+    lenient: return an empty list for invalid Python, such as an unfinished cell. Otherwise raise ModelError.
     """
     linecache.cache[piece.place] = (len(piece.text), None, piece.text.splitlines(keepends=True), piece.place)
     try:
-        symtable.symtable(piece.text, piece.place, "exec")      # finds more: a name that is an argument twice
+        symtable.symtable(piece.text, piece.place, "exec")      # finds more errors: a duplicate argument
         return ast.parse(piece.text, piece.place).body
     except NO_PYTHON as fault:
         if lenient:

@@ -1,4 +1,7 @@
-"""Trying a network of the user's without its prints and warnings: they are shown where it is really asked."""
+"""Context managers that hide the prints and warnings of a user's network during a trial run.
+
+The same prints and warnings appear when the network is really used.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from contextlib import contextmanager, redirect_stdout
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Drop what is printed and warned of inside the block."""
+    """Hide text printed to standard output, and warnings, inside the block."""
     with unwarned(), redirect_stdout(io.StringIO()):
         yield
 
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Drop warnings inside the block: a network's were shown once, at its lines, before it was trained."""
+    """Hide warnings inside the block. A network's warnings were shown once before its training."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""The source text that a network is made of: kept in a run, compared, and loaded again."""
+"""The source text of a user's network: written into a run folder, compared by hash, and loaded again."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from featherweight.outside import shortened
 from featherweight.user_code.modules import Library
 from featherweight.user_code.pieces import joined, read_pieces
 
-SOURCE_FOLDER, MANIFEST = "network", "network.json"     # in a run folder
+SOURCE_FOLDER, MANIFEST = "network", "network.json"     # names in a run folder
 
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a network, and which class or function in them builds it."""
+    """The source files of a network, and the class or function in them that builds the network."""
 
-    entry: str                  # of files, the one that holds the class
-    attribute: str              # the class or function
+    entry: str                  # key of `files`: the file with the class
+    attribute: str              # name of the class or function
     files: Mapping[str, str]    # path below a common folder, with "/" -> text
 
     @property
     def sha256(self) -> str:
-        """A hash of all of it."""
+        """The SHA-256 of entry, attribute and files."""
         content = json.dumps([self.entry, self.attribute, sorted(self.files.items())])
         return hashlib.sha256(content.encode()).hexdigest()
 
     def write(self, folder: Path) -> None:
-        """Write the files and a manifest into a folder."""
+        """Write the files and their manifest into a folder."""
         for name, text in self.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / name, text.encode())
@@ -44,7 +44,7 @@ class Source:
 
     @classmethod
     def read(cls, folder: Path) -> Source:
-        """Return what write wrote. Raises ModelError if a file is missing, changed or no part of it."""
+        """Read the source that `write` wrote. Raises ModelError if a file is missing or was changed."""
         try:
             manifest = parse_json(plain_file(folder / MANIFEST).read_text())
             names = [inside(name) for name in manifest["files"]]
@@ -60,7 +60,7 @@ class Source:
 
 
 def inside(name: str) -> str:
-    """Return a path that stays below its folder; ValueError for any other."""
+    """Return `name` unchanged. Raises ValueError unless it is a relative path without `..`."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise ValueError(f"{name!r} lies outside of the folder")
@@ -68,12 +68,12 @@ def inside(name: str) -> str:
 
 
 def holder_of(file: Path) -> Path | None:
-    """Return the nearest folder above a file that holds a manifest of ours, None for a file outside of runs."""
+    """Return the nearest folder above a file that contains a manifest. None for a file outside of run folders."""
     return next((folder for folder in file.resolve().parents if is_manifest(folder / MANIFEST)), None)
 
 
 def is_manifest(file: Path) -> bool:
-    """True for a file as Source.write leaves it, not for another file of this name."""
+    """True if the file is a manifest from Source.write, and not another file of the same name."""
     try:
         content = parse_json(plain_file(file).read_text())
     except (OSError, ValueError):
@@ -82,14 +82,14 @@ def is_manifest(file: Path) -> bool:
 
 
 def collect(library: Library, file: Path, attribute: str) -> Source:
-    """Return the source of a class: its file and all files of the user's that were imported for it."""
+    """Return the source of a class: its file and all user files that were imported for it."""
     common = Path(os.path.commonpath([each.parent for each in library.modules]))
     names = {each: python_name(each, library.modules).relative_to(common).as_posix() for each in library.modules}
     return Source(names[file.resolve()], attribute, {name: library.modules[each].text for each, name in names.items()})
 
 
 def python_name(file: Path, others: Collection[Path]) -> Path:
-    """Return the file's path in a run: net.ipynb is kept as net.py, beside an imported net.py as net_.py."""
+    """Return the file's path in a run: net.ipynb becomes net.py, or net_.py if `others` has net.py already."""
     if file.suffix == ".py":
         return file
     plain = file.with_suffix(".py")
@@ -99,5 +99,5 @@ def python_name(file: Path, others: Collection[Path]) -> Path:
 
 
 def text_of(file: Path) -> str:
-    """Return a file's source text; of a notebook its code cells, one after another."""
+    """Return a file's source text. For a notebook: the text of all code cells."""
     return joined(read_pieces(file))

@@ -1,4 +1,4 @@
-"""What stands where something could not be imported or computed, until it is touched."""
+"""Stand-ins: placeholders for objects that could not be imported or computed. Using one raises NotHere."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any, NoReturn
 
 
 class NotHere(ImportError):
-    """Something is used that could not be imported or computed; the text says what, where and why."""
+    """Raised on use of a StandIn. The text says what could not be imported or computed, in which line, and why."""
 
 
 class StandIn:
-    """An object in the place of one that could not be made. Every use of it raises NotHere."""
+    """A placeholder for an object that could not be created. Any use of the placeholder raises NotHere."""
 
     def __init__(self, reason: str) -> None:
         object.__setattr__(self, "_reason", reason)
@@ -19,7 +19,7 @@ class StandIn:
         raise NotHere(self._reason)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):       # copy, inspect and others ask for these and go on without
+        if name.startswith("__"):       # copy, inspect and others probe for these and accept AttributeError
             raise AttributeError(name)
         self._raise()
 
@@ -34,5 +34,5 @@ class StandIn:
 
 
 def reason_of_stand_in(value: object) -> str | None:
-    """Return why a stand-in stands there, None for any other object."""
+    """Return the reason of a stand-in, or None for any other object."""
     return str(object.__getattribute__(value, "_reason")) if type(value) is StandIn else None

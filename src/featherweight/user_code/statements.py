@@ -1,4 +1,4 @@
-"""Find which statements of a module a name needs. Nothing is executed here."""
+"""Find the statements of a module that a name needs, without executing them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ EVALUATED_AT_ONCE = ("listcomp", "setcomp", "dictcomp", "genexpr")
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement of a module, with the module's names that it binds, changes and uses."""
+    """One statement of a module, with the module-level names that the statement binds, changes and uses."""
 
     node: ast.stmt
     place: str                      # the file, with the cell for a notebook
     binds: frozenset[str]
-    changes: frozenset[str]         # objects that it changes in place: config["depth"] = 3, Net.forward = f
-    keeps: frozenset[str]           # of binds, those that may keep or build on their earlier value: n += 1, if a: n = 1
-    uses: frozenset[str]            # while it is executed
-    uses_later: frozenset[str]      # inside its functions, when they are called
+    changes: frozenset[str]         # names of objects changed in place: config["depth"] = 3, Net.forward = f
+    keeps: frozenset[str]           # subset of binds that may depend on an earlier value: n += 1, if a: n = 1
+    uses: frozenset[str]            # when the statement is executed
+    uses_later: frozenset[str]      # when functions inside the statement are called
 
     @property
     def star(self) -> bool:
@@ -33,22 +33,25 @@ class Statement:
         return isinstance(self.node, ast.ImportFrom) and self.node.names[0].name == "*"
 
     def calls_at(self, index: int) -> tuple[int, ...]:
-        """Return the place where it may call its own functions: its own, unless it only defines one or a class."""
+        """Return (index,) if the statement may call its own functions. Empty for an undecorated definition."""
         return () if isinstance(self.node, DEFINITIONS) and not self.node.decorator_list else (index,)
 
     @property
     def has_text(self) -> bool:
-        """False for an import that was taken apart, and for a decorated definition, whose text begins too late."""
+        """True if ast.get_source_segment gives the statement's text.
+
+        False for an import, which was split by name. False for a decorated definition: its segment lacks decorators.
+        """
         return not isinstance(self.node, ast.Import | ast.ImportFrom) and not getattr(self.node, "decorator_list", [])
 
     @property
     def line(self) -> str:
-        """The file's name and the line, as in net.py:8."""
+        """File name and line number, such as "net.py:8"."""
         return f"{self.place.rpartition('/')[2]}:{self.node.lineno}"
 
 
 def statements_of(nodes: Iterable[ast.stmt], place: str) -> Iterator[Statement]:
-    """Yield the statements of a module, imports one name at a time, without `if __name__ == "__main__"`."""
+    """Yield the statements of a module. Imports are split by name, `if __name__ == "__main__"` is left out."""
     for node in nodes:
         if not is_main_guard(node):
             for part in one_name_each(node):
@@ -56,14 +59,17 @@ def statements_of(nodes: Iterable[ast.stmt], place: str) -> Iterator[Statement]:
 
 
 def is_main_guard(node: ast.stmt) -> bool:
-    """True for an `if` that asks for __name__."""
+    """True for an `if` whose condition uses __name__."""
     return isinstance(node, ast.If) and any(
         isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test)
     )
 
 
 def one_name_each(node: ast.stmt) -> Iterator[ast.stmt]:
-    """Yield an import of several names as imports of one: where one is missing, the others are still there."""
+    """Yield an import of several names as imports of one name each, so that each can fail alone.
+
+    Other statements are yielded unchanged.
+    """
     if isinstance(node, ast.Import):
         yield from (ast.copy_location(ast.Import([alias]), node) for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
@@ -73,7 +79,7 @@ def one_name_each(node: ast.stmt) -> Iterator[ast.stmt]:
 
 
 def analyse(node: ast.stmt, place: str) -> Statement:
-    """Return the statement with its names."""
+    """Return the Statement of a node: find the names that the node binds, changes and uses."""
     text = ast.unparse(WithoutAnnotations().visit(ast.parse(ast.unparse(node))))
     table = symtable.symtable(text, place, "exec")
     binds = {one.get_name() for one in table.get_symbols() if one.is_assigned() or one.is_imported()}
@@ -87,7 +93,10 @@ def analyse(node: ast.stmt, place: str) -> Statement:
 
 
 def surely_bound(node: ast.stmt) -> set[str]:
-    """Return the names that a statement always binds anew: not those of n += 1, if a: n = 1 or import package.part."""
+    """Return the names that a statement always binds to a new value.
+
+    Not included: the names in n += 1, in if a: n = 1 and in import package.part.
+    """
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             return {node.name}
@@ -101,15 +110,18 @@ def surely_bound(node: ast.stmt) -> set[str]:
 
 
 def is_stored(node: ast.AST) -> TypeGuard[ast.Name]:
-    """True for a name that is assigned to."""
+    """True for a name that is the target of an assignment."""
     return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
 def collect(table: symtable.SymbolTable, uses: set[str], later: set[str], *, at_once: bool) -> None:
-    """Add the module's names that a class body or a function uses, at once or later."""
+    """Add the module-level names that a class body or function uses to `uses` (at once) or `later`.
+
+    at_once: the body runs when the statement is executed, as class bodies and comprehensions do.
+    """
     at_once = at_once and (table.get_type() == "class" or table.get_name() in EVALUATED_AT_ONCE)
     found = uses if at_once else later
-    in_class = table.get_type() == "class"      # whose body reads the module's depth in depth = depth
+    in_class = table.get_type() == "class"      # in a class body, depth = depth reads the module's depth
     found |= {one.get_name() for one in table.get_symbols()
               if one.is_referenced() and (one.is_global() or (in_class and one.is_assigned()))}
     for child in table.get_children():
@@ -117,7 +129,7 @@ def collect(table: symtable.SymbolTable, uses: set[str], later: set[str], *, at_
 
 
 class WithoutAnnotations(ast.NodeTransformer):
-    """Removes annotations, which are not evaluated when a file of the user's is loaded."""
+    """A transformer that removes annotations, which are not evaluated when a user file is loaded."""
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         node.annotation = None
@@ -138,7 +150,10 @@ class WithoutAnnotations(ast.NodeTransformer):
 
 
 def changed_by(node: ast.stmt) -> set[str]:
-    """Return the names whose objects a statement changes in place: by index, attribute or a method alone on a line."""
+    """Return the names whose objects a statement changes in place.
+
+    Examples: a[0] = 1, a.b = 1, setattr(a, ...), and a method call alone on a line such as a.update(...).
+    """
     if isinstance(node, DEFINITIONS):
         return set()
     found: set[str | None] = set()
@@ -154,7 +169,10 @@ def changed_by(node: ast.stmt) -> set[str]:
 
 
 def path_texts(node: ast.stmt) -> list[str]:
-    """Return the texts in sys.path.append("../src") and the like, also joined: their folders are to be searched."""
+    """Return the relative paths that a statement adds to sys.path, as in sys.path.append("../src").
+
+    Several strings in one call are also returned joined by "/": they may be arguments of os.path.join.
+    """
     found = []
     for part in outside_functions(node):
         if isinstance(part, ast.Call) and re.fullmatch(r"(sys\.)?path\.(append|insert|extend)", ast.unparse(part.func)):
@@ -165,7 +183,7 @@ def path_texts(node: ast.stmt) -> list[str]:
 
 
 def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield a node and all below it, without the bodies of functions."""
+    """Yield a node and its descendants, except functions and their bodies."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, FUNCTIONS):
@@ -173,7 +191,7 @@ def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def base_name(node: ast.expr) -> str | None:
-    """Return `a` for a.b.c and a[0].b, None for what does not begin with a name or is a name alone."""
+    """Return the name at the start of a chain: `a` for a.b.c and a[0].b. None for a name alone or other nodes."""
     inner = node
     while isinstance(inner, ast.Subscript | ast.Attribute):
         inner = inner.value
@@ -181,10 +199,10 @@ def base_name(node: ast.expr) -> str | None:
 
 
 def needed(statements: Sequence[Statement], wanted: Collection[str]) -> list[int]:
-    """Return the numbers of the statements that must be executed, in order, so that the wanted names are right.
+    """Return the indices, in order, of the statements that must be executed to compute the wanted names.
 
-    A name that is bound several times has its last value; a statement that is executed before sees the value that it
-    had there, as do the functions that it calls. Star imports are asked for the names that nothing binds.
+    A wanted name gets its last value in the module. A statement sees the values that names have before it, and so do
+    the functions that the statement calls. Names without a binding are expected from star imports.
     """
     end = len(statements)
     found: set[int] = set()
@@ -204,12 +222,16 @@ def needed(statements: Sequence[Statement], wanted: Collection[str]) -> list[int
 
 
 def makers(statements: Sequence[Statement], name: str, before: int) -> list[int]:
-    """Return the statements that give a name its value at a place: the last that binds it, and changes since then."""
+    """Return the indices of the statements that give `name` its value before index `before`.
+
+    These are the last statement that binds the name, and later ones that change its object in place.
+    """
     binding = [k for k, one in enumerate(statements) if name in one.binds]
     if not binding:
         unknown = not hasattr(builtins, name)
         return [k for k, one in enumerate(statements) if one.star] if unknown else []
-    last = max((k for k in binding if k < before), default=binding[-1])     # bound below: a notebook run out of order
+    # the default is for a notebook whose cells were run out of order: the name is bound below its use
+    last = max((k for k in binding if k < before), default=binding[-1])
     is_import = isinstance(statements[last].node, ast.Import | ast.ImportFrom)
     # torch.manual_seed(1) changes no network; config.update(...) and Net.forward = f may
     changing = [] if is_import else [k for k, one in enumerate(statements) if name in one.changes and last < k < before]
@@ -217,7 +239,10 @@ def makers(statements: Sequence[Statement], name: str, before: int) -> list[int]
 
 
 def unbound(statements: Sequence[Statement], indices: Iterable[int], wanted: Iterable[str]) -> list[str]:
-    """Return the names, wanted or used by these statements, that nothing binds: a star import has to give them."""
+    """Return the names, wanted or used by the statements at `indices`, that no statement binds.
+
+    A star import has to provide them.
+    """
     used = {name for k in indices for name in statements[k].uses | statements[k].uses_later} | set(wanted)
     bound = {name for one in statements for name in one.binds} | set(dir(builtins))
     return sorted(used - bound)

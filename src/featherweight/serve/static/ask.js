@@ -1,4 +1,4 @@
-// Questions to the server: one at a time, and of those that wait only the latest.
+// Requests to the server: one at a time. Of the waiting requests only the latest is kept.
 
 export class Asker {
   constructor(answered, failed) {
@@ -6,10 +6,10 @@ export class Asker {
     this.failed = failed;
     this.waiting = null;
     this.busy = false;
-    this.turn = 0;          // what was asked before a clear is not answered
+    this.turn = 0;          // increases when the sheet is cleared; answers to earlier requests are dropped
   }
 
-  // make gives the picture to send when its turn comes; number is null where none is added.
+  // make: called when the request is sent, returns the picture. number: 0 to 9, or null if the network takes none.
   async ask(make, number) {
     this.waiting = { make, number };
     if (this.busy) return;

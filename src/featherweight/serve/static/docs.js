@@ -1,4 +1,4 @@
-// /openapi.json as a page: what can be asked, with what, and what is answered.
+// Shows /openapi.json as a page: the paths with their parameters, bodies and responses.
 
 import { make } from "./show.js";
 
@@ -17,7 +17,7 @@ function examples(card) {
   ].join("\n");
 }
 
-// What a value may be, in a few words.
+// The type of a value in a few words, such as "list of number 0 to 255".
 function kind(schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
   if (schema.oneOf) return schema.oneOf.map(kind).join(" or ");
@@ -51,22 +51,22 @@ function operation(path, method, { description, parameters = [], requestBody, re
   const part = make("section");
   part.append(make("h2", "path", `${method.toUpperCase()} ${path}`), make("p", "", description));
   if (parameters.length) {
-    part.append(make("h3", "", "In the address"), table(["name", "what", "default", "meaning"], parameters.map((one) =>
+    part.append(make("h3", "", "Query parameters"), table(["name", "type", "default", "meaning"], parameters.map((one) =>
       [one.name, kind(one.schema), String(one.schema.default ?? ""), one.description ?? one.schema.description ?? ""])));
   }
   for (const [type, { schema }] of Object.entries(requestBody?.content ?? {})) {
     part.append(make("h3", "", `Body: ${type}`));
-    if (schema.properties) part.append(table(["field", "what", "present", "meaning"], fields(schema)));
+    if (schema.properties) part.append(table(["field", "type", "present", "meaning"], fields(schema)));
     else part.append(make("p", "pale", "The bytes of a picture file."));
   }
-  part.append(make("h3", "", "Answers"), table(["status", "what", "meaning"], Object.entries(responses).map(([status, one]) =>
+  part.append(make("h3", "", "Responses"), table(["status", "content", "meaning"], Object.entries(responses).map(([status, one]) =>
     [status, kind(one.content?.["application/json"]?.schema ?? {}), one.description])));
   return part;
 }
 
 function schema(name, { description = "", ...rest }) {
   const part = make("section");
-  part.append(make("h2", "path", name), make("p", "", description), table(["field", "what", "present", "meaning"], fields(rest)));
+  part.append(make("h2", "path", name), make("p", "", description), table(["field", "type", "present", "meaning"], fields(rest)));
   return part;
 }
 

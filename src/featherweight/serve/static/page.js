@@ -1,4 +1,4 @@
-// The page: what a person does, what is asked, what is shown.
+// The drawing page: handles input, sends the drawing to the server and shows the prediction.
 
 import { Asker } from "./ask.js";
 import { fileOf, open } from "./picture.js";
@@ -6,7 +6,7 @@ import { Sheet } from "./sheet.js";
 import { inWords, make, prepareBars, showAnswer, showNothing } from "./show.js";
 
 const $ = (id) => document.getElementById(id);
-const QUIET = 600;          // milliseconds without a new answer, after which it is spoken
+const QUIET = 600;          // milliseconds without a new answer; then screen readers get the latest
 let card = null;
 let latest = null;
 let speaking = 0;
@@ -26,7 +26,7 @@ function ask() {
   return showNothing();
 }
 
-// What lies on the sheet in words, where there is nothing to see.
+// Shows a text on the sheet if it is empty, or if the browser cannot show the picture.
 function invite() {
   const { picture } = sheet.shown;
   $("invite").hidden = !sheet.empty && (!picture || Boolean(picture.picture));
@@ -38,7 +38,7 @@ function invite() {
 function answered(answer) {
   latest = answer;
   showAnswer(answer);
-  if (answer.digits > 1) hint(`There seem to be ${answer.digits} side by side. This page reads them as one.`);
+  if (answer.digits > 1) hint(`There seem to be ${answer.digits} digits side by side. This page reads them as one.`);
   clearTimeout(speaking);
   speaking = setTimeout(() => { $("spoken").textContent = inWords(answer); }, QUIET);
 }

@@ -1,10 +1,11 @@
-// A file that was chosen, dropped, pasted or photographed -> what is shown and what is sent.
+// Opens a picture file and makes a large one smaller before it is sent.
 
-const LARGEST = 1024;               // side in pixels; the network sees 28, so more only takes time
-const LIMIT = 5_000_000;            // bytes that the server takes
-const MAY_BE_CLEAR = ["image/png", "image/gif", "image/webp"];     // kinds that a JPEG would rob of their transparency
+const LARGEST = 1024;               // side in pixels; the network needs about 28, so more only takes time
+const LIMIT = 5_000_000;            // bytes that the server accepts
+const MAY_BE_CLEAR = ["image/png", "image/gif", "image/webp"];     // may be transparent, which JPEG cannot store
 
-// {picture, file}: the picture is null where this browser cannot show it; the server then says what it makes of it.
+// Returns {picture, file}: what is shown and what is sent. picture is null if this browser cannot show the file.
+// The file is then sent as it is, and the server decides if it can be read.
 export async function open(file) {
   const whole = await createImageBitmap(file).catch(() => null);
   if (!whole) {
@@ -21,7 +22,7 @@ export async function open(file) {
   return { picture: canvas, file: await new Promise((done) => canvas.toBlob(done, kind, 0.92)) };
 }
 
-// The first file of a drop or a paste, if there is one.
+// Returns the first file of a drop or a paste, or null.
 export function fileOf(transfer) {
   return [...(transfer?.files ?? [])][0] ?? null;
 }

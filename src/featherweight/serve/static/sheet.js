@@ -1,16 +1,16 @@
-// The drawing sheet: strokes as numbers between 0 and 1, so that they can be drawn at any size and taken back.
+// The drawing sheet. Strokes are stored as points between 0 and 1, so that they can be drawn at any size and undone.
 
-const WIDTH = 0.085;        // of a stroke, as a share of the sheet's side
-const SENT = 140;           // side of the picture that is sent, in pixels; twice as many take twice as long
-const STEP = 1 / 56;        // of the pen that the arrow keys move
+const WIDTH = 0.085;        // width of a stroke, as a fraction of the sheet's side
+const SENT = 140;           // side of the sent picture in pixels; with twice as many, the server needs twice the time
+const STEP = 1 / 56;        // distance of one press of an arrow key, as a fraction of the side
 
 export class Sheet {
   constructor(canvas, changed) {
     this.canvas = canvas;
     this.changed = changed;
-    this.actions = [];      // {points, pen} a stroke, {picture, file} a picture, {} an empty sheet
-    this.stroke = null;     // the one that is being drawn
-    this.cursor = null;     // of the keyboard's pen
+    this.actions = [];      // {points, pen} a stroke, {picture, file} a picture, {} a clearing of the sheet
+    this.stroke = null;     // the stroke that is being drawn
+    this.cursor = null;     // position of the pen when the keyboard moves it
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.go(event));
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => this.end());
@@ -19,7 +19,7 @@ export class Sheet {
     new ResizeObserver(() => this.fit()).observe(canvas);
   }
 
-  // What is on the sheet now: the strokes since it was last empty, or a picture.
+  // The current content of the sheet: a picture, or the strokes since the last picture or clearing.
   get shown() {
     const start = this.actions.findLastIndex((action) => !action.points);
     const picture = this.actions[start]?.file ? this.actions[start] : null;
@@ -118,7 +118,7 @@ export class Sheet {
     if (this.cursor) ring(context, this.cursor, side, ink, this.stroke);
   }
 
-  // What is sent: the picture as it came, or the strokes in black on white.
+  // Returns the file to send: the picture unchanged, or the strokes in black on white.
   async blob() {
     const { picture, strokes } = this.shown;
     if (picture) return picture.file;
@@ -132,7 +132,7 @@ export class Sheet {
   }
 }
 
-// A stroke as curves between the middles of its points; a pen that is pressed harder draws wider.
+// Draws a stroke as curves between the midpoints of its points. More pressure on a pen gives a wider line.
 function line(context, { points, pen }, side, ink) {
   context.strokeStyle = ink;
   context.lineCap = context.lineJoin = "round";
@@ -141,7 +141,7 @@ function line(context, { points, pen }, side, ink) {
   const middle = (a, b) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
   let from = points[0];
   context.fillStyle = ink;
-  context.beginPath();        // a canvas draws no line without a length, and a dot is one
+  context.beginPath();        // a stroke of one point needs a disc, because a canvas draws no line of length 0
   context.arc(...at(from), wide(from) / 2, 0, 2 * Math.PI);
   context.fill();
   points.forEach((point, index) => {

@@ -1,8 +1,8 @@
-// An answer on the page: in large, as bars, as what was seen, where it was looked, and layer by layer.
+// Shows a prediction on the page: as text, as bars, and with the input, the important regions and the layers.
 
 const $ = (id) => document.getElementById(id);
 
-// A share as a person says it; a network is never quite sure, so neither 100 % nor 0 % is said.
+// A probability as text. A network is never fully certain, so the text is never 100 % or 0 %.
 function percent(share) {
   if (share > 0.9995) return "over 99.9 %";
   if (share < 0.0005) return "under 0.1 %";
@@ -16,7 +16,7 @@ export function make(tag, className = "", text = "") {
   return made;
 }
 
-// Bars for every head, in the order of the classes, so that they stay where they are while the answer changes.
+// Creates the bars of every head in the order of the classes, so that they do not move while the prediction changes.
 export function prepareBars(heads) {
   $("heads").replaceChildren(...Object.entries(heads).map(([head, names]) => {
     const part = make("div");
@@ -53,11 +53,11 @@ export function showNothing() {
   $("said").className = document.querySelectorAll(".bars").length > 1 ? "empty long" : "empty";
   $("equation").textContent = "–";
   $("share").textContent = $("spoken").textContent = "";
-  $("second").textContent = "It answers while you draw.";
-  $("layers-note").textContent = "What each layer makes of your drawing appears here.";
+  $("second").textContent = "The prediction follows your drawing.";
+  $("layers-note").textContent = "The outputs of each layer appear here.";
   $("layers").replaceChildren();
   for (const id of ["seen", "looked"]) {
-    $(id).width += 0;       // empties it
+    $(id).width += 0;       // clears the canvas
     $(id).setAttribute("aria-label", "Nothing yet");
   }
   showBars(null);
@@ -76,7 +76,7 @@ export function showAnswer(answer) {
   showLayers(answer.layers);
 }
 
-// "3", or "3 + 4 = 7" where a number is added.
+// Shows the best class, "3", or with a number to add, "3 + 4 = 7".
 function showWords(ranked, number) {
   const [first, last] = [ranked[0][0].class, ranked.at(-1)[0].class];
   $("said").className = ranked.length > 1 ? "long" : "";
@@ -84,7 +84,7 @@ function showWords(ranked, number) {
   return $("equation").replaceChildren(first, make("i", "", "+"), String(number), make("i", "", "="), make("b", "", last));
 }
 
-// What a screen reader says once the answer has settled.
+// Returns the text for screen readers.
 export function inWords(answer) {
   const parts = Object.entries(answer.heads).map(([head, [best]]) => `${head} ${best.class}, ${percent(best.probability)}`);
   return parts.join("; ");
@@ -98,15 +98,15 @@ function paint(canvas, height, width, colour) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-// The colour of one pixel of what went in: grey, or red, green and blue one plane after the other.
+// Returns one pixel of the input as [red, green, blue]. The input holds one plane per channel.
 function pixel({ pixels, channels, height, width }, at) {
   return channels === 3 ? [0, 1, 2].map((plane) => pixels[plane * height * width + at]) : Array(3).fill(pixels[at]);
 }
 
 function showSeen(seen) {
   paint($("seen"), seen.height, seen.width, (at) => pixel(seen, at));
-  $("seen").setAttribute("aria-label", `${seen.width} by ${seen.height} pixels, as they went into the network`);
-  $("seen-note").textContent = `${seen.width} × ${seen.height} pixels: all that the network gets.`;
+  $("seen").setAttribute("aria-label", `${seen.width} by ${seen.height} pixels, the input of the network`);
+  $("seen-note").textContent = `${seen.width} × ${seen.height} pixels: the whole input of the network.`;
 }
 
 function showLooked(seen, looked) {
@@ -117,8 +117,9 @@ function showLooked(seen, looked) {
     return pixel(seen, at).map((value, plane) => 0.45 * value * (1 - heat) + [255, 146, 46][plane] * heat);
   });
   const patch = `${looked.patch} × ${looked.patch}`;
-  const said = scale ? `Blank patches of ${patch} pixels lower its ${looked.class} by up to ${Math.max(1, Math.round(100 * most))} points.`
-    : `No blank patch of ${patch} pixels shakes its ${looked.class}.`;
+  const points = Math.max(1, Math.round(100 * most));
+  const said = scale ? `Hiding ${patch} pixels lowers the probability of its ${looked.class} by up to ${points} points.`
+    : `Hiding ${patch} pixels hardly changes the probability of its ${looked.class}.`;
   $("looked-note").textContent = said;
   $("looked").setAttribute("aria-label", said);
 }
@@ -126,14 +127,14 @@ function showLooked(seen, looked) {
 function showLayers(layers) {
   const list = $("layers");
   if (list.children.length !== layers.length) list.replaceChildren(...layers.map(prepareLayer));
-  $("layers-note").textContent = "One square a channel. Blue fires, orange is below zero.";
+  $("layers-note").textContent = "One square per channel. Blue is positive, orange is negative.";
   const colours = ["--raised", "--accent", "--warm"].map(channelsOf);
   layers.forEach((layer, index) => showMaps(layer, list.children[index], colours));
 }
 
 function prepareLayer({ title, shape: [channels, height, width] }) {
   const [row, words, maps] = [make("div", "layer"), make("div"), make("div", height * width === 1 ? "maps points" : "maps")];
-  words.append(make("h3", "", title), make("p", "pale", `${channels} of ${width} × ${height}`));
+  words.append(make("h3", "", title), make("p", "pale", `${channels} × (${width} × ${height})`));
   maps.setAttribute("role", "img");
   maps.setAttribute("aria-label", `${channels} activation maps of ${title}, ${width} by ${height} each`);
   maps.append(...Array.from({ length: channels }, () => make("canvas")));
@@ -154,7 +155,7 @@ function showMaps({ shape: [channels, height, width], low, high, maps }, row, [g
   }
 }
 
-// "#0a5f94" of the theme as [10, 95, 148].
+// Returns a colour of the theme, such as "#0a5f94", as [10, 95, 148].
 function channelsOf(name) {
   const text = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   return [1, 3, 5].map((start) => parseInt(text.slice(start, start + 2), 16));

@@ -1,0 +1,73 @@
+"""Options and arguments that several commands share: each with its name, its help text and its parsing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featherweight.cli.output import only_documents
+
+
+def keep_clean(context: typer.Context, value: bool) -> bool:
+    """With --json, reserve standard output for the JSON document until the command ends."""
+    if value:
+        context.with_resource(only_documents())
+    return value
+
+
+def trust_all(value: bool) -> bool:
+    """With --trust, trust the network code of every run that this command opens, now and in later commands."""
+    if value:
+        from featherweight.user_code import trust
+
+        trust.trusting.set(True)
+    return value
+
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+RunPaths = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders that --seeds wrote.")]
+InputShape = Annotated[
+    str | None, typer.Option("--input", metavar="C,H,W", help="Shape of one input without the batch axis.")
+]
+InputShapes = Annotated[
+    list[str] | None,
+    typer.Option("--input", metavar="C,H,W", help="Shape of one input without the batch axis. Repeatable."),
+]
+ModelArguments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Argument of MODEL, such as dropout=0.1. Repeatable."),
+]
+Data = Annotated[str | None, typer.Option("--data", metavar="NAME", help="Data set: a name, or folder:DIR.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", help="Folder with data sets, as DIR/NAME/*.gz. Searched first."),
+]
+Device = Annotated[str, typer.Option("--device", help="cuda, mps or cpu; auto takes the first that is available.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the output if it already exists.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", callback=trust_all, help="Trust the Python code of the network that a run contains.")
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", callback=keep_clean, help="Print one JSON document on standard output and nothing else."),
+]
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Parse a shape: "1,28,28" or "1x28x28" -> (1, 28, 28). Raises typer.BadParameter for other text."""
+    parts = text.replace("x", ",").split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"--input {text!r} is no shape of positive whole numbers such as 1,28,28.")
+    return tuple(int(part) for part in parts)
+
+
+def parse_arguments(settings: list[str]) -> dict[str, object]:
+    """Parse the values of --set into arguments: ["dropout=0.1"] -> {"dropout": 0.1}."""
+    from featherweight.recipe import apply_setting
+
+    arguments: dict[str, object] = {}
+    for setting in settings:
+        apply_setting(arguments, setting)
+    return arguments

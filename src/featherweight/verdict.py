@@ -1,0 +1,31 @@
+"""The verdict on a run in words: was the goal met, and which parts were missed. Used by the terminal and the report.
+
+The goal of a result.json holds the promised values, `met` (True, False, or null without a goal), and `missed` (keys).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from featherweight.words import percent
+
+OUTCOMES = {True: "met", False: "not met", None: "no goal"}
+PARTS = {"accuracy": "accuracy >=", "max_parameters": "parameters <=", "max_epochs": "epochs <="}
+
+
+def verdict(goal: Mapping[str, Any]) -> str:
+    """Return the outcome and the parts of a goal. Example: "not met: accuracy >= 99.40 % (missed), epochs <= 15"."""
+    parts = parts_of(goal)
+    return f"{outcome(goal)}: {', '.join(parts)}" if parts else outcome(goal)
+
+
+def outcome(goal: Mapping[str, Any]) -> str:
+    """Return "met", "not met" or "no goal"."""
+    return OUTCOMES[goal["met"]]
+
+
+def parts_of(goal: Mapping[str, Any]) -> list[str]:
+    """Return the parts of a goal, each with "(missed)" if the run missed the part."""
+    shown = {key: percent(goal[key]) if key == "accuracy" else f"{goal[key]:,}" for key in PARTS if key in goal}
+    return [f"{PARTS[key]} {value}" + (" (missed)" if key in goal["missed"] else "") for key, value in shown.items()]

@@ -1,0 +1,18 @@
+"""The verdict in words, one text for the terminal and the page."""
+
+import pytest
+
+from featherweight.verdict import outcome, parts_of, verdict
+
+MISSED = {"accuracy": 0.994, "max_parameters": 8000, "max_epochs": 1500, "met": False, "missed": ["accuracy"]}
+
+
+def test_a_missed_goal_names_its_parts():
+    assert verdict(MISSED) == "not met: accuracy >= 99.40 % (missed), parameters <= 8,000, epochs <= 1,500"
+    assert parts_of(MISSED)[0] == "accuracy >= 99.40 % (missed)"
+
+
+@pytest.mark.parametrize(("met", "word"), [(True, "met"), (False, "not met"), (None, "no goal")])
+def test_each_outcome_has_a_word(met, word):
+    goal = {"met": met, "missed": []}
+    assert outcome(goal) == verdict(goal) == word
