@@ -50,7 +50,7 @@ def test_the_c_stands_images_upright_itself(upright_run, tmp_path, int8):
     assert document["sanitizers"]["findings"] == 0
     page = (tmp_path / "out" / "ship.md").read_text()
     assert "`featherweight_predict` makes slanted ink upright first" in page
-    assert "and may lean" in (tmp_path / "out" / "featherweight_model.h").read_text()
+    assert "and may be slanted" in (tmp_path / "out" / "featherweight_model.h").read_text()
 
 
 def test_the_c_moves_rows_to_the_byte_as_numpy_does(upright_run, tmp_path):
