@@ -12,9 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.shipping.calibrate import Ranges
 from featherweight.shipping.fold import channels_of, into
-from featherweight.shipping.graph import Array, Conv, Graph, Pad, Pool, Relu, Step
+from featherweight.shipping.graph import Array, Conv, Graph, Pad, Pool, Ranges, Relu, Step
 
 MOST_WASTED = 8     # allowed by `wasted`: a ratio of 8 costs 3 of the 8 bits
 STEPS = 255         # steps of a grid

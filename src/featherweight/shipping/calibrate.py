@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +9,9 @@ import numpy as np
 
 from featherweight.inference.network import Numbers, Pixels
 from featherweight.inference.runtime import open_model
-from featherweight.shipping.graph import Array, Graph
+from featherweight.shipping.graph import Array, Graph, Ranges
 from featherweight.shipping.write_onnx import write_graph
 
-Ranges = Mapping[str, tuple[Array, Array]]      # value -> lowest and highest at each place, both in the value's shape
 BATCH = 100
 
 

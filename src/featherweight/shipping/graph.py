@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]     # float64 while layers are folded, float32 in an export
+Ranges = Mapping[str, tuple[Array, Array]]  # value -> lowest and highest at each place, both in the value's shape
 Shape = tuple[int, int, int]
 Pads = tuple[int, int, int, int]        # rows above, columns left, rows below, columns right
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.shipping.balance import balance
-from featherweight.shipping.calibrate import Ranges
 from featherweight.shipping.graph import (
     Array,
     Conv,
     Graph,
     Pad,
     Pool,
+    Ranges,
     Relu,
     RootMeanSquare,
     Scale,

@@ -29,11 +29,10 @@ from featherweight.shipping.graph import (
     ToFloat,
     shape_in,
 )
+from featherweight.shipping.quantise import Quantised
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
-
-    from featherweight.shipping.quantise import Quantised
 
 OPSET, IR_VERSION = 20, 10
 UNSIGNED = 128      # zero point of uint8 weights: uint8 x int8 saturates in onnxruntime on processors without VNNI
