@@ -1,4 +1,4 @@
-"""Rescaling of weights before quantisation, so that large weights of unimportant input channels do not cost precision.
+"""Rescaling of weights before quantisation, so that large weights of channels that hardly vary do not cost precision.
 
 The int8 scale of an output channel covers its largest weight. Folding a batch normalisation multiplies the next layer's
 weights by up to 316 for a unit that hardly varies. Then 8 bits represent the other weights of the row too coarsely. A
@@ -52,10 +52,9 @@ def wasted(conv: Conv, lowest: Array, highest: Array) -> float:
 
 
 def is_idle(conv: Conv, lowest: Array, highest: Array) -> NDArray[np.bool_]:
-    """Return for each input channel whether it varies by less than a step of its own grid, (I,).
+    """Return True for each idle input channel, (I,): the channel varies by less than a step of its own grid.
 
-    Example: a unit whose ReLU never fires. With padding only a channel of zeros is idle, because the zeros around any
-    other constant make it vary.
+    Example: a unit whose ReLU never fires. If the convolution has padding, only a channel that is always 0 is idle.
     """
     still = highest - lowest < np.maximum(np.abs(lowest), np.abs(highest)) / STEPS
     nothing = (lowest == 0) & (highest == 0)
@@ -64,7 +63,7 @@ def is_idle(conv: Conv, lowest: Array, highest: Array) -> NDArray[np.bool_]:
 
 
 def without_idle(conv: Conv, lowest: Array, highest: Array) -> Conv:
-    """Return the convolution with weights of 0 for idle channels, whose constant contribution is added to the bias."""
+    """Return the convolution with the weights of idle channels set to 0 and their constant contribution in the bias."""
     idle = is_idle(conv, lowest, highest)
     return into(conv, np.where(idle, 0.0, 1.0), np.where(idle, (lowest + highest) / 2, 0.0))
 

@@ -64,7 +64,7 @@ class Body:
 
 
 def sections(template: str) -> dict[str, str]:
-    """Return the functions of a file in c/ by name. Each begins with a line /* ---- name ---- */."""
+    """Return the functions of a file in c/ by name. A line /* ---- name ---- */ begins each function."""
     text = (files("featherweight.shipping") / "c" / template).read_text()
     pieces = re.split(r"^/\* ---- (\w+) ---- \*/\n", text, flags=re.M)
     return dict(zip(pieces[1::2], pieces[2::2], strict=True))

@@ -64,7 +64,7 @@ class Program:
             raise ExportError(f"gcc refused the C: {first_line(fault.decode())} Flags: {' '.join(self.flags)}.")
 
     def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
-        """Return the probabilities of each head, (N, classes). The program runs once for each distinct number."""
+        """Return the probabilities of each head, (N, classes). The program runs once for each different number."""
         if numbers is None:
             return self.ask([], images)
         answers: Probabilities = {}
@@ -127,7 +127,7 @@ def call(command: Sequence[str], *, cwd: Path, given: bytes = b"") -> tuple[int,
 
 
 def seconds(questions: Questions, answer: Answer) -> float:
-    """Return the seconds that `answer` takes for all questions."""
+    """Return the seconds that running `answer` on all images takes."""
     started = time.perf_counter()
     questions.ask(answer)
     return time.perf_counter() - started

@@ -1,6 +1,6 @@
 """Checks that the outputs of a network depend neither on chance nor on the other images in the batch.
 
-Export refuses any other network, because its test accuracy would not hold elsewhere.
+Export refuses any other network, because its test accuracy would not hold for other batches.
 """
 
 from __future__ import annotations

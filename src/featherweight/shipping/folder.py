@@ -15,7 +15,7 @@ OURS = ("model.onnx", "layers.onnx", "card.json", "card.md", "featherweight_mode
 
 
 def check_folder(out: Path, *, force: bool) -> None:
-    """Raise FeatherweightError if `out` is a file, holds other files, or holds an export and force is False.
+    """Raise FeatherweightError if `out` is a file, holds foreign files, or holds an export and force is False.
 
     Only files of an export are ever replaced.
     """

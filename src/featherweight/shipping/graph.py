@@ -152,7 +152,7 @@ class Graph:
 def shape_in(step: Step, shapes: Mapping[str, Shape]) -> Shape:
     """Return the shape in which a step reads its first input.
 
-    A layer whose weights need another number of channels reads the value flattened: (C * H * W, 1, 1).
+    A layer may expect more channels than the value has. The layer then reads the value flattened: (C * H * W, 1, 1).
     """
     layer, given = step.layer, shapes[step.inputs[0]]
     asked = given[0]

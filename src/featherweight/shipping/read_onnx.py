@@ -72,10 +72,10 @@ def read_graph(model: ModelProto) -> Graph:
 
 
 def sees_its_shape(step: Step, given: str, shapes: Mapping[str, Shape | None]) -> bool:
-    """Return False if the model reshapes the step's input in a way that a list of layers cannot express.
+    """Return True if a step reads its input in the same shape as in the model.
 
-    Only flattening is allowed between two layers. Returns True for steps that do not depend on the shape,
-    and for unknown shapes.
+    Between two layers a list of layers can flatten a value. Any other reshape gives False. Unknown shapes, and layers
+    that do not depend on the shape, give True.
     """
     known = {name: shape for name, shape in shapes.items() if shape}
     if not isinstance(step.layer, Conv | Pool | Pad | Scale) or not {given, step.inputs[0]} <= known.keys():
