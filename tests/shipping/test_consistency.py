@@ -26,9 +26,9 @@ def test_random_answers_are_refused_with_their_line(name, words, odd_run, refuse
 
 
 @pytest.mark.parametrize(("name", "words"), [
-    ("SoftOverTheBatch", ["by what else is in the batch", "dim=0"]),
-    ("MapStatistics", ["by what else is in the batch", "track_running_stats=False"]),
-    ("LessTheMean", ["by what else is in the batch", "mean over dim 0"]),
+    ("SoftOverTheBatch", ["depend on the other images in the batch", "dim=0"]),
+    ("MapStatistics", ["depend on the other images in the batch", "track_running_stats=False"]),
+    ("LessTheMean", ["depend on the other images in the batch", "mean over dim 0"]),
     ("BatchStatistics", ["one image alone", "track_running_stats=True"]),
 ])
 def test_answers_that_depend_on_the_batch_are_refused(name, words, odd_run, refused, tmp_path):  # noqa: F811
@@ -45,7 +45,7 @@ def test_a_form_that_answers_by_the_batch_is_refused_and_names_itself():
         return {"class": np.repeat(softened(given[:1]), len(given), axis=0)}
 
     questions = Questions(images, None, {"class": np.zeros(10, np.int64)})
-    with pytest.raises(ExportError, match=r"^c answers by what else is in the batch"):
+    with pytest.raises(ExportError, match=r"^c gives outputs that depend on the other images in the batch"):
         check_form(Form("c", True, {}, answer=first), questions)
     check_form(Form("c", True, {}, answer=lambda given, numbers=None: {"class": softened(given)}), questions)
 

@@ -190,7 +190,7 @@ def test_the_c_says_which_functions_of_the_library_it_uses():
         module = catalogue_network(name)
         card = card_of(module)
         text = c_files(card, write_float(fold(read_graph(trace(module, card)))))["featherweight_model.c"]
-        assert f"of which only {functions} of math.h are used" in text
+        assert f"Of the standard library only {functions} of math.h are used" in text
         assert ("sqrtf(" in text) == ("sqrtf" in functions)
 
 

@@ -13,7 +13,7 @@ TO_ONNX_ALONE = {       # network -> what the refusal as C names
     "Reshaped": "'Conv after a reshape to other maps' (last", "LinearOnRows": "'MatMul after a reshape",
 }
 TO_NOTHING = {
-    "Branching": "by what else is in the batch.*an if on values of the batch",
+    "Branching": "depend on the other images in the batch.*an if on values of the batch",
     "HiddenState": "differently each time.*a state that is kept between batches",
     "UnevenPool": "adaptive_max_pool2d.*another layer or operation",
 }

@@ -49,8 +49,8 @@ def test_the_c_stands_images_upright_itself(upright_run, tmp_path, int8):
     assert int8 or found["disagreements"] == []
     assert document["sanitizers"]["findings"] == 0
     page = (tmp_path / "out" / "ship.md").read_text()
-    assert "`featherweight_predict` stands leaning ink upright first" in page
-    assert "and may lean" in (tmp_path / "out" / "featherweight_model.h").read_text()
+    assert "`featherweight_predict` makes slanted ink upright first" in page
+    assert "and may be slanted" in (tmp_path / "out" / "featherweight_model.h").read_text()
 
 
 def test_the_c_moves_rows_to_the_byte_as_numpy_does(upright_run, tmp_path):
@@ -80,7 +80,7 @@ int main(void)
 def test_a_picture_and_a_bundle_are_answered_alike(upright_run, tmp_path):
     document = export(upright_run, "bundle", tmp_path / "bundle")
     assert document["measured"]["onnx"]["heads"]["class"]["disagreements"] == []
-    assert "until it does not lean" in (tmp_path / "bundle" / "card.md").read_text()
+    assert "until the ink is upright" in (tmp_path / "bundle" / "card.md").read_text()
     run, bundle = Predictor(upright_run), Predictor(tmp_path / "bundle")
     for index, image in enumerate(leaning(10)):
         path = tmp_path / f"{index}.png"

@@ -1,4 +1,4 @@
-"""A finished run on its way out of torch: ONNX, int8, C, a bundle; and the proof that each answers as torch does."""
+"""Export of a finished run as ONNX, int8 ONNX, C or a bundle, each compared with torch on all test images."""
 
 from __future__ import annotations
 

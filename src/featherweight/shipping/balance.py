@@ -1,8 +1,8 @@
-"""Weights that 8 bits can hold: input channels that say little must not take the grid from those that say much.
+"""Rescaling of weights before quantisation, so that large weights of channels that hardly vary do not cost precision.
 
-A scale for each output channel covers the largest of its weights. Folding a batch normalisation multiplies the next
-layer's weights for a unit that hardly varies by up to 316, and leaves 8 bits nothing for the others. A network without
-such weights is left as it is.
+The int8 scale of an output channel covers its largest weight. Folding a batch normalisation multiplies the next layer's
+weights by up to 316 for a unit that hardly varies. Then 8 bits represent the other weights of the row too coarsely. A
+network without such weights is not changed.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.shipping.calibrate import Ranges
 from featherweight.shipping.fold import channels_of, into
-from featherweight.shipping.graph import Array, Conv, Graph, Pad, Pool, Relu, Step
+from featherweight.shipping.graph import Array, Conv, Graph, Pad, Pool, Ranges, Relu, Step
 
-MOST_WASTED = 8     # times a row's weights may be larger than those that matter: 3 of 8 bits
-STEPS = 255         # of a grid
+MOST_WASTED = 8     # allowed by `wasted`: a ratio of 8 costs 3 of the 8 bits
+STEPS = 255         # steps of a grid
 
 
 def balance(graph: Graph, ranges: Ranges) -> tuple[Graph, Ranges]:
-    """Return a folded graph that computes the same in real numbers, and the ranges of its values.
+    """Return a folded graph that computes the same before rounding, and the ranges of its values.
 
-    ranges: lowest and highest of each value at each place on training images. Only there are idle channels constant.
+    ranges: lowest and highest of each value at each place on training images. Channels that are constant on those
+    images are treated as constants.
     """
     for step in graph.steps:
         if isinstance(step.layer, Conv) and wasted(step.layer, *seen_by(step, step.layer, ranges)) > MOST_WASTED:
@@ -33,14 +33,18 @@ def balance(graph: Graph, ranges: Ranges) -> tuple[Graph, Ranges]:
 
 
 def seen_by(step: Step, conv: Conv, ranges: Ranges) -> tuple[Array, Array]:
-    """Return the lowest and highest of each input channel of a convolution, (I,) both."""
+    """Return the lowest and highest value of each input channel of a convolution, (I,) both."""
     lowest, highest = ranges[step.inputs[0]]
     channels = conv.weight.shape[1] * conv.groups
     return lowest.reshape(channels, -1).min(axis=1), highest.reshape(channels, -1).max(axis=1)
 
 
 def wasted(conv: Conv, lowest: Array, highest: Array) -> float:
-    """Return how many times larger a row's grid is than its largest part of a sum, for the worst row; at least 1."""
+    """Return the worst row's ratio of the range of its grid to its largest contribution; at least 1.
+
+    A row holds the weights of one output channel. The range of its grid is its largest weight times the largest input
+    of all channels. Its largest contribution is the maximum of weight times input over the channels that are not idle.
+    """
     reach = np.where(is_idle(conv, lowest, highest), 0.0, np.maximum(np.abs(lowest), np.abs(highest)))
     sizes = sizes_of(conv)
     parts, grids = (sizes * reach).max(axis=1), sizes.max(axis=1) * reach.max()
@@ -48,9 +52,9 @@ def wasted(conv: Conv, lowest: Array, highest: Array) -> float:
 
 
 def is_idle(conv: Conv, lowest: Array, highest: Array) -> NDArray[np.bool_]:
-    """Say for each input channel whether it varies by less than a step of its own grid: a unit that never fires.
+    """Return True for each idle input channel, (I,): the channel varies by less than a step of its own grid.
 
-    A frame of zeros makes other constants vary.
+    Example: a unit whose ReLU never fires. If the convolution has padding, only a channel that is always 0 is idle.
     """
     still = highest - lowest < np.maximum(np.abs(lowest), np.abs(highest)) / STEPS
     nothing = (lowest == 0) & (highest == 0)
@@ -59,14 +63,16 @@ def is_idle(conv: Conv, lowest: Array, highest: Array) -> NDArray[np.bool_]:
 
 
 def without_idle(conv: Conv, lowest: Array, highest: Array) -> Conv:
-    """Return the convolution with idle channels in its bias and no weights for them."""
+    """Return the convolution with the weights of idle channels set to 0 and their constant contribution in the bias."""
     idle = is_idle(conv, lowest, highest)
     return into(conv, np.where(idle, 0.0, 1.0), np.where(idle, (lowest + highest) / 2, 0.0))
 
 
 def evened(graph: Graph, second: Step, ranges: Ranges) -> tuple[Graph, Ranges]:
-    """Divide each channel where it is made, and multiply it where it is read, until values and weights spread alike.
+    """Scale the channels between two convolutions so that values and weights are spread evenly over channels.
 
+    The convolution before `second` divides each channel by a factor, and `second` multiplies it by the same factor.
+    Returns the new graph and ranges, or the given ones if no single convolution computes the input of `second`.
     Source: Nagel et al. (2019), Data-Free Quantization Through Weight Equalization and Bias Correction.
     """
     assert isinstance(second.layer, Conv)
@@ -89,9 +95,10 @@ def evened(graph: Graph, second: Step, ranges: Ranges) -> tuple[Graph, Ranges]:
 
 
 def values_between(graph: Graph, second: Step) -> list[str]:
-    """Return the values from the input of a convolution back to the one that makes its channels; empty for none.
+    """Return the values from the input of `second` back to the output of the convolution before it.
 
-    Between them are layers alone that give s * y for s * x, with s > 0, and no other step reads what they give.
+    Returns [] if another step reads one of these values. Each layer in between must map s * x to s * y for any s > 0;
+    otherwise also [].
     """
     names = [second.inputs[0]]
     while (maker := graph.maker(names[-1])) is not None and len(graph.readers(names[-1])) == 1:
@@ -104,7 +111,7 @@ def values_between(graph: Graph, second: Step) -> list[str]:
 
 
 def sizes_of(conv: Conv) -> Array:
-    """Return the largest weight of each output channel for each input channel, (O, I)."""
+    """Return the largest absolute weight of each output channel for each input channel, (O, I)."""
     outputs, inputs, _, _ = conv.weight.shape
     sizes = np.zeros((outputs, inputs * conv.groups))
     np.put_along_axis(sizes, channels_of(conv), np.abs(conv.weight).max(axis=(2, 3)), axis=1)
@@ -112,5 +119,5 @@ def sizes_of(conv: Conv) -> Array:
 
 
 def put(graph: Graph, made: Step) -> Graph:
-    """Return the graph with another layer for the same value."""
+    """Return the graph with `made` in place of the step that computes the same value."""
     return replace(graph, steps=tuple(made if step.output == made.output else step for step in graph.steps))

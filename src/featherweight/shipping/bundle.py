@@ -1,4 +1,4 @@
-"""A run as a folder that answers without torch."""
+"""Export of a run as a bundle: a folder that can be used for prediction without torch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from featherweight.shipping.trace import trace
 
 
 def make_bundle(run: Run | str | Path, folder: str | Path) -> Bundle:
-    """Write model.onnx, layers.onnx, card.md and card.json into a folder and open it; nothing is proved.
+    """Write model.onnx, layers.onnx, card.md and card.json into a folder and return the opened bundle.
 
-    The folder is made where it is missing; files of these names are replaced. card.json comes last: with it the folder
-    is a bundle. Raises RunError for an unfinished run, MissingExtra without onnx, ModelError for a network that torch
-    cannot export.
+    The bundle is not compared with torch; `export` does that. The folder is created if it is missing, and files of
+    these names are replaced. The card is written last, because it makes the folder a bundle.
+    Raises RunError for an unfinished run. Raises MissingExtra if onnx is not installed. Raises ModelError if torch
+    cannot export the network.
     """
     network, folder = TrainedNetwork.open(run), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +33,7 @@ def make_bundle(run: Run | str | Path, folder: str | Path) -> Bundle:
 
 
 def bundle_files(network: TrainedNetwork, model: bytes) -> dict[str, bytes]:
-    """The files of a bundle around its model.onnx."""
+    """Return the files of a bundle by name. model: the content of model.onnx."""
     import onnx
 
     layers = with_layers(onnx.load_from_string(model)).SerializeToString(deterministic=True)

@@ -1,4 +1,4 @@
-"""The files of a C export: the network, its header, a small program that asks it, a Makefile."""
+"""Texts of the files of a C export: the network, its header, a small program that runs the network, a Makefile."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ clean:
 
 
 def c_files(card: Card, body: Body) -> dict[str, str]:
-    """File name -> text."""
+    """Return the files of a C export: file name -> text."""
     return {f"{NAME}.c": source(card, body), f"{NAME}.h": header(card, body), "main.c": main_program(card),
             "Makefile": MAKEFILE.format(name=NAME)}
 
 
 def stand_upright(card: Card, body: Body) -> None:
-    """Let the network's first act be what was done to the images that it was trained on."""
+    """Add a first call that makes slanted ink upright, as was done with the training images."""
     size = card.picture.size
     body.parts.add("upright")
     body.memory.append(f"static uint8_t standing[{size * size}];")
@@ -41,7 +41,7 @@ def stand_upright(card: Card, body: Body) -> None:
 
 
 def source(card: Card, body: Body) -> str:
-    """The network: types and functions, constants, and the calls in their order."""
+    """Return the text of featherweight_model.c: types, functions, constants, and the calls in their order."""
     code = "\n".join(("", *body.calls, ""))
     guard = "    if (number < 0 || number > 9)\n        return -1;\n" if card.takes_number else ""
     last = list(card.heads)[-1]
@@ -53,7 +53,7 @@ def source(card: Card, body: Body) -> str:
  * RAM    {body.ram:,} bytes, static, and the stack of two nested calls; no malloc
  * flash  {body.flash:,} bytes of constants, and about 2 KB of code beside {functions}
  *
- * C99 and its standard library, of which only {functions} of math.h are used.
+ * C99. Of the standard library only {functions} of math.h are used.
  * Not reentrant: the memory is static. Batch normalisation is folded into the convolutions.
  */
 #include "{NAME}.h"
@@ -72,7 +72,7 @@ def source(card: Card, body: Body) -> str:
 
 
 def header(card: Card, body: Body) -> str:
-    """What a program includes."""
+    """Return the text of featherweight_model.h."""
     pixels, size = pixels_of(card), card.picture.size
     order = "row by row" if len(card.mean) == 1 else "channel by channel, each row by row"
     last = list(card.heads)[-1]
@@ -101,7 +101,7 @@ def header(card: Card, body: Body) -> str:
 
 
 def main_program(card: Card) -> str:
-    """main.c: reads images, prints answers."""
+    """Return the text of main.c, a program that reads images and prints the predictions."""
     size, planes = card.picture.size, len(card.mean)
     answers = [(parameter(head), labels) for head, labels in card.heads.items()]
     arguments = ", ".join(["image", *(["number"] if card.takes_number else []), *(name for name, _ in answers)])
@@ -142,31 +142,31 @@ READ_NUMBER = """    if (argc < 2 || strlen(argv[1]) != 1 || argv[1][0] < '0' ||
 
 
 def label_array(name: str, labels: tuple[str, ...]) -> str:
-    """The classes' names."""
+    """Return a C array with the names of the classes of a head."""
     return f"static const char *const {name}_labels[] = {{{', '.join(string(label) for label in labels)}}};"
 
 
 def prototype(card: Card) -> str:
-    """The one function."""
+    """Return the prototype of featherweight_predict."""
     number = "int number, " if card.takes_number else ""
     heads = ", ".join(f"float {parameter(head)}[{len(labels)}]" for head, labels in card.heads.items())
     return f"int featherweight_predict(const uint8_t image[{pixels_of(card)}], {number}{heads})"
 
 
 def about(card: Card) -> str:
-    """What the network is, on one line."""
+    """Return one line on the network: recipe, model, parameters, dataset, accuracy."""
     accuracy = listed([f"{percent(value)} {head}" for head, value in card.accuracy.items()])
     name = card.recipe if card.recipe == card.model else f"{card.recipe} ({card.model})"
     return f"{name}, {card.parameters:,} parameters, trained on {card.dataset}; test: {accuracy}"
 
 
 def ground(card: Card) -> str:
-    """What the pixels mean."""
+    """Return the meaning of the pixel values in words."""
     if card.picture.kind != "ink":
         return "0..255"
-    return "ink is light (255) on black (0)" + (", and may lean" if card.picture.upright else "")
+    return "ink is light (255) on black (0)" + (", and may be slanted" if card.picture.upright else "")
 
 
 def pixels_of(card: Card) -> int:
-    """Bytes of an image."""
+    """Return the number of bytes of an image."""
     return prod((len(card.mean), card.picture.size, card.picture.size))

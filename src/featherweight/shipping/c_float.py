@@ -1,4 +1,4 @@
-"""A folded network as C that computes in float32."""
+"""Writer of a folded network as C code that computes in float32."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from featherweight.shipping.memory import Plan, plan_memory
 
 
 def write_float(graph: Graph) -> Body:
-    """The calls of every step and what they need."""
+    """Return the C code of all steps of a graph."""
     graph = with_pixels(graph)
     sizes = {step.output: prod(graph.shapes[step.output]) for step in graph.steps if step.output not in graph.heads}
     plan = plan_memory(graph.steps, sizes)
@@ -39,7 +39,10 @@ def write_float(graph: Graph) -> Body:
 
 
 def with_pixels(graph: Graph) -> Graph:
-    """The graph with one step that turns bytes into floats; where pixels are normalised, it is that step."""
+    """Return the graph with a Scale as the only reader of the images. This step converts bytes to floats.
+
+    A normalisation of the pixels already is such a step. Otherwise a Scale with factor 1 is added.
+    """
     readers = graph.readers("images")
     if len(readers) == 1 and isinstance(readers[0].layer, Scale):
         return graph
@@ -52,7 +55,7 @@ def with_pixels(graph: Graph) -> Graph:
 
 
 def write_step(body: Body, step: Step, graph: Graph, plan: Plan, index: int) -> None:
-    """One call, with its constants."""
+    """Add the call of one step, with its constants."""
     layer, before, after = step.layer, shape_in(step, graph.shapes), graph.shapes[step.output]
     places = [place(name, graph, plan) for name in (*step.inputs, step.output)]
     said = f"{in_words(layer)}: {size_in_words(after)}"
@@ -83,7 +86,7 @@ def write_step(body: Body, step: Step, graph: Graph, plan: Plan, index: int) -> 
 
 
 def write_conv(body: Body, layer: Conv, before: Shape, after: Shape, index: int) -> str:
-    """A convolution's constants; gives the address of its description."""
+    """Add the constants of a convolution and return the address of its C structure."""
     names = [body.array(f"weight_{index}", layer.weight), body.array(f"bias_{index}", layer.bias)]
     if layer.after:
         names += [body.array(f"factor_{index}", layer.after[0]), body.array(f"summand_{index}", layer.after[1])]
@@ -92,20 +95,20 @@ def write_conv(body: Body, layer: Conv, before: Shape, after: Shape, index: int)
 
 
 def conv_fields(layer: Conv, before: Shape, after: Shape) -> tuple[object, ...]:
-    """Geometry, in the order of the C structure."""
+    """Return the shapes, kernel, stride, dilation, pads and groups in the order of the C structure."""
     kernel = layer.weight.shape[2:]
     return (shape(before), shape(after), *kernel, *layer.stride, *layer.dilation, *layer.pads[:2], layer.groups)
 
 
 def pool_fields(layer: Pool, before: Shape, after: Shape) -> tuple[object, ...]:
-    """Geometry and kind, in the order of the C structure."""
+    """Return the shapes, kernel, stride, pads and kind in the order of the C structure."""
     counts = int(layer.kind == "mean" and layer.counts_outside)
     maximum = int(layer.kind == "max")
     return (shape(before), shape(after), *layer.kernel, *layer.stride, *layer.pads[:2], maximum, counts)
 
 
 def write_concat(body: Body, step: Step, graph: Graph, plan: Plan) -> None:
-    """A copy for each input."""
+    """Add one copy for each input of a concatenation."""
     start = plan.offsets[step.output]
     for name in step.inputs:
         count = prod(graph.shapes[name])
@@ -114,17 +117,17 @@ def write_concat(body: Body, step: Step, graph: Graph, plan: Plan) -> None:
 
 
 def place(name: str, graph: Graph, plan: Plan) -> str:
-    """Where a value lies: in memory, or with the caller."""
+    """Return the C expression for a value: a place in memory, or a parameter for inputs and heads."""
     if name in graph.heads:
         return parameter(name)
     return {"images": "image", "numbers": "number"}.get(name) or f"memory + {plan.offsets[name]}"
 
 
 def parameter(head: str) -> str:
-    """What the array of a head's probabilities is called."""
+    """Return the name of the C parameter for the probabilities of a head."""
     return "probabilities" if head == "class" else head
 
 
 def size_in_words(of: Shape) -> str:
-    """ "16 x 24x24", or "32" for a vector."""
+    """Return a shape in words: "16 x 24x24", or "32" for a vector."""
     return str(of[0]) if of[1:] == (1, 1) else f"{of[0]} x {of[1]}x{of[2]}"

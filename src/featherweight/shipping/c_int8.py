@@ -1,4 +1,4 @@
-"""A quantised network as C that sums integers."""
+"""Writer of a quantised network as C code that computes its sums in integers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNIT = Grid(1.0, 0)
 
 
 class Writer:
-    """The body so far, and where each value lies: bytes in one block, floats in another."""
+    """The C code that is being written, with two memory plans: one block for bytes and one for floats."""
 
     def __init__(self, quantised: Quantised) -> None:
         graph = quantised.graph
@@ -48,7 +48,7 @@ class Writer:
         self.body.settings = f"enum {{ WIDEST = {widest} }};   /* columns of the widest layer's output */\n"
 
     def place(self, name: str) -> str:
-        """Where a value lies: in memory, or with the caller."""
+        """Return the C expression for a value: a place in memory, or a parameter for inputs and heads."""
         if name in self.graph.heads:
             return parameter(name)
         if name in ("images", "numbers"):
@@ -56,12 +56,15 @@ class Writer:
         return f"memory + {self.bytes.offsets[name]}" if name in self.grids else f"values + {self.floats.offsets[name]}"
 
     def targets(self, name: str) -> tuple[str, str]:
-        """The arguments out and values of a function that gives bytes or floats."""
+        """Return the C arguments `out` and `values` for a result in bytes or in floats.
+
+    The one that is not used is NULL.
+    """
         return (self.place(name), "NULL") if name in self.grids else ("NULL", self.place(name))
 
 
 def write_int8(quantised: Quantised) -> Body:
-    """The calls of every step and what they need."""
+    """Return the C code of all steps of a quantised graph."""
     writer = Writer(quantised)
     for index, step in enumerate(quantised.graph.steps, 1):
         write_step(writer, step, index)
@@ -69,7 +72,7 @@ def write_int8(quantised: Quantised) -> Body:
 
 
 def write_step(writer: Writer, step: Step, index: int) -> None:
-    """One call, with its constants."""
+    """Add the call of one step, with its constants."""
     layer, body, shapes = step.layer, writer.body, writer.graph.shapes
     before, after = shape_in(step, shapes), shapes[step.output]
     said = f"{in_words(layer)}: {size_in_words(after)}"
@@ -113,10 +116,10 @@ def write_step(writer: Writer, step: Step, index: int) -> None:
 
 
 def write_conv(writer: Writer, step: Step, layer: Conv, before: Shape, after: Shape, index: int) -> str:
-    """A convolution's constants; gives the address of its description."""
+    """Add the constants of a convolution and return the address of its C structure."""
     body, kernel = writer.body, writer.kernels[step.output]
     given, made = writer.grids[step.inputs[0]], writer.grids.get(step.output, UNIT)
-    unit = 1.0 if layer.after else made.scale       # what follows the ReLU works on real values
+    unit = 1.0 if layer.after else made.scale       # the factor and summand after the ReLU take real values
     names = [
         body.array(f"weight_{index}", kernel.weight),
         body.array(f"step_{index}", narrow(kernel.scale * given.scale / unit)),
@@ -131,14 +134,14 @@ def write_conv(writer: Writer, step: Step, layer: Conv, before: Shape, after: Sh
 
 
 def write_pool(writer: Writer, step: Step, layer: Pool, before: Shape, after: Shape, index: int) -> str:
-    """A pool's description; gives its address."""
+    """Add the C structure of a pool and return its address."""
     given, made = writer.grids[step.inputs[0]], writer.grids.get(step.output, UNIT)
     fields = *pool_fields(layer, before, after), given.zero, made.zero, number(given.scale / made.scale)
     return writer.body.record("Pool", f"pool_{index}", fields)
 
 
 def write_root(writer: Writer, step: Step, layer: RootMeanSquare, before: Shape, said: str) -> None:
-    """The root of a mean square; what is added under it is in squares of the output's steps."""
+    """Add the call of a root mean square. Its argument `added` is in squares of the output's steps."""
     given, made = writer.grids[step.inputs[0]], writer.grids.get(step.output, UNIT)
     writer.body.parts.add("to_byte")
     writer.body.call("root_mean_square", writer.place(step.inputs[0]), before[0], before[1] * before[2], given.zero,
@@ -147,7 +150,7 @@ def write_root(writer: Writer, step: Step, layer: RootMeanSquare, before: Shape,
 
 
 def write_scale(writer: Writer, step: Step, before: Shape, index: int, said: str) -> None:
-    """A normalisation or a ReLU by itself, from one grid to another."""
+    """Add the call of a normalisation or ReLU that is not part of a convolution, from one grid to another."""
     layer, body = step.layer, writer.body
     given, made = writer.grids[step.inputs[0]], writer.grids[step.output]
     ones = np.ones(before[0])
@@ -161,5 +164,5 @@ def write_scale(writer: Writer, step: Step, before: Shape, index: int, said: str
 
 
 def narrow(values: np.ndarray) -> np.ndarray:
-    """float32."""
+    """Return the values as float32."""
     return np.asarray(values, np.float32)

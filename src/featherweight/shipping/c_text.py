@@ -1,4 +1,4 @@
-"""Pieces of C as text: numbers, arrays, names that cannot break out of a comment or a string."""
+"""C code as text: numbers, arrays, calls, and comments and strings that are safe for any name."""
 
 from __future__ import annotations
 
@@ -19,56 +19,59 @@ TYPES = {"float32": "float", "int8": "int8_t", "uint8": "uint8_t", "int32": "int
 
 @dataclass
 class Body:
-    """What the steps of one network come to: the parts of the library that they call, constants, memory, calls."""
+    """The C code of one network: the library functions it needs, constants, memory, and calls.
+
+    template: the file in c/ with the library functions. parts: the names of the functions that are called.
+    """
 
     template: str
     parts: set[str] = field(default_factory=set)
     constants: list[str] = field(default_factory=list)
     memory: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
-    settings: str = ""  # what the library's functions need to know
+    settings: str = ""  # C text before the library, e.g. an enum with a size
     flash: int = 0      # bytes of constants
     ram: int = 0        # bytes of static memory
 
     def title(self, text: str) -> None:
-        """A comment between the constants."""
+        """Add a comment between the constants."""
         self.constants.append(f"\n/* {text} */")
 
     def array(self, name: str, values: NDArray[Any]) -> str:
-        """Declare a constant array; gives its name."""
+        """Add a constant array and return its name."""
         self.constants.append(constant_array(name, values))
         self.flash += values.nbytes
         return name
 
     def record(self, kind: str, name: str, fields: Iterable[object]) -> str:
-        """Declare a constant structure; gives its address. 4 bytes a field, as on a 32-bit processor."""
+        """Add a constant structure and return its address. A field counts as 4 bytes (32-bit processor)."""
         listed = [str(value) for value in fields]
         self.constants.append(f"static const {kind} {name} = {{{', '.join(listed)}}};")
         self.flash += 4 * sum(len(value.split(",")) for value in listed)
         return f"&{name}"
 
     def call(self, part: str, *arguments: object, comment: str = "") -> None:
-        """Call a function of the library."""
+        """Add a call of the library function `part`."""
         self.parts.add(part)
         text = f"    {part}({', '.join(map(str, arguments))});"
         self.calls.append(f"{text:<72} /* {comment} */" if comment else text)
 
     def library(self) -> str:
-        """The functions that are called, with their types, in the templates' order."""
+        """Return the C text of the called functions and their types, in the order of the template files."""
         shared = sections("shared.c")
         known = {"types": shared.pop("types")} | sections(self.template) | shared
         return self.settings + "\n".join(text for name, text in known.items() if name in self.parts | {"types"})
 
 
 def sections(template: str) -> dict[str, str]:
-    """The parts of a file of C functions: "---- name ----" begins one."""
+    """Return the functions of a file in c/ by name. A line /* ---- name ---- */ begins each function."""
     text = (files("featherweight.shipping") / "c" / template).read_text()
     pieces = re.split(r"^/\* ---- (\w+) ---- \*/\n", text, flags=re.M)
     return dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
 
 def constant_array(name: str, values: NDArray[Any]) -> str:
-    """A constant array, values in rows of at most 120 characters."""
+    """Return the C text of a constant array, with rows of at most 120 characters."""
     kind = TYPES[values.dtype.name]
     flat = values.reshape(-1)
     written = [number(value) for value in flat] if kind == "float" else [str(value) for value in flat.tolist()]
@@ -77,24 +80,24 @@ def constant_array(name: str, values: NDArray[Any]) -> str:
 
 
 def number(value: float) -> str:
-    """A float32 that reads back as the same float32."""
+    """Return a float32 as a C literal that gives exactly the same float32 again."""
     text = f"{float(value):.9g}"
     return f"{text}f" if any(mark in text for mark in ".en") else f"{text}.0f"
 
 
 def shape(of: Shape) -> str:
-    """A Shape as C writes it."""
+    """Return a shape as a C initializer, e.g. {8, 28, 28}."""
     return "{" + ", ".join(map(str, of)) + "}"
 
 
 def comment(text: str) -> str:
-    """Text that cannot end the comment that it stands in, nor begin a trigraph; ASCII, on one line."""
+    """Return a text made safe for a C comment: one line of ASCII without comment marks and trigraphs."""
     plain = visible(" ".join(text.split())).encode("ascii", "replace").decode()
     return re.sub(r"\?(?=\?)", "? ", plain.replace("*/", "* /").replace("/*", "/ *"))
 
 
 def string(text: str) -> str:
-    """A string literal of any text; what is not printable ASCII is written as the octal of its bytes."""
+    """Return a C string literal of any text. Bytes that are not printable ASCII become octal escapes."""
     safe = "".join(
         chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in text.encode()
     )
@@ -102,5 +105,5 @@ def string(text: str) -> str:
 
 
 def listed(values: Sequence[str]) -> str:
-    """ "a, b and c"."""
+    """Return the values as a list in words, e.g. "a, b and c"."""
     return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} and {values[-1]}"

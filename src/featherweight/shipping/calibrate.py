@@ -1,8 +1,7 @@
-"""What the values of a network reach on training images."""
+"""Measurement of the range of each value in a network on training images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,23 +9,22 @@ import numpy as np
 
 from featherweight.inference.network import Numbers, Pixels
 from featherweight.inference.runtime import open_model
-from featherweight.shipping.graph import Array, Graph
+from featherweight.shipping.graph import Array, Graph, Ranges
 from featherweight.shipping.write_onnx import write_graph
 
-Ranges = Mapping[str, tuple[Array, Array]]      # value -> lowest and highest at each place, in its shape
 BATCH = 100
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Training images that the 8-bit grids are measured on, with numbers where one is added."""
+    """Training images for measuring the 8-bit grids; if the network adds a number, also a number for each image."""
 
     images: Pixels
     numbers: Numbers | None
 
 
 def measure_ranges(graph: Graph, images: Pixels, numbers: Numbers | None) -> Ranges:
-    """Return the lowest and highest of every value at each of its places; float32, in batches."""
+    """Run the graph on all images in float32 and return the lowest and highest of every value at each place."""
     names = [step.output for step in graph.steps]
     session = open_model(write_graph(graph, names).SerializeToString())
     pixels = images.astype(np.float32)

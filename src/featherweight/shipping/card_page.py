@@ -1,4 +1,4 @@
-"""A bundle's card for a person: what it is, what goes in and out, how good it is, how it is run, where it ends."""
+"""Text of a bundle's card.md: accuracy, inputs, outputs, image preparation, code to run the network, and limits."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from featherweight.words import percent
 
 
 def card_page(card: Card, test: Mapping[str, Mapping[str, Any]], size: int) -> str:
-    """card.md. test: head -> correct and count of the run's result; size: bytes of model.onnx."""
+    """Return the text of card.md.
+
+    test: head -> "correct" and "count" of the run's result. size: bytes of model.onnx.
+    """
     recipe, model, dataset = map(in_markdown, (card.recipe, card.model, card.dataset))
     return f"""# {recipe}
 
 An image classifier with {card.parameters:,} parameters: {model}, trained on {dataset} with Featherweight.
-It answers without torch: numpy, Pillow and onnxruntime are enough.
+It runs without torch: numpy, Pillow and onnxruntime are enough.
 
-| file | what |
+| file | content |
 | --- | --- |
 | `model.onnx` | the network, {size:,} bytes; normalisation is inside |
 | `layers.onnx` | the same, with the activations of every layer as outputs (metadata `layers`) |
-| `card.json` | this page for programs |
+| `card.json` | the facts of this page, for programs |
 
 ## Accuracy
 
@@ -38,7 +41,7 @@ Measured once, after training, on the test images of {dataset}.
 {inputs(card)}
 {outputs(card)}
 
-## What a picture goes through
+## Preparation of a picture
 
 {picture(card)}
 
@@ -54,15 +57,15 @@ featherweight predict FOLDER picture.png{" --number 4" if card.takes_number else
 
 ## Limits
 
-- It knows the classes above and nothing else: a picture of something else gets one of them too, often with a high
+- The network knows only the classes above. A picture of anything else gets one of these classes too, often with a high
   probability.
-- The accuracy holds for images like those of {dataset}. Other pens, cameras or writers are another question.
-- Probabilities are the network's own and were not calibrated.
+- The accuracy holds for images like those of {dataset}. It may be lower for other pens, cameras or writers.
+- The probabilities were not calibrated.
 """
 
 
 def accuracy_rows(card: Card, test: Mapping[str, Mapping[str, Any]]) -> str:
-    """A row for each head."""
+    """Return the rows of the accuracy table, one for each head."""
     rows = []
     for head, labels in card.heads.items():
         correct, count = test[head]["correct"], test[head]["count"]
@@ -73,14 +76,14 @@ def accuracy_rows(card: Card, test: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def inputs(card: Card) -> str:
-    """What model.onnx takes."""
+    """Return the inputs of model.onnx in words: name, type, shape and values."""
     size = card.picture.size
     text = f"- in: `images`, uint8 (N, {len(card.mean)}, {size}, {size}), values 0..255"
     return text + ("\n- in: `numbers`, int64 (N,), the number 0..9 to add" if card.takes_number else "")
 
 
 def outputs(card: Card) -> str:
-    """What model.onnx gives."""
+    """Return the outputs of model.onnx in words: name, type, shape and classes."""
     return "\n".join(
         f"- out: `{head}`, float32 (N, {len(labels)}), probabilities of {', '.join(map(in_markdown, labels))}"
         for head, labels in card.heads.items()
@@ -88,20 +91,20 @@ def outputs(card: Card) -> str:
 
 
 def picture(card: Card) -> str:
-    """The picture specification in words, with its values."""
+    """Return the picture specification in words, with its values."""
     rules, size = card.picture, card.picture.size
     values = ", ".join(f"{key} {in_markdown(value)}" for key, value in rules.to_dict().items())
     if rules.kind == "ink":
         words = (f"Handwriting on any ground becomes light ink on black; the ink's longer side is fitted into "
                  f"{rules.box} pixels\nand its centre of mass into the centre of {size}x{size}.")
-        words += " Its rows are moved until it does not lean." if rules.upright else ""
+        words += " Its rows are shifted until the ink is upright." if rules.upright else ""
     else:
         words = f"It is resized to {size}x{size} and nothing else."
     return f"{words}\n`featherweight predict` does this. Values: {values}."
 
 
 def code(card: Card) -> str:
-    """Six lines that ask model.onnx."""
+    """Return six lines of Python that run model.onnx."""
     shape = (1, len(card.mean), card.picture.size, card.picture.size)
     head, labels = next(iter(card.heads.items()))
     values = "light ink on black, 0..255" if card.picture.kind == "ink" else "0..255"

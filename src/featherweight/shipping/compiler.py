@@ -1,4 +1,4 @@
-"""gcc, and the program that it makes of an export."""
+"""Compilation of a C export with gcc, and runs of the compiled program."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ from featherweight.shipping.proof import Answer, Questions
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-std=c99")
 FAST = (*STRICT, "-O2")
-TIMED = 200     # images whose time is measured
+TIMED = 200     # number of images whose time is measured
 WATCHED = (*STRICT, "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
 def find_compiler() -> str | None:
-    """gcc's path, or None."""
+    """Return the path of gcc, or None if it is not installed."""
     return shutil.which("gcc")
 
 
 class Program:
-    """A C export compiled in a temporary folder. Use it in a with block; ExportError where gcc refuses it."""
+    """A C export compiled in a temporary folder, for use in a with block.
+
+    Raises ExportError if gcc gives an error.
+    """
 
     def __init__(self, files: Mapping[str, bytes], flags: Sequence[str], heads: Sequence[str]) -> None:
         self.files, self.flags, self.heads = files, flags, heads
@@ -51,7 +54,7 @@ class Program:
         self.folder.cleanup()
 
     def compile(self, folder: Path) -> None:
-        """Write the files and call gcc."""
+        """Write the files into a folder and call gcc."""
         for name, content in self.files.items():
             (folder / name).write_bytes(content)
         sources = [name for name in self.files if name.endswith(".c")]
@@ -61,7 +64,7 @@ class Program:
             raise ExportError(f"gcc refused the C: {first_line(fault.decode())} Flags: {' '.join(self.flags)}.")
 
     def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
-        """The probabilities of each head, (N, classes); a call for each number that is added."""
+        """Return the probabilities of each head, (N, classes). The program runs once for each different number."""
         if numbers is None:
             return self.ask([], images)
         answers: Probabilities = {}
@@ -72,7 +75,10 @@ class Program:
         return answers
 
     def ask(self, arguments: Sequence[str], images: Pixels) -> Probabilities:
-        """Give the program images, read its lines: probabilities stand between every second pair of tabs."""
+        """Run the program on the images and parse its output.
+
+    Each line has a class and the probabilities for each head in turn, separated by tabs.
+    """
         cells = [line.split("\t") for line in self.run(arguments, images).decode().splitlines()]
         return {
             head: np.array([line[2 * index + 1].split() for line in cells], np.float32)
@@ -80,7 +86,7 @@ class Program:
         }
 
     def run(self, arguments: Sequence[str], images: Pixels) -> bytes:
-        """What the program prints. ExportError where it ends with a fault."""
+        """Return the standard output of the program. Raise ExportError if its exit code is not 0."""
         folder = Path(self.folder.name)
         code, answered, fault = call([str(folder / "demo"), *arguments], cwd=folder, given=images.tobytes())
         if code:
@@ -88,17 +94,23 @@ class Program:
         return answered
 
     def microseconds(self, questions: Questions) -> float:
-        """An image's time, reading and printing included, the start of the program not counted; the best of three."""
+        """Return the time per image in microseconds, the best of three measurements.
+
+    The time includes reading and printing, but not the start of the program.
+    """
         few, many = questions.some(1), questions.some(TIMED)
         once, often = (min(seconds(part, self.answer) for _ in range(3)) for part in (few, many))
         return max(0.0, often - once) / (len(many.images) - len(few.images)) * 1e6
 
 
 def call(command: Sequence[str], *, cwd: Path, given: bytes = b"") -> tuple[int, bytes, bytes]:
-    """Run a program to its end: (exit code, standard output, standard error). It ends with this process."""
+    """Run a program and return (exit code, standard output, standard error).
+
+    The program and its child processes are killed if this process ends first.
+    """
     def kill() -> None:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)      # with what gcc has started
+            os.killpg(process.pid, signal.SIGKILL)      # also kills the processes that gcc started
 
     with ExitStack() as noted:
         with undivided():
@@ -115,13 +127,13 @@ def call(command: Sequence[str], *, cwd: Path, given: bytes = b"") -> tuple[int,
 
 
 def seconds(questions: Questions, answer: Answer) -> float:
-    """How long the answers take."""
+    """Return the seconds that running `answer` on all images takes."""
     started = time.perf_counter()
     questions.ask(answer)
     return time.perf_counter() - started
 
 
 def first_line(text: str) -> str:
-    """The first line that names an error, or the first."""
+    """Return the first line that contains "error", or else the first line of the text."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "no message.")

@@ -1,4 +1,7 @@
-"""A network whose answers depend on chance or on the batch is refused: no test accuracy holds for it."""
+"""Checks that the outputs of a network depend neither on chance nor on the other images in the batch.
+
+Export refuses any other network, because its test accuracy would not hold for other batches.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ from featherweight.shipping.proof import Answer, Questions
 from featherweight.training.randomness import random_calls
 
 HIDDEN_CAUSES = "Look in its forward for random numbers, or a state that is kept between batches"
-ONE_BYTE = 0.05     # in probability: what a value that is rounded to the next byte may change
+ONE_BYTE = 0.05     # change in probability that is allowed, e.g. if one value is rounded to the next byte
 
 
 def check_torch(network: TrainedNetwork, questions: Questions) -> None:
-    """Raise ModelError where torch answers the same images differently, asked twice, alone or in another order."""
+    """Raise ModelError if torch gives other outputs for the same images: run again, one by one, or in another order."""
     model = f"model {network.card.model!r}"
     once, again = questions.ask(network.answer), questions.ask(network.answer)
     if not all(np.array_equal(once[head], again[head]) for head in once):
@@ -28,21 +31,21 @@ def check_torch(network: TrainedNetwork, questions: Questions) -> None:
                          "Then train it again.")
     change = change_of(network.answer, questions)
     if change > TOLERANCE:
-        raise ModelError(f"{model} answers by what else is in the batch: alone, an image's probability changes by "
-                         f"{change:.2g}. {CAUSES}, and train it again.")
+        raise ModelError(f"{model} gives outputs that depend on the other images in the batch: alone, an image's "
+                         f"probability changes by {change:.2g}. {CAUSES}, and train it again.")
 
 
 def check_form(form: Form, questions: Questions) -> None:
-    """Raise ExportError where a form answers images differently, asked alone or in another order."""
+    """Raise ExportError if a form gives other outputs for the same images: run one by one, or in another order."""
     assert form.answer
     change = change_of(form.answer, questions)
     if change > (TOLERANCE if form.exact else ONE_BYTE):
-        raise ExportError(f"{form.name} answers by what else is in the batch: alone, an image's probability changes by "
-                          f"{change:.2g}, in torch it does not. Change the network.")
+        raise ExportError(f"{form.name} gives outputs that depend on the other images in the batch: alone, an image's "
+                          f"probability changes by {change:.2g}, in torch it does not. Change the network.")
 
 
 def change_of(answer: Answer, questions: Questions) -> float:
-    """Return what neighbours change in the answers to these questions, as a probability."""
+    """Return the largest change of a probability if the images are run one by one or in another order."""
     heads = list(questions.targets)
 
     def asked(images: Any, numbers: Any = None) -> list[Any]:

@@ -1,7 +1,7 @@
-"""Fewer layers that compute the same: normalisation goes into convolutions, ReLU beside them.
+"""Folding: merge layers into fewer layers that compute the same, e.g. batch normalisation into a convolution.
 
-Every rule is exact. A normalisation before a padded convolution stays where it is, because the frame of zeros is added
-after it.
+Every rule is exact. A normalisation before a convolution with padding is not folded, because the padding is made of
+zeros that are not normalised.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 
 from featherweight.shipping.graph import Array, Conv, Graph, Layer, Pad, Pool, Relu, Scale, Softmax, Step
 
-Rule = Callable[[Layer, Layer], tuple[Layer, ...] | None]   # two layers in a row -> what stands for them, or None
+Rule = Callable[[Layer, Layer], tuple[Layer, ...] | None]   # two layers in a row -> their replacement, or None
 
 
 def fold(graph: Graph) -> Graph:
-    """The graph with every rule used wherever it fits; values float32."""
+    """Return the graph after applying the rules until none fits, with float32 weights."""
     while (shorter := first_change(graph)) is not None:
         graph = shorter
     return replace(graph, steps=tuple(replace(step, layer=in_float32(step.layer)) for step in graph.steps))
 
 
 def first_change(graph: Graph) -> Graph | None:
-    """The graph after the first rule that fits two of its steps; None where none fits."""
+    """Return the graph after applying the first rule that fits two of its steps; None if no rule fits."""
     for second in graph.steps:
         first = graph.maker(second.inputs[0])
         if first is None or len(second.inputs) > 1 or first.output in graph.heads:
             continue
         if len(graph.readers(first.output)) > 1:
-            continue        # another step needs what lies between the two
+            continue        # another step reads the value between the two
         for rule in RULES:
             if (made := rule(first.layer, second.layer)) is not None:
                 return put(graph, first, second, made)
@@ -39,15 +39,15 @@ def first_change(graph: Graph) -> Graph | None:
 
 
 def put(graph: Graph, first: Step, second: Step, made: tuple[Layer, ...]) -> Graph:
-    """The graph with one or two layers in the place of two that follow each other."""
+    """Return the graph with the layers `made` (one or two) in place of the two consecutive steps."""
     shapes = dict(graph.shapes)
     if len(made) == 1:
         new = [Step(made[0], first.inputs, second.output)]
     else:
         new = [Step(made[0], first.inputs, first.output), Step(made[1], (first.output,), second.output)]
-        if isinstance(made[0], Relu):       # went before the pool
+        if isinstance(made[0], Relu):       # was moved before the pool
             shapes[first.output] = shapes[first.inputs[0]]
-        elif isinstance(made[0], Pad):      # went before the normalisation
+        elif isinstance(made[0], Pad):      # was moved before the normalisation
             shapes[first.output] = shapes[second.output]
     kept = [step for step in graph.steps if step is not first]
     place = kept.index(second)
@@ -55,24 +55,27 @@ def put(graph: Graph, first: Step, second: Step, made: tuple[Layer, ...]) -> Gra
 
 
 def scale_scale(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
-    """Two normalisations are one."""
+    """Merge two normalisations into one."""
     if isinstance(first, Scale) and isinstance(second, Scale) and len(first.factor) == len(second.factor):
         return (Scale(first.factor * second.factor, first.summand * second.factor + second.summand),)
     return None
 
 
 def scale_crop(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
-    """Crop first: fewer pixels to normalise, and the normalisation meets the convolution."""
+    """Move a crop before a normalisation.
+
+    Fewer pixels are normalised, and the normalisation can then be folded into the convolution after the crop.
+    """
     if isinstance(first, Scale) and isinstance(second, Pad) and max(second.pads) <= 0:
         return second, first
     return None
 
 
 def conv_scale(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
-    """Into the convolution before it, or behind that one's ReLU."""
+    """Fold a normalisation into the convolution before it, or into `after` if that convolution has a ReLU."""
     if not (isinstance(first, Conv) and isinstance(second, Scale)) or first.after:
         return None
-    if len(first.bias) != len(second.factor):       # what is scaled was flattened in between
+    if len(first.bias) != len(second.factor):       # the value is flattened in between
         return None
     if first.relu:
         return (replace(first, after=(second.factor, second.summand)),)
@@ -81,7 +84,7 @@ def conv_scale(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
 
 
 def scale_conv(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
-    """Into the convolution after it, unless that one sees a frame of zeros."""
+    """Fold a normalisation into the convolution after it, unless that convolution has padding."""
     after = first.after if isinstance(first, Conv) else None
     factors = (first.factor, first.summand) if isinstance(first, Scale) else after
     if factors is None or not isinstance(second, Conv) or any(second.pads):
@@ -91,8 +94,11 @@ def scale_conv(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
 
 
 def into(conv: Conv, factor: Array, summand: Array) -> Conv:
-    """The convolution that takes x where conv took factor * x + summand."""
-    places = conv.weight.shape[1] * conv.groups // len(factor)  # more than 1 where the image was flattened in between
+    """Return a convolution that computes from x the same as `conv` from factor * x + summand.
+
+    factor, summand: one value for each input channel, or for each channel before flattening.
+    """
+    places = conv.weight.shape[1] * conv.groups // len(factor)  # more than 1 if the value is flattened in between
     factor, summand = np.repeat(factor, places), np.repeat(summand, places)
     channels = channels_of(conv)
     bias = conv.bias + (conv.weight.astype(np.float64).sum(axis=(2, 3)) * summand[channels]).sum(axis=1)
@@ -108,28 +114,28 @@ def channels_of(conv: Conv) -> NDArray[np.int64]:
 
 
 def conv_relu(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
-    """ReLU as the convolution's values are written."""
+    """Merge a ReLU into the convolution before it."""
     if isinstance(first, Conv) and isinstance(second, Relu) and not first.after:
         return (replace(first, relu=True),)
     return None
 
 
 def pool_relu(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
-    """The maximum of ReLUs is the ReLU of the maximum."""
+    """Move a ReLU before a max pool: the ReLU of a maximum equals the maximum of the ReLUs."""
     if isinstance(first, Pool) and first.kind == "max" and isinstance(second, Relu):
         return second, first
     return None
 
 
 def softmax_softmax(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
-    """The softmax of log-probabilities is that of the logits."""
+    """Remove a log-softmax before another softmax, which gives the same result for logits and log-probabilities."""
     if isinstance(first, Softmax) and first.log and isinstance(second, Softmax):
         return (second,)
     return None
 
 
 def in_float32(layer: Layer) -> Layer:
-    """Folding computes in float64; what is shipped is float32."""
+    """Return a layer with its float64 values rounded to float32."""
     if isinstance(layer, Scale):
         return Scale(layer.factor.astype(np.float32), layer.summand.astype(np.float32))
     if isinstance(layer, Conv):

@@ -1,4 +1,4 @@
-"""The folder of an export: checked before any work, written after all of it."""
+"""The output folder of an export. It is checked before the work begins and written when all files are ready."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ OURS = ("model.onnx", "layers.onnx", "card.json", "card.md", "featherweight_mode
 
 
 def check_folder(out: Path, *, force: bool) -> None:
-    """FeatherweightError, before any work, for a folder that is in use. Only files of an export are ever replaced."""
+    """Raise FeatherweightError if `out` is a file, holds foreign files, or holds an export and force is False.
+
+    Only files of an export are ever replaced.
+    """
     if out.exists() and not out.is_dir():
         raise FeatherweightError(f"{str(out)!r} is a file. Give a folder with {option('out')}.")
     found = names_in(out)
@@ -28,12 +31,15 @@ def check_folder(out: Path, *, force: bool) -> None:
 
 
 def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
-    """Replace what an earlier export left, once all new files lie beside the old ones; the card is moved last."""
+    """Write the files into the folder and remove the other files of an earlier export.
+
+    All new files are first written completely under temporary names. card.json is moved last.
+    """
     for name in names_in(out):
-        if name not in OURS:    # half-written, of a killed process
+        if name not in OURS:    # a partial file that a killed process left
             (out / name).unlink()
     with ExitStack() as moves:
-        for name in sorted(files, key=lambda name: name != "card.json"):    # what is entered first is moved last
+        for name in sorted(files, key=lambda name: name != "card.json"):    # entered first, moved last
             moves.enter_context(replacing(out / name)).write(files[name])
         for name in names_in(out):
             if name in OURS and (name not in files or name == "card.json"):

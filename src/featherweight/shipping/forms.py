@@ -1,4 +1,4 @@
-"""The forms in which a network leaves: each has its files, and answers the same questions as torch."""
+"""The forms of an export (ONNX, int8 ONNX, C): the files of each, and a function that runs each on the test images."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ from featherweight.shipping.proof import Answer, Questions
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-TIMED = 100             # images whose times are measured
-WATCHED_IMAGES = 300    # images that the C is asked once more, with sanitizers
+TIMED = 100             # number of images whose time is measured
+WATCHED_IMAGES = 300    # number of images for the second run of the C, with sanitizers
 
 
 @dataclass
 class Form:
-    """One way to run the network. exact: whether it computes in float, so that every class must be torch's."""
+    """One form of an exported network. exact: it computes in float, so every predicted class must be torch's."""
 
     name: str
     exact: bool
     files: dict[str, bytes]
     facts: dict[str, Any] = field(default_factory=dict)
-    answer: Answer | None = None                        # None where it cannot be asked here
-    timed: Callable[[Questions], float] | None = None   # microseconds an image
-    stands_upright: bool = False                        # whether it does so itself, and is asked leaning images
+    answer: Answer | None = None                        # None if the form cannot be run on this machine
+    timed: Callable[[Questions], float] | None = None   # microseconds per image
+    stands_upright: bool = False                        # makes slanted ink upright itself
 
 
 def onnx_form(card: Card, model: ModelProto, *, exact: bool) -> Form:
-    """A model as onnxruntime runs it on one thread."""
+    """Return the form of an ONNX model, run by onnxruntime on one thread."""
     content = model.SerializeToString(deterministic=True)
     session, heads = open_model(content), list(card.heads)
 
     def answer(images: Pixels, numbers: Numbers | None) -> Probabilities:
         try:
             return dict(zip(heads, session.run(heads, feed(images, numbers)), strict=True))
-        except Exception as fault:      # onnxruntime's own, which share no base of their own
-            raise ExportError(f"onnxruntime cannot answer {len(images)} images with the exported network: "
+        except Exception as fault:      # onnxruntime's exceptions have no common base class
+            raise ExportError(f"onnxruntime cannot run the exported network on {len(images)} images: "
                               f"{' '.join(str(fault).split())[:300]}. Change the network.") from fault
 
     return Form("onnx" if exact else "onnx-int8", exact, {"model.onnx": content}, {}, answer,
@@ -59,7 +59,7 @@ def onnx_form(card: Card, model: ModelProto, *, exact: bool) -> Form:
 
 
 def c_form(card: Card, body: Body, stack: ExitStack, *, exact: bool) -> Form:
-    """C, compiled where there is a gcc, until the stack closes."""
+    """Return the form of C code. If gcc is found, the code is compiled and can be run until `stack` closes."""
     if card.picture.upright:
         stand_upright(card, body)
     form = Form("c" if exact else "c-int8", exact, {name: text.encode() for name, text in c_files(card, body).items()})
@@ -73,18 +73,21 @@ def c_form(card: Card, body: Body, stack: ExitStack, *, exact: bool) -> Form:
 
 
 def watch(form: Form, card: Card, questions: Questions) -> dict[str, Any]:
-    """Run a C form once more with gcc's sanitizers; ExportError for what they find or where it answers differently."""
+    """Run a C form a second time, compiled with gcc's sanitizers, and return the facts for ship.json.
+
+    Raises ExportError if the sanitizers find a fault or if the probabilities differ from the first run.
+    """
     assert form.answer
     part = questions.some(WATCHED_IMAGES)
     with Program(form.files, WATCHED, list(card.heads)) as program:
         watched, plain = part.ask(program.answer), part.ask(form.answer)
     if any(np.abs(watched[head] - plain[head]).max() > 1e-4 for head in plain):
-        raise ExportError("the C answers differently with gcc's sanitizers than without: it depends on chance.")
+        raise ExportError("the C gives other outputs with gcc's sanitizers than without: it depends on chance.")
     return {"flags": "-fsanitize=address,undefined", "images": len(part.images), "findings": 0}
 
 
 def microseconds(answer: Answer, questions: Questions) -> float:
-    """The median time of one image asked by itself."""
+    """Return the median time of a single image, in microseconds."""
     part, seconds = questions.some(TIMED), []
     for index in range(len(part.images)):
         one = slice(index, index + 1)

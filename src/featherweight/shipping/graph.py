@@ -1,6 +1,7 @@
-"""A network as a list of plain layers: what C and int8 are made from. numpy and the standard library only.
+"""A network as a list of plain layers. The C and int8 exports are made from this list.
 
-Every value has a shape (channels, height, width); a vector is (features, 1, 1), and a linear layer a 1x1 convolution.
+Imports numpy and the standard library only. Every value has a shape (channels, height, width). A vector has the shape
+(features, 1, 1), and a linear layer is a 1x1 convolution.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]     # float64 while folding, float32 when shipped
+Array = NDArray[np.floating[Any]]     # float64 while layers are folded, float32 in an export
+Ranges = Mapping[str, tuple[Array, Array]]  # value -> lowest and highest at each place, both in the value's shape
 Shape = tuple[int, int, int]
 Pads = tuple[int, int, int, int]        # rows above, columns left, rows below, columns right
 
 
 @dataclass(frozen=True, eq=False)
 class Conv:
-    """out = after(relu(weight * in + bias)); what is outside the image counts as 0.
+    """A convolution with zero padding: out = after(relu(weight * in + bias)).
 
-    weight (O, I / groups, kh, kw), bias (O,); after: a factor and a summand for each channel, (O,) both, or None.
+    weight: (O, I / groups, kh, kw). bias: (O,).
+    after: the factor and summand of each output channel, (O,) both, applied after the ReLU; or None.
     """
 
     weight: Array
@@ -37,26 +40,32 @@ class Conv:
 
 @dataclass(frozen=True)
 class Pool:
-    """Maximum or mean of windows. counts_outside: whether what is outside the image counts as 0 in a mean."""
+    """Maximum or mean of windows.
+
+    counts_outside: whether a mean counts the padding as zeros; if not, it is over the places inside the image.
+    """
 
     kind: str       # "max" or "mean"
     kernel: tuple[int, int]
     stride: tuple[int, int]
     pads: Pads = (0, 0, 0, 0)
     counts_outside: bool = True
-    rounds_up: bool = False     # whether a window may begin inside the image and end outside
+    rounds_up: bool = False     # ONNX's ceil_mode: the last window may extend beyond the padding
 
 
 @dataclass(frozen=True)
 class RootMeanSquare:
-    """out = sqrt(mean of in ** 2 over all places + added): one value for each channel."""
+    """The root mean square of each channel over height and width: out = sqrt(mean(in ** 2) + added)."""
 
     added: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """out = factor * in + summand for each channel, (C,) both: normalisation, and batch normalisation."""
+    """A factor and a summand for each channel, (C,) both: out = factor * in + summand.
+
+    Used for the normalisation of pixels and for batch normalisation.
+    """
 
     factor: Array
     summand: Array
@@ -64,7 +73,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Pad:
-    """A frame around the image, or, where negative, cut off from it."""
+    """Padding with a constant value. Negative pads crop the image."""
 
     pads: Pads
     value: float = 0.0
@@ -72,36 +81,36 @@ class Pad:
 
 @dataclass(frozen=True)
 class Relu:
-    """max(in, 0)."""
+    """The ReLU: out = max(in, 0)."""
 
 
 @dataclass(frozen=True)
 class OneHot:
-    """A number 0..classes - 1 -> (classes, 1, 1)."""
+    """One-hot encoding of an integer: 0..classes - 1 -> (classes, 1, 1)."""
 
     classes: int
 
 
 @dataclass(frozen=True)
 class Concat:
-    """Its inputs' channels one after another."""
+    """Concatenation of all inputs along the channels."""
 
 
 @dataclass(frozen=True)
 class Softmax:
-    """Over channels; log says whether its logarithm."""
+    """The softmax over channels, or with log=True the log-softmax."""
 
     log: bool
 
 
 @dataclass(frozen=True)
 class ToBytes:
-    """From float to one of 256 steps."""
+    """Quantisation: float -> the nearest of 256 bytes."""
 
 
 @dataclass(frozen=True)
 class ToFloat:
-    """Back again."""
+    """Dequantisation: byte -> float."""
 
 
 Layer = Conv | Pool | RootMeanSquare | Scale | Pad | Relu | OneHot | Concat | Softmax | ToBytes | ToFloat
@@ -109,7 +118,7 @@ Layer = Conv | Pool | RootMeanSquare | Scale | Pad | Relu | OneHot | Concat | So
 
 @dataclass(frozen=True)
 class Step:
-    """One layer at work: the names of what goes in, and of what comes out."""
+    """One layer in a graph, with the names of its input values and of its output value."""
 
     layer: Layer
     inputs: tuple[str, ...]
@@ -118,7 +127,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Graph:
-    """Steps in the order in which they are computed; inputs "images" and, where a number is added, "numbers"."""
+    """A network: steps in the order of computation, the shape of each value, and the names of the outputs (heads).
+
+    The inputs are named "images" and, if the network adds a number, "numbers".
+    """
 
     steps: tuple[Step, ...]
     shapes: Mapping[str, Shape]
@@ -129,16 +141,19 @@ class Graph:
         return any(isinstance(step.layer, OneHot) for step in self.steps)
 
     def readers(self, value: str) -> list[Step]:
-        """The steps that a value goes into."""
+        """Return the steps that read a value."""
         return [step for step in self.steps if value in step.inputs]
 
     def maker(self, value: str) -> Step | None:
-        """The step that a value comes from; None for an input."""
+        """Return the step that computes a value; None for an input of the network."""
         return next((step for step in self.steps if step.output == value), None)
 
 
 def shape_in(step: Step, shapes: Mapping[str, Shape]) -> Shape:
-    """The shape that a step takes its first input for: a layer that asks for more channels sees one long vector."""
+    """Return the shape in which a step reads its first input.
+
+    A layer may expect more channels than the value has. The layer then reads the value flattened: (C * H * W, 1, 1).
+    """
     layer, given = step.layer, shapes[step.inputs[0]]
     asked = given[0]
     if isinstance(layer, Conv):
@@ -149,7 +164,7 @@ def shape_in(step: Step, shapes: Mapping[str, Shape]) -> Shape:
 
 
 def in_words(layer: Layer) -> str:
-    """ "conv 8 -> 16, 3x3, ReLU"."""
+    """Return a layer in words, e.g. "conv 8 -> 16, 3x3, ReLU"."""
     if isinstance(layer, Conv):
         return conv_in_words(layer)
     if isinstance(layer, Pool):
@@ -163,7 +178,7 @@ def in_words(layer: Layer) -> str:
 
 
 def conv_in_words(conv: Conv) -> str:
-    """A convolution, with what was folded into it."""
+    """Return a convolution in words, including a folded ReLU and normalisation."""
     outputs, inputs, height, width = conv.weight.shape
     if inputs == 1 < outputs == conv.groups:
         text = f"conv {outputs}, {height}x{width} in each channel"

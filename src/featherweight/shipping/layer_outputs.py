@@ -1,4 +1,4 @@
-"""An ONNX model with the activations of its layers as further outputs, for a page that shows what the network sees."""
+"""Extension of an ONNX model by the activations of its layers as outputs. The drawing page shows these activations."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
-GOES_ON = ("Relu", "BatchNormalization")    # what belongs to the layer before it
+GOES_ON = ("Relu", "BatchNormalization")    # nodes that count as part of the layer before them
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One layer's activations: the output's name, the layer in words, the shape without the batch axis."""
+    """The activations of one layer: name of the output, the layer in words, and shape without the batch axis."""
 
     output: str
     title: str
@@ -23,9 +23,9 @@ class Shown:
 
 
 def with_layers(model: ModelProto) -> ModelProto:
-    """A copy with one output more for each convolution and linear layer, after its ReLU and normalisation.
+    """Return a copy with an added output for each convolution and linear layer, after its ReLU and normalisation.
 
-    The metadata "layers" lists them in their order: output, title, shape ([C, H, W], or [features]).
+    The metadata "layers" lists these layers in their order: output, title, shape ([C, H, W] or [features]).
     """
     import onnx
 
@@ -41,7 +41,7 @@ def with_layers(model: ModelProto) -> ModelProto:
 
 
 def shown_layers(model: ModelProto) -> list[Shown]:
-    """The convolutions and linear layers in the order in which they are computed."""
+    """Return the convolutions and linear layers in the order of computation."""
     weights = {weight.name: tuple(weight.dims) for weight in model.graph.initializer}
     shapes = {
         value.name: tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim[1:])
@@ -56,7 +56,7 @@ def shown_layers(model: ModelProto) -> list[Shown]:
 
 
 def end_of_layer(node: NodeProto, nodes: Sequence[NodeProto]) -> str:
-    """The value after the ReLU and normalisation that follow a node alone."""
+    """Return the name of the value after the ReLU and normalisation that follow a node as its only readers."""
     readers = [reader for reader in nodes if node.output[0] in reader.input]
     if len(readers) == 1 and readers[0].op_type in GOES_ON:
         return end_of_layer(readers[0], nodes)
@@ -64,7 +64,7 @@ def end_of_layer(node: NodeProto, nodes: Sequence[NodeProto]) -> str:
 
 
 def title(node: NodeProto, weight: Sequence[int]) -> str:
-    """ "conv 8 -> 16, 3x3", "conv 8, 3x3 in each channel" or "linear 32 -> 10"."""
+    """Return a layer in words: "conv 8 -> 16, 3x3", "conv 8, 3x3 in each channel" or "linear 32 -> 10"."""
     flags = {attribute.name: attribute.i for attribute in node.attribute}
     if node.op_type != "Conv":
         features, outputs = (weight[1], weight[0]) if flags.get("transB") else (weight[0], weight[1])

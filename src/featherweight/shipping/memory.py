@@ -1,4 +1,4 @@
-"""Where each value lies while the network runs: one block of memory, used again as soon as a value is done with."""
+"""Memory plan of the C code: all values share one block of memory, and space is reused after a value's last read."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from featherweight.shipping.graph import Step
 
 @dataclass(frozen=True)
 class Plan:
-    """The first element of each value in the block, and how many elements the block has."""
+    """A memory plan: the offset of each value in the block and the size of the block, both in elements."""
 
     offsets: Mapping[str, int]
     size: int
 
 
 def plan_memory(steps: Sequence[Step], sizes: Mapping[str, int], kept: Collection[str] = ()) -> Plan:
-    """Give every value of sizes (elements) a place of its own for as long as it is needed.
+    """Return an offset for each value, so that values needed at the same time do not overlap.
 
-    The largest are placed first, each at the lowest place that is free all its life. kept: values that are read after
-    the last step.
+    The largest values are placed first. Each is placed at the lowest offset that is free for its whole lifetime.
+    sizes: value -> number of elements. kept: values that are read after the last step.
     """
     lives = {name: life_of(name, steps, kept) for name in sizes}
     offsets: dict[str, int] = {}
@@ -31,19 +31,19 @@ def plan_memory(steps: Sequence[Step], sizes: Mapping[str, int], kept: Collectio
 
 
 def life_of(name: str, steps: Sequence[Step], kept: Collection[str]) -> tuple[int, int]:
-    """The step that makes a value and the last that reads it."""
+    """Return the lifetime of a value: the indices of the step that computes it and of the last step that reads it."""
     made = next(index for index, step in enumerate(steps) if step.output == name)
     read = [index for index, step in enumerate(steps) if name in step.inputs]
     return made, len(steps) if name in kept else max(read, default=made)
 
 
 def overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether two values are needed at the same step; a step's input and output are."""
+    """Return True if two lifetimes share a step. The input and the output of the same step do."""
     return one[0] <= other[1] and other[0] <= one[1]
 
 
 def lowest_gap(taken: Sequence[tuple[int, int]], size: int) -> int:
-    """The lowest place where size elements touch none of the (start, end) that are taken."""
+    """Return the lowest offset at which `size` elements overlap none of the taken (start, end) ranges."""
     place = 0
     for start, end in sorted(taken):
         if place + size <= start:

@@ -1,4 +1,4 @@
-"""What an exported network answers to every test image, beside what torch answers."""
+"""Comparison of an exported network with torch on every test image."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from featherweight.errors import ExportError
 from featherweight.inference.network import Numbers, Pixels, Probabilities
 
-TIE = 1e-5              # two probabilities of torch that are so near are a tie
-MOST_LOST = 0.001       # the share of test images that int8 may lose: 0.10 points
-RUINED = 0.01           # beyond this share int8 is another network: ten times what is allowed
+TIE = 1e-5              # two probabilities of torch that differ by less are a tie
+MOST_LOST = 0.001       # the share of test images that int8 may get wrong beyond torch: 0.10 points
+RUINED = 0.01           # above this share int8 counts as ruined: ten times MOST_LOST
 BATCH = 500
 
 
@@ -23,21 +23,24 @@ Answer = Callable[[Pixels, Numbers | None], Probabilities]
 
 @dataclass(frozen=True)
 class Questions:
-    """Test images with a number for each where one is added, and what is right for each head."""
+    """The test images and the true classes of each head, (N,).
+
+    numbers: a number for each image, (N,), if the network adds a number; otherwise None.
+    """
 
     images: Pixels
     numbers: Numbers | None
     targets: Mapping[str, NDArray[np.int64]]
-    leaning: Pixels | None = None       # the images before they were stood upright, where they were
+    leaning: Pixels | None = None       # the images before slanted ink was made upright; None if it was not
 
     def as_given(self) -> Questions:
-        """The same about images that nobody stood upright."""
+        """Return the same questions with the images as they were before slanted ink was made upright."""
         return self if self.leaning is None else replace(self, images=self.leaning, leaning=None)
 
     def ask(
         self, answer: Answer, tick: Callable[[int], None] = lambda done: None
     ) -> Probabilities:
-        """Every question, in batches; tick is told how many are answered."""
+        """Return the probabilities of all images, computed in batches; tick gets the number of images done."""
         parts = []
         for start in range(0, len(self.images), BATCH):
             part = slice(start, start + BATCH)
@@ -46,7 +49,7 @@ class Questions:
         return {head: np.concatenate([part[head] for part in parts]) for head in self.targets}
 
     def some(self, count: int) -> Questions:
-        """So many of them, evenly spread."""
+        """Return `count` of the questions, evenly spread; all if there are fewer."""
         places = np.unique(np.linspace(0, len(self.images) - 1, count).round().astype(np.int64))
         numbers = None if self.numbers is None else self.numbers[places]
         leaning = None if self.leaning is None else self.leaning[places]
@@ -54,17 +57,20 @@ class Questions:
 
 
 def compare(answers: Probabilities, torch_answers: Probabilities, questions: Questions) -> dict[str, dict[str, Any]]:
-    """For each head: accuracy, every disagreement with torch, the largest difference of two probabilities."""
+    """Return for each head the accuracy, every disagreement with torch, and the largest difference in probability."""
     return {
         head: compare_head(answers[head], torch_answers[head], target) for head, target in questions.targets.items()
     }
 
 
 def compare_head(ours: NDArray[np.float32], torchs: NDArray[np.float32], target: NDArray[np.int64]) -> dict[str, Any]:
-    """One head; (N, classes) both, targets (N,)."""
+    """Return the comparison of one head. ours and torchs: probabilities (N, classes). target: classes (N,).
+
+    Raises ExportError if a probability is NaN or infinite.
+    """
     if not np.isfinite(ours).all():
-        raise ExportError("the exported network answers with NaN or infinity where torch gives numbers: its weights "
-                          "are too large. Train again, e.g. with a lower optimizer.lr.")
+        raise ExportError("the exported network gives NaN or infinity where torch gives numbers: its weights are "
+                          "too large. Train again, e.g. with a lower optimizer.lr.")
     found, expected = ours.argmax(axis=1), torchs.argmax(axis=1)
     disagreements = []
     for image in np.flatnonzero(found != expected).tolist():
@@ -80,17 +86,20 @@ def compare_head(ours: NDArray[np.float32], torchs: NDArray[np.float32], target:
 
 
 def score(answers: NDArray[np.float32], target: NDArray[np.int64]) -> dict[str, Any]:
-    """How many are right."""
+    """Return the accuracy (fraction), the number of correct images and the number of images."""
     correct = int((answers.argmax(axis=1) == target).sum())
     return {"accuracy": correct / len(target), "correct": correct, "count": len(target)}
 
 
 def differing(heads: Mapping[str, Mapping[str, Any]]) -> int:
-    """Answers that are not torch's, ties aside."""
+    """Return the number of predicted classes that differ from torch's, over all heads, without ties."""
     return sum(1 for head in heads.values() for each in head["disagreements"] if not each["tie"])
 
 
 def lost(heads: Mapping[str, Mapping[str, Any]], torchs: Mapping[str, Mapping[str, Any]]) -> float:
-    """How much worse than torch the worst head is, as a share of test images; negative where every head is better."""
+    """Return the loss against torch of the worst head, as a share of test images.
+
+    Example: 0.001 for 10 fewer correct of 10,000. Negative if every head is better than torch.
+    """
     shares = [(torchs[head]["correct"] - each["correct"]) / each["count"] for head, each in heads.items()]
     return float(max(shares))

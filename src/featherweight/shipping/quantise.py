@@ -1,6 +1,7 @@
-"""A network in 8 bits: weights and values between layers on grids of 256 steps, sums in 32-bit integers.
+"""Quantisation to 8 bits: weights and values between layers on grids of 256 steps, sums in 32-bit integers.
 
-The grids come from what the values reach on training images. Logits stay float, so that two classes do not tie.
+The grids come from the ranges of the values on training images. Logits stay float, so that rounding creates no ties
+between classes.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.shipping.balance import balance
-from featherweight.shipping.calibrate import Ranges
 from featherweight.shipping.graph import (
     Array,
     Conv,
     Graph,
     Pad,
     Pool,
+    Ranges,
     Relu,
     RootMeanSquare,
     Scale,
@@ -28,12 +29,12 @@ from featherweight.shipping.graph import (
 )
 
 ON_BYTES = (Conv, Pool, RootMeanSquare, Pad, Scale, Relu)   # layers that compute on bytes
-BIAS_BITS = 24      # a bias has at most so many bits in units of its channel's sums
+BIAS_BITS = 24      # most bits of a bias, in units of its channel's integer sums
 
 
 @dataclass(frozen=True)
 class Grid:
-    """256 steps: byte q stands for scale * (q - zero)."""
+    """A grid of 256 steps: byte q represents the value scale * (q - zero)."""
 
     scale: float
     zero: int
@@ -41,7 +42,10 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """A convolution's weights in 8 bits: weight int8 (O, I / groups, kh, kw) times scale (O,); bias (O,) in float."""
+    """The quantised weights of a convolution, which represent weight * scale.
+
+    weight: int8 (O, I / groups, kh, kw). scale: (O,). bias: (O,), in float.
+    """
 
     weight: NDArray[np.int8]
     scale: Array
@@ -50,7 +54,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Quantised:
-    """A graph with what its int8 form needs. Values without a grid are float."""
+    """A graph with the grids of its values and the kernels of its convolutions. Values without a grid are float."""
 
     graph: Graph
     grids: Mapping[str, Grid]
@@ -58,7 +62,7 @@ class Quantised:
 
 
 def quantise(graph: Graph, ranges: Ranges) -> Quantised:
-    """The folded graph in 8 bits. ranges: lowest and highest of each value on training images."""
+    """Return the folded graph in 8 bits. ranges: lowest and highest of each value on training images."""
     graph, ranges = balance(graph, ranges)
     graph, on_bytes = with_crossings(graph)
     grids = {"images": Grid(1.0, 0)}
@@ -77,7 +81,10 @@ BYTES = "_bytes"
 
 
 def with_crossings(graph: Graph) -> tuple[Graph, set[str]]:
-    """The graph with steps between bytes and floats where a value goes from one to the other; the values in bytes."""
+    """Return the graph with ToBytes and ToFloat steps inserted, and the names of all values that are bytes.
+
+    The inserted steps stand between layers that compute on bytes and layers that compute on floats.
+    """
     on_bytes, steps, shapes = {"images"}, list[Step](), dict(graph.shapes)
     for step in graph.steps:
         if not isinstance(step.layer, ON_BYTES):
@@ -104,16 +111,19 @@ def with_crossings(graph: Graph) -> tuple[Graph, set[str]]:
 
 
 def grid_of(lows: Array, highs: Array) -> Grid:
-    """The grid that reaches from the lowest to the highest and holds 0 exactly."""
+    """Return the grid that covers all values from the lowest to the highest and represents 0 exactly."""
     lowest, highest = min(float(lows.min()), 0.0), max(float(highs.max()), 0.0)
     scale = float(np.float32((highest - lowest) / 255)) or 1.0
     return Grid(scale, int(np.clip(round(-lowest / scale), 0, 255)))
 
 
 def kernel_of(conv: Conv, grid: Grid) -> Kernel:
-    """Symmetric int8 weights, a scale for each output channel."""
+    """Return a convolution's weights as symmetric int8 (-127..127), with a scale for each output channel.
+
+    grid: the grid of the convolution's input.
+    """
     largest = np.abs(conv.weight).max(axis=(1, 2, 3))
-    least = np.abs(conv.bias) / (grid.scale * 2**BIAS_BITS)     # of a channel whose weights are all but 0
+    least = np.abs(conv.bias) / (grid.scale * 2**BIAS_BITS)     # keeps the bias in range if all weights are almost 0
     scale = np.maximum(largest / 127, least).astype(np.float32)
     scale[scale == 0] = 1
     weight = np.clip(np.rint(conv.weight / scale[:, None, None, None]), -127, 127).astype(np.int8)

@@ -1,4 +1,4 @@
-"""An exported ONNX model as a list of plain layers."""
+"""Reader of an exported ONNX model, as a list of plain layers."""
 
 from __future__ import annotations
 
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
 
 SUPPORTED = ("Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), RootMeanSquare, ZeroPad2d, "
              "flatten, concatenation, softmax, log_softmax, Dropout")
-SAME_VALUES = ("Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")    # C sees one row of numbers
+SAME_VALUES = ("Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")    # the same array in C
 Weights = Mapping[str, NDArray[Any]]
 
 
 def read_graph(model: ModelProto) -> Graph:
-    """The model's layers in their order. ModelError, one line, names the first that is not supported."""
+    """Return the layers of a model in their order.
+
+    Raises ModelError for the first layer that is not supported, in one line that names the layer.
+    """
     import onnx
 
     inferred = onnx.shape_inference.infer_shapes(model).graph
@@ -58,8 +61,8 @@ def read_graph(model: ModelProto) -> Graph:
             steps.append(Step(root.layer, (alias.get(root.source, root.source),), node.output[0]))
         elif node.op_type != "Constant" and node.output[0] not in inside:
             if node.op_type == "Slice" and node.output[0] in heads:
-                raise ModelError(f"head {node.output[0]!r} has more outputs than classes, and C and int8 give all. "
-                                 "Give the last layer one output for each class, or export with "
+                raise ModelError(f"head {node.output[0]!r} has more outputs than classes, and C and int8 cannot "
+                                 "leave any out. Give the last layer one output for each class, or export with "
                                  f"{option('to', 'onnx')}.")
             reading = Reading(node, weights, shapes)
             steps.append(Step(read_layer(reading), computed, node.output[0]))
@@ -69,7 +72,11 @@ def read_graph(model: ModelProto) -> Graph:
 
 
 def sees_its_shape(step: Step, given: str, shapes: Mapping[str, Shape | None]) -> bool:
-    """Say whether a step that reads places finds them as in the model: a value may be flattened in between, no more."""
+    """Return True if a step reads its input in the same shape as in the model.
+
+    Between two layers a list of layers can flatten a value. Any other reshape gives False. Unknown shapes, and layers
+    that do not depend on the shape, give True.
+    """
     known = {name: shape for name, shape in shapes.items() if shape}
     if not isinstance(step.layer, Conv | Pool | Pad | Scale) or not {given, step.inputs[0]} <= known.keys():
         return True
@@ -77,42 +84,43 @@ def sees_its_shape(step: Step, given: str, shapes: Mapping[str, Shape | None]) -
 
 
 class Reading:
-    """One node with what is known around it."""
+    """One ONNX node with its settings, the constants among its inputs, and the shape of its first input."""
 
     def __init__(self, node: NodeProto, weights: Weights, shapes: Mapping[str, Shape | None]) -> None:
         import onnx
 
-        self.kind, self.name = node.op_type, (node.name or node.output[0]).split("/")[0]     # where it stands
+        self.kind, self.name = node.op_type, (node.name or node.output[0]).split("/")[0]     # its place in the network
         self.settings = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
         self.weights = [weights.get(name) for name in node.input]
         self.shape = shapes.get(node.input[0])      # of the first input
         self.rank4 = self.shape is not None and self.shape[1:] != (1, 1)
 
     def weight(self, index: int) -> NDArray[Any]:
-        """A constant input; ModelError where it is computed or missing."""
+        """Return the constant input at `index`. Raise ModelError if this input is computed or missing."""
         found = self.weights[index] if index < len(self.weights) else None
         return found if found is not None else self.refuse("with a computed weight")
 
     def require(self, holds: bool, how: str) -> None:
-        """ModelError unless something holds."""
+        """Raise ModelError unless `holds`. how: the unsupported property, e.g. "with auto_pad"."""
         if not holds:
             self.refuse(how)
 
     def refuse(self, how: str = "") -> Any:
+        """Raise ModelError: the layer is not supported."""
         kind = " ".join(part for part in (self.kind, how) if part)
-        raise ModelError(f"layer {kind!r} ({self.name}) cannot go into C or int8. They take {SUPPORTED}. "
+        raise ModelError(f"layer {kind!r} ({self.name}) cannot go into C or int8, which take {SUPPORTED}. "
                          f"Change the network, or give {option('to', 'onnx')}.")
 
 
 def read_layer(node: Reading) -> Layer:
-    """A node as a layer; ModelError where there is none for it."""
+    """Return a node as a layer. Raise ModelError for an unsupported kind of node."""
     if node.kind not in READERS:
         node.refuse()
     return READERS[node.kind](node)
 
 
 def read_conv(node: Reading) -> Layer:
-    """Conv, with or without bias."""
+    """Read Conv, with or without bias."""
     weight, settings = node.weight(1), node.settings
     node.require(weight.ndim == 4, "without height and width")
     node.require(settings.get("auto_pad", b"NOTSET") == b"NOTSET", "with auto_pad")
@@ -122,7 +130,7 @@ def read_conv(node: Reading) -> Layer:
 
 
 def read_linear(node: Reading) -> Layer:
-    """Gemm and MatMul: x (N, I) times a constant."""
+    """Read Gemm or MatMul, x (N, I) times a constant, as a 1x1 convolution."""
     settings, weight = node.settings, node.weight(1)
     node.require(settings.get("alpha", 1.0) == 1 == settings.get("beta", 1.0), "with a factor")
     node.require(weight.ndim == 2 and not settings.get("transA"), "with other axes")
@@ -132,7 +140,7 @@ def read_linear(node: Reading) -> Layer:
 
 
 def read_arithmetic(node: Reading) -> Layer:
-    """Add, Sub, Mul and Div with one constant for each channel, or one for all."""
+    """Read Add, Sub, Mul or Div with one constant for each channel or one for all channels."""
     node.require(node.weights[0] is None, "of a constant and a value")
     node.require(len(node.weights) == 2 and node.weights[1] is not None and node.shape is not None, "of two values")
     assert node.shape is not None
@@ -147,14 +155,14 @@ def read_arithmetic(node: Reading) -> Layer:
 
 
 def read_normalisation(node: Reading) -> Layer:
-    """BatchNormalization with its stored mean and variance."""
+    """Read BatchNormalization with its stored mean and variance."""
     gain, shift, mean, variance = (node.weight(index).astype(np.float64) for index in (1, 2, 3, 4))
     factor = gain / np.sqrt(variance + node.settings.get("epsilon", 1e-5))
     return Scale(factor, shift - mean * factor)
 
 
 def read_pool(node: Reading) -> Layer:
-    """MaxPool and AveragePool."""
+    """Read MaxPool or AveragePool."""
     settings = node.settings
     kind = "max" if node.kind == "MaxPool" else "mean"
     node.require(pair(settings, "dilations") == (1, 1), "with dilation")
@@ -165,7 +173,7 @@ def read_pool(node: Reading) -> Layer:
 
 
 def read_mean(node: Reading) -> Layer:
-    """ReduceMean over height and width, and GlobalAveragePool."""
+    """Read ReduceMean over height and width, or GlobalAveragePool, as a mean pool over the whole map."""
     node.require(node.shape is not None, "of an unknown shape")
     assert node.shape is not None
     if node.kind == "ReduceMean":
@@ -175,7 +183,7 @@ def read_mean(node: Reading) -> Layer:
 
 
 def read_pad(node: Reading) -> Layer:
-    """Pad of height and width with a constant."""
+    """Read Pad of height and width with a constant value."""
     ends = node.weight(1).tolist()
     node.require(len(ends) == 8 and ends[:2] == ends[4:6] == [0, 0], "of other axes than height and width")
     node.require(node.settings.get("mode", b"constant") == b"constant", "with another mode than constant")
@@ -184,20 +192,20 @@ def read_pad(node: Reading) -> Layer:
 
 
 def read_one_hot(node: Reading) -> Layer:
-    """Equal(numbers, 0..classes - 1)."""
+    """Read Equal(numbers, 0..classes - 1) as a one-hot encoding."""
     classes = node.weight(1).reshape(-1)
     node.require(bool((classes == np.arange(len(classes))).all()), "with other values than 0, 1, 2, ...")
     return OneHot(len(classes))
 
 
 def read_concat(node: Reading) -> Layer:
-    """Concat of channels or features."""
+    """Read Concat of channels or features."""
     node.require(node.settings["axis"] == 1 or not node.rank4, "along other axes than channels")
     return Concat()
 
 
 def read_softmax(node: Reading) -> Layer:
-    """Softmax and LogSoftmax over classes."""
+    """Read Softmax or LogSoftmax over classes."""
     node.require(node.settings.get("axis", -1) == 1 or not node.rank4, "along other axes than classes")
     return Softmax(log=node.kind == "LogSoftmax")
 
@@ -212,19 +220,22 @@ READERS: dict[str, Callable[[Reading], Layer]] = {
 
 
 def pair(settings: Mapping[str, Any], name: str) -> tuple[int, int]:
-    """A setting of height and width; 1 where it is left out."""
+    """Return the (height, width) of a setting; (1, 1) if the node does not set it."""
     height, width = settings.get(name, (1, 1))
     return int(height), int(width)
 
 
 def pads_of(settings: Mapping[str, Any]) -> Pads:
-    """ONNX names the beginnings of both axes first, then their ends: top, left, bottom, right, as we do."""
+    """Return the pads of a node. ONNX has the order of Pads: top, left, bottom, right."""
     top, left, bottom, right = settings.get("pads", (0, 0, 0, 0))
     return int(top), int(left), int(bottom), int(right)
 
 
 def shape_of(value: Any) -> Shape | None:
-    """(C, H, W) of a value, without the batch axis; a vector is (F, 1, 1), a number (1, 1, 1); None where unknown."""
+    """Return the (C, H, W) of a value without the batch axis; None if the shape is unknown.
+
+    A vector has the shape (F, 1, 1), a scalar (1, 1, 1).
+    """
     sizes = tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)[1:]
     if len(sizes) > 3 or any(size < 1 for size in sizes):
         return None
@@ -233,7 +244,7 @@ def shape_of(value: Any) -> Shape | None:
 
 
 def constant(node: NodeProto) -> NDArray[Any]:
-    """What a Constant node holds."""
+    """Return the array stored in a Constant node."""
     import onnx
 
     return onnx.numpy_helper.to_array(onnx.helper.get_attribute_value(node.attribute[0]))

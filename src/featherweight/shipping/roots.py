@@ -1,4 +1,7 @@
-"""The root of a mean square: four ONNX nodes in a row that are one layer."""
+"""Search for root-mean-square layers in an ONNX graph. One layer is three or four nodes in a row.
+
+The nodes are a square (Mul or Pow), a mean over height and width, an optional Add of a constant, and a Sqrt.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ Weights = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Root:
-    """Square, mean over places, sum, root: the value that goes in, and those between the nodes."""
+    """One root-mean-square layer found in an ONNX graph.
+
+    source: the value that the square reads. inside: the values between the nodes.
+    """
 
     source: str
     layer: RootMeanSquare
@@ -27,7 +33,10 @@ class Root:
 
 
 def find_roots(graph: GraphProto, weights: Weights) -> dict[str, Root]:
-    """The value that comes out of each -> the root. Where another node reads a value between, there is none."""
+    """Return all root-mean-square layers of a graph, by the name of the value that each computes.
+
+    Nodes are not combined into a layer if another node reads a value between them.
+    """
     read = Counter(name for node in graph.node for name in set(node.input))
     read.update(output.name for output in graph.output)
     alone = {node.output[0]: node for node in graph.node if read[node.output[0]] == 1}
@@ -36,7 +45,10 @@ def find_roots(graph: GraphProto, weights: Weights) -> dict[str, Root]:
 
 
 def root_at(last: NodeProto, alone: Mapping[str, NodeProto], weights: Weights) -> Root | None:
-    """From the Sqrt back to the square; None where other nodes are on the way."""
+    """Return the layer that ends in the Sqrt node `last`; None if the nodes before the Sqrt do not match.
+
+    alone: each value that is read exactly once -> the node that computes the value.
+    """
     mean, added, inside = alone.get(last.input[0]), 0.0, [last.input[0]]
     if mean is not None and mean.op_type == "Add":
         summand = weights.get(mean.input[1])
@@ -54,7 +66,7 @@ def root_at(last: NodeProto, alone: Mapping[str, NodeProto], weights: Weights) -
 
 
 def is_mean(node: NodeProto, weights: Weights) -> bool:
-    """Over height and width."""
+    """Return True if a node is a mean over height and width."""
     if node.op_type == "GlobalAveragePool":
         return True
     axes = weights.get(node.input[1]) if node.op_type == "ReduceMean" and len(node.input) > 1 else None
@@ -62,7 +74,7 @@ def is_mean(node: NodeProto, weights: Weights) -> bool:
 
 
 def is_square(node: NodeProto, weights: Weights) -> bool:
-    """x * x, or x ** 2."""
+    """Return True if a node computes x * x or x ** 2."""
     if node.op_type == "Mul":
         return bool(node.input[0] == node.input[1])
     exponent = weights.get(node.input[1]) if node.op_type == "Pow" else None

@@ -1,4 +1,4 @@
-"""ship.json as a person reads it."""
+"""Text of ship.md: the content of ship.json for a human reader."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from featherweight.words import percent
 SHOWN = {
     "onnx": "`model.onnx`: one file for onnxruntime; uint8 pixels in, probabilities out, normalisation inside.",
     "onnx-int8": "`model.onnx`: the same interface with 8-bit weights and values (QDQ, a scale for each channel).",
-    "c": "`featherweight_model.c` and `.h`: the network in C99. `make` builds `demo`, which answers image files.",
-    "bundle": "A bundle: `featherweight predict FOLDER picture.png` answers without torch. `card.md` says what it is.",
+    "c": "`featherweight_model.c` and `.h`: the network in C99. `make` builds `demo`, which classifies image files.",
+    "bundle": "A bundle: `featherweight predict FOLDER picture.png` needs no torch. `card.md` describes the network.",
 }
 
 
 def ship_page(document: Mapping[str, Any], card: Card) -> str:
-    """ship.md."""
+    """Return the text of ship.md. document: the content of ship.json."""
     verdict, model, dataset = document["verdict"], in_markdown(card.model), in_markdown(card.dataset)
     return f"""# {in_markdown(document["recipe"])} as {document["form"]}
 
@@ -36,10 +36,10 @@ def ship_page(document: Mapping[str, Any], card: Card) -> str:
 
 ## Proof
 
-Asked: {document["questions"]}, {document["test_images"]:,} in all.
+Test set: {document["questions"]}, {document["test_images"]:,} in all.
 One thread of {in_markdown(document["machine"]["processor"])}; {versions(document)}.
 
-| form | head | accuracy | correct | other class than torch | largest difference | µs an image |
+| form | head | accuracy | correct | other class than torch | largest difference | µs per image |
 | --- | --- | ---: | ---: | ---: | ---: | ---: |
 {rows(proof_rows(document))}
 
@@ -51,28 +51,31 @@ One thread of {in_markdown(document["machine"]["processor"])}; {versions(documen
 
 
 def upright(document: Mapping[str, Any], card: Card) -> str:
-    """Who stands leaning ink upright, where the network was trained on nothing else."""
+    """Return a paragraph on who must make slanted ink upright before the network runs.
+
+    Returns "" unless the network was trained on upright ink.
+    """
     if not card.picture.upright:
         return ""
     who = {
-        "c": "`featherweight_predict` stands leaning ink upright first",
-        "bundle": "`featherweight predict` stands leaning ink upright first; whoever asks `model.onnx` itself does it",
-    }.get(document["format"], "Whoever asks it stands leaning ink upright first, with `featherweight.upright.upright`")
-    return f"{who}, as was done to the images that it was trained on.\n\n"
+        "c": "`featherweight_predict` makes slanted ink upright first",
+        "bundle": "`featherweight predict` makes slanted ink upright first; other callers of `model.onnx` must do it",
+    }.get(document["format"], "The caller must first make slanted ink upright, with `featherweight.upright.upright`")
+    return f"{who}, as was done with the training images.\n\n"
 
 
 def versions(document: Mapping[str, Any]) -> str:
-    """With what the proof was made."""
+    """Return the names and versions of the packages used for the comparison."""
     return ", ".join(f"{name} {found}" for name, found in document["machine"]["versions"].items())
 
 
 def rows(cells: Any) -> str:
-    """Lines of a table."""
+    """Return the lines of a Markdown table."""
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def proof_rows(document: Mapping[str, Any]) -> list[list[str]]:
-    """A row for each form and head."""
+    """Return the cells of the table of results, a row for each form and head."""
     made = []
     for form, found in document["measured"].items():
         for head, result in found["heads"].items():
@@ -84,10 +87,10 @@ def proof_rows(document: Mapping[str, Any]) -> list[list[str]]:
 
 
 def facts(document: Mapping[str, Any]) -> str:
-    """What else was measured, a line each."""
+    """Return the other measurements, e.g. RAM and flash, one per line."""
     lines = []
     if document["precision"] != "float32":
-        lines.append(f"- torch was asked in float32; the run's own accuracy was measured in {document['precision']}.")
+        lines.append(f"- torch ran in float32 here; the run's own accuracy was measured in {document['precision']}.")
     if "ram" in document:
         lines += [f"- RAM {document['ram']:,} bytes, static; flash {document['flash']:,} bytes of constants, "
                   "and about 2 KB of code."]
@@ -95,17 +98,17 @@ def facts(document: Mapping[str, Any]) -> str:
     if "sanitizers" in document:
         found = document["sanitizers"]
         lines.append(f"- Run once more on {found['images']:,} images with `{found['flags']}`: no findings, same "
-                     "answers.")
+                     "outputs.")
     if "calibration" in document:
         lines.append(f"- The 8-bit grids were measured on {in_markdown(document['calibration'])}.")
     return "".join(f"{line}\n" for line in lines)
 
 
 def disagreements(document: Mapping[str, Any], card: Card) -> str:
-    """Every image whose class is not torch's."""
+    """Return a table of every image whose predicted class differs from torch's."""
     found = document["measured"].get(document["form"])
     if found is None:
-        return "Not known."
+        return "Not known: the export was not run."
     lines = [
         [head, str(each["image"]), *(in_markdown(card.heads[head][each[key]]) for key in ("label", "torch", "answer")),
          "tie" if each["tie"] else ""]

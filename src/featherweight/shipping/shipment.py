@@ -1,6 +1,6 @@
-"""The story of an export: a finished run -> files of one form -> the same questions to it and to torch -> a folder.
+"""Export of a finished run: make the files of one form, run the form and torch on the test images, write a folder.
 
-Nothing is written before everything is made and proved.
+Nothing is written before all files are made and compared with torch.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from featherweight.tasks import build_task
 from featherweight.wording import option
 
 FORMATS = ("onnx", "onnx-int8", "c", "bundle")
-NAMED = ("featherweight", "torch", "onnx", "onnxruntime")    # what the proof was made with
-CALIBRATED, SEED = 1000, 0      # training images that the 8-bit grids are measured on
+NAMED = ("featherweight", "torch", "onnx", "onnxruntime")    # packages whose versions are recorded
+CALIBRATED, SEED = 1000, 0      # number of training images for measuring the 8-bit grids
 Say = Callable[[str], None]
 
 
@@ -53,15 +53,18 @@ def export(
     run: Run | str | Path, to: str, out: str | Path, *, int8: bool = False, data_dir: str | Path | None = None,
     force: bool = False, say: Say = lambda message: None,
 ) -> dict[str, Any]:
-    """Export a finished run into a folder and prove it on every test image; gives the content of ship.json.
+    """Export a finished run into a folder, compare it with torch on every test image, and return the document.
 
-    to: one of FORMATS; int8: C in integers. say is told what is under way. The verdict is document["verdict"].
-    Raises RunError for an unfinished run, FeatherweightError where out is in use (unless force replaces an export),
-    ModelError for a network that cannot be exported, MissingExtra, DataError, ExportError.
+    The document is the content of ship.json. Its key "verdict" tells if the export can be trusted.
+    - to: one of FORMATS. int8: export C that computes in integers.
+    - force: replace an earlier export in `out`.
+    - say: called with a message when a part of the work begins.
+    Raises RunError for an unfinished run. Raises FeatherweightError if `out` is in use. Raises ModelError if the
+    network cannot be exported. Raises MissingExtra, DataError and ExportError.
     """
     check_format(to, int8)
     out = Path(out)
-    check_folder(out, force=force)      # before a lock is laid into a folder of something else
+    check_folder(out, force=force)      # before `writing` puts a lock file into somebody else's folder
     network = TrainedNetwork.open(run)
     check_installed()
     with writing(out):
@@ -74,17 +77,17 @@ def export(
 def make_files(
     network: TrainedNetwork, to: str, *, int8: bool, data_dir: str | Path | None, say: Say
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Make and prove an export in memory; returns the content of ship.json, and the folder's files by name."""
+    """Make an export in memory and compare it with torch; return the content of ship.json and all files by name."""
     dataset = data_of(network.run, data_dir=data_dir)
     questions = questions_of(network, dataset)
     check_torch(network, questions.some(FEW))
-    if network.run.recipe.data.upright and to == "c":      # the one form that stands images upright itself
+    if network.run.recipe.data.upright and to == "c":      # only C makes slanted ink upright itself
         leaning = data_of(network.run, data_dir=data_dir, upright=False)
         questions = replace(questions, leaning=leaning.test.images.numpy())
     with ExitStack() as stack:
         say(f"{network.card.recipe}: making {to}{' in int8' if int8 else ''}")
         forms = make_forms(network, to, calibration_of(network, dataset) if int8 or to == "onnx-int8" else None, stack)
-        say(f"asking torch, {' and '.join(form.name for form in forms)} about {len(questions.images):,} test images")
+        say(f"running torch, {' and '.join(form.name for form in forms)} on {len(questions.images):,} test images")
         measured = prove(network, forms, questions, say)
     document = describe_export(network, to, forms, measured, questions)
     files = {**forms[-1].files, "ship.json": (json.dumps(document, indent=2, allow_nan=False) + "\n").encode(),
@@ -93,7 +96,7 @@ def make_files(
 
 
 def check_format(to: str, int8: bool) -> None:
-    """UnknownName for another format; FeatherweightError where int8 says nothing."""
+    """Raise UnknownName for an unknown format. Raise FeatherweightError if int8 is given for a format other than C."""
     if to not in FORMATS:
         raise UnknownName("format", to, FORMATS)
     if int8 and to != "c":
@@ -102,7 +105,7 @@ def check_format(to: str, int8: bool) -> None:
 
 
 def questions_of(network: TrainedNetwork, dataset: Dataset) -> Questions:
-    """Each test image once; where a number is added, the numbers 0..9 in turn."""
+    """Return each test image once with its targets; if the network adds a number, with the numbers 0..9 in turn."""
     task = build_task(network.run.recipe.task)
     question = task.ask_each(dataset.test.labels)
     numbers = question.inputs[0].argmax(dim=1).numpy() if network.card.takes_number else None
@@ -111,7 +114,7 @@ def questions_of(network: TrainedNetwork, dataset: Dataset) -> Questions:
 
 
 def calibration_of(network: TrainedNetwork, dataset: Dataset) -> Calibration:
-    """Training images, drawn by a seed; where a number is added, one for each."""
+    """Return CALIBRATED random training images, drawn with SEED; if the network adds a number, with random numbers."""
     generator = np.random.default_rng(SEED)
     places = generator.choice(len(dataset.train), min(CALIBRATED, len(dataset.train)), replace=False)
     numbers = generator.integers(0, 10, len(places)) if network.card.takes_number else None
@@ -119,7 +122,10 @@ def calibration_of(network: TrainedNetwork, dataset: Dataset) -> Calibration:
 
 
 def make_forms(network: TrainedNetwork, to: str, calibration: Calibration | None, stack: ExitStack) -> list[Form]:
-    """What is exported, last; before it the forms that it is made from, which are asked the same."""
+    """Return the exported form as the last item, after the forms from which it is made.
+
+    Example: for C in int8 the forms are onnx, onnx-int8 and c-int8. All are compared with torch.
+    """
     card, model = network.card, trace(network.module, network.card)
     forms = [onnx_form(card, model, exact=True)]
     if to == "bundle":
@@ -135,9 +141,9 @@ def make_forms(network: TrainedNetwork, to: str, calibration: Calibration | None
 
 
 def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions, say: Say) -> dict[str, dict[str, Any]]:
-    """torch and the forms side by side: accuracy, time, and where they differ."""
+    """Run torch and all forms on the test images; return accuracy, time, and differences from torch by form."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)        # as the others run
+    torch.set_num_threads(1)        # the forms run on one thread too
     try:
         expected = questions.ask(network.answer)
         heads = {head: score(expected[head], target) for head, target in questions.targets.items()}
@@ -156,7 +162,7 @@ def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions, 
 
 
 def progress(name: str, questions: Questions, say: Say) -> Callable[[int], None]:
-    """Says how far a form is, every ten seconds."""
+    """Return a function that reports the number of images done, at most once every ten seconds."""
     told = time.monotonic()
 
     def tick(done: int) -> None:
@@ -171,7 +177,7 @@ def progress(name: str, questions: Questions, say: Say) -> Callable[[int], None]
 def describe_export(
     network: TrainedNetwork, to: str, forms: Sequence[Form], measured: Mapping[str, Any], questions: Questions
 ) -> dict[str, Any]:
-    """ship.json."""
+    """Return the content of ship.json."""
     card, form = network.card, forms[-1]
     drawn = f"{min(CALIBRATED, network.run.result['train_images']):,} training images, drawn with seed {SEED}"
     return {

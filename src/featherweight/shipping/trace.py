@@ -1,4 +1,4 @@
-"""A finished run as one ONNX model: pixels in, probabilities out, normalisation inside."""
+"""Export of a finished run as one ONNX model: pixels in, probabilities out, normalisation inside."""
 
 from __future__ import annotations
 
@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 
 
 class PixelsToProbabilities(nn.Module):
-    """What is exported: uint8 (N, C, H, W), and int64 (N,) where a number is added -> (N, classes) of each head."""
+    """The module that is exported: normalisation, the network, and a softmax for each head.
+
+    Inputs: images, uint8 (N, C, H, W); if the network adds a number, also numbers, int64 (N,).
+    Outputs: the probabilities of each head, (N, classes).
+    """
 
     def __init__(self, module: nn.Module, card: Card) -> None:
         super().__init__()
-        # a copy: training may have left the weights channels last, which the exporter would compute shapes for
+        # a contiguous copy: for weights in channels-last format the exporter adds nodes that compute shapes
         twin = copy.deepcopy(module)
         self.module: nn.Module = twin.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.mean, self.std = nn.Buffer(torch.tensor(card.mean)), nn.Buffer(torch.tensor(card.std))
@@ -47,9 +51,10 @@ class PixelsToProbabilities(nn.Module):
 
 
 def trace(module: nn.Module, card: Card) -> ModelProto:
-    """A network as ONNX: inputs images (and numbers), an output for each head, any batch size.
+    """Return a network as an ONNX model: inputs images (and numbers), one output for each head, any batch size.
 
-    Raises MissingExtra without onnx or onnxscript, ModelError where torch cannot export the network.
+    Raises MissingExtra if onnx, onnxscript or onnxruntime is not installed. Raises ModelError if torch cannot export
+    the network.
     """
     check_installed()
     size = card.picture.size
@@ -63,7 +68,7 @@ def trace(module: nn.Module, card: Card) -> ModelProto:
                 PixelsToProbabilities(module, card).eval(), examples, dynamo=True, external_data=False, verbose=False,
                 input_names=names, output_names=list(card.heads), dynamic_shapes={name: {0: "N"} for name in names},
             )
-    except Exception as fault:      # torch.onnx wraps whatever the network's own code raised
+    except Exception as fault:      # torch.onnx wraps every exception that the network's code raises
         raise ModelError(f"model {card.model!r} cannot be exported to ONNX: {reason_of(fault)}. Replace what it names "
                          "by another layer or operation.") from fault
     assert program is not None
@@ -71,7 +76,10 @@ def trace(module: nn.Module, card: Card) -> ModelProto:
 
 
 def reason_of(fault: BaseException) -> str:
-    """The first line of the exception that began it, without colours: torch.onnx wraps it in advice to its authors."""
+    """Return the first line of the original exception, without colour codes.
+
+    torch.onnx wraps the original exception in another one, whose text is addressed to the developers of torch.
+    """
     while fault.__cause__ is not None:
         fault = fault.__cause__
     lines = re.sub(r"\x1b\[\d*m", "", str(fault)).strip().splitlines()
@@ -79,14 +87,17 @@ def reason_of(fault: BaseException) -> str:
 
 
 def describe(card: Card) -> dict[str, str]:
-    """Return the metadata of the file: the parts of the card by name, and the card's hash."""
+    """Return the metadata of the ONNX file: the fields of the card by name, and the hash of the card."""
     content = {key: value for key, value in card.to_dict().items() if key != "files"}
     parts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in content.items()}
     return parts | {"card": card.digest()}
 
 
 def cleaned(model: ModelProto, metadata: Mapping[str, str]) -> ModelProto:
-    """Without the exporter's notes, which name folders of this machine; with our metadata; checked."""
+    """Replace the exporter's notes by `metadata`, in place, and return the model after onnx's check.
+
+    The exporter's notes contain paths of this machine.
+    """
     import onnx
 
     for node in model.graph.node:
@@ -103,7 +114,10 @@ def cleaned(model: ModelProto, metadata: Mapping[str, str]) -> ModelProto:
 
 
 def place_of(node: NodeProto) -> str:
-    """The place of a node in the network: "norm.group_norm", or "add" outside of its modules; "" if unknown."""
+    """Return the place of a node in the network: its module and its own name, e.g. "norm.group_norm".
+
+    A node outside all submodules has only its own name, e.g. "add". Returns "" if the place is unknown.
+    """
     scopes = next((each.value for each in node.metadata_props if each.key == "pkg.torch.onnx.name_scopes"), "[]")
     *modules, name = ast.literal_eval(scopes) or [""]
     inside = modules[-1].removeprefix("module").removeprefix(".") if modules else ""
@@ -111,7 +125,10 @@ def place_of(node: NodeProto) -> str:
 
 
 def keep_batch_axis(model: ModelProto) -> None:
-    """Name the axes of every Squeeze that names none: of a single image it would drop the batch axis too."""
+    """Add the axes of size 1 to every Squeeze node that names no axes, in place.
+
+    Without axes, Squeeze would also remove the batch axis of a single image.
+    """
     import onnx
 
     values = {value.name: value.type.tensor_type.shape.dim for value in (*model.graph.value_info, *model.graph.input)}
@@ -123,7 +140,10 @@ def keep_batch_axis(model: ModelProto) -> None:
 
 
 def check_installed() -> None:
-    """MissingExtra where the exporter's packages are not there."""
+    """Raise MissingExtra if onnx, onnxscript or onnxruntime is not installed.
+
+    Turns off the telemetry of onnxruntime before the first import.
+    """
     keep_quiet()
     for package in ("onnx", "onnxscript", "onnxruntime"):
         try:
@@ -134,7 +154,10 @@ def check_installed() -> None:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """No warnings and no log lines: torch's exporter speaks of packages that we do not need."""
+    """Suppress warnings and log lines up to WARNING inside a with block.
+
+    torch's exporter warns of packages that are not needed here.
+    """
     before: Any = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

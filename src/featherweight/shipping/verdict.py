@@ -1,4 +1,4 @@
-"""Whether an export may be trusted, in a sentence."""
+"""Verdict on an export: can it be trusted? As values for ship.json and as a sentence."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ Measured = Mapping[str, Mapping[str, Any]]
 
 
 def judge(forms: Sequence[Form], measured: Measured) -> dict[str, Any]:
-    """The verdict on the last form and on those that it is made from.
+    """Return the verdict on the last form and on the forms from which it is made.
 
-    proved: whether all could be run here; agrees: whether those in float give torch's classes; lost: the share of test
-    images that int8 gets wrong beyond torch, None for a form in float; ruined: int8 lost so much that it is another
-    network; holds: all is as it must be; sentence: in words.
+    - proved: all forms could be run on this machine.
+    - agrees: the forms in float give torch's classes.
+    - lost: the share of test images that int8 gets wrong beyond torch; None for a form in float.
+    - ruined: int8 lost over 1.00 point, so it must not be used.
+    - holds: the export is proved, agrees, and lost no more than is allowed.
+    - sentence: the verdict in words.
     """
     proved = all(form.name in measured for form in forms)
     wrong = next((form for form in forms if form.exact and not agrees(form, measured)), None)
@@ -35,24 +38,24 @@ def judge(forms: Sequence[Form], measured: Measured) -> dict[str, Any]:
 
 
 def is_ruined(share: float, count: int) -> bool:
-    """Return whether int8 lost over 1.00 point of `count` test images; a single answer never counts as that."""
+    """Return True if int8 lost over 1.00 point of `count` test images. A single image is never enough."""
     return share > RUINED and share * count > 1.5
 
 
 def agrees(form: Form, measured: Measured) -> bool:
-    """Whether a form in float gives every class as torch does, ties aside; true where it was not run."""
+    """Return True if a form in float gives torch's class for every image, ties aside, or if the form was not run."""
     return form.name not in measured or differing(measured[form.name]["heads"]) == 0
 
 
 def failed(form: Form, measured: Measured) -> str:
-    """A form in float that is not what was trained."""
+    """Return the sentence for a form in float that differs from torch."""
     heads = measured[form.name]["heads"]
-    return (f"{form.name} differs from torch in {differing(heads):,} answers to {count_of(heads):,} test images: "
+    return (f"{form.name} differs from torch in {differing(heads):,} predictions for {count_of(heads):,} test images: "
             "do not use this export.")
 
 
 def kept(form: Form, measured: Measured) -> str:
-    """A form in float that is."""
+    """Return the sentence for a form in float that agrees with torch."""
     heads = measured[form.name]["heads"]
     ties = sum(len(head["disagreements"]) for head in heads.values())
     aside = f", but for {ties:,} that torch finds equally probable" if ties else ""
@@ -62,7 +65,7 @@ def kept(form: Form, measured: Measured) -> str:
 
 
 def in_points(form: Form, share: float, measured: Measured) -> str:
-    """What int8 costs."""
+    """Return the sentence for an int8 form: its loss against torch in points of accuracy."""
     heads = measured[form.name]["heads"]
     change = f"{'loses' if share > 0 else 'gains'} {100 * abs(share):.2f} points" if share else "loses nothing"
     if is_ruined(share, count_of(heads)):
@@ -77,5 +80,5 @@ def in_points(form: Form, share: float, measured: Measured) -> str:
 
 
 def count_of(heads: Mapping[str, Mapping[str, Any]]) -> int:
-    """Test images."""
+    """Return the number of test images."""
     return int(next(iter(heads.values()))["count"])

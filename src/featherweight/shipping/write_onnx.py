@@ -1,4 +1,7 @@
-"""A list of plain layers as ONNX: in float, or in 8 bits with its grids (QDQ)."""
+"""Writer of a list of plain layers as an ONNX model, in float or in 8 bits.
+
+The 8-bit form has a QuantizeLinear and a DequantizeLinear node (QDQ) for each value on a grid.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +29,17 @@ from featherweight.shipping.graph import (
     ToFloat,
     shape_in,
 )
+from featherweight.shipping.quantise import Quantised
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
-    from featherweight.shipping.quantise import Quantised
-
 OPSET, IR_VERSION = 20, 10
-UNSIGNED = 128      # weights are uint8 around it: onnxruntime's uint8 x int8 saturates on processors without VNNI
+UNSIGNED = 128      # zero point of uint8 weights: uint8 x int8 saturates in onnxruntime on processors without VNNI
 
 
 class Writer:
-    """Nodes and constants as they come; values keep their names."""
+    """The nodes and constants of an ONNX model that is being written. Values keep their names from the graph."""
 
     def __init__(self, graph: Graph, quantised: Quantised | None) -> None:
         self.graph, self.quantised = graph, quantised
@@ -46,32 +48,32 @@ class Writer:
         self.constants: list[Any] = []
 
     def node(self, kind: str, inputs: Sequence[str], output: str, **settings: Any) -> str:
-        """A node with one output; gives the output's name."""
+        """Add a node with one output and return the output's name."""
         import onnx
 
         self.nodes.append(onnx.helper.make_node(kind, list(inputs), [output], **settings))
         return output
 
     def constant(self, name: str, values: NDArray[Any] | list[int] | float, kind: Any = np.float32) -> str:
-        """An initializer; gives its name."""
+        """Add an initializer and return its name."""
         import onnx
 
         self.constants.append(onnx.numpy_helper.from_array(np.array(values, kind), name))
         return name
 
     def grid(self, name: str) -> tuple[str, str]:
-        """The scale and zero of a value's grid, as constants."""
+        """Add the scale and zero of a value's grid as constants and return their names."""
         grid = self.grids[name]
         return self.constant(f"{name}_scale", grid.scale), self.constant(f"{name}_zero", grid.zero, np.uint8)
 
     def onto_grid(self, value: str, name: str) -> None:
-        """Round a float value to the grid of name; readers find it as NAME_values."""
+        """Add nodes that round the float `value` to the grid of `name`. The rounded float is named NAME_values."""
         scale = self.grid(name)
         self.node("QuantizeLinear", (value, *scale), f"{name}_rounded")
         self.node("DequantizeLinear", (f"{name}_rounded", *scale), f"{name}_values")
 
     def read(self, name: str, expected: Shape) -> str:
-        """A value as float, in the shape in which a step expects it."""
+        """Return the name of a value as float in the expected shape; adds a Reshape node if the shapes differ."""
         found = f"{name}_values" if name in self.grids or name == "images" else name
         if name == "numbers" or self.graph.shapes[name] == expected:
             return found
@@ -81,7 +83,11 @@ class Writer:
 
 def write_graph(graph: Graph, outputs: Sequence[str] = (), quantised: Quantised | None = None,
                 metadata: Mapping[str, str] | None = None) -> ModelProto:
-    """The graph as ONNX, heads as outputs unless others are named; with quantised, its graph, on its grids."""
+    """Return the graph as an ONNX model that onnx has checked.
+
+    outputs: names of the values to return instead of the heads.
+    quantised: write its graph, in 8 bits, instead of `graph`.
+    """
     import onnx
     from onnx import TensorProto, helper
 
@@ -111,7 +117,7 @@ def write_graph(graph: Graph, outputs: Sequence[str] = (), quantised: Quantised 
 
 
 def write_step(writer: Writer, step: Step) -> None:
-    """A step's nodes; its output is rounded to its grid where it has one."""
+    """Add the nodes of a step. If its output has a grid, the output is rounded to the grid."""
     layer, name, shapes = step.layer, step.output, writer.graph.shapes
     if isinstance(layer, ToBytes):
         return writer.onto_grid(step.inputs[0], name)
@@ -130,7 +136,7 @@ def write_step(writer: Writer, step: Step) -> None:
 
 
 def write_layer(writer: Writer, step: Step, source: str) -> None:
-    """The nodes of a layer with one input."""
+    """Add the nodes of a layer with one input, the value named `source`."""
     layer, name = step.layer, step.output
     if isinstance(layer, Conv):
         write_conv(writer, step, layer, source)
@@ -159,7 +165,7 @@ def write_layer(writer: Writer, step: Step, source: str) -> None:
 
 
 def write_conv(writer: Writer, step: Step, layer: Conv, source: str) -> None:
-    """A convolution, with its ReLU and what follows."""
+    """Add a convolution with its ReLU and the factor and summand after the ReLU."""
     name = step.output
     parts = [f"{name}_sum"] + [f"{name}_relu"] * layer.relu
     parts = parts if layer.after else [*parts[:-1], name]
@@ -174,7 +180,7 @@ def write_conv(writer: Writer, step: Step, layer: Conv, source: str) -> None:
 
 
 def kernel(writer: Writer, step: Step) -> tuple[str, str]:
-    """Weights and bias of a convolution in integers, and the nodes that read them."""
+    """Add a convolution's integer weights and bias with nodes that convert both to float; return the names of both."""
     assert writer.quantised
     name, made = step.output, writer.quantised.kernels[step.output]
     scale = writer.constant(f"{name}_weight_scale", made.scale)
@@ -189,7 +195,7 @@ def kernel(writer: Writer, step: Step) -> tuple[str, str]:
 
 
 def write_scale(writer: Writer, factor: NDArray[Any], summand: NDArray[Any], source: str, name: str) -> None:
-    """factor * x + summand for each channel."""
+    """Add nodes for factor * x + summand, with one factor and summand for each channel."""
     factors = writer.constant(f"{name}_factor", factor[:, None, None])
     summands = writer.constant(f"{name}_summand", summand[:, None, None])
     writer.node("Mul", (source, factors), f"{name}_product")
@@ -197,7 +203,7 @@ def write_scale(writer: Writer, factor: NDArray[Any], summand: NDArray[Any], sou
 
 
 def write_softmax(writer: Writer, layer: Softmax, source: str, name: str) -> None:
-    """Over channels; a head comes out as (N, classes)."""
+    """Add a softmax over channels. A head is first reshaped to (N, classes)."""
     kind = "LogSoftmax" if layer.log else "Softmax"
     if name not in writer.graph.heads:
         writer.node(kind, (source,), name, axis=1)
@@ -208,7 +214,7 @@ def write_softmax(writer: Writer, layer: Softmax, source: str, name: str) -> Non
 
 
 def write_one_hot(writer: Writer, layer: OneHot, name: str) -> None:
-    """Numbers (N,) -> (N, classes, 1, 1)."""
+    """Add nodes for the one-hot encoding: numbers (N,) -> (N, classes, 1, 1)."""
     from onnx import TensorProto
 
     axes = writer.constant(f"{name}_axes", [1, 2, 3], np.int64)

@@ -7,7 +7,7 @@ typedef struct {
     const float *factor, *summand;  /* [out channels], after the ReLU; or NULL */
 } Convolution;
 
-/* One row of the output is summed up at a time: the innermost loop runs along it. */
+/* Computes one row of the output at a time: the innermost loop runs along this row. */
 static void convolve(const Convolution *layer, const float *in, float *out)
 {
     const int plane = layer->in.height * layer->in.width;
@@ -24,7 +24,7 @@ static void convolve(const Convolution *layer, const float *in, float *out)
                 for (int ky = 0; ky < layer->kernel_height; ky++) {
                     const int row = y * layer->stride_y + ky * layer->dilation_y - layer->top;
                     if (row < 0 || row >= layer->in.height)
-                        continue;       /* outside of the image, where all is 0 */
+                        continue;       /* padding: contributes 0 */
                     const float *line = source + i * plane + row * layer->in.width;
                     for (int kx = 0; kx < layer->kernel_width; kx++) {
                         const float weight = kernel[(i * layer->kernel_height + ky) * layer->kernel_width + kx];
@@ -82,7 +82,7 @@ static void pool(const Pool *layer, const float *in, float *out)
     }
 }
 /* ---- root_mean_square ---- */
-/* Of all places of each channel. */
+/* One value for each channel. */
 static void root_mean_square(const float *in, int channels, int plane, float added, float *out)
 {
     for (int c = 0; c < channels; c++) {
@@ -93,7 +93,7 @@ static void root_mean_square(const float *in, int channels, int plane, float add
     }
 }
 /* ---- pixels ---- */
-/* 0..255 -> float, normalised for each channel. */
+/* Converts bytes to floats and normalises each channel. */
 static void pixels(const uint8_t *in, int channels, int plane, const float *factor, const float *summand, float *out)
 {
     for (int c = 0; c < channels; c++)
@@ -108,7 +108,7 @@ static void scale(const float *in, int channels, int plane, const float *factor,
             *out++ = *in++ * factor[c] + summand[c];
 }
 /* ---- pad ---- */
-/* A frame of rows and columns around each channel; a negative frame is cut off. */
+/* Adds rows and columns around each channel. Negative pads crop the channel. */
 static void pad(Shape from, Shape to, int top, int left, float value, const float *in, float *out)
 {
     for (int c = 0; c < from.channels; c++, in += from.height * from.width)

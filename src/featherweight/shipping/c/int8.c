@@ -1,5 +1,5 @@
 /* ---- to_byte ---- */
-/* A value in steps of its grid -> the nearest of 0..255. */
+/* Rounds a value, in steps of its grid, to the nearest byte. */
 static uint8_t to_byte(float value, int zero)
 {
     const float shifted = value + (float)zero + 0.5f;
@@ -9,13 +9,13 @@ static uint8_t to_byte(float value, int zero)
 typedef struct {
     Shape in, out;
     int kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, top, left, groups, relu;
-    int in_zero, out_zero;          /* the bytes that stand for 0 */
+    int in_zero, out_zero;          /* the bytes that represent 0 */
     const int8_t *weight;           /* [out channels][in channels / groups][kernel height][kernel width] */
-    const float *step, *bias;       /* [out channels]: from a sum to steps of the output */
+    const float *step, *bias;       /* [out channels]: convert a sum to steps of the output */
     const float *factor, *summand;  /* [out channels], after the ReLU; or NULL */
 } Convolution;
 
-/* Integers are summed up, one row of the output at a time; each sum becomes a byte, or a float where values is given. */
+/* Computes one row of the output at a time, with integer sums. Writes floats if values is not NULL, else bytes. */
 static void convolve(const Convolution *layer, const uint8_t *in, uint8_t *out, float *values)
 {
     int32_t sums[WIDEST] = {0};     /* gcc cannot see that width is never 0 */
@@ -33,7 +33,7 @@ static void convolve(const Convolution *layer, const uint8_t *in, uint8_t *out, 
                 for (int ky = 0; ky < layer->kernel_height; ky++) {
                     const int row = y * layer->stride_y + ky * layer->dilation_y - layer->top;
                     if (row < 0 || row >= layer->in.height)
-                        continue;       /* outside of the image, where all is 0 */
+                        continue;       /* padding: contributes 0 */
                     const uint8_t *line = source + i * plane + row * layer->in.width;
                     for (int kx = 0; kx < layer->kernel_width; kx++) {
                         const int weight = kernel[(i * layer->kernel_height + ky) * layer->kernel_width + kx];
@@ -66,7 +66,7 @@ static void convolve(const Convolution *layer, const uint8_t *in, uint8_t *out, 
 typedef struct {
     Shape in, out;
     int kernel_height, kernel_width, stride_y, stride_x, top, left, maximum, counts_outside, in_zero, out_zero;
-    float step;     /* from the input's steps to the output's */
+    float step;     /* converts steps of the input to steps of the output */
 } Pool;
 
 static void pool(const Pool *layer, const uint8_t *in, uint8_t *out, float *values)
@@ -100,7 +100,7 @@ static void pool(const Pool *layer, const uint8_t *in, uint8_t *out, float *valu
     }
 }
 /* ---- root_mean_square ---- */
-/* Of all places of each channel. The sum is a float, because the squares of a large map would not fit an integer. */
+/* One value for each channel. The sum is a float, because the squares of a large map would overflow an integer. */
 static void root_mean_square(const uint8_t *in, int channels, int plane, int in_zero, int out_zero, float step,
                              float added, uint8_t *out, float *values)
 {
@@ -118,7 +118,7 @@ static void root_mean_square(const uint8_t *in, int channels, int plane, int in_
     }
 }
 /* ---- scale ---- */
-/* A factor and a summand for each channel, in steps of the output; least is 0 for a ReLU. */
+/* Applies the factor and summand of each channel, in steps of the output. least is 0 for a ReLU. */
 static void scale(const uint8_t *in, int channels, int plane, int in_zero, const float *factor, const float *summand,
                   float least, int out_zero, uint8_t *out)
 {
@@ -129,7 +129,7 @@ static void scale(const uint8_t *in, int channels, int plane, int in_zero, const
         }
 }
 /* ---- pad ---- */
-/* A frame of rows and columns around each channel; a negative frame is cut off. */
+/* Adds rows and columns around each channel. Negative pads crop the channel. */
 static void pad(Shape from, Shape to, int top, int left, uint8_t value, const uint8_t *in, uint8_t *out)
 {
     for (int c = 0; c < from.channels; c++, in += from.height * from.width)

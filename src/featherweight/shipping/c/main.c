@@ -1,10 +1,10 @@
-/* Asks the network about images.
+/* Runs the network on images.
  *
  *     @usage@
  *
- * FILE: a .pgm picture (P5) of @width@x@height@ pixels, or images of @pixels@ bytes one after another@planes@; without FILE
- * these are read from standard input. @ground@
- * Prints a line for each image: the class, a tab, and the probabilities@heads@.
+ * FILE: a .pgm picture (P5) of @width@x@height@ pixels, or raw images of @pixels@ bytes each@planes@. Without FILE, raw
+ * images are read from standard input. @ground@
+ * Prints one line per image: the class, a tab, and the probabilities@heads@.
  */
 #include "@name@.h"
 
@@ -19,7 +19,7 @@ static int is_pgm(const char *name)
     return length > 4 && strcmp(name + length - 4, ".pgm") == 0;
 }
 
-/* Past the header "P5 width height 255" and its comments; 0 where it is another one. */
+/* Reads the header "P5 width height 255" and its comments. Returns 0 if the header is different. */
 static int skip_header(FILE *file)
 {
     const int expected[3] = {@width@, @height@, 255};

@@ -35,7 +35,7 @@ static void softmax(const float *in, int count, float *out)
         out[i] /= sum;
 }
 /* ---- upright ---- */
-/* Rows of light ink on black are moved sideways, by 256ths of a pixel, until the axis of the ink is vertical. */
+/* Shifts the rows of light ink on black sideways, in steps of 1/256 pixel, until the axis of the ink is vertical. */
 static int pixel_at(const uint8_t *row, int width, int x)
 {
     return x >= 0 && x < width ? row[x] : 0;
@@ -43,7 +43,7 @@ static int pixel_at(const uint8_t *row, int width, int x)
 
 static const uint8_t *upright(const uint8_t *image, int height, int width, uint8_t *out)
 {
-    double ink = 0, ink_x = 0, ink_y = 0, ink_xy = 0, ink_yy = 0;   /* whole numbers: exact */
+    double ink = 0, ink_x = 0, ink_y = 0, ink_xy = 0, ink_yy = 0;   /* integers, so the sums are exact */
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             const double here = image[y * width + x];
@@ -54,7 +54,7 @@ static const uint8_t *upright(const uint8_t *image, int height, int width, uint8
             ink_yy += here * y * y;
         }
     const double variance = ink * ink_yy - ink_y * ink_y;
-    double slope = variance > 0 ? (ink * ink_xy - ink_x * ink_y) / variance : 0;     /* columns a row */
+    double slope = variance > 0 ? (ink * ink_xy - ink_x * ink_y) / variance : 0;     /* columns per row */
     slope = slope > 1 ? 1 : slope < -1 ? -1 : slope;
     const double middle = ink > 0 ? ink_y / ink : 0;
     for (int y = 0; y < height; y++) {
