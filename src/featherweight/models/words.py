@@ -11,7 +11,7 @@ to the classes. N is the number of channels that leave the stage, for example c8
 - sN: separable convolution: 3x3 in each channel, then 1x1 across channels.
 - SN: separable convolution with padding: height and width stay.
 - eN: separable convolution with batch normalisation and ReLU also between its two halves.
-- nN: 1x1 convolution whose input channels are shifted by one pixel, each to one of nine places.
+- nN: 1x1 convolution whose input channels are shifted by one pixel, each to one of nine places: 2 pixels smaller.
 - xNtR: residual: a padded separable convolution, applied R times with the same weights, added to its input each time.
 - wNtR: a separable convolution without padding, applied R times with the same weights.
 - p: 2x2 max pooling.
