@@ -18,7 +18,8 @@ BLOCK = re.compile(r"^```(\w*) ?(\S*)\n(.*?)^```$", re.M | re.S)       # kind, n
 
 def test_there_are_pages():
     assert [page.name for page in PAGES] == \
-        ["backpropagation.md", "experiments.md", "own-networks.md", "python.md", "reliability.md", "shipping.md"]
+        ["backpropagation.md", "commands.md", "experiments.md", "own-networks.md", "python.md", "recipe.md",
+         "reliability.md", "shipping.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

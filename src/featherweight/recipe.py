@@ -263,7 +263,9 @@ class Recipe(Section):
     100 characters. Example: `"mine"`.
     """
     task: Literal["classification", "digit-sum"] = "classification"
-    """`digit-sum` also adds a number from 0 to 9 to the digit of the image. Example: `"classification"`."""
+    """`classification`: the class of an image. `digit-sum`: its digit, and the sum of the digit and a given number.
+    Example: `"classification"`.
+    """
     goal: Goal = Goal()
     data: Data = Data()
     model: Model
