@@ -6,33 +6,24 @@ Of the 60,000 training images each seed holds out 5,000 of its own and is measur
 test images are never touched. Settings are those of a recipe; START below is what they are without --set.
 docs/experiments.md tells what was tried with this.
 
-A network is a row of words. cN is a 3x3 convolution to N channels, CN the same with padding, sN and SN the same
-depthwise separable (3x3 depthwise, 1x1 to N), kN a 1x1, tN a padded 3x3 with stride 2, FN a padded 5x5 with stride 2;
-each is followed by batch normalisation and ReLU. eN is sN with these two also between its halves, nN is a 1x1 to N that
-reads each channel from another of the nine neighbours. xNtR applies one padded separable block of N channels R times,
-each time added to its input; wNtR the same without padding and adding. p is max pooling by 2, zN cuts N
-pixels off each side, g is the average over all places, q is the root mean square over all places, h a 1x1 to 10
-classes. --set model.arguments.dropout=0.05 puts dropout after every ReLU, model.arguments.gain=false takes the gain
-from every batch normalisation.
+A network is a row of words, as in `featherweight summary "words:c8 c12 p c16 g h"`; the words and the arguments dropout
+and gain (--set model.arguments.dropout=0.05) are described in src/featherweight/models/words.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 import report
 from featherweight.distillation import with_teacher
 from featherweight.errors import FeatherweightError
 from featherweight.experiment import build_training, load_data
-from featherweight.models.layers import GainlessNorm, RootMeanSquare
+from featherweight.models.words import PREFIX
 from featherweight.recipe import Recipe, apply_setting
 from featherweight.training.loop import measure, train
 
@@ -41,85 +32,6 @@ START = [
     "schedule.name=one-cycle", "training.epochs=8", "augmentation.rotation=7", "augmentation.shift=0.05",
     "augmentation.scale=0.05",
 ]
-
-
-class Explored(nn.Sequential):
-    """(N, 1, 28, 28) -> (N, 10) logits: the network that a row of words describes."""
-
-    def __init__(self, words: str, dropout: float = 0.0, gain: bool = True) -> None:
-        channels, layers = 1, []
-        for word in words.split():
-            made, channels = stage(word, channels)
-            if not gain:
-                made = [GainlessNorm(one.num_features) if isinstance(one, nn.BatchNorm2d) else one for one in made]
-            after_relu = [nn.Dropout(dropout)] if dropout and isinstance(made[-1], nn.ReLU) else []
-            layers += made + after_relu
-        super().__init__(*layers, nn.Flatten())
-
-
-def stage(word: str, channels: int) -> tuple[list[nn.Module], int]:
-    """The layers of one word, and how many channels leave them."""
-    match = re.fullmatch(r"([a-zA-Z])(\d*)(?:t(\d+))?", word)
-    if not match:
-        raise FeatherweightError(f"{word!r} is no stage of a network. See: python benchmarks/explore.py --help")
-    kind, n, times = match[1], int(match[2] or 0), int(match[3] or 1)
-    square = {"c": (3, 0, 1), "C": (3, 1, 1), "k": (1, 0, 1), "t": (3, 1, 2), "F": (5, 2, 2)}
-    if kind in square:
-        size, padding, stride = square[kind]
-        return [nn.Conv2d(channels, n, size, stride, padding, bias=False), nn.BatchNorm2d(n), nn.ReLU()], n
-    if kind in "sS":
-        depthwise = nn.Conv2d(channels, channels, 3, padding=int(kind == "S"), groups=channels, bias=False)
-        return [depthwise, nn.Conv2d(channels, n, 1, bias=False), nn.BatchNorm2d(n), nn.ReLU()], n
-    match kind:
-        case "e":
-            first, between = nn.Conv2d(channels, channels, 3, groups=channels, bias=False), nn.BatchNorm2d(channels)
-            second = nn.Conv2d(channels, n, 1, bias=False)
-            return [first, between, nn.ReLU(), second, nn.BatchNorm2d(n), nn.ReLU()], n
-        case "n":
-            return [Neighbours(), nn.Conv2d(channels, n, 1, bias=False), nn.BatchNorm2d(n), nn.ReLU()], n
-        case "x" | "w":
-            return [Repeated(n, times, residual=kind == "x")], n
-        case "p":
-            return [nn.MaxPool2d(2)], channels
-        case "z":
-            return [nn.ZeroPad2d(-n)], channels
-        case "g":
-            return [nn.AdaptiveAvgPool2d(1)], channels
-        case "q":
-            return [RootMeanSquare()], channels
-        case "h":
-            return [nn.Conv2d(channels, 10, 1)], 10
-    raise FeatherweightError(f"{word!r} is no stage of a network. See: python benchmarks/explore.py --help")
-
-
-class Neighbours(nn.Module):
-    """Channel i of a place becomes that of its i-th neighbour, nine in turn: a 3x3 without parameters."""
-
-    ORDER = (4, 1, 7, 3, 5, 0, 8, 2, 6)     # of the 3x3 window, row by row
-
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[2] - 2, x.shape[3] - 2
-        places = [divmod(self.ORDER[channel % 9], 3) for channel in range(x.shape[1])]
-        parts = [x[:, i : i + 1, row : row + height, left : left + width] for i, (row, left) in enumerate(places)]
-        return torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
-
-
-class Repeated(nn.Module):
-    """The same separable convolution several times, each with a batch normalisation of its own."""
-
-    def __init__(self, channels: int, times: int, residual: bool) -> None:
-        super().__init__()
-        self.residual = residual
-        padding = int(residual)
-        self.depthwise = nn.Conv2d(channels, channels, 3, padding=padding, groups=channels, bias=False)
-        self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
-        self.norms = nn.ModuleList([nn.BatchNorm2d(channels) for _ in range(times)])
-
-    def forward(self, x: Tensor) -> Tensor:
-        for norm in self.norms:
-            changed = F.relu(norm(self.pointwise(self.depthwise(x))))
-            x = x + changed if self.residual else changed
-        return x
 
 
 def main() -> int:
@@ -150,9 +62,8 @@ def parse() -> argparse.Namespace:
 
 def try_one(options: argparse.Namespace, seed: int) -> dict[str, object]:
     """One training without a look at the test images."""
-    own = " " in options.network
-    model = {"name": f"{__file__}:Explored", "arguments": {"words": options.network}}
-    content: dict[str, object] = {"model": model if own else {"name": options.network}}
+    name = PREFIX + options.network if " " in options.network else options.network
+    content: dict[str, object] = {"model": {"name": name}}
     for setting in [*START, f"training.seed={seed}", *options.set]:
         apply_setting(content, setting)
     recipe = Recipe.from_dict(content)

@@ -65,7 +65,9 @@ def recipes(as_json: Json = False) -> None:
 
 
 def summary(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A catalogue name, or path/to/file.py:Class.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help='A catalogue name, path/to/file.py:Class, or "words:c8 s16 p g h".')
+    ],
     input: Annotated[
         list[str] | None,
         typer.Option("--input", metavar="C,H,W", help="Shape of one input without the batch axis; repeat for more."),
