@@ -1,6 +1,7 @@
 # make demo   set everything up, train a small network, read five pictures with it
 # make test   set everything up and pass the tests
 # make lint   ruff, mypy --strict, the floors of the package
+# make docs   write the generated pages: docs/recipe.md and docs/commands.md
 # make lessons  execute the lessons with small budgets (some minutes)
 # make bench  measure speed against the usual training loop (half an hour on 2 cores)
 
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint lessons bench clean
+.PHONY: demo test lint docs lessons bench clean
 
 demo: $(VENV)/installed
 	@$(BIN)/featherweight demo
@@ -21,6 +22,9 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/installed
+	$(BIN)/python docs/make_pages.py
 
 lessons: $(VENV)/installed-lessons
 	OMP_NUM_THREADS=1 $(BIN)/python lessons/execute.py --check

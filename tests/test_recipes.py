@@ -65,15 +65,15 @@ of_each_result = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
 @of_each_result
-def test_headers_and_readme_say_what_the_results_say(file: Path) -> None:
+def test_headers_and_pages_say_what_the_results_say(file: Path, page: str) -> None:
     content = json.loads(file.read_text())
     seeds = [one["seed"] for one in content["seeds"]]
     assert seeds == list(range(1, len(seeds) + 1))          # none is left out
     header = find_recipe(file.stem).read_text().partition("name =")[0]
-    readme = (ROOT / "README.md").read_text()
     row = f"| {file.stem}{', taught' * ('teacher' in content)} | {content['summary']['parameters']:,} |"
-    (line,) = [line for line in readme.splitlines() if line.startswith(row)]
+    (line,) = [line for line in (ROOT / page).read_text().splitlines() if line.startswith(row)]
     assert f"of {len(seeds)} seeds" in header and f"| {len(seeds)} |" in line
     for head, found in content["summary"]["test"].items():
         accuracies = [one["test"][head]["accuracy"] for one in content["seeds"]]

@@ -41,24 +41,47 @@ class Section(BaseModel):
 class Goal(Section):
     """The recipe's goal: limits that are checked after training, and three texts for the reader."""
 
-    target: str = ""                                        # text: the aim of the experiment
-    results: str = ""                                       # text: the results of a full run
-    analysis: str = ""                                      # text: the conclusions from the results
-    max_parameters: Count | None = None                     # largest number of trainable parameters
-    max_epochs: Count | None = None                         # largest number of epochs
-    accuracy: Fraction | None = None                        # lowest accuracy of each head on test, after training
+    target: str = ""
+    """Purpose of the experiment, in words. Example: `"99.4 % with fewer than 8,000 parameters"`."""
+    results: str = ""
+    """Result of a full run, in words. Example: `"Test 99.46 %, mean of 20 seeds."`."""
+    analysis: str = ""
+    """Explanation of the result, in words. Example: `"The augmentation is worth 0.1 points."`."""
+    max_parameters: Count | None = None
+    """Largest number of parameters that meets the goal. Not set: any number. Example: `7999`."""
+    max_epochs: Count | None = None
+    """Largest `training.epochs` that meets the goal. Not set: any number. Example: `15`."""
+    accuracy: Fraction | None = None
+    """Lowest accuracy on test images that meets the goal, as a fraction. It is measured after training, and every head
+    must reach it. Not set: any accuracy. Example: `0.994`.
+    """
 
 
 class Data(Section):
     """The images: data set, validation split and shape. Validation images are taken out of the training set."""
 
     dataset: str = "mnist"
-    validation: CountOrNone = 0                             # number of validation images
-    split_seed: int | None = Field(None, ge=0, lt=2**63)    # seed of the validation split; default: training.seed
-    unseen_writers: bool = False                            # mnist only: no writer is in both training and validation
+    """Name of a data set, see `featherweight data`, or `folder:DIR` for pictures of your own. Example: `"digits"`."""
+    validation: CountOrNone = 0
+    """Number of training images that are held out for validation. Example: `5000`."""
+    split_seed: int | None = Field(None, ge=0, lt=2**63)
+    """Seed that chooses the validation images. Not set: `training.seed`, so that each seed holds out other images.
+    Example: `7`.
+    """
+    unseen_writers: bool = False
+    """Hold out all images of some writers, so that nobody wrote both validation and training images. Only for `mnist`.
+    Example: `true`.
+    """
     channels: Literal[1, 3] = 1
-    size: int = Field(28, ge=4, le=512)                     # side in pixels
-    upright: bool = False                                   # handwriting only: shear slanted ink until it is upright
+    """1 for grey images, 3 for colour images. If neither `channels` nor `size` is set, a network of your own decides
+    both. Example: `1`.
+    """
+    size: int = Field(28, ge=4, le=512)
+    """Height and width to which images are brought, in pixels. Example: `28`."""
+    upright: bool = False
+    """Straighten leaning handwriting by shifting the rows of each image. Only for grey `mnist`, `kmnist` and `digits`.
+    Example: `true`.
+    """
 
     @property
     def seen(self) -> dict[str, Any]:
@@ -70,7 +93,13 @@ class Model(Section):
     """The network: a name of the catalogue or path/to/file.py:Class, and the arguments of its builder."""
 
     name: str
+    """A name of the catalogue, see `featherweight models`, a class or function in a file, such as `net.py:Net`, or a
+    row of words, such as `words:c8 s16 p g h`. Example: `"session6"`.
+    """
     arguments: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the network's class or function. Not set: its defaults, with channels and classes of the data.
+    Example: `{ dropout = 0.05 }`.
+    """
 
     @field_validator("name")
     @classmethod
@@ -90,23 +119,42 @@ class Model(Section):
 class Augmentation(Section):
     """Largest random change of a training image. Each image gets its own random change; 0 switches a change off."""
 
-    rotation: NotNegative = 0.0                             # degrees, in both directions
-    shift: Fraction = 0.0                                   # fraction of the image's side, in each direction
-    scale: float = Field(0.0, ge=0, lt=1)                   # relative change of size, smaller or larger
-    shear: float = Field(0.0, ge=0, lt=90)                  # degrees, in both directions
-    crop: CountOrNone = 0                                   # side of a centre crop in pixels; the crop is resized back
-    crop_probability: Fraction = 0.0                        # probability that an image is cropped
-    elastic: float = Field(0.0, ge=0, le=10)                # largest shift of each point of a 5x5 grid, in pixels
-    erasing: Fraction = 0.0                                 # probability that a rectangle is blanked
-    fade: Fraction = 0.0                                    # last fraction of the training, where all values fall to 0
+    rotation: NotNegative = 0.0
+    """Largest rotation to either side, in degrees. Example: `7`."""
+    shift: Fraction = 0.0
+    """Largest shift in each direction, as a fraction of the image's size. Example: `0.05`."""
+    scale: float = Field(0.0, ge=0, lt=1)
+    """Largest change of size, as a fraction: 0.05 is up to 5 % smaller or larger. Example: `0.05`."""
+    shear: float = Field(0.0, ge=0, lt=90)
+    """Largest shear angle to either side, in degrees. Example: `5`."""
+    crop: CountOrNone = 0
+    """Size of the centre crop, in pixels, at most `data.size`. A cropped image is resized to its full size.
+    Example: `22`.
+    """
+    crop_probability: Fraction = 0.0
+    """Probability that an image is cropped. Example: `0.1`."""
+    elastic: float = Field(0.0, ge=0, le=10)
+    """Largest displacement of the points of a 5x5 grid, in pixels. Between the points it is interpolated.
+    Example: `1.5`.
+    """
+    erasing: Fraction = 0.0
+    """Probability that a rectangle of an image is set to black. Example: `0.1`."""
+    fade: Fraction = 0.0
+    """Last fraction of the training in which all of these decrease linearly to 0. Example: `0.5`."""
 
 
 class Distillation(Section):
     """A teacher whose soft labels are learned in addition to the labels. Source: Hinton et al. (2015)."""
 
-    teacher: str = Field("", pattern=r"^[^\x00]*$")         # a finished run, or a folder of seeds (mean); "": none
-    weight: Fraction = 0.7                                  # fraction of the loss that compares with the soft labels
-    temperature: Positive = 2.0                             # divides both networks' logits: raises small probabilities
+    teacher: str = Field("", pattern=r"^[^\x00]*$")
+    """A finished run, or a folder of seeds whose predictions are averaged. `""`: no teacher. Example: `"runs/teacher"`.
+    """
+    weight: Fraction = 0.7
+    """Fraction of the loss that compares with the teacher. The rest compares with the labels. Example: `0.7`."""
+    temperature: Positive = 2.0
+    """Divisor of the logits of teacher and network. A higher temperature gives small probabilities more weight.
+    Example: `2.0`.
+    """
 
     @property
     def teaches(self) -> bool:
@@ -118,11 +166,21 @@ class Optimizer(Section):
     """The optimizer and its settings: SGD, Adam or AdamW of torch.optim, or Muon."""
 
     name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
+    """The optimizer. All but `muon` are those of `torch.optim`. Example: `"muon"`."""
     lr: Positive = 0.01
-    momentum: float = Field(0.9, ge=0, lt=1)                # sgd and muon only
-    nesterov: bool = False                                  # sgd and muon only
+    """Learning rate. For `one-cycle` and `cosine`: the highest one. Example: `0.05`."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """`sgd`, `muon`: momentum. Example: `0.9`."""
+    nesterov: bool = False
+    """`sgd`, `muon`: use Nesterov's momentum. It needs a momentum above 0. Example: `true`."""
     weight_decay: NotNegative = 0.0
-    betas: tuple[Decay, Decay] = (0.9, 0.999)               # adam and adamw; muon: for vectors (biases, BatchNorm) only
+    """Weight decay. `sgd` and `adam` add it to the gradient; `adamw` and `muon` shrink the weights by it.
+    Example: `0.0005`.
+    """
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """`adam`, `adamw`: decay rates of the averages of gradient and squared gradient. `muon` uses them for biases and
+    batch normalisation. Example: `[0.9, 0.999]`.
+    """
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
@@ -138,41 +196,78 @@ class Schedule(Section):
     """
 
     name: Literal["constant", "step", "plateau", "one-cycle", "cosine"] = "constant"
-    step_size: Count = 10                                   # step: epochs between two drops
-    gamma: float = Field(0.1, gt=0, le=1)                   # step and plateau: factor of a drop
-    patience: CountOrNone = 10                              # plateau: epochs without a lower validation loss
-    threshold: NotNegative = 1e-4                           # plateau: smallest decrease of the loss that counts
-    warmup: float = Field(0.3, ge=0, lt=1)                  # one-cycle: fraction of all steps before the highest rate
-    start_factor: float = Field(0.04, gt=0, le=1)           # one-cycle: first rate / highest rate
-    end_factor: float = Field(1e-4, ge=0, le=1)             # one-cycle and cosine: last rate / highest rate
+    """Course of the learning rate. `step` and `plateau` drop it after an epoch, `one-cycle` and `cosine` change it
+    after each step. Example: `"one-cycle"`.
+    """
+    step_size: Count = 10
+    """`step`: number of epochs between two drops. Example: `10`."""
+    gamma: float = Field(0.1, gt=0, le=1)
+    """`step`, `plateau`: factor by which a drop multiplies the learning rate. Example: `0.1`."""
+    patience: CountOrNone = 10
+    """`plateau`: number of epochs without a lower validation loss that do not yet cause a drop. Example: `10`."""
+    threshold: NotNegative = 1e-4
+    """`plateau`: smallest decrease of the validation loss that counts as lower. Example: `0.0001`."""
+    warmup: float = Field(0.3, ge=0, lt=1)
+    """`one-cycle`: fraction of all steps before the highest learning rate. Example: `0.3`."""
+    start_factor: float = Field(0.04, gt=0, le=1)
+    """`one-cycle`: first learning rate, as a fraction of the highest. Example: `0.04`."""
+    end_factor: float = Field(1e-4, ge=0, le=1)
+    """`one-cycle`, `cosine`: last learning rate, as a fraction of the highest. Example: `0.0001`."""
 
 
 class Training(Section):
     """Settings of the training loop."""
 
     epochs: Count = 1
+    """Number of epochs. Example: `15`."""
     batch_size: int = Field(128, gt=1, le=LARGEST)
-    fraction: float = Field(1.0, gt=0, le=1)                # of the images, after epoch 1; half of these: the hardest
+    """Number of images in a batch. Example: `128`."""
+    fraction: float = Field(1.0, gt=0, le=1)
+    """Fraction of the training images in each epoch after the first. Half of them are those with the highest losses so
+    far. Example: `0.5`.
+    """
     seed: int = Field(1, ge=0, lt=2**63)
-    precision: Literal["auto", "float32", "bf16"] = "auto"  # auto: bf16 if the machine computes bf16 natively
-    ema: float = Field(0.0, ge=0, lt=1)                     # decay per step of the averaged weights; 0: no averaging
-    gradient_clip: NotNegative = 0.0                        # largest norm of all gradients together; 0: no clipping
-    keep: Literal["last", "best-on-validation"] = "last"    # the epoch whose network is tested and saved
-    start: str = Field("", pattern=r"^[^\x00]*$")           # a finished run that gives the initial weights; "": none
-    patience: CountOrNone = 0                               # stop after N epochs without lower validation loss; 0: off
+    """Seed of everything random: first weights, order of images, augmentation, dropout. Example: `1`."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    """Number format of forward passes. `auto`: `bf16` if the device computes it natively, else `float32`.
+    Example: `"float32"`.
+    """
+    ema: float = Field(0.0, ge=0, lt=1)
+    """Decay per step of a moving average of the weights. The average is measured and saved. 0: no average.
+    Example: `0.999`.
+    """
+    gradient_clip: NotNegative = 0.0
+    """Largest norm of all gradients together; larger gradients are scaled down to it. 0: no limit. Example: `1.0`."""
+    keep: Literal["last", "best-on-validation"] = "last"
+    """Epoch whose network is measured on test images and saved: the last, or that of the lowest validation loss.
+    Example: `"best-on-validation"`.
+    """
+    start: str = Field("", pattern=r"^[^\x00]*$")
+    """A finished run whose weights are the first ones. `""`: random weights. Example: `"runs/first"`."""
+    patience: CountOrNone = 0
+    """Number of epochs without a lower validation loss after which training ends. 0: train all epochs. Example: `5`."""
 
 
 class Evaluation(Section):
     """The split that is measured after each epoch. Test data are used only once, at the end, unless curve is "test"."""
 
-    curve: Literal["auto", "none", "validation", "test"] = "auto"  # auto: validation if the recipe has such a split
+    curve: Literal["auto", "none", "validation", "test"] = "auto"
+    """Images on which every epoch is measured. `auto`: `validation` if `data.validation` is set, else `none`.
+    Example: `"validation"`.
+    """
 
 
 class Recipe(Section):
     """One experiment. Recipe.load reads a recipe; .to_toml returns its text with all defaults."""
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the experiment, which is also part of the run folder's name. Letters, digits and `.`, `_`, `-`, at most
+    100 characters. Example: `"mine"`.
+    """
     task: Literal["classification", "digit-sum"] = "classification"
+    """`classification`: the class of an image. `digit-sum`: its digit, and the sum of the digit and a given number.
+    Example: `"classification"`.
+    """
     goal: Goal = Goal()
     data: Data = Data()
     model: Model

@@ -208,7 +208,7 @@ def test_explore_trains_what_a_line_of_words_says_and_looks_at_no_test_image(tmp
         "network", "settings", "seed", "parameters", "validation", "train_accuracy", "seconds",
     }
     done = start("explore.py", "c4 v9 h", *digits, folder=tmp_path)
-    assert done.returncode == 2 and "'v9' is no stage" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "word 2 'v9'" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_data_that_are_not_there_are_one_line(tmp_path: Path) -> None:

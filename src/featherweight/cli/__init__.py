@@ -14,6 +14,7 @@ import typer
 
 from featherweight import __version__
 from featherweight.cli import byhand, data, look, see, serve, ship, training, use
+from featherweight.cli.examples import example
 from featherweight.cli.output import fail, plain_warnings
 from featherweight.cli.trusting import ask_for_trust
 from featherweight.errors import FeatherweightError, TrainingInterrupted, Untrusted
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 for module in (look, training, use, ship, serve, see, byhand):
     for command in module.COMMANDS:
-        app.command()(command)
+        app.command(epilog=example(command.__name__))(command)
 app.add_typer(data.app, name="data")
 
 

@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from featherweight.cli.examples import example
 from featherweight.cli.options import DataDir, Force, Json
 from featherweight.cli.output import check_output, note, save_png, show, show_json, table
 from featherweight.outside import say
 
-app = typer.Typer(help="List data sets, download one, or draw one.", invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="List data sets, download one, or draw one.", epilog=example("data"), invoke_without_command=True,
+    rich_markup_mode=None,
+)
 
 
 @app.callback()
@@ -38,7 +42,7 @@ def listing(context: typer.Context, data_dir: DataDir = None, as_json: Json = Fa
     return None
 
 
-@app.command()
+@app.command(epilog=example("data get"))
 def get(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Data set to download.")],
     data_dir: DataDir = None,
@@ -57,7 +61,7 @@ def get(
     return None
 
 
-@app.command("show")
+@app.command("show", epilog=example("data show"))
 def draw(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Data set: a name, or folder:DIR.")],
     out: Annotated[

@@ -53,7 +53,12 @@ def recipes(as_json: Json = False) -> None:
 
 
 def summary(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Network: a catalogue name, or path/to/file.py:Class.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help='Network: a catalogue name, path/to/file.py:Class, or "words:c8 s16 p g h".'
+        ),
+    ],
     input: InputShapes = None,
     set: ModelArguments = None,
     verify: Annotated[

@@ -18,7 +18,7 @@ from featherweight.models.shapes import input_shapes as input_shapes
 def build_model(
     name: str, arguments: Mapping[str, Any] | None = None, *, suggested: Mapping[str, Any] | None = None
 ) -> nn.Module:
-    """Build a network by catalogue name or by "path/to/file.py:Class".
+    """Build a network by catalogue name, by "path/to/file.py:Class" or by "words:c8 s16 p s22 g h".
 
     arguments: passed to the builder unchanged.
     suggested: in_channels and classes of the data. Used only if the builder's signature names them and `arguments`

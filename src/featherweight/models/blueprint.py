@@ -1,4 +1,4 @@
-"""A blueprint: a network that is not built yet, with its name, its builder and, for user code, its source."""
+"""A network that is not built yet: its name, its builder, and its source if the network is the user's own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from featherweight.blame import explain
 from featherweight.errors import ModelError, UnknownName
 from featherweight.models.catalogue import CATALOGUE
 from featherweight.models.exported import exported_source
+from featherweight.models.words import PREFIX, builder_of_words
 from featherweight.user_code import ENDINGS, Source, UserClass, load_class
 from featherweight.wording import either
 
@@ -49,6 +50,8 @@ class Blueprint:
         self.check_complete(accepted, wanted)
         try:
             model = self.builder(**wanted)
+        except ModelError:      # its text is the whole message
+            raise
         except Exception as fault:
             raise ModelError(f"model {self.name!r} cannot be built with {wanted}: {explain(fault)}") from fault
         if not isinstance(model, nn.Module):
@@ -81,11 +84,13 @@ class Blueprint:
 
     @property
     def is_own(self) -> bool:
-        """True if the network is not in the catalogue."""
+        """True for a network of the user's. False for those of the catalogue and for rows of words."""
+        if self.name.startswith(PREFIX):
+            return self.user_class is not None
         return CATALOGUE.get(self.name) is not self.builder
 
     def source(self, model: nn.Module, inputs: Sequence[Tensor]) -> Source | None:
-        """Return the network's source text. None for a network in the catalogue.
+        """Return the network's source text, None for a network whose name is enough to build it again.
 
         model: the built network. inputs: one batch per input.
         If the network has no source text, return the graph that torch.export finds, as source text.
@@ -96,20 +101,23 @@ class Blueprint:
 
 
 def find_blueprint(name: str) -> Blueprint:
-    """Return the blueprint for a catalogue name or for "path/to/file.py:Class" (also .ipynb:Class).
+    """Return the network of a catalogue name, of "words:c8 g h", or of "path/to/file.py:Class" (also .ipynb:Class).
 
     Raises UnknownName for an unknown name, ModelError for a file that cannot be loaded.
     Raises Untrusted for a file in a run folder that the user has not trusted.
     """
     if name in CATALOGUE:
         return Blueprint(name, CATALOGUE[name])
+    if name.startswith(PREFIX):
+        return Blueprint(name, builder_of_words(name))
     path, _, attribute = name.rpartition(":")
     if path.endswith(ENDINGS):
         found = load_class(path, attribute)
         return Blueprint(name, builder_of(found.builder), found)
     if name.endswith(ENDINGS):
         raise ModelError(f"model {name!r} names a file without its class. Write {name + ':Class'!r}.")
-    raise UnknownName("model", name, CATALOGUE, "See: featherweight models, or give path/to/file.py:Class.")
+    raise UnknownName("model", name, CATALOGUE, "See: featherweight models, or give path/to/file.py:Class, or "
+                      "e.g. 'words:c8 s16 p s22 g h'.")
 
 
 def builder_of(found: Any) -> Callable[..., Any]:
