@@ -90,14 +90,14 @@ def test_the_network_is_the_packages_own_and_needs_no_source():
 
 
 @pytest.mark.parametrize(("row", "said"), [
-    ("c8 v9 h", ["word 2 'v9' of model 'words:c8 v9 h' is unknown", "Allowed: cN, CN,", "xNtR", "1 to 1024", "pydoc"]),
-    ("", ["0 words", "1 to 100", "words:c8 s16 p s22 g h"]),
-    ("h " * 101, ["101 words", "1 to 100"]),
+    ("c8 v9 h", ["word 2 'v9' of model 'words:c8 v9 h' is unknown", "Allowed: cN, CN,", "xNtR", "1 to 512", "pydoc"]),
+    ("", ["0 words", "1 to 64", "words:c8 s16 p s22 g h"]),
+    ("h " * 65, ["65 words", "1 to 64"]),
     ("c8 c g h", ["word 2 'c'", "of the form cN", "e.g. c8"]),
     ("c8 p2 g h", ["word 2 'p2'", "of the form p."]),
     ("c8t2 g h", ["word 1 'c8t2'", "of the form cN"]),
-    ("c0 g h", ["word 1 'c0'", "0 is not from 1 to 1024", "e.g. c8"]),
-    ("c1025 g h", ["word 1 'c1025'", "1025 is not from 1 to 1024"]),
+    ("c0 g h", ["word 1 'c0'", "0 is not from 1 to 512", "e.g. c8"]),
+    ("c513 g h", ["word 1 'c513'", "513 is not from 1 to 512"]),
     ("k8 x8t0 g h", ["word 2 'x8t0'", "0 times is not from 1 to 100", "x8t2"]),
     ("c99999999999999999999 h", ["word 1 'c99999999999", "is unknown"]),
     ("c8 x16t3 g h", ["word 2 'x16t3'", "8 come in and not 16", "Write x8t3, or put k16 before it"]),

@@ -11,7 +11,7 @@ to the classes. N is the number of channels that leave the stage, for example c8
 - sN: separable convolution: 3x3 in each channel, then 1x1 across channels.
 - SN: separable convolution with padding: height and width stay.
 - eN: separable convolution with batch normalisation and ReLU also between its two halves.
-- nN: 1x1 convolution whose input channels are shifted by one pixel, each to one of nine places: 2 pixels smaller.
+- nN: 1x1 convolution after a shift of each input channel to one of nine neighbouring places: smaller by 2.
 - xNtR: residual: a padded separable convolution, applied R times with the same weights, added to its input each time.
 - wNtR: a separable convolution without padding, applied R times with the same weights.
 - p: 2x2 max pooling.
@@ -45,7 +45,7 @@ from featherweight.outside import shortened
 
 PREFIX = "words:"
 SEE = "The meaning of each word: python -m pydoc featherweight.models.words"
-MOST_WORDS, MOST_CHANNELS, MOST_TIMES = 100, 1024, 100      # far above what a small network needs
+MOST_WORDS, MOST_CHANNELS, MOST_TIMES = 64, 512, 100     # the largest network takes 2 GB, the usual one 20 KB
 
 STAGES: dict[str, Callable[[int, int, int], list[nn.Module]]] = {   # form -> layers for (input channels, N, R)
     "cN": lambda channels, n, _: convolution(channels, n, 3),
