@@ -24,8 +24,8 @@ import torch
 
 import report
 from featherweight.devices import pick_device
-from featherweight.experiment import train
-from featherweight.preparation import Training, build_training, load_data
+from featherweight.experiment import train_recipe
+from featherweight.preparation import PreparedTraining, build_training, load_data
 from featherweight.recipe import Recipe
 from featherweight.training import loop
 from featherweight.training.count import Count
@@ -86,7 +86,9 @@ def measure_steps(options: argparse.Namespace, device: torch.device, content: di
             report.say(f"{name}, {way}: {fmean(found):.2f} ms a step")
 
 
-def seconds_a_step(trainings: list[Training], device: torch.device, *, record: bool, repeats: int) -> list[float]:
+def seconds_a_step(
+    trainings: list[PreparedTraining], device: torch.device, *, record: bool, repeats: int
+) -> list[float]:
     """Return `repeats` measurements of the milliseconds of one step of all trainings together.
 
     Each measurement is the mean of up to 20 steps of one epoch. record: record the step as a CUDA graph first.
@@ -131,7 +133,7 @@ def one_training(recipe: Recipe, seed: int, dataset: Any, device: torch.device) 
     """Return (seconds, accuracy on test) of one call of train, including writing the run folder and the test."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        run = train(recipe.with_seed(seed), Path(folder) / "run", device=str(device), dataset=dataset)
+        run = train_recipe(recipe.with_seed(seed), Path(folder) / "run", device=str(device), dataset=dataset)
         seconds = time.perf_counter() - started
         return seconds, run.result["test"]["class"]["accuracy"]
 

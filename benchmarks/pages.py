@@ -19,7 +19,7 @@ from typing import Any
 
 import report
 from featherweight.examination import evaluate, load_once
-from featherweight.experiment import train
+from featherweight.experiment import train_recipe
 from featherweight.recipe import Recipe
 from featherweight.report import write_report
 
@@ -62,7 +62,7 @@ def make_runs(folder: Path, data: str, count: int) -> list[Path]:
     The name of the data set is then replaced by `data` in their files.
     """
     recipe = Recipe.load("session7-model2", ["training.epochs=1", "data.dataset=digits"])
-    first = train(recipe, folder / "run-01", device="cpu")
+    first = train_recipe(recipe, folder / "run-01", device="cpu")
     for name in ("recipe.toml", "result.json"):
         file = first.path / name
         file.write_text(file.read_text().replace('"digits"', f'"{data}"'))

@@ -26,7 +26,7 @@ from featherweight.data import Images, load_dataset
 from featherweight.devices import keep_freed_memory, pick_precision
 from featherweight.errors import FeatherweightError
 from featherweight.models import build_model
-from featherweight.tasks import Classification
+from featherweight.tasks import ClassificationTask
 from featherweight.training.engine import Replica
 from featherweight.training.loop import train
 from featherweight.training.optimization import build_optimizer, build_schedule
@@ -89,7 +89,7 @@ class Ours:
         timed = TimedAugmentation()
         plan = Plan(1, self.job.batch_size, self.job.seed, self.precision, augmentation=timed)  # type: ignore[arg-type]
         started = time.perf_counter()
-        [[record]] = train([Replica(self.state, data, plan)], Classification())
+        [[record]] = train([Replica(self.state, data, plan)], ClassificationTask())
         return Epoch(time.perf_counter() - started, record.train_loss, timed.seconds / record.seconds)
 
 

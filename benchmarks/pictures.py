@@ -41,7 +41,7 @@ def main() -> int:
     head = next(iter(network.card.heads))
     numbers = np.zeros(len(digits), np.int64) if network.card.takes_number else None
     shown = upright(digits) if network.card.picture.upright else digits
-    plain = float((network.answer(shown[:, None], numbers)[head].argmax(1) == labels).mean())
+    plain = float((network.probabilities(shown[:, None], numbers)[head].argmax(1) == labels).mean())
     settings = {"run": network.card.recipe, "images": options.images, "split": options.split, "skip": options.skip}
     content = report.begin("pictures", settings) | {"plain": plain}
     results: dict[str, Any] = {}
@@ -83,7 +83,7 @@ def measure(network: Any, draw: Callable[..., Image.Image], digits: Any, labels:
             refused, seen = refused + 1, np.zeros((1, 28, 28), np.uint8)
         seconds += time.perf_counter() - begun
         numbers = np.zeros(1, np.int64) if network.card.takes_number else None
-        said = int(network.answer(seen[None], numbers)[head][0].argmax())
+        said = int(network.probabilities(seen[None], numbers)[head][0].argmax())
         right += said == label
         if keep and said != label:
             keep.mkdir(parents=True, exist_ok=True)

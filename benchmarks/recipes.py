@@ -24,7 +24,7 @@ from featherweight.models import build_model
 from featherweight.recipe import Recipe, recipe_names
 from featherweight.replication import Replicas
 from featherweight.replication.seeds import describe
-from featherweight.results import judge
+from featherweight.results import compare_with_goal
 from featherweight.runs import Run, open_runs
 from featherweight.tasks import build_task
 
@@ -127,7 +127,7 @@ def over_all(recipe: Recipe, seeds: list[dict[str, Any]]) -> dict[str, Any]:
     means = {head: test[head]["mean"] for head in build_task(recipe.task).heads}
     parameters = sum(p.numel() for p in build_model(recipe.model.name, recipe.model.arguments).parameters())
     return {
-        "seeds": [one["seed"] for one in seeds], "test": test, "goal": judge(recipe, parameters, means),
+        "seeds": [one["seed"] for one in seeds], "test": test, "goal": compare_with_goal(recipe, parameters, means),
         "seconds_a_seed": round(fmean(one["seconds"] for one in seeds), 3),
     }
 

@@ -28,10 +28,10 @@ from PIL import Image
 
 import report
 from featherweight.data import load_dataset
-from featherweight.experiment import train
+from featherweight.experiment import train_recipe
 from featherweight.inference.bundle import Bundle
 from featherweight.recipe import Recipe
-from featherweight.serve.answers import Answerer, Question
+from featherweight.serve.answers import Answerer, PictureRequest
 from featherweight.shipping import make_bundle
 
 AIMS = {"pictures_a_second": 300, "p99_ms": 100, "lost": 0, "single_p50_ms": 5}
@@ -67,7 +67,7 @@ def parse() -> argparse.Namespace:
 
 
 def trained(model: str, folder: Path) -> Any:
-    return train(Recipe.load(model, ["training.epochs=1", "data.dataset=digits"]), folder, device="cpu")
+    return train_recipe(Recipe.load(model, ["training.epochs=1", "data.dataset=digits"]), folder, device="cpu")
 
 
 def pictures(count: int) -> list[bytes]:
@@ -159,11 +159,11 @@ def without_a_server(bundle: Bundle, bodies: list[bytes]) -> float:
     """Return the pictures per second of one thread that predicts the same pictures one after the other."""
     answerer = Answerer(bundle)
     for body in bodies:
-        json.loads(answerer.answer(Question(body)))
+        json.loads(answerer.respond(PictureRequest(body)))
     started = time.perf_counter()
     for _ in range(4):
         for body in bodies:
-            answerer.answer(Question(body))
+            answerer.respond(PictureRequest(body))
     return 4 * len(bodies) / (time.perf_counter() - started)
 
 

@@ -62,7 +62,7 @@ def interrupted(digits_recipe: Callable[..., Recipe], tmp_path: Path) -> Run:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(TrainingInterrupted):
-        experiment.train(digits_recipe(training={"epochs": 2}), tmp_path / "run", watcher=StopAt15())
+        experiment.train_recipe(digits_recipe(training={"epochs": 2}), tmp_path / "run", watcher=StopAt15())
     return Run.open(tmp_path / "run")
 
 

@@ -66,7 +66,7 @@ def test_soft_labels_by_hand(pupil, teachers, temperature):
         for seed in (1, 2):
             network = TrainedNetwork.open(teachers / f"seed-{seed}")
             for view in (still, moved):
-                powers = network.answer((view * 255).numpy())["class"].astype(np.float64) ** (1 / temperature)
+                powers = network.probabilities((view * 255).numpy())["class"].astype(np.float64) ** (1 / temperature)
                 answers.append(powers / powers.sum(axis=1, keepdims=True))
         parts.append(np.mean(answers, axis=0))
     found = with_teacher(recipe, data, CPU).train.soft
@@ -80,7 +80,7 @@ def test_without_augmentation_both_views_are_the_image(teachers):
     one = Teacher.of(Run.open(teachers / "seed-1"), CPU)
     alone = soft_labels([one], images, Augmentation(), 2.0, CPU)
     torch.testing.assert_close(alone.sum(dim=1), torch.ones(700))
-    torch.testing.assert_close(alone[:500], one.answer(images[:500].float() / 255, 2.0).detach())
+    torch.testing.assert_close(alone[:500], one.probabilities(images[:500].float() / 255, 2.0).detach())
 
 
 def test_a_higher_temperature_is_softer(pupil, teachers):
@@ -135,7 +135,7 @@ def test_a_pupil_follows_its_teacher(pupil, teachers, tmp_path):
                    distillation={"teacher": str(teachers), "weight": 1.0})
     data = with_teacher(recipe, load_data(recipe, None), CPU)
     data = replace(data, train=replace(data.train, stored_labels=data.train.labels.flip(0)))
-    run = experiment.train(recipe, tmp_path / "run", dataset=data)
+    run = experiment.train_recipe(recipe, tmp_path / "run", dataset=data)
     assert run.result["test"]["class"]["accuracy"] > 0.7 and run.result["train"]["accuracy"]["class"] < 0.3
     assert Run.open(run.path).recipe == recipe
 
@@ -154,7 +154,7 @@ def test_interrupted_and_resumed_is_the_undisturbed_run(pupil, tmp_path):
     recipe = pupil(augmentation=MOVED)
     whole = featherweight.train(recipe, tmp_path / "whole")
     with pytest.raises(TrainingInterrupted):
-        experiment.train(recipe, tmp_path / "run", watcher=StopAt(15))
+        experiment.train_recipe(recipe, tmp_path / "run", watcher=StopAt(15))
     resumed = featherweight.train(recipe, tmp_path / "run", resume=True)
     assert same_weights(whole, resumed) and told(whole) == told(resumed)
     other = pupil(augmentation=MOVED, distillation={"teacher": recipe.distillation.teacher, "weight": 0.5})

@@ -34,7 +34,7 @@ def test_mistakes_are_wrong_answers_worst_first(digits_run):
 def test_a_task_with_several_questions_is_asked_one_about_each_image(sum_run):
     found = examine(sum_run, device="cpu")
     assert {head: answers.shape for head, answers in found.answers.items()} == {"digit": (360, 10), "sum": (360, 19)}
-    numbers = found.question.inputs[0].argmax(dim=1)
+    numbers = found.task_batch.inputs[0].argmax(dim=1)
     assert torch.equal(numbers, torch.arange(360) % 10)
     assert torch.equal(found.targets["sum"], found.dataset.test.labels + numbers)
     assert found.classes("sum")[-1] == "18"

@@ -118,7 +118,7 @@ def test_the_same_seed_repeats_bit_for_bit(undisturbed, lively, tmp_path):
 def test_interrupted_and_resumed_is_the_undisturbed_run(undisturbed, lively, tmp_path, steps, number):
     before = signal.getsignal(number)
     with pytest.raises(TrainingInterrupted, match=rf"out='{tmp_path / 'run'}', resume=True\)$") as stop:
-        experiment.train(lively, tmp_path / "run", watcher=StopAt(steps, number))
+        experiment.train_recipe(lively, tmp_path / "run", watcher=StopAt(steps, number))
     assert stop.value.signal_number == number and signal.getsignal(number) is before
     assert not Run.open(tmp_path / "run").finished
     resumed = featherweight.train(lively, tmp_path / "run", resume=True)
@@ -139,7 +139,7 @@ def test_a_checkpoint_in_the_middle_of_an_epoch_is_good(undisturbed, lively, tmp
                 raise Killed
 
     with pytest.raises(Killed):
-        experiment.train(lively, tmp_path / "run", watcher=KilledAt())
+        experiment.train_recipe(lively, tmp_path / "run", watcher=KilledAt())
     position = json.loads((tmp_path / "run" / "checkpoint.json").read_text())["position"]
     assert (position["epoch"], position["step"]) == (1, 4)
     assert same_weights(undisturbed, featherweight.train(lively, tmp_path / "run", resume=True))
@@ -168,7 +168,7 @@ def test_killed_at_random_moments_and_resumed_each_time(undisturbed, lively, tmp
 
 def test_a_line_of_history_without_its_checkpoint_is_written_again(undisturbed, lively, tmp_path):
     with pytest.raises(TrainingInterrupted):
-        experiment.train(lively, tmp_path / "run", watcher=StopAt(12))
+        experiment.train_recipe(lively, tmp_path / "run", watcher=StopAt(12))
     run = Run.open(tmp_path / "run")
     run.save_history([*run.history, {**run.history[0], "epoch": 2, "lr": 99}])
     assert told(featherweight.train(lively, run.path, resume=True)) == told(undisturbed)
@@ -195,7 +195,7 @@ def test_resuming_with_another_recipe_names_what_differs(undisturbed, lively):
 
 def test_a_damaged_checkpoint_is_one_line(lively, tmp_path):
     with pytest.raises(TrainingInterrupted):
-        experiment.train(lively, tmp_path / "run", watcher=StopAt(3))
+        experiment.train_recipe(lively, tmp_path / "run", watcher=StopAt(3))
     file = tmp_path / "run" / "checkpoint.safetensors"
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(RunError, match=r"checkpoint\.safetensors"):
@@ -277,12 +277,12 @@ GOALS = [
 
 @pytest.mark.parametrize(("goal", "accuracy", "met", "missed"), GOALS)
 def test_the_verdict_compares_what_was_promised(digits_recipe, goal, accuracy, met, missed):
-    verdict = results.judge(digits_recipe(goal=goal), 100, {"class": accuracy})
+    verdict = results.compare_with_goal(digits_recipe(goal=goal), 100, {"class": accuracy})
     assert verdict == {**goal, "met": met, "missed": missed}
 
 
 def test_every_head_must_reach_the_goal(digits_recipe):
-    verdict = results.judge(digits_recipe(goal={"accuracy": 0.9}), 1, {"digit": 0.95, "sum": 0.91})
-    assert verdict["met"] and not results.judge(
+    verdict = results.compare_with_goal(digits_recipe(goal={"accuracy": 0.9}), 1, {"digit": 0.95, "sum": 0.91})
+    assert verdict["met"] and not results.compare_with_goal(
         digits_recipe(goal={"accuracy": 0.9}), 1, {"digit": 0.95, "sum": 0.89}
     )["met"]

@@ -151,7 +151,7 @@ def stopped(digits_recipe, tmp_path):
     """A training of three epochs that was stopped in its second, and its recipe."""
     recipe = digits_recipe(training={"epochs": 3, "batch_size": 64})
     with pytest.raises(TrainingInterrupted):
-        experiment.train(recipe, tmp_path / "stopped", device="cpu", watcher=StopAt(30))
+        experiment.train_recipe(recipe, tmp_path / "stopped", device="cpu", watcher=StopAt(30))
     return Run.open(tmp_path / "stopped"), recipe
 
 
@@ -162,17 +162,17 @@ def test_any_flipped_bit_of_a_checkpoint_is_named(stopped):
     for place in [8, 60, len(whole) // 3, len(whole) // 2, len(whole) - 1]:
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1:])
         with pytest.raises(RunError, match=r"checkpoint\.safetensors"):
-            experiment.train(recipe, run.path, device="cpu", resume=True)
+            experiment.train_recipe(recipe, run.path, device="cpu", resume=True)
 
 
 def test_a_checkpoint_of_another_run_is_named(stopped, digits_recipe, tmp_path):
     run, recipe = stopped
     other = digits_recipe(training={"epochs": 3, "batch_size": 64, "seed": 2})
     with pytest.raises(TrainingInterrupted):
-        experiment.train(other, tmp_path / "other", device="cpu", watcher=StopAt(30))
+        experiment.train_recipe(other, tmp_path / "other", device="cpu", watcher=StopAt(30))
     shutil.copy(tmp_path / "other" / "checkpoint.safetensors", run.path)
     with pytest.raises(RunError, match=r"recipe\.toml was changed since the checkpoint was written"):
-        experiment.train(recipe, run.path, device="cpu", resume=True)
+        experiment.train_recipe(recipe, run.path, device="cpu", resume=True)
 
 
 def test_an_edited_recipe_is_not_resumed(stopped):
@@ -180,7 +180,7 @@ def test_an_edited_recipe_is_not_resumed(stopped):
     file = run.path / "recipe.toml"
     file.write_text(file.read_text().replace("epochs = 3", "epochs = 4"))
     with pytest.raises(RunError, match=r"recipe\.toml was changed since the checkpoint was written"):
-        experiment.train(file, run.path, device="cpu", resume=True)
+        experiment.train_recipe(file, run.path, device="cpu", resume=True)
 
 
 def test_a_checkpoint_without_a_hash_is_not_resumed(stopped):
@@ -188,7 +188,7 @@ def test_a_checkpoint_without_a_hash_is_not_resumed(stopped):
     tensors, text = run.load_tensors("checkpoint.safetensors")
     save_file(tensors, run.path / "checkpoint.safetensors", {"state": text["state"]})
     with pytest.raises(RunError, match="has no hash: an earlier version wrote it"):
-        experiment.train(recipe, run.path, device="cpu", resume=True)
+        experiment.train_recipe(recipe, run.path, device="cpu", resume=True)
 
 
 def test_an_edited_summary_of_seeds_is_named(teachers, tmp_path):
@@ -254,7 +254,7 @@ def test_the_runs_own_copy_is_measured_after_the_file_changed(project):
 def test_resume_with_a_changed_file_is_refused(project, capsys, changed):
     whole = featherweight.train("own.toml", "whole", device="cpu").weights()
     with pytest.raises(TrainingInterrupted):
-        experiment.train("own.toml", "run", device="cpu", watcher=StopAt(30))
+        experiment.train_recipe("own.toml", "run", device="cpu", watcher=StopAt(30))
     (project / changed).write_text((project / changed).read_text() + "\n# changed\n")
     capsys.readouterr()
     with pytest.raises(SystemExit) as stop:
@@ -269,7 +269,7 @@ def test_resume_with_a_changed_file_is_refused(project, capsys, changed):
 def test_resume_from_another_folder_by_the_runs_own_recipe(project, monkeypatch):
     whole = featherweight.train("own.toml", project / "whole", device="cpu")
     with pytest.raises(TrainingInterrupted):
-        experiment.train("own.toml", "run", device="cpu", watcher=StopAt(30))
+        experiment.train_recipe("own.toml", "run", device="cpu", watcher=StopAt(30))
     (project / "elsewhere").mkdir()
     monkeypatch.chdir(project / "elsewhere")
     shutil.move(project / "run", "run")
@@ -292,10 +292,10 @@ def test_resume_with_another_class_is_refused(project):
     given = find_blueprint("net.py:Net")
     recipe = featherweight.Recipe.load("own.toml")
     with pytest.raises(TrainingInterrupted):
-        experiment.train(recipe, "run", device="cpu", watcher=StopAt(30), blueprint=given)
+        experiment.train_recipe(recipe, "run", device="cpu", watcher=StopAt(30), blueprint=given)
     (project / "net.py").write_text(NET.replace("nn.ReLU()", "nn.Tanh()"))
     with pytest.raises(RunError, match="Net changed since run 'run' began"):
-        experiment.train(recipe, "run", device="cpu", resume=True, blueprint=find_blueprint("net.py:Net"))
+        experiment.train_recipe(recipe, "run", device="cpu", resume=True, blueprint=find_blueprint("net.py:Net"))
 
 
 def test_a_graph_in_evaluation_mode_is_not_trained_on_unsaid(tmp_path):
@@ -305,9 +305,9 @@ def test_a_graph_in_evaluation_mode_is_not_trained_on_unsaid(tmp_path):
     recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"name": "Sequential"})})
     out = tmp_path / "run"
     with pytest.raises(TrainingInterrupted):
-        experiment.train(recipe, out, device="cpu", watcher=StopAt(30), blueprint=blueprint_of(model))
+        experiment.train_recipe(recipe, out, device="cpu", watcher=StopAt(30), blueprint=blueprint_of(model))
     with pytest.raises(RunError, match="graph in evaluation mode, which is not trained on"):
-        experiment.train(out / "recipe.toml", out, device="cpu", resume=True)
-    run = experiment.train(recipe, out, device="cpu", resume=True, blueprint=blueprint_of(model))
-    again = experiment.train(start=run.path, out=tmp_path / "again", device="cpu")
+        experiment.train_recipe(out / "recipe.toml", out, device="cpu", resume=True)
+    run = experiment.train_recipe(recipe, out, device="cpu", resume=True, blueprint=blueprint_of(model))
+    again = experiment.train_recipe(start=run.path, out=tmp_path / "again", device="cpu")
     assert any("graph in evaluation mode: dropout is left out" in note for note in again.result["notes"])

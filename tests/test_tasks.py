@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from featherweight.errors import UnknownName
-from featherweight.tasks import TASKS, Classification, DigitSum, Loss, as_heads, build_task, loss_of
+from featherweight.tasks import TASKS, ClassificationTask, DigitSumTask, Loss, as_heads, build_task, loss_of
 
 LABELS = torch.arange(30) % 10
 
@@ -31,17 +31,17 @@ def test_the_tasks_by_name() -> None:
 
 def test_classification_asks_for_the_label_and_draws_nothing() -> None:
     draws = generator(0)
-    question = Classification().ask(LABELS, draws)
+    question = ClassificationTask().training_batch(LABELS, draws)
     assert question.inputs == ()
     assert question.targets[0].equal(LABELS)
     assert draws.get_state().equal(generator(0).get_state())
-    [whole] = Classification().ask_all(LABELS)
+    [whole] = ClassificationTask().evaluation_batches(LABELS)
     assert whole.targets[0].equal(LABELS)
 
 
 @given(st.integers(0, 2**32))
 def test_digit_sum_asks_about_the_number_that_it_shows(seed: int) -> None:
-    [numbers], (digits, sums) = _parts(DigitSum().ask(LABELS, generator(seed)))
+    [numbers], (digits, sums) = _parts(DigitSumTask().training_batch(LABELS, generator(seed)))
     assert numbers.shape == (30, 10)
     assert numbers.dtype == torch.float32
     assert numbers.sum(dim=1).eq(1).all()
@@ -52,7 +52,7 @@ def test_digit_sum_asks_about_the_number_that_it_shows(seed: int) -> None:
 
 
 def test_digit_sum_draws_differ_between_images_and_repeat_with_the_seed() -> None:
-    drawn = [DigitSum().ask(LABELS, generator(seed)).inputs[0].argmax(dim=1) for seed in (1, 1, 2)]
+    drawn = [DigitSumTask().training_batch(LABELS, generator(seed)).inputs[0].argmax(dim=1) for seed in (1, 1, 2)]
     assert drawn[0].equal(drawn[1])
     assert not drawn[0].equal(drawn[2])
     assert len(drawn[0].unique()) > 3
@@ -60,20 +60,20 @@ def test_digit_sum_draws_differ_between_images_and_repeat_with_the_seed() -> Non
 
 def test_digit_sum_draws_go_on_within_a_generator() -> None:
     draws = generator(1)
-    first, second = (DigitSum().ask(LABELS, draws).inputs[0] for _ in range(2))
+    first, second = (DigitSumTask().training_batch(LABELS, draws).inputs[0] for _ in range(2))
     assert not first.equal(second)
 
 
 def test_digit_sum_draws_every_number_about_equally_often() -> None:
     labels = torch.zeros(10_000, dtype=torch.int64)
-    counts = DigitSum().ask(labels, generator(3)).targets[1].bincount(minlength=10)
+    counts = DigitSumTask().training_batch(labels, generator(3)).targets[1].bincount(minlength=10)
     assert len(counts) == 10
     assert 850 < int(counts.min()) <= int(counts.max()) < 1150     # five standard deviations of 30
 
 
 def test_digit_sum_asks_every_pair_of_image_and_number_exactly_once() -> None:
     asked: Counter[tuple[int, int]] = Counter()
-    for [numbers], (digits, sums) in map(_parts, DigitSum().ask_all(LABELS)):
+    for [numbers], (digits, sums) in map(_parts, DigitSumTask().evaluation_batches(LABELS)):
         assert digits.equal(LABELS)
         assert sums.equal(digits + numbers.argmax(dim=1))
         asked.update(enumerate(numbers.argmax(dim=1).tolist()))
@@ -151,8 +151,8 @@ def test_without_soft_labels_the_weight_is_of_no_account() -> None:
 @given(st.integers(0, 2**32))
 def test_digit_sum_shifts_the_teachers_answer_by_the_number(seed: int) -> None:
     soft, draws, alone = soft_labels(seed), generator(seed), generator(seed)
-    question = DigitSum().ask(LABELS, draws, soft)
-    plain = DigitSum().ask(LABELS, alone)
+    question = DigitSumTask().training_batch(LABELS, draws, soft)
+    plain = DigitSumTask().training_batch(LABELS, alone)
     assert draws.get_state().equal(alone.get_state()) and question.inputs[0].equal(plain.inputs[0])
     digits, sums = question.soft
     assert digits.equal(soft) and sums.shape == (30, 19)
@@ -163,8 +163,8 @@ def test_digit_sum_shifts_the_teachers_answer_by_the_number(seed: int) -> None:
 
 
 def test_classification_passes_the_teachers_answer_on() -> None:
-    [passed] = Classification().ask(LABELS, generator(0), soft_labels(1)).soft
-    assert passed.equal(soft_labels(1)) and Classification().ask(LABELS, generator(0)).soft == ()
+    [passed] = ClassificationTask().training_batch(LABELS, generator(0), soft_labels(1)).soft
+    assert passed.equal(soft_labels(1)) and ClassificationTask().training_batch(LABELS, generator(0)).soft == ()
 
 
 def test_one_output_is_one_head() -> None:

@@ -38,10 +38,10 @@ class Teacher:
         mean, std = (torch.tensor(run.result[key], device=device) for key in ("mean", "std"))
         return cls(load_network(run, device), build_task(run.recipe.task), len(run.result["classes"]), mean, std)
 
-    def answer(self, images: Tensor, temperature: float) -> Tensor:
+    def probabilities(self, images: Tensor, temperature: float) -> Tensor:
         """(N, C, H, W) in [0, 1] -> float32 (N, classes), softmax(log-probabilities / temperature)."""
-        question = self.task.ask_each(torch.zeros(len(images), dtype=torch.int64, device=images.device))
-        head = outputs_for(self.network, normalise(images, self.mean, self.std), *question.inputs)[0]   # the class
+        task_batch = self.task.fixed_batch(torch.zeros(len(images), dtype=torch.int64, device=images.device))
+        head = outputs_for(self.network, normalise(images, self.mean, self.std), *task_batch.inputs)[0]   # the class
         return F.softmax(head.float()[:, : self.classes] / temperature, dim=1)
 
 
@@ -65,6 +65,6 @@ def soft_labels(
         tell(start)
         still = scaled(images[start : start + BATCH].to(device))
         moved = augmentation.apply(still, augmentation.draw(len(still), generator).to(device))
-        answers = [teacher.answer(view, temperature) for teacher in teachers for view in (still, moved)]
+        answers = [teacher.probabilities(view, temperature) for teacher in teachers for view in (still, moved)]
         rows.append(torch.stack(answers).mean(dim=0))
     return torch.cat(rows)

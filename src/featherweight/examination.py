@@ -26,9 +26,9 @@ from featherweight.models.weights import put_weights
 from featherweight.networks import load_network, suited
 from featherweight.record import NEXT_MOVE
 from featherweight.runs import Run
-from featherweight.tasks import Question, Task, build_task
+from featherweight.tasks import Task, TaskBatch, build_task
 from featherweight.training.fit import check_alone, check_fit
-from featherweight.training.measurement import answer, measure
+from featherweight.training.measurement import measure, run_on
 from featherweight.training.randomness import random_calls
 from featherweight.wording import option
 
@@ -45,19 +45,19 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Examination:
-    """One question about each test image, and the answers: log-probabilities (N, classes) of each head."""
+    """One task_batch about each test image, and the answers: log-probabilities (N, classes) of each head."""
 
     run: Run
     network: nn.Module
     task: Task
     dataset: Dataset
-    question: Question
+    task_batch: TaskBatch
     answers: dict[str, Tensor]
 
     @property
     def targets(self) -> dict[str, Tensor]:
         """What is right, int64 (N,) for each head."""
-        return dict(zip(self.task.heads, self.question.targets, strict=True))
+        return dict(zip(self.task.heads, self.task_batch.targets, strict=True))
 
     def classes(self, head: str) -> tuple[str, ...]:
         """What the classes of a head are called."""
@@ -85,13 +85,13 @@ class Examination:
         classes = self.classes(head)
         top = self.answers[head][image].exp().topk(min(3, len(classes)))
         ranked = zip((classes[index] for index in top.indices.tolist()), top.values.tolist(), strict=True)
-        added = "".join(f"+ {int(number[image].argmax())}" for number in self.question.inputs)
+        added = "".join(f"+ {int(number[image].argmax())}" for number in self.task_batch.inputs)
         return Mistake(image, classes[int(self.targets[head][image])], tuple(ranked), added)
 
     def inputs(self, image: int) -> tuple[Tensor, ...]:
         """What the network is given about one test image: (1, ...) for each input."""
         part = slice(image, image + 1)
-        return (self.pixels(part), *(value[part] for value in self.question.inputs))
+        return (self.pixels(part), *(value[part] for value in self.task_batch.inputs))
 
     def pixels(self, part: slice = slice(None)) -> Tensor:
         """Test images as the network is given them: float32 (N, C, H, W), normalised as in training."""
@@ -122,12 +122,12 @@ def examine(
     run = run if isinstance(run, Run) else Run.open(run)
     network, dataset, images = load(run, data, data_dir, device)
     task = build_task(run.recipe.task)
-    answers, _ = answer(network, images, [task.ask_each(images.labels)], run.result["precision"])
+    answers, _ = run_on(network, images, [task.fixed_batch(images.labels)], run.result["precision"])
     for head, found in zip(task.heads, answers, strict=True):
         if found.isnan().any():
             raise NoNumbers(run.path, head)
-    question = task.ask_each(dataset.test.labels)
-    return Examination(run, network, task, dataset, question, dict(zip(task.heads, answers, strict=True)))
+    task_batch = task.fixed_batch(dataset.test.labels)
+    return Examination(run, network, task, dataset, task_batch, dict(zip(task.heads, answers, strict=True)))
 
 
 def evaluate(
@@ -142,8 +142,8 @@ def evaluate(
     network, _, images = load(run, data, data_dir, device)
     task = build_task(run.recipe.task)
     pixels = as_input(images.images[:FEW], images.mean, images.std)
-    if not random_calls(network, (pixels[:2], *task.ask_each(images.labels[:2]).inputs)):
-        check_alone(network, (pixels, *task.ask_each(images.labels[:FEW]).inputs))
+    if not random_calls(network, (pixels[:2], *task.fixed_batch(images.labels[:2]).inputs)):
+        check_alone(network, (pixels, *task.fixed_batch(images.labels[:FEW]).inputs))
     return measure(network, images, task, run.result["precision"])
 
 
@@ -185,10 +185,10 @@ def evaluate_weights(
         dataset = load_once(data, data_dir, channels=own[0], size=own[1], upright=False)
     torch_device = pick_device(device)
     task = build_task("digit-sum" if len(input_shapes(network)) > 1 else "classification")
-    question = task.ask_each(dataset.test.labels[:2])
-    fill_lazy(network, (dataset.test.images[:2].float(), *question.inputs))
+    task_batch = task.fixed_batch(dataset.test.labels[:2])
+    fill_lazy(network, (dataset.test.images[:2].float(), *task_batch.inputs))
     put_weights(network, Path(weights))
-    blank = (torch.zeros(2, *dataset.test.images.shape[1:]), *question.inputs)
+    blank = (torch.zeros(2, *dataset.test.images.shape[1:]), *task_batch.inputs)
     network = suited(network.to(torch_device), tuple(value.to(torch_device) for value in blank))
     check_fit(network, task, dataset)
     scores = measure(network, dataset.test.to(torch_device), task, "float32")

@@ -19,9 +19,9 @@ from featherweight.locks import RESUME_SECONDS, writing
 from featherweight.models import Blueprint
 from featherweight.models.exported import is_graph
 from featherweight.networks import find_network, match_images
-from featherweight.preparation import Training, build_training, load_data
+from featherweight.preparation import PreparedTraining, build_training, load_data
 from featherweight.recipe import Recipe
-from featherweight.results import finish
+from featherweight.results import write_result
 from featherweight.runs import Run, check_free, create_run
 from featherweight.teachers import keep_apart, with_teacher
 from featherweight.training.checkpoint import load_checkpoint, save_checkpoint
@@ -46,7 +46,7 @@ class Watcher(Protocol):
     def on_note(self, note: str) -> None:
         """Something about the network or the data that a person should know, in a sentence."""
 
-    def on_start(self, training: Training) -> None:
+    def on_start(self, training: PreparedTraining) -> None:
         """Everything is built; nothing is trained yet."""
 
     def on_step(self, state: TrainingState, steps: int) -> None:
@@ -63,14 +63,14 @@ class Silent:
 
     def on_note(self, note: str) -> None: ...
 
-    def on_start(self, training: Training) -> None: ...
+    def on_start(self, training: PreparedTraining) -> None: ...
 
     def on_step(self, state: TrainingState, steps: int) -> None: ...
 
     def on_epoch(self, record: Record) -> None: ...
 
 
-def train(
+def train_recipe(
     recipe: Recipe | str | Path | None = None,
     out: str | Path | None = None,
     *,
@@ -117,7 +117,7 @@ def train(
             run.save_tensors("data.safetensors", *save_sample(whole))
         watcher.on_start(training)
         run_epochs(run, training, watcher)
-        return finish(run, training)
+        return write_result(run, training)
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def claimed(out: Path, *, force: bool, resume: bool) -> Iterator[None]:
         yield
 
 
-def take_up(run: Run, training: Training) -> None:
+def take_up(run: Run, training: PreparedTraining) -> None:
     """Bring a training to where its interrupted run stopped."""
     run.sweep()
     if run.source is None:      # killed before it was written, or a run of an earlier version
@@ -141,7 +141,7 @@ def take_up(run: Run, training: Training) -> None:
     load_checkpoint(run, training.state)
 
 
-def check_source(run: Run, before: Source, training: Training) -> None:
+def check_source(run: Run, before: Source, training: PreparedTraining) -> None:
     """Raise RunError if the network to resume is not the one that the run began with, or only its graph."""
     name = training.blueprint.name
     if is_graph(before) and training.blueprint.user_class:
@@ -164,7 +164,7 @@ def name_of(recipe: Recipe) -> str:
     return f"{recipe.name}-from-{Path(start).resolve().name}" if start else recipe.name
 
 
-def run_epochs(run: Run, training: Training, watcher: Watcher) -> None:
+def run_epochs(run: Run, training: PreparedTraining, watcher: Watcher) -> None:
     """The loop, with a line of history and a checkpoint after each epoch, and a checkpoint when interrupted."""
     state, saved_at = training.state, time.monotonic()
     history = run.history[: state.position.epoch]   # a kill may have come between a line and its checkpoint

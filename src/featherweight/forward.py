@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from featherweight.augment import normalise
 from featherweight.devices import layout_for
-from featherweight.tasks import ask
+from featherweight.tasks import run_network
 
 
 def scaled(pixels: Tensor) -> Tensor:
@@ -28,9 +28,9 @@ def as_input(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 def outputs_for(model: nn.Module, normalised: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
     """Return the outputs (N, classes) of each head for normalised images and the task's further inputs.
 
-    Images are put into the memory layout of their device first. Raises what tasks.ask raises.
+    Images are put into the memory layout of their device first. Raises what tasks.run_network raises.
     """
-    return ask(model, normalised.contiguous(memory_format=layout_for(normalised.device)), *inputs)
+    return run_network(model, normalised.contiguous(memory_format=layout_for(normalised.device)), *inputs)
 
 
 @contextmanager

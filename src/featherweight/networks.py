@@ -85,9 +85,9 @@ def match_images(recipe: Recipe, blueprint: Blueprint, tell: Callable[[str], Non
 
 def shapes_of(recipe: Recipe) -> tuple[tuple[int, ...], ...]:
     """The shape of each input of a recipe's network, without the batch axis: (C, H, W), then what the task adds."""
-    question = build_task(recipe.task).ask_each(torch.zeros(1, dtype=torch.int64))
+    task_batch = build_task(recipe.task).fixed_batch(torch.zeros(1, dtype=torch.int64))
     image = (recipe.data.channels, recipe.data.size, recipe.data.size)
-    return (image, *(tuple(value.shape[1:]) for value in question.inputs))
+    return (image, *(tuple(value.shape[1:]) for value in task_batch.inputs))
 
 
 def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
@@ -138,8 +138,8 @@ def run_blueprint(run: Run) -> Blueprint:
 def example(recipe: Recipe, device: torch.device) -> tuple[Tensor, ...]:
     """Return blank inputs of the recipe's shape: images (2, C, H, W), and what the task gives beside them."""
     images = torch.zeros(FEW, recipe.data.channels, recipe.data.size, recipe.data.size, device=device)
-    question = build_task(recipe.task).ask_each(torch.zeros(FEW, dtype=torch.int64, device=device))
-    return images, *question.inputs
+    task_batch = build_task(recipe.task).fixed_batch(torch.zeros(FEW, dtype=torch.int64, device=device))
+    return images, *task_batch.inputs
 
 
 def suited(model: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:

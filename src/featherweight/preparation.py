@@ -33,7 +33,7 @@ from featherweight.user_code import Source
 
 
 @dataclass
-class Training:
+class PreparedTraining:
     """All objects of one training, built from a recipe and not yet run."""
 
     recipe: Recipe
@@ -82,7 +82,7 @@ def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
 def build_training(
     recipe: Recipe, dataset: Dataset, device: torch.device, blueprint: Blueprint | None = None,
     notes: Sequence[str] | None = None,
-) -> Training:
+) -> PreparedTraining:
     """Build everything that a recipe describes, with weights drawn from its seed.
 
     dataset: not split yet, but with soft labels if the recipe has a teacher. notes: those of the same network with
@@ -112,7 +112,7 @@ def build_training(
     generator = torch.Generator(device).manual_seed(recipe.training.seed)
     state = TrainingState(model, optimizer, schedule, average, generator)
     told = list(dict.fromkeys([*found, *note_of(start, dataset), *graph_notes(blueprint)]))
-    return Training(recipe, blueprint, task, dataset, device, precision, plan, state, told, start)
+    return PreparedTraining(recipe, blueprint, task, dataset, device, precision, plan, state, told, start)
 
 
 def graph_notes(blueprint: Blueprint) -> list[str]:

@@ -14,7 +14,7 @@ from featherweight.outside import visible
 from featherweight.words import duration, percent
 
 if TYPE_CHECKING:
-    from featherweight.preparation import Training
+    from featherweight.preparation import PreparedTraining
     from featherweight.replication import Standing
     from featherweight.training.plan import Record
     from featherweight.training.state import TrainingState
@@ -64,7 +64,7 @@ class OneBar:
         """Start the bar with `total` steps; `done` of them were done before a resume."""
         self.total, self.done_before, self.started = total, done, time.monotonic()
 
-    def begin_with(self, training: Training) -> None:
+    def begin_with(self, training: PreparedTraining) -> None:
         """Print a line that names the run of the initial weights, if there is one."""
         if training.start:
             self.say(f"begins with the weights of {training.start['run']}")
@@ -96,7 +96,7 @@ class OneBar:
 class Progress(OneBar):
     """Progress of one training: the current epoch as a bar, finished epochs as lines."""
 
-    def on_start(self, training: Training) -> None:
+    def on_start(self, training: PreparedTraining) -> None:
         """Print a line with the recipe, the data, the device and the seed, and start the bar."""
         recipe, plan, position = training.recipe, training.plan, training.state.position
         self.plan, self.images = plan, len(training.dataset.train)
@@ -172,7 +172,7 @@ def progress() -> Progress:
 class SeedsProgress(OneBar):
     """Progress of many seeds: one bar for all seeds, finished seeds as lines."""
 
-    def on_start(self, training: Training, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None:
+    def on_start(self, training: PreparedTraining, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None:
         """Print a line with the recipe, the data, the device and the number of seeds, and start the bar."""
         recipe, plan = training.recipe, training.plan
         self.steps = plan.steps_before(len(training.dataset.train), plan.epochs)

@@ -38,7 +38,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
 
-class Goal(Section):
+class GoalSection(Section):
     """The recipe's goal: limits that are checked after training, and three texts for the reader."""
 
     target: str = ""
@@ -57,7 +57,7 @@ class Goal(Section):
     """
 
 
-class Data(Section):
+class DataSection(Section):
     """The images: data set, validation split and shape. Validation images are taken out of the training set."""
 
     dataset: str = "mnist"
@@ -89,7 +89,7 @@ class Data(Section):
         return {"channels": self.channels, "size": self.size, "upright": self.upright}
 
 
-class Model(Section):
+class ModelSection(Section):
     """The network: a name of the catalogue or path/to/file.py:Class, and the arguments of its builder."""
 
     name: str
@@ -116,7 +116,7 @@ class Model(Section):
         return self
 
 
-class Augmentation(Section):
+class AugmentationSection(Section):
     """Largest random change of a training image. Each image gets its own random change; 0 switches a change off."""
 
     rotation: NotNegative = 0.0
@@ -143,7 +143,7 @@ class Augmentation(Section):
     """Last fraction of the training in which all of these decrease linearly to 0. Example: `0.5`."""
 
 
-class Distillation(Section):
+class DistillationSection(Section):
     """A teacher whose soft labels are learned in addition to the labels. Source: Hinton et al. (2015)."""
 
     teacher: str = Field("", pattern=r"^[^\x00]*$")
@@ -162,7 +162,7 @@ class Distillation(Section):
         return self.teacher != "" and self.weight > 0
 
 
-class Optimizer(Section):
+class OptimizerSection(Section):
     """The optimizer and its settings: SGD, Adam or AdamW of torch.optim, or Muon."""
 
     name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
@@ -189,7 +189,7 @@ class Optimizer(Section):
         return self
 
 
-class Schedule(Section):
+class ScheduleSection(Section):
     """Schedule of the learning rate.
 
     constant, step and plateau change the rate between epochs, one-cycle and cosine after each step.
@@ -215,7 +215,7 @@ class Schedule(Section):
     """`one-cycle`, `cosine`: last learning rate, as a fraction of the highest. Example: `0.0001`."""
 
 
-class Training(Section):
+class TrainingSection(Section):
     """Settings of the training loop."""
 
     epochs: Count = 1
@@ -248,7 +248,7 @@ class Training(Section):
     """Number of epochs without a lower validation loss after which training ends. 0: train all epochs. Example: `5`."""
 
 
-class Evaluation(Section):
+class EvaluationSection(Section):
     """The split that is measured after each epoch. Test data are used only once, at the end, unless curve is "test"."""
 
     curve: Literal["auto", "none", "validation", "test"] = "auto"
@@ -268,15 +268,15 @@ class Recipe(Section):
     """`classification`: the class of an image. `digit-sum`: its digit, and the sum of the digit and a given number.
     Example: `"classification"`.
     """
-    goal: Goal = Goal()
-    data: Data = Data()
-    model: Model
-    augmentation: Augmentation = Augmentation()
-    distillation: Distillation = Distillation()
-    optimizer: Optimizer = Optimizer()
-    schedule: Schedule = Schedule()
-    training: Training = Training()
-    evaluation: Evaluation = Evaluation()
+    goal: GoalSection = GoalSection()
+    data: DataSection = DataSection()
+    model: ModelSection
+    augmentation: AugmentationSection = AugmentationSection()
+    distillation: DistillationSection = DistillationSection()
+    optimizer: OptimizerSection = OptimizerSection()
+    schedule: ScheduleSection = ScheduleSection()
+    training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
 
     @model_validator(mode="after")
     def _validation_where_it_is_needed(self) -> Self:

@@ -40,7 +40,7 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
 
-class Score(Part):
+class RecordedScore(Part):
     """Results of one head on a split."""
 
     accuracy: Fraction
@@ -56,7 +56,7 @@ class Score(Part):
         return self
 
 
-class Goal(Part):
+class RecordedGoal(Part):
     """The recipe's goal, and the parts of the goal that the run missed."""
 
     met: bool | None
@@ -108,8 +108,8 @@ class Result(Part):
     seconds: NotNegative
     device: Name
     precision: Literal["float32", "bf16"]
-    test: Annotated[dict[Name, Score], Field(min_length=1)]
-    goal: Goal
+    test: Annotated[dict[Name, RecordedScore], Field(min_length=1)]
+    goal: RecordedGoal
     classes: Annotated[list[Name], Field(min_length=1, max_length=MOST_CLASSES)]
     mean: Channels
     std: Channels
@@ -141,7 +141,7 @@ class Line(Part):
     train_loss: float
     train_accuracy: Annotated[dict[Name, Fraction], Field(min_length=1)]
     seconds: NotNegative = 0.0
-    curve: dict[Name, Score] | None = None
+    curve: dict[Name, RecordedScore] | None = None
     curve_on: Name | None = None
 
 

@@ -9,21 +9,21 @@ from typing import Any
 from torch import Tensor
 
 from featherweight.evaluation import confusion_matrix
-from featherweight.preparation import Training
+from featherweight.preparation import PreparedTraining
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 from featherweight.specification import specification_of
-from featherweight.training.measurement import answer, score_heads
+from featherweight.training.measurement import run_on, score_heads
 from featherweight.training.notes import batch_norm_note
 from featherweight.training.plan import Plan
 from featherweight.training.state import TrainingState
 
 
-def finish(run: Run, training: Training) -> Run:
+def write_result(run: Run, training: PreparedTraining) -> Run:
     """Measure the trained network on the test images, once. Write model.safetensors and result.json."""
     state, dataset, task = training.state, training.dataset, training.task
     kept = state.return_to_best() if training.plan.keep_best else state.position.epoch
-    answers, targets = answer_all(training)
+    answers, targets = test_outputs(training)
     test = score_heads(task, answers, targets)
     heads = zip(task.heads, answers, targets, strict=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.trained.state_dict().items()}
@@ -46,7 +46,9 @@ def finish(run: Run, training: Training) -> Run:
         "curve": training.recipe.curve,
         **({"start": training.start} if training.start else {}),
         "notes": [*training.notes, *notes_after(state)],
-        "goal": judge(training.recipe, training.parameters, {head: test[head].accuracy for head in task.heads}),
+        "goal": compare_with_goal(
+            training.recipe, training.parameters, {head: test[head].accuracy for head in task.heads}
+        ),
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
         "std": list(dataset.std),
@@ -69,13 +71,13 @@ def notes_after(state: TrainingState) -> list[str]:
     return [note for note in (batch_norm_note(state.model),) if note]
 
 
-def answer_all(training: Training) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def test_outputs(training: PreparedTraining) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Return the trained network's log-probabilities of the test images, and the targets, per head."""
     test = training.dataset.test.to(training.device)
-    return answer(training.state.trained, test, training.task.ask_all(test.labels), training.precision)
+    return run_on(training.state.trained, test, training.task.evaluation_batches(test.labels), training.precision)
 
 
-def judge(recipe: Recipe, parameters: int, accuracies: Mapping[str, float]) -> dict[str, Any]:
+def compare_with_goal(recipe: Recipe, parameters: int, accuracies: Mapping[str, float]) -> dict[str, Any]:
     """Return the recipe's goal with "met" and "missed". Every head must reach the accuracy.
 
     "met" is None if the recipe has no goal.

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-__all__ = ["Summary", "bootstrap_interval", "paired_difference", "summarize_values", "wilson_interval"]
+__all__ = ["SampleSummary", "bootstrap_interval", "paired_difference", "summarize_values", "wilson_interval"]
 
 
 @dataclass(frozen=True)
-class Summary:
+class SampleSummary:
     """Statistics of a list of values: mean, sample standard deviation (0 for one value), lowest, highest, count."""
 
     mean: float
@@ -21,12 +21,12 @@ class Summary:
     count: int
 
 
-def summarize_values(values: Sequence[float]) -> Summary:
+def summarize_values(values: Sequence[float]) -> SampleSummary:
     """Return the statistics of the values. Raise ValueError for an empty list."""
     if not values:
         raise ValueError("no values to summarize")
     spread = stdev(values) if len(values) > 1 else 0.0
-    return Summary(fmean(values), spread, min(values), max(values), len(values))
+    return SampleSummary(fmean(values), spread, min(values), max(values), len(values))
 
 
 def wilson_interval(correct: int, count: int, z: float = 1.96) -> tuple[float, float]:

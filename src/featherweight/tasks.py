@@ -17,7 +17,7 @@ Outputs = Tensor | tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
-class Question:
+class TaskBatch:
     """What is asked about a batch of images: further inputs beside them, and the right answer of each head."""
 
     inputs: tuple[Tensor, ...]          # beside the images, each (N, ...)
@@ -31,60 +31,62 @@ class Task(Protocol):
     name: str
     heads: tuple[str, ...]
 
-    def ask(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> Question:
-        """The question of a training batch; what is random in it comes from the generator.
+    def training_batch(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> TaskBatch:
+        """The task_batch of a training batch; what is random in it comes from the generator.
 
         soft: what a teacher takes the images for, (N, classes).
         """
 
-    def ask_all(self, labels: Tensor) -> Iterator[Question]:
-        """Every question that an evaluation asks about these images."""
+    def evaluation_batches(self, labels: Tensor) -> Iterator[TaskBatch]:
+        """Every task_batch that an evaluation asks about these images."""
 
-    def ask_each(self, labels: Tensor) -> Question:
-        """One question about each image, always the same."""
+    def fixed_batch(self, labels: Tensor) -> TaskBatch:
+        """One task_batch about each image, always the same."""
 
 
-class Classification:
+class ClassificationTask:
     """One image in, one class out."""
 
     name = "classification"
     heads: tuple[str, ...] = ("class",)
 
-    def ask(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> Question:
-        return Question((), (labels,), () if soft is None else (soft,))
+    def training_batch(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> TaskBatch:
+        return TaskBatch((), (labels,), () if soft is None else (soft,))
 
-    def ask_all(self, labels: Tensor) -> Iterator[Question]:
-        yield self.ask_each(labels)
+    def evaluation_batches(self, labels: Tensor) -> Iterator[TaskBatch]:
+        yield self.fixed_batch(labels)
 
-    def ask_each(self, labels: Tensor) -> Question:
-        return Question((), (labels,))
+    def fixed_batch(self, labels: Tensor) -> TaskBatch:
+        return TaskBatch((), (labels,))
 
 
-class DigitSum:
+class DigitSumTask:
     """An image of a digit and a number 0..9 in; the digit and digit + number out. Source: document 004."""
 
     name = "digit-sum"
     heads: tuple[str, ...] = ("digit", "sum")
 
-    def ask(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> Question:
+    def training_batch(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> TaskBatch:
         numbers = torch.randint(10, labels.shape, generator=generator, device=labels.device)
-        question = self.with_numbers(labels, numbers)
-        return question if soft is None else replace(question, soft=(soft, shifted(soft, numbers)))
+        task_batch = self.with_numbers(labels, numbers)
+        return task_batch if soft is None else replace(task_batch, soft=(soft, shifted(soft, numbers)))
 
-    def ask_all(self, labels: Tensor) -> Iterator[Question]:
+    def evaluation_batches(self, labels: Tensor) -> Iterator[TaskBatch]:
         for number in range(10):
             yield self.with_numbers(labels, torch.full_like(labels, number))
 
-    def ask_each(self, labels: Tensor) -> Question:
+    def fixed_batch(self, labels: Tensor) -> TaskBatch:
         return self.with_numbers(labels, torch.arange(len(labels), device=labels.device) % 10)
 
     @staticmethod
-    def with_numbers(labels: Tensor, numbers: Tensor) -> Question:
-        """The question about images of these digits and these numbers, both int64 (N,)."""
-        return Question((F.one_hot(numbers, 10).float(),), (labels, labels + numbers))
+    def with_numbers(labels: Tensor, numbers: Tensor) -> TaskBatch:
+        """The task_batch about images of these digits and these numbers, both int64 (N,)."""
+        return TaskBatch((F.one_hot(numbers, 10).float(),), (labels, labels + numbers))
 
 
-TASKS: dict[str, type[Classification] | type[DigitSum]] = {task.name: task for task in (Classification, DigitSum)}
+TASKS: dict[str, type[ClassificationTask] | type[DigitSumTask]] = {
+    task.name: task for task in (ClassificationTask, DigitSumTask)
+}
 
 
 def build_task(name: str) -> Task:
@@ -113,7 +115,7 @@ def heads_of(outputs: Outputs, count: int) -> tuple[Tensor, ...]:
     return heads
 
 
-def ask(network: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+def run_network(network: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
     """Return a network's outputs for a batch, (N, classes) a head. inputs: (N, ...) each, the images first.
 
     A single image that the network fails on, because squeeze() drops its batch axis, is asked as two equal ones.

@@ -46,7 +46,7 @@ def reader(digits_run):
     """(the predictor, test images, labels, how many of them it reads as they are)."""
     test, predictor = load_dataset("digits").test, Predictor(digits_run)
     images, labels = test.images[:IMAGES].numpy(), test.labels[:IMAGES].numpy()
-    return predictor, images[:, 0], labels, (predictor.network.answer(images)["class"].argmax(1) == labels).sum()
+    return predictor, images[:, 0], labels, (predictor.network.probabilities(images)["class"].argmax(1) == labels).sum()
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)

@@ -98,7 +98,8 @@ def test_class_maps_and_fields_are_framed():
     maps = plots.class_maps([IMAGE], [np.linspace(-1, 3, 784).reshape(28, 28)], [(2, 3, 10, 10)], ["answer 4"])
     assert maps.axes[0].images[1].get_clim() == (-1, 1)
     assert maps.axes[0].images[1].get_array().min() == pytest.approx(-1 / 3)
-    fields = plots.receptive_fields(IMAGE, [plots.Field("Conv2d-1", "3 px", (12, 12, 3, 3), np.eye(28, dtype=bool))])
+    picture = plots.FieldPicture("Conv2d-1", "3 px", (12, 12, 3, 3), np.eye(28, dtype=bool))
+    fields = plots.receptive_fields(IMAGE, [picture])
     shade = images_in(fields)[1]
     assert shade.shape == (28, 28, 4) and int((shade[..., 3] > 0).sum()) == 28
     frames = [patch for patch in fields.axes[0].patches if patch.get_width() != 1]

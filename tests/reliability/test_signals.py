@@ -189,12 +189,12 @@ def test_a_worker_that_still_imports_ends_with_its_parent_and_not_by_ctrl_c(tmp_
 
 def test_what_came_after_the_last_step_is_a_stop_too(digits_recipe, tmp_path):
     from featherweight.errors import TrainingInterrupted
-    from featherweight.experiment import Silent, train
+    from featherweight.experiment import Silent, train_recipe
 
     class AtTheEnd(Silent):
         def on_epoch(self, record):
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(TrainingInterrupted, match="interrupted after the last epoch; the checkpoint is written"):
-        train(digits_recipe(), tmp_path / "run", device="cpu", watcher=AtTheEnd())
-    assert train(digits_recipe(), tmp_path / "run", device="cpu", resume=True).result["epochs"] == 1
+        train_recipe(digits_recipe(), tmp_path / "run", device="cpu", watcher=AtTheEnd())
+    assert train_recipe(digits_recipe(), tmp_path / "run", device="cpu", resume=True).result["epochs"] == 1

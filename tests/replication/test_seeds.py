@@ -41,7 +41,7 @@ def same_weights(one, other):
 
 def test_a_replica_is_its_seed_trained_alone_bit_for_bit(digits_recipe, replicas, tmp_path):
     for seed in (1, 7):
-        alone = experiment.train(digits_recipe(**EVERYTHING).with_seed(seed), tmp_path / f"{seed}")
+        alone = experiment.train_recipe(digits_recipe(**EVERYTHING).with_seed(seed), tmp_path / f"{seed}")
         assert same_weights(alone, replicas.run(seed))
         lines = [[{k: v for k, v in line.items() if k != "seconds"} for line in run.history]
                  for run in (alone, replicas.run(seed))]
@@ -125,7 +125,7 @@ def test_a_stop_leaves_all_resumable(digits_recipe, tmp_path):
     assert all(0 < epochs < 100 for epochs in stopped_at)
     done = train_seeds(recipe, [1, 2, 3], out, resume=True)
     assert done.summary["wall_seconds"] is None      # of which this call did only the rest
-    assert same_weights(done.run(2), experiment.train(recipe.with_seed(2), tmp_path / "alone"))
+    assert same_weights(done.run(2), experiment.train_recipe(recipe.with_seed(2), tmp_path / "alone"))
 
 
 def test_killed_workers_are_replaced_and_go_on(digits_recipe, tmp_path):
@@ -143,7 +143,7 @@ def test_killed_workers_are_replaced_and_go_on(digits_recipe, tmp_path):
     done = train_seeds(recipe, [1, 2], tmp_path / "runs")
     thread.join()
     assert len(killed) == min(2, cores()) and done.summary["test"]["class"]["count"] == 2
-    alone = experiment.train(recipe.with_seed(1), tmp_path / "alone")
+    alone = experiment.train_recipe(recipe.with_seed(1), tmp_path / "alone")
     assert same_weights(alone, done.run(1)) and len(done.run(1).history) == 60
 
 
@@ -252,7 +252,7 @@ def test_on_a_gpu_a_replica_is_its_seed_trained_alone(digits_recipe, network_fil
     recipe = digits_recipe(model={"name": f"{network}:Plain"}, augmentation={"rotation": 7.0})
     together = train_seeds(recipe, [1, 2], tmp_path / "runs", device="cuda")
     for run in together.runs:
-        alone = experiment.train(run.recipe, tmp_path / f"{run.path.name}", device="cuda")
+        alone = experiment.train_recipe(run.recipe, tmp_path / f"{run.path.name}", device="cuda")
         assert run.history[-1]["train_loss"] == pytest.approx(alone.history[-1]["train_loss"], abs=1e-4)
 
 

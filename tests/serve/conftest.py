@@ -21,7 +21,7 @@ from PIL import Image
 import featherweight
 from featherweight.data import load_dataset
 from featherweight.inference.bundle import Bundle
-from featherweight.serve.answers import Answerer, Question
+from featherweight.serve.answers import Answerer, PictureRequest
 from featherweight.serve.app import build_app
 from featherweight.serve.desk import Desk
 from featherweight.serve.limits import Limits
@@ -87,8 +87,8 @@ class Here:
 
     async def start(self) -> None: ...
 
-    async def ask(self, question: Question) -> bytes:
-        return self.answerer.answer(question)
+    async def submit(self, question: PictureRequest) -> bytes:
+        return self.answerer.respond(question)
 
     def kill(self) -> None: ...
 

@@ -70,7 +70,7 @@ def test_where_it_looked_is_what_each_patch_takes(ask, drawing, bundle):
         for column in range(0, 23, 2):
             covered = image.copy()
             covered[row : row + 6, column : column + 6] = 0
-            fall = answer.heads["class"][0].probability - bundle.answer(covered[None, None])["class"][0, 3]
+            fall = answer.heads["class"][0].probability - bundle.probabilities(covered[None, None])["class"][0, 3]
             total[row : row + 6, column : column + 6] += fall
             count[row : row + 6, column : column + 6] += 1
     looked = answer.looked["class"]

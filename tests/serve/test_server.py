@@ -21,7 +21,7 @@ from featherweight.inference.bundle import Bundle
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.serve.app import BROKEN
 from featherweight.shipping.bundle import bundle_files
-from featherweight.shipping.trace import trace
+from featherweight.shipping.trace import to_onnx
 
 HEAD = "POST /predict HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -298,7 +298,7 @@ def test_an_answer_that_is_no_number_is_a_500_and_a_line_of_the_log(tmp_path, re
     with torch.no_grad():
         for parameter in network.module.parameters():
             parameter.fill_(torch.nan)
-    model = trace(network.module, network.card).SerializeToString(deterministic=True)
+    model = to_onnx(network.module, network.card).SerializeToString(deterministic=True)
     for name, content in bundle_files(network, model).items():
         (tmp_path / name).write_bytes(content)
     running = serve(Bundle.open(tmp_path))

@@ -64,10 +64,10 @@ def test_a_healthy_network_is_left_as_it_is(digits_run):
     from featherweight.data import load_dataset
     from featherweight.inference.trained import TrainedNetwork
     from featherweight.shipping.read_onnx import read_graph
-    from featherweight.shipping.trace import trace
+    from featherweight.shipping.trace import to_onnx
 
     network = TrainedNetwork.open(digits_run)
-    graph = fold(read_graph(trace(network.module, network.card)))
+    graph = fold(read_graph(to_onnx(network.module, network.card)))
     ranges = measure_ranges(graph, load_dataset("digits").train.images[:200].numpy(), None)
     assert balance(graph, ranges) == (graph, ranges)
 

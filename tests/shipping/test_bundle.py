@@ -40,8 +40,8 @@ def test_a_bundle_answers_as_its_run_for_any_batch(pair, count):
     ours, theirs = open_network(folder), TrainedNetwork.open(run)
     assert type(ours).__name__ == "Bundle" and ours.card == theirs.card
     asked = question(ours.card, count)
-    for head, probabilities in theirs.answer(*asked).items():
-        answered = ours.answer(*asked)[head]
+    for head, probabilities in theirs.probabilities(*asked).items():
+        answered = ours.probabilities(*asked)[head]
         assert answered.dtype == np.float32 and answered.shape == (count, len(ours.card.heads[head]))
         assert np.abs(answered - probabilities).max() < 1e-5
 
@@ -81,7 +81,7 @@ def test_layers_gives_what_the_layers_compute(pair):
     logits = values[-1].reshape(len(asked[0]), -1)
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     head = list(open_network(folder).card.heads)[-1]
-    answered = open_network(folder).answer(*asked)[head]
+    answered = open_network(folder).probabilities(*asked)[head]
     assert np.allclose(shares / shares.sum(axis=1, keepdims=True), answered, atol=1e-5)
 
 

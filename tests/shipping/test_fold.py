@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from featherweight.inference.runtime import open_model
 from featherweight.shipping.c_text import comment, number, string
 from featherweight.shipping.fold import fold
-from featherweight.shipping.graph import Conv, Graph, Pad, Pool, Relu, Scale, Softmax, Step
+from featherweight.shipping.graph import Conv, Pad, Pool, Relu, Scale, Softmax, Step, StepGraph
 from featherweight.shipping.memory import life_of, overlap, plan_memory
 from featherweight.shipping.write_onnx import write_graph
 
@@ -52,12 +52,12 @@ def chains(draw):
     add(Conv(rng.normal(size=(4, shape[0], *shape[1:])).astype(np.float32) / 9, np.zeros(4, np.float32)), (4, 1, 1))
     add(Softmax(log=True), (4, 1, 1))
     add(Softmax(log=False), (4, 1, 1))
-    return Graph(tuple(steps), shapes, (steps[-1].output,))
+    return StepGraph(tuple(steps), shapes, (steps[-1].output,))
 
 
 def answer(graph):
     images = np.random.default_rng(0).integers(0, 256, (5, 2, SIZE, SIZE), dtype=np.uint8)
-    narrow = Graph(graph.steps, graph.shapes, graph.heads)
+    narrow = StepGraph(graph.steps, graph.shapes, graph.heads)
     return open_model(write_graph(narrow).SerializeToString()).run(None, {"images": images})[0]
 
 

@@ -24,7 +24,7 @@ from featherweight.shipping.graph import Conv, Scale
 from featherweight.shipping.graph import RootMeanSquare as Root
 from featherweight.shipping.quantise import quantise
 from featherweight.shipping.read_onnx import read_graph
-from featherweight.shipping.trace import trace
+from featherweight.shipping.trace import to_onnx
 from featherweight.shipping.write_onnx import write_graph
 from featherweight.specification import PictureSpecification
 
@@ -103,18 +103,18 @@ def test_onnx_and_c_answer_as_torch_and_int8_nearly(name, images):
     card = card_of(module)
     numbers = np.arange(len(images)) % 10 if card.takes_number else None
     expected = torch_answer(module, card, images, numbers)
-    model = trace(module, card)
+    model = to_onnx(module, card)
     graph = fold(read_graph(model))
     quantised = quantise(graph, measure_ranges(graph, images, numbers))
     answers = {
-        "onnx": onnx_form(card, model, exact=True).answer(images, numbers),
-        "folded": onnx_form(card, write_graph(graph), exact=True).answer(images, numbers),
-        "int8": onnx_form(card, write_graph(graph, quantised=quantised), exact=False).answer(images, numbers),
+        "onnx": onnx_form(card, model, exact=True).probabilities(images, numbers),
+        "folded": onnx_form(card, write_graph(graph), exact=True).probabilities(images, numbers),
+        "int8": onnx_form(card, write_graph(graph, quantised=quantised), exact=False).probabilities(images, numbers),
     }
     for kind, body in (("c", write_float(graph)), ("c-int8", write_int8(quantised))):
         files = {file: text.encode() for file, text in c_files(card, body).items()}
         with Program(files, WATCHED, list(card.heads)) as program:
-            answers[kind] = program.answer(images, numbers)
+            answers[kind] = program.probabilities(images, numbers)
     for head, given in expected.items():
         assert given.max() > given.min() + 1e-3, "all classes alike prove nothing"
         for kind in ("onnx", "folded", "c"):
@@ -131,9 +131,10 @@ def test_colours_other_sizes_and_odd_names_of_classes():
                    picture=PictureSpecification("plain", 3, 20, 20))
     images = np.random.default_rng(1).integers(0, 256, (4, 3, 20, 20), dtype=np.uint8)
     files = {file: text.encode() for file, text in
-             c_files(card, write_float(fold(read_graph(trace(module, card))))).items()}
+             c_files(card, write_float(fold(read_graph(to_onnx(module, card))))).items()}
     with Program(files, WATCHED, ["class"]) as program:
-        assert np.abs(program.answer(images)["class"] - torch_answer(module, card, images, None)["class"]).max() < NEAR
+        expected = torch_answer(module, card, images, None)["class"]
+        assert np.abs(program.probabilities(images)["class"] - expected).max() < NEAR
         said = program.run([], images).decode()
     assert {line.split("\t")[0] for line in said.splitlines()} <= set(ODD)
     assert b"image[1200]" in files["featherweight_model.h"] and b"channel by channel" in files["featherweight_model.h"]
@@ -158,7 +159,7 @@ class Powers(nn.Module):
 ])
 def test_another_layer_is_named_with_what_is_allowed(what, named):
     module = Powers(what).eval()
-    model = trace(module, card_of(module))
+    model = to_onnx(module, card_of(module))
     with pytest.raises(ModelError) as fault:
         read_graph(model)
     assert named in str(fault.value) and "Conv2d, Linear" in str(fault.value) and "\n" not in str(fault.value)
@@ -170,7 +171,7 @@ def test_another_layer_is_named_with_what_is_allowed(what, named):
 ])
 def test_a_root_of_a_mean_square_is_one_layer_however_it_is_written(written, added):
     module = Powers(written).eval()
-    layers = [step.layer for step in read_graph(trace(module, card_of(module))).steps]
+    layers = [step.layer for step in read_graph(to_onnx(module, card_of(module))).steps]
     assert [layer.added for layer in layers if isinstance(layer, Root)] == [pytest.approx(added)]
     assert [type(layer).__name__ for layer in layers[-3:]] == ["Conv", "RootMeanSquare", "Softmax"]
 
@@ -182,21 +183,21 @@ def test_a_square_that_is_read_twice_is_no_root_and_named():
 
     module = Powers(twice).eval()
     with pytest.raises(ModelError, match="'Mul of two values'"):
-        read_graph(trace(module, card_of(module)))
+        read_graph(to_onnx(module, card_of(module)))
 
 
 def test_the_c_says_which_functions_of_the_library_it_uses():
     for name, functions in (("feather-1k", "expf, logf and sqrtf"), ("feather-2k", "expf and logf")):
         module = catalogue_network(name)
         card = card_of(module)
-        text = c_files(card, write_float(fold(read_graph(trace(module, card)))))["featherweight_model.c"]
+        text = c_files(card, write_float(fold(read_graph(to_onnx(module, card)))))["featherweight_model.c"]
         assert f"Of the standard library only {functions} of math.h are used" in text
         assert ("sqrtf(" in text) == ("sqrtf" in functions)
 
 
 def test_normalisation_is_folded_wherever_that_is_exact():
     module = catalogue_network("session7-model1")
-    graph = fold(read_graph(trace(module, card_of(module))))
+    graph = fold(read_graph(to_onnx(module, card_of(module))))
     assert not any(isinstance(step.layer, Scale) for step in graph.steps)
     convolutions = [step.layer for step in graph.steps if isinstance(step.layer, Conv)]
     # what a padded convolution or a pool reads stays behind its ReLU

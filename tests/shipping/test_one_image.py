@@ -31,8 +31,8 @@ def picture(images, tmp_path):
 @pytest.mark.parametrize("name", ["Squeezed", "SqueezedLog"])
 def test_squeeze_drops_no_image(name, odd_run, images, picture, run_command, tmp_path):  # noqa: F811
     run = odd_run(name)
-    many = TrainedNetwork.open(run).answer(images)["class"]
-    one = [TrainedNetwork.open(run).answer(image[None])["class"] for image in images]
+    many = TrainedNetwork.open(run).probabilities(images)["class"]
+    one = [TrainedNetwork.open(run).probabilities(image[None])["class"] for image in images]
     assert many.shape == (20, 10) and np.abs(np.concatenate(one) - many).max() < 1e-6
     assert run_command("predict", run.path, picture)[0] == 0
     assert run_command("report", run.path)[0] == 0

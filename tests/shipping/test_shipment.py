@@ -88,7 +88,7 @@ def test_c_says_its_memory_and_builds_with_its_makefile(name, shipped, digits_ru
                for file in ("one.pgm", "two.raw")]
     assert answers[1] == 2 * answers[0]
     label, shares = answers[0].strip().split("\t")
-    torchs = TrainedNetwork.open(digits_run).answer(image[None, None])["class"][0]
+    torchs = TrainedNetwork.open(digits_run).probabilities(image[None, None])["class"][0]
     assert int(label) == torchs.argmax()
     assert np.abs(np.array(shares.split(), float) - torchs).max() < (1e-5 if name == "c" else 0.2)
 

@@ -91,7 +91,7 @@ def test_a_resume_remembers_the_best_epoch(rough, kept, tmp_path):
     for step in (9 * best_of(kept) + 5, 5):        # after the best epoch, and in the first
         out = tmp_path / f"{step}"
         with pytest.raises(TrainingInterrupted):
-            experiment.train(rough, out, device="cpu", watcher=StopAt(step))
+            experiment.train_recipe(rough, out, device="cpu", watcher=StopAt(step))
         again = featherweight.train(rough, out, device="cpu", resume=True)
         assert weights_equal(again, kept) and again.result["test"] == kept.result["test"]
         assert again.result["kept"] == kept.result["kept"]

@@ -12,7 +12,7 @@ from featherweight.errors import TrainingDiverged
 from featherweight.tasks import build_task
 from featherweight.training import loop
 from featherweight.training.engine import Replica
-from featherweight.training.measurement import answer, measure, total_loss
+from featherweight.training.measurement import measure, run_on, total_loss
 from featherweight.training.optimization import build_average, build_optimizer, build_schedule
 from featherweight.training.order import selected_order
 from featherweight.training.plan import Plan
@@ -84,7 +84,7 @@ def test_a_fraction_of_the_images_makes_shorter_epochs_and_remembers_losses():
     """With a learning rate of next to nothing the losses are those of the untouched network."""
     torch.manual_seed(0)
     network, data, seen = nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), blobs(50), []
-    answers, targets = answer(network, data, [CLASSES.ask_each(data.labels)], "float32")
+    answers, targets = run_on(network, data, [CLASSES.fixed_batch(data.labels)], "float32")
     expected = nn.functional.nll_loss(answers[0], targets[0], reduction="none")
     state, plan = state_of(network, lr=1e-12), Plan(epochs=3, batch_size=16, seed=1, fraction=0.5)
     records = list(train(state, data, CLASSES, plan, on_step=lambda state, steps: seen.append(steps)))
@@ -175,8 +175,8 @@ def test_measuring_changes_nothing():
 
 def test_the_batch_size_of_a_measure_does_not_matter():
     network, data = small_network().eval(), blobs(37)
-    question = CLASSES.ask_each(data.labels)
-    whole, parts = (answer(network, data, [question], "float32", batch_size=size) for size in (500, 5))
+    question = CLASSES.fixed_batch(data.labels)
+    whole, parts = (run_on(network, data, [question], "float32", batch_size=size) for size in (500, 5))
     assert torch.equal(whole[1][0], parts[1][0])
     assert torch.allclose(whole[0][0], parts[0][0], atol=1e-6)
 

@@ -10,7 +10,7 @@ from featherweight.data import load_dataset
 from featherweight.devices import autocast, keep_freed_memory, pick_device, pick_precision
 from featherweight.errors import DeviceError
 from featherweight.models import build_model
-from featherweight.tasks import Question, loss_of
+from featherweight.tasks import TaskBatch, loss_of
 from featherweight.training.optimization import build_optimizer, move
 from featherweight.training.step import make_passes
 
@@ -23,7 +23,7 @@ def batch():
     """A batch of 64 real digits: (images, question) as a step takes them."""
     train = load_dataset("digits").train
     images = train.images[:64].float().div(255).contiguous(memory_format=torch.channels_last)
-    return images, Question((), (train.labels[:64],))
+    return images, TaskBatch((), (train.labels[:64],))
 
 
 def build(name="session7-model2", lr=0.05, *, precision="float32", gradient_clip=0.0):
@@ -134,7 +134,7 @@ class TestStep:
     def test_several_inputs_and_heads(self):
         _, step = build("digit-sum")
         images, numbers = torch.rand(8, 1, 28, 28), torch.eye(10)[:8]
-        loss, outputs = step(images, Question((numbers,), (torch.arange(8), 2 * torch.arange(8))))
+        loss, outputs = step(images, TaskBatch((numbers,), (torch.arange(8), 2 * torch.arange(8))))
         assert [tuple(head.shape) for head in outputs] == [(8, 10), (8, 19)]
         torch.testing.assert_close(loss, loss_of(outputs, (torch.arange(8), 2 * torch.arange(8))).detach())
 

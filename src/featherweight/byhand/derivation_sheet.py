@@ -39,7 +39,7 @@ def write_derivation_sheet(file: Workbook, look: Look, book: Book) -> None:
         sheet.merge_range(f"A{at}:F{at}", group, look.sections[group])
         for quantity in members:
             at += 1
-            write_step(sheet, look, book, quantity, at)
+            write_derivation(sheet, look, book, quantity, at)
     sheet.write(f"A{at + 2}", f"The columns are those of every LR sheet; update 0 is row {FIRST_ROW}.", look.pale)
     sheet.freeze_panes(TABLE_ROW, 1)
     sheet.set_landscape()
@@ -47,7 +47,7 @@ def write_derivation_sheet(file: Workbook, look: Look, book: Book) -> None:
     sheet.repeat_rows(TABLE_ROW - 1)
 
 
-def write_step(sheet: Worksheet, look: Look, book: Book, quantity: Quantity, at: int) -> None:
+def write_derivation(sheet: Worksheet, look: Look, book: Book, quantity: Quantity, at: int) -> None:
     """Write line `at`: name of a number, chain rule, formula, link to its column, first value, meaning."""
     name, first = quantity.name, next(iter(book.runs.values()))[0]
     sheet.write(f"A{at}", name, look.name)

@@ -36,13 +36,13 @@ def write_graphs_sheet(file: Workbook, look: Look, book: Book) -> None:
         together.add_series(series)
         own = file.add_chart({"type": "scatter", "subtype": "straight"})
         own.add_series(series)
-        finish(own, f"={SHEET}!$B${at}", last)
+        format_chart(own, f"={SHEET}!$B${at}", last)
         line, place = divmod(index, PER_LINE)
         sheet.insert_chart(
             SMALL_AT + line * SMALL_ROWS, 1, own,
             {"x_offset": place * (SMALL["width"] + 10), "description": f"E_total by update at learning rate {rate:g}"},
         )
-    finish(together, "All learning rates", last)
+    format_chart(together, "All learning rates", last)
     together.set_legend({"position": "right"})
     together.set_size({"width": 850, "height": 460})
     sheet.insert_chart("F4", together, {"description": "E_total by update, a curve for each learning rate"})
@@ -62,7 +62,7 @@ def curve(book: Book, rate: float, colour: str) -> dict[str, Any]:
     }
 
 
-def finish(chart: Any, title: str, last: int) -> None:
+def format_chart(chart: Any, title: str, last: int) -> None:
     """Set title, axes, size and legend of a chart. Both axes start at zero."""
     chart.set_title({"name": title, "name_font": {"size": 12}})
     chart.set_x_axis({"name": "update", "min": 0, "max": last, "major_gridlines": {"visible": False}})

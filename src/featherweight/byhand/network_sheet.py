@@ -32,7 +32,7 @@ def write_network_sheet(file: Workbook, look: Look, book: Book) -> None:
     sheet.write("B2", described(book.network))
     sheet.write("B3", "Change a blue value and every sheet recomputes. Each rate has a sheet; Graphs compares them.")
     write_start(file, sheet, look, book)
-    draw(file, sheet, look, book)
+    draw_network(file, sheet, look, book)
     sheet.set_landscape()
     sheet.fit_to_pages(1, 1)
     sheet.print_area(f"A1:P{max(32, START_ROW + len(book.start))}")
@@ -62,7 +62,7 @@ def write_start(file: Workbook, sheet: Worksheet, look: Look, book: Book) -> Non
     })
 
 
-def draw(file: Workbook, sheet: Worksheet, look: Look, book: Book) -> None:
+def draw_network(file: Workbook, sheet: Worksheet, look: Look, book: Book) -> None:
     """Draw the network as a chart: a line for each weight, a disc for each neuron.
 
     Each line and disc is a series labelled with its name. A series name is the only label that updates with a cell in
@@ -92,7 +92,7 @@ def draw(file: Workbook, sheet: Worksheet, look: Look, book: Book) -> None:
         })
         row += 1
     sheet.write(0, DATA_COLUMN, "The drawing's numbers: x, y, label", look.pale)
-    finish(chart)
+    format_chart(chart)
     options = {"description": f"The network: {described(book.network)}", "object_position": 2, "x_offset": 20}
     sheet.insert_chart(f"E{START_ROW - 1}", chart, options)
 
@@ -121,7 +121,7 @@ def labelled(position: str, silent: Sequence[int] = ()) -> dict[str, Any]:
     return {"data_labels": labels | ({"custom": custom} if custom else {})}
 
 
-def finish(chart: Any) -> None:
+def format_chart(chart: Any) -> None:
     """Remove axes, legend and title from the chart, and set its size."""
     hidden_axis = {"visible": False, "major_gridlines": {"visible": False}}
     chart.set_x_axis({**hidden_axis, "min": -0.5, "max": 2.7})

@@ -72,7 +72,7 @@ def byhand(
     if out:
         write_book(out, network, runs)
     if plot:
-        draw(plot, network, runs)
+        plot_rates(plot, network, runs)
     if as_json:
         return show_json(as_document(network, runs, explained))
     report(network, runs, explained)
@@ -116,7 +116,7 @@ def write_book(out: Path, network: Network, runs: Mapping[float, list[Row]]) -> 
     note(f"wrote {out}: {sheets}, the network, graphs, the derivation")
 
 
-def draw(plot: Path, network: Network, runs: Mapping[float, list[Row]]) -> None:
+def plot_rates(plot: Path, network: Network, runs: Mapping[float, list[Row]]) -> None:
     """Write the picture of error curves and print a note."""
     from featherweight import plots
     from featherweight.byhand import rate_text

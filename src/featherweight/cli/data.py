@@ -62,7 +62,7 @@ def get(
 
 
 @app.command("show", epilog=example("data show"))
-def draw(
+def show_examples(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Data set: a name, or folder:DIR.")],
     out: Annotated[
         Path | None,

@@ -89,7 +89,7 @@ class Switches:
 
 def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
     """Train one seed. Return the run folder and its result."""
-    from featherweight.experiment import train as run_training
+    from featherweight.experiment import train_recipe as run_training
     from featherweight.progress import Progress
 
     with Progress() as progress:
@@ -167,7 +167,7 @@ def demo(
     from featherweight.anatomy import summarize
     from featherweight.cli.use import show_predictions
     from featherweight.data import load_dataset
-    from featherweight.experiment import train as run_training
+    from featherweight.experiment import train_recipe as run_training
     from featherweight.inference import Predictor
     from featherweight.networks import load_network
     from featherweight.progress import Progress

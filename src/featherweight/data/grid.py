@@ -23,7 +23,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
-class Row:
+class GridRow:
     """One class of the grid: its wrapped name, its count as text, its first examples (n, C, H, W), height in pixels."""
 
     name: str
@@ -72,10 +72,10 @@ def labelled_grid(
     return canvas
 
 
-def _row(name: str, examples: Bytes, columns: int, least_height: int) -> Row:
+def _row(name: str, examples: Bytes, columns: int, least_height: int) -> GridRow:
     wrapped = _wrapped(name, _font(NAME_POINTS))
     height = max(least_height, _size(wrapped, _font(NAME_POINTS))[1] + 2 * GAP)
-    return Row(wrapped, f"{len(examples):,}", examples[:columns], height)
+    return GridRow(wrapped, f"{len(examples):,}", examples[:columns], height)
 
 
 def _draw_tiles(

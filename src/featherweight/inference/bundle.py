@@ -57,7 +57,7 @@ class Bundle:
             raise RunError(f"{self.path / 'card.json'} is not the card of model.onnx: it was edited. Put the original "
                            "back, or export the run again.")
 
-    def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
+    def probabilities(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
         found = self.session.run(list(self.card.heads), feed(images, numbers))
         return finite(dict(zip(self.card.heads, found, strict=True)), self.path)
 

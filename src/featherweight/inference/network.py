@@ -21,7 +21,7 @@ class Network(Protocol):
 
     card: Card
 
-    def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
+    def probabilities(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
         """Return the probabilities of each head, (N, classes).
 
         images: uint8 (N, C, H, W). numbers: (N,) values 0..9, required if the card has takes_number, else None.

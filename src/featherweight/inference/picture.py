@@ -59,7 +59,7 @@ def prepare(picture: Image.Image, specification: PictureSpecification) -> Prepar
     top, bottom, left, right = box_of(pieces > 0)
     digits = len(side_by_side(pieces)) if right - left > WIDE * (bottom - top) else 1
     ink = cut_out(ink, pieces > 0 if digits > 1 else around_the_largest(pieces))
-    return Prepared(picture, as_grey(ink), finished(draw(ink, specification), specification), digits)
+    return Prepared(picture, as_grey(ink), finished(to_canvas(ink, specification), specification), digits)
 
 
 def prepare_many(picture: Image.Image, specification: PictureSpecification) -> list[Prepared]:
@@ -70,7 +70,7 @@ def prepare_many(picture: Image.Image, specification: PictureSpecification) -> l
     found = []
     for group in side_by_side(pieces):
         one = cut_out(ink, np.isin(pieces, group))
-        found.append(Prepared(picture, as_grey(one), finished(draw(one, specification), specification)))
+        found.append(Prepared(picture, as_grey(one), finished(to_canvas(one, specification), specification)))
     return found
 
 
@@ -159,7 +159,7 @@ def cut_out(ink: Floats, mask: Mask) -> Floats:
     return np.pad(np.where(kept, ink, 0)[top:bottom, left:right], 1).astype(np.float32)
 
 
-def draw(ink: Floats, specification: PictureSpecification) -> Grey:
+def to_canvas(ink: Floats, specification: PictureSpecification) -> Grey:
     """Return ink as an image (size, size): stroke width near that of MNIST, fitted into the box, centred by mass."""
     fine, longer = specification.box * FINE, max(ink.shape)
     hairline = stroke_width(ink > INK) * fine < 2 * longer      # so thin that it would vanish if reduced

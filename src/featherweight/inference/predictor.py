@@ -98,7 +98,7 @@ class Predictor:
         """Return the predictions for (name, digit, prepared picture) triples, computed in one batch."""
         images = np.stack([one.pixels for _, _, one in seen])       # (N, C, size, size)
         numbers = None if number is None else np.full(len(seen), number, np.int64)
-        probabilities = self.network.answer(images, numbers)
+        probabilities = self.network.probabilities(images, numbers)
         return [
             Prediction(name, {h: rank(p[i], self.card.heads[h], top) for h, p in probabilities.items()}, digit, one)
             for i, (name, digit, one) in enumerate(seen)

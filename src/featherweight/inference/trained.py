@@ -16,7 +16,7 @@ from featherweight.outside import shortened
 from featherweight.record import NEXT_MOVE
 from featherweight.runs import Run
 from featherweight.specification import PictureSpecification, specification_of
-from featherweight.tasks import DigitSum, ask, build_task
+from featherweight.tasks import DigitSumTask, build_task, run_network
 
 
 class TrainedNetwork:
@@ -33,8 +33,8 @@ class TrainedNetwork:
         return cls(run if isinstance(run, Run) else Run.open(run))
 
     @torch.inference_mode()
-    def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
-        outputs = ask(self.module, *self.inputs(images, numbers))
+    def probabilities(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
+        outputs = run_network(self.module, *self.inputs(images, numbers))
         return finite({
             head: output.float().softmax(dim=1)[:, : len(labels)].numpy()
             for (head, labels), output in zip(self.card.heads.items(), outputs, strict=True)
@@ -46,7 +46,7 @@ class TrainedNetwork:
         if numbers is None:
             return (pixels,)
         labels = torch.zeros(len(numbers), dtype=torch.int64)
-        return (pixels, *DigitSum.with_numbers(labels, torch.tensor(numbers)).inputs)
+        return (pixels, *DigitSumTask.with_numbers(labels, torch.tensor(numbers)).inputs)
 
 
 def card_of(run: Run) -> Card:
@@ -56,7 +56,7 @@ def card_of(run: Run) -> Card:
               for head in task.heads}
     made = Card(
         recipe=result["recipe"], model=result["model"], parameters=result["parameters"], dataset=result["dataset"],
-        heads=labels, takes_number=isinstance(task, DigitSum), mean=tuple(result["mean"]), std=tuple(result["std"]),
+        heads=labels, takes_number=isinstance(task, DigitSumTask), mean=tuple(result["mean"]), std=tuple(result["std"]),
         accuracy={head: result["test"][head]["accuracy"] for head in task.heads},
         picture=picture_of(run),
     )

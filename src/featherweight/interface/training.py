@@ -63,7 +63,7 @@ def train(
     with nullcontext(experiment.Silent()) if quiet else progress() as watcher:
         for note in settled.notes:
             watcher.on_note(note)
-        run = experiment.train(
+        run = experiment.train_recipe(
             settled.recipe, out, data_dir=data_dir, device=str(device), resume=resume, force=force, watcher=watcher,
             dataset=settled.dataset, blueprint=settled.blueprint,
         )

@@ -4,7 +4,7 @@ from featherweight.plots.answers import by_class, calibration, confusion
 from featherweight.plots.curves import curves, draw_accuracy, draw_loss, draw_rate, panel
 from featherweight.plots.figure import BAD, ENDINGS, GOOD, PALE, SERIES, inline_svg, new_figure, plain, save
 from featherweight.plots.graph import draw_graph
-from featherweight.plots.images import Field, activations, class_maps, kernels, mistakes, receptive_fields
+from featherweight.plots.images import FieldPicture, activations, class_maps, kernels, mistakes, receptive_fields
 from featherweight.plots.learning_rates import learning_rates
 from featherweight.plots.pareto import Point, pareto
 
@@ -14,7 +14,7 @@ __all__ = [
     "GOOD",
     "PALE",
     "SERIES",
-    "Field",
+    "FieldPicture",
     "Point",
     "activations",
     "by_class",

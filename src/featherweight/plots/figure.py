@@ -55,7 +55,7 @@ def named(text: str) -> str:
     return TITLE + text
 
 
-def finish(figure: Figure) -> None:
+def fit_margins(figure: Figure) -> None:
     """Prepare all texts: colour INK unless set, control characters made visible, dollar signs not read as formulas."""
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
@@ -74,7 +74,7 @@ def save(figure: Figure, file: Path) -> None:
 
 def png_of(figure: Figure, dpi: int) -> bytes:
     """Return a figure as the bytes of a PNG file."""
-    finish(figure)
+    fit_margins(figure)
     buffer = io.BytesIO()
     with boxes_for_letters():
         figure.savefig(buffer, format="png", dpi=dpi)
@@ -121,7 +121,7 @@ def boxes_for_letters() -> Iterator[None]:
 
 def raw_svg(figure: Figure, *, transparent: bool = False) -> str:
     """Return matplotlib's SVG of a figure: text stays text, no date, and ids that depend on the figure only."""
-    finish(figure)
+    fit_margins(figure)
     buffer = io.BytesIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "featherweight", "font.family": "sans-serif"}
     with boxes_for_letters(), mpl.rc_context(settings):

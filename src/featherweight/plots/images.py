@@ -25,7 +25,7 @@ LINE_INCHES = 0.15      # height of a line of a caption
 
 
 @dataclass(frozen=True)
-class Field:
+class FieldPicture:
     """The receptive field of one unit of a layer."""
 
     name: str
@@ -135,7 +135,7 @@ def scaled(values: Array) -> Array:
     return numbers / (float(np.abs(numbers).max(initial=0)) or 1.0)
 
 
-def receptive_fields(image: Array, fields: Sequence[Field]) -> Figure:
+def receptive_fields(image: Array, fields: Sequence[FieldPicture]) -> Figure:
     """Draw the receptive field of each layer over an image.
 
     The frame is the field computed from kernel sizes and strides. The coloured pixels have a gradient.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from featherweight.data import Dataset
-from featherweight.preparation import Training
+from featherweight.preparation import PreparedTraining
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas
 
@@ -42,7 +42,7 @@ class SeedsWatcher(Protocol):
     def on_note(self, note: str) -> None:
         """Something about the network or the data that a person should know, in a sentence."""
 
-    def on_start(self, training: Training, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None:
+    def on_start(self, training: PreparedTraining, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None:
         """The seeds to train, those among them that are trained already, and how many go side by side."""
 
     def on_standing(self, seed: int, standing: Standing) -> None:
@@ -59,7 +59,9 @@ class Unwatched:
 
     def on_note(self, note: str) -> None: ...
 
-    def on_start(self, training: Training, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None: ...
+    def on_start(
+        self, training: PreparedTraining, seeds: Sequence[int], finished: Sequence[int], workers: int
+    ) -> None: ...
 
     def on_standing(self, seed: int, standing: Standing) -> None: ...
 

@@ -11,10 +11,10 @@ import torch
 
 from featherweight.devices import cuda_devices, pick_device
 from featherweight.experiment import CHECKPOINT_SECONDS, as_line, take_up
-from featherweight.preparation import Training, build_training
+from featherweight.preparation import PreparedTraining, build_training
 from featherweight.recipe import Recipe
 from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Standing
-from featherweight.results import finish
+from featherweight.results import write_result
 from featherweight.runs import Run, create_run
 from featherweight.training.checkpoint import save_checkpoint
 from featherweight.training.loop import train as train_replicas
@@ -32,7 +32,7 @@ class Member:
 
     seed: int
     run: Run
-    training: Training
+    training: PreparedTraining
 
     @property
     def position(self) -> tuple[int, int]:
@@ -65,7 +65,7 @@ def train_in_one_process(
                 if should_stop() or not run_members(part, watcher, should_stop):
                     return done
                 for member in part:
-                    watcher.on_finish(member.seed, finish(member.run, member.training).result)
+                    watcher.on_finish(member.seed, write_result(member.run, member.training).result)
                 done += [member.seed for member in part]
     return done
 
@@ -77,7 +77,7 @@ def batched(members: Iterable[Member], size: int) -> Iterator[list[Member]]:
         yield part
 
 
-def begin(job: Job, seed: int, first: Training | None = None) -> Member:
+def begin(job: Job, seed: int, first: PreparedTraining | None = None) -> Member:
     """Create the run folder of a seed, or reopen it to resume. first: the training of another seed, already checked."""
     recipe, run = job.recipe.with_seed(seed), job.replicas.run(seed)
     known = (first.blueprint, first.notes) if first else (None, None)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from featherweight.errors import RunError
-from featherweight.experiment import Silent, train
+from featherweight.experiment import Silent, train_recipe
 from featherweight.locks import RESUME_SECONDS, writing
-from featherweight.preparation import Training
+from featherweight.preparation import PreparedTraining
 from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Standing
 from featherweight.training.state import TrainingState
 from featherweight.workers import Tell, run_jobs
@@ -42,7 +42,7 @@ def train_one(job: Job, seed: int, tell: Tell) -> None:
     with writing(run.path, wait=RESUME_SECONDS):    # a worker of a parent that was killed may still end
         pass
     begun = (run.path / "recipe.toml").exists()
-    done = train(
+    done = train_recipe(
         job.recipe.with_seed(seed), run.path, device=job.device, resume=begun, dataset=job.dataset, watcher=Teller(tell)
     )
     tell(done.result)
@@ -55,7 +55,7 @@ class Teller(Silent):
         self.tell = tell
         self.told = 0.0
 
-    def on_start(self, training: Training) -> None:
+    def on_start(self, training: PreparedTraining) -> None:
         self.plan, self.images = training.plan, len(training.dataset.train)
 
     def on_step(self, state: TrainingState, steps: int) -> None:

@@ -22,7 +22,7 @@ from featherweight.replication.folder import Replicas, check_folder, open_folder
 from featherweight.replication.job import Job, SeedsWatcher, Unwatched
 from featherweight.replication.one_process import can_keep_step, train_in_one_process
 from featherweight.replication.processes import train_in_processes
-from featherweight.results import judge
+from featherweight.results import compare_with_goal
 from featherweight.runs import Run
 from featherweight.statistics import bootstrap_interval, summarize_values
 from featherweight.tasks import build_task
@@ -129,7 +129,7 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
     first = runs[0].result
     test = {head: describe([run.result["test"][head]["accuracy"] for run in runs]) for head in first["test"]}
     heads = build_task(runs[0].recipe.task).heads       # "both" is none
-    goal = judge(runs[0].recipe, first["parameters"], {head: test[head]["mean"] for head in heads})
+    goal = compare_with_goal(runs[0].recipe, first["parameters"], {head: test[head]["mean"] for head in heads})
     same = ("recipe", "model", "parameters", "dataset", "train_images", "device", "precision")
     content = {
         **{key: first[key] for key in same},

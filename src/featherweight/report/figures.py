@@ -106,19 +106,21 @@ def receptive_fields(network: nn.Module, image: Tensor, shapes: Shapes = IMAGE) 
     image: uint8 (C, H, W). shapes: shape of each input of the network.
     """
     fields = [
-        plots.Field(f"{seen.layer.label}", f"{numbers(seen.layer.receptive_field)} px, jump {numbers(seen.layer.jump)}",
-                    seen.box, seen.support.numpy())
+        plots.FieldPicture(
+            f"{seen.layer.label}", f"{numbers(seen.layer.receptive_field)} px, jump {numbers(seen.layer.jump)}",
+            seen.box, seen.support.numpy(),
+        )
         for seen in middle_fields(network, shapes)
     ]
     return plots.receptive_fields(picture(image), distinct(fields)) if fields else None
 
 
-def distinct(fields: list[plots.Field]) -> list[plots.Field]:
+def distinct(fields: list[plots.FieldPicture]) -> list[plots.FieldPicture]:
     """Return the fields without repetitions: a layer whose field equals that of the layer before is left out.
 
     Such layers are activations, normalisation and dropout.
     """
-    kept: list[plots.Field] = []
+    kept: list[plots.FieldPicture] = []
     for field in fields:
         if not kept or (field.words, field.box) != (kept[-1].words, kept[-1].box):
             kept.append(field)

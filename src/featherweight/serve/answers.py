@@ -18,7 +18,7 @@ from featherweight.serve.explain import LayerReader, where_it_looked
 
 
 @dataclass(frozen=True)
-class Question:
+class PictureRequest:
     """One parsed request: the bytes of a picture file, or the pixels of an image, and its options.
 
     number: the number 0..9 to add. explain: also return important regions and activations. many: predict each digit.
@@ -38,12 +38,12 @@ class Answerer:
         self.layers = LayerReader(bundle)
         self.blank = ground_of(bundle)
 
-    def answer(self, question: Question) -> bytes:
+    def respond(self, question: PictureRequest) -> bytes:
         """Return the prediction as JSON. Raises PictureError if the picture cannot be read or is blank."""
         found = [self.answer_image(image, digits, question) for image, digits in self.images_of(question)]
         return (Answers(answers=found) if question.many else found[0]).model_dump_json(exclude_none=True).encode()
 
-    def answer_image(self, image: Pixels, digits: int, question: Question) -> Answer:
+    def answer_image(self, image: Pixels, digits: int, question: PictureRequest) -> Answer:
         """Return the prediction for one image (1, C, H, W). digits: drawings side by side in the image."""
         numbers = None if question.number is None else np.array([question.number], np.int64)
         looked, layers = None, None
@@ -51,7 +51,7 @@ class Answerer:
             heads, layers = self.layers.read(image, numbers)
             looked = where_it_looked(self.bundle, image, numbers, heads, self.blank)
         else:
-            heads = self.bundle.answer(image, numbers)
+            heads = self.bundle.probabilities(image, numbers)
         ranked = {head: self.ranked(head, probabilities[0]) for head, probabilities in heads.items()}
         return Answer(
             heads=ranked, number=question.number, digits=digits, seen=seen(image), looked=looked, layers=layers
@@ -62,7 +62,7 @@ class Answerer:
         pairs = rank(probabilities, self.card.heads[head], top=len(probabilities))
         return [Ranked(name=name, probability=probability) for name, probability in pairs]
 
-    def images_of(self, question: Question) -> list[tuple[Pixels, int]]:
+    def images_of(self, question: PictureRequest) -> list[tuple[Pixels, int]]:
         """Return the input images of a request, (1, C, H, W) each, with the number of digits side by side in each.
 
         Raises PictureError for an unreadable or blank picture, or for the wrong count of pixels.

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from featherweight import __version__
 from featherweight.errors import FeatherweightError
 from featherweight.inference.card import Card
-from featherweight.serve.answers import Question
+from featherweight.serve.answers import PictureRequest
 from featherweight.serve.desk import BROKEN, Desk
 from featherweight.serve.documents import Answer, Answers, Fault, Health, PixelsIn
 from featherweight.serve.guards import Guarded, refuse
@@ -87,9 +87,9 @@ async def predict(
     number: Annotated[int | None, Query(ge=0, le=9, description="Number to add, if the network takes one.")] = None,
 ) -> Response:
     """Predict the classes of a picture. Send any picture file, or the pixels of an image as the network sees it."""
-    question = await read_question(request, Question(b"", number, explain, many))
+    question = await read_question(request, PictureRequest(b"", number, explain, many))
     check_number(request.app.state.card, question.number)
-    return Response(await request.app.state.desk.ask(question), media_type="application/json")
+    return Response(await request.app.state.desk.submit(question), media_type="application/json")
 
 
 @router.get("/health")

@@ -16,7 +16,7 @@ from typing import Protocol
 from starlette.exceptions import HTTPException
 
 from featherweight.errors import PictureError
-from featherweight.serve.answers import Question
+from featherweight.serve.answers import PictureRequest
 from featherweight.serve.limits import Limits
 from featherweight.serve.worker import pack
 
@@ -30,7 +30,7 @@ class Worker(Protocol):
     async def start(self) -> None:
         """Start the worker, unless it runs already."""
 
-    async def ask(self, question: Question) -> bytes:
+    async def submit(self, question: PictureRequest) -> bytes:
         """Return the answer as JSON.
 
         Raises PictureError for an unreadable picture, EOFError or OSError if the worker crashed.
@@ -59,7 +59,7 @@ class ProcessWorker:
                 sys.executable, *self.arguments, stdin=PIPE, stdout=PIPE, start_new_session=True
             )
 
-    async def ask(self, question: Question) -> bytes:
+    async def submit(self, question: PictureRequest) -> bytes:
         await self.start()
         assert self.process is not None
         questions, answers = self.process.stdin, self.process.stdout
@@ -96,7 +96,7 @@ class Desk:
         self.free, self.taken = list(workers), 0
         self.turns = asyncio.Semaphore(len(workers))    # keeps the order of arrival, which an asyncio.Queue does not
 
-    async def ask(self, question: Question) -> bytes:
+    async def submit(self, question: PictureRequest) -> bytes:
         """Return the answer as JSON.
 
         Raises HTTPException 503 if the queue is full or a worker crashed, 504 if the answer takes too long.
@@ -106,7 +106,7 @@ class Desk:
         self.taken += 1
         try:
             async with asyncio.timeout(self.seconds):
-                return await self.ask_next(question)
+                return await self.submit_next(question)
         except TimeoutError as fault:
             raise HTTPException(504, f"No answer within {self.seconds:g} seconds. Try a smaller picture.") from fault
         except (EOFError, OSError) as fault:
@@ -114,7 +114,7 @@ class Desk:
         finally:
             self.taken -= 1
 
-    async def ask_next(self, question: Question) -> bytes:
+    async def submit_next(self, question: PictureRequest) -> bytes:
         """Return the answer of the next free worker.
 
         A worker that crashed or was interrupted is killed. The next request that gets this worker starts it again.
@@ -122,7 +122,7 @@ class Desk:
         async with self.turns:
             worker = self.free.pop()
             try:
-                return await worker.ask(question)
+                return await worker.submit(question)
             except (asyncio.CancelledError, EOFError, OSError):
                 worker.kill()
                 raise

@@ -60,7 +60,7 @@ def where_it_looked(
     covered = np.where(masks[:, None], blank[:, None, None], image)
     changed = np.flatnonzero((covered != image).any(axis=(1, 2, 3)))
     repeated = None if numbers is None else numbers.repeat(len(changed))
-    answers = network.answer(covered[changed], repeated) if len(changed) else None
+    answers = network.probabilities(covered[changed], repeated) if len(changed) else None
     found = {}
     for head, probabilities in answer.items():
         winner, falls = int(probabilities[0].argmax()), np.zeros(len(masks), np.float32)

@@ -13,13 +13,13 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from featherweight.inference.card import Card
-from featherweight.serve.answers import Question
+from featherweight.serve.answers import PictureRequest
 from featherweight.serve.documents import PixelsIn
 
 BYTES_A_NUMBER, BYTES_BESIDE = 64, 1000     # upper bounds for JSON: bytes per pixel, and bytes of everything else
 
 
-async def read_question(request: Request, asked: Question) -> Question:
+async def read_question(request: Request, asked: PictureRequest) -> PictureRequest:
     """Return `asked` completed by the body of the request.
 
     A body that is neither JSON nor a form counts as a picture file, because many clients send no content type.
@@ -45,7 +45,7 @@ def check_length(body: bytes, card: Card) -> None:
                                  f"Send {{\"pixels\": [{count:,} numbers 0 to 255]}}.")
 
 
-def read_pixels(body: bytes, asked: Question) -> Question:
+def read_pixels(body: bytes, asked: PictureRequest) -> PictureRequest:
     """Return `asked` completed by the JSON {"pixels": [...], "number": k}. `number` may be in the query string instead.
 
     Raises HTTPException 400 for invalid JSON, 422 for values that are not allowed.
@@ -58,7 +58,7 @@ def read_pixels(body: bytes, asked: Question) -> Question:
     return replace(asked, picture=given.pixels, number=asked.number if given.number is None else given.number)
 
 
-async def read_form(request: Request, asked: Question) -> Question:
+async def read_form(request: Request, asked: PictureRequest) -> PictureRequest:
     """Return `asked` completed by a form: the file field `picture` and, optionally, the field `number`.
 
     Raises HTTPException 400 for an invalid form, 422 for a missing file or a number that is not allowed.

@@ -18,7 +18,7 @@ from featherweight import interruption
 from featherweight.outside import say
 
 if TYPE_CHECKING:
-    from featherweight.serve.answers import Answerer, Question
+    from featherweight.serve.answers import Answerer, PictureRequest
 
 
 def main() -> None:
@@ -32,12 +32,12 @@ def main() -> None:
     answerer = Answerer(Bundle.open(Path(sys.argv[1])))
     while line := questions.readline():
         head = json.loads(line)
-        status, body = answer(answerer, unpack(head, questions.read(head["bytes"])))
+        status, body = respond(answerer, unpack(head, questions.read(head["bytes"])))
         answers.write(json.dumps({"status": status, "bytes": len(body)}).encode() + b"\n" + body)
         answers.flush()
 
 
-def answer(answerer: Answerer, question: Question) -> tuple[int, bytes]:
+def respond(answerer: Answerer, question: PictureRequest) -> tuple[int, bytes]:
     """Return the HTTP status and the body of the answer.
 
     200 and the JSON, 422 and the message about the picture, or 500 and an empty body after logging the error.
@@ -45,7 +45,7 @@ def answer(answerer: Answerer, question: Question) -> tuple[int, bytes]:
     from featherweight.errors import FeatherweightError, PictureError
 
     try:
-        return 200, answerer.answer(question)
+        return 200, answerer.respond(question)
     except PictureError as fault:
         return 422, str(fault).encode()
     except FeatherweightError as fault:     # a fault of the network, such as an output of NaN
@@ -56,7 +56,7 @@ def answer(answerer: Answerer, question: Question) -> tuple[int, bytes]:
         return 500, b""
 
 
-def pack(question: Question) -> bytes:
+def pack(question: PictureRequest) -> bytes:
     """Return a request as a message: one line of JSON and the body."""
     given = question.picture
     body = given if isinstance(given, bytes) else array.array("d", given).tobytes()
@@ -65,12 +65,12 @@ def pack(question: Question) -> bytes:
     return json.dumps(head).encode() + b"\n" + body
 
 
-def unpack(head: dict[str, Any], body: bytes) -> Question:
+def unpack(head: dict[str, Any], body: bytes) -> PictureRequest:
     """Return the request from a message of `pack`: its parsed line and its body."""
-    from featherweight.serve.answers import Question
+    from featherweight.serve.answers import PictureRequest
 
     picture = list(array.array("d", body)) if head["numbers"] else body
-    return Question(picture, head["number"], head["explain"], head["many"])
+    return PictureRequest(picture, head["number"], head["explain"], head["many"])
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.shipping.fold import channels_of, into
-from featherweight.shipping.graph import Array, Conv, Graph, Pad, Pool, Ranges, Relu, Step
+from featherweight.shipping.graph import Array, Conv, Pad, Pool, Ranges, Relu, Step, StepGraph
 
 MOST_WASTED = 8     # allowed by `wasted`: a ratio of 8 costs 3 of the 8 bits
 STEPS = 255         # steps of a grid
 
 
-def balance(graph: Graph, ranges: Ranges) -> tuple[Graph, Ranges]:
+def balance(graph: StepGraph, ranges: Ranges) -> tuple[StepGraph, Ranges]:
     """Return a folded graph that computes the same before rounding, and the ranges of its values.
 
     ranges: lowest and highest of each value at each place on training images. Channels that are constant on those
@@ -68,7 +68,7 @@ def without_idle(conv: Conv, lowest: Array, highest: Array) -> Conv:
     return into(conv, np.where(idle, 0.0, 1.0), np.where(idle, (lowest + highest) / 2, 0.0))
 
 
-def evened(graph: Graph, second: Step, ranges: Ranges) -> tuple[Graph, Ranges]:
+def evened(graph: StepGraph, second: Step, ranges: Ranges) -> tuple[StepGraph, Ranges]:
     """Scale the channels between two convolutions so that values and weights are spread evenly over channels.
 
     The convolution before `second` divides each channel by a factor, and `second` multiplies it by the same factor.
@@ -94,7 +94,7 @@ def evened(graph: Graph, second: Step, ranges: Ranges) -> tuple[Graph, Ranges]:
     return graph, {**ranges, **spread}  # type: ignore[dict-item]
 
 
-def values_between(graph: Graph, second: Step) -> list[str]:
+def values_between(graph: StepGraph, second: Step) -> list[str]:
     """Return the values from the input of `second` back to the output of the convolution before it.
 
     Returns [] if another step reads one of these values. Each layer in between must map s * x to s * y for any s > 0;
@@ -118,6 +118,6 @@ def sizes_of(conv: Conv) -> Array:
     return sizes
 
 
-def put(graph: Graph, made: Step) -> Graph:
+def put(graph: StepGraph, made: Step) -> StepGraph:
     """Return the graph with `made` in place of the step that computes the same value."""
     return replace(graph, steps=tuple(made if step.output == made.output else step for step in graph.steps))

@@ -13,7 +13,7 @@ from featherweight.inference.trained import TrainedNetwork
 from featherweight.runs import Run
 from featherweight.shipping.card_page import card_page
 from featherweight.shipping.layer_outputs import with_layers
-from featherweight.shipping.trace import trace
+from featherweight.shipping.trace import to_onnx
 
 
 def make_bundle(run: Run | str | Path, folder: str | Path) -> Bundle:
@@ -26,7 +26,7 @@ def make_bundle(run: Run | str | Path, folder: str | Path) -> Bundle:
     """
     network, folder = TrainedNetwork.open(run), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    model = trace(network.module, network.card).SerializeToString(deterministic=True)
+    model = to_onnx(network.module, network.card).SerializeToString(deterministic=True)
     for name, content in bundle_files(network, model).items():
         write_atomically(folder / name, content)
     return Bundle.open(folder)

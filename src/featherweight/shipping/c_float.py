@@ -11,7 +11,6 @@ from featherweight.shipping.c_text import Body, number, shape
 from featherweight.shipping.graph import (
     Concat,
     Conv,
-    Graph,
     OneHot,
     Pad,
     Pool,
@@ -21,24 +20,25 @@ from featherweight.shipping.graph import (
     Shape,
     Softmax,
     Step,
+    StepGraph,
     in_words,
     shape_in,
 )
-from featherweight.shipping.memory import Plan, plan_memory
+from featherweight.shipping.memory import MemoryPlan, plan_memory
 
 
-def write_float(graph: Graph) -> Body:
+def write_float(graph: StepGraph) -> Body:
     """Return the C code of all steps of a graph."""
     graph = with_pixels(graph)
     sizes = {step.output: prod(graph.shapes[step.output]) for step in graph.steps if step.output not in graph.heads}
     plan = plan_memory(graph.steps, sizes)
     body = Body("float.c", {"most_probable"}, memory=[f"static float memory[{plan.size}];"], ram=4 * plan.size)
     for index, step in enumerate(graph.steps, 1):
-        write_step(body, step, graph, plan, index)
+        write_float_step(body, step, graph, plan, index)
     return body
 
 
-def with_pixels(graph: Graph) -> Graph:
+def with_pixels(graph: StepGraph) -> StepGraph:
     """Return the graph with a Scale as the only reader of the images. This step converts bytes to floats.
 
     A normalisation of the pixels already is such a step. Otherwise a Scale with factor 1 is added.
@@ -51,10 +51,10 @@ def with_pixels(graph: Graph) -> Graph:
     steps = [replace(step, inputs=tuple("pixels" if name == "images" else name for name in step.inputs))
              for step in graph.steps]
     shapes = {**graph.shapes, "pixels": graph.shapes["images"]}
-    return Graph((Step(plain, ("images",), "pixels"), *steps), shapes, graph.heads)
+    return StepGraph((Step(plain, ("images",), "pixels"), *steps), shapes, graph.heads)
 
 
-def write_step(body: Body, step: Step, graph: Graph, plan: Plan, index: int) -> None:
+def write_float_step(body: Body, step: Step, graph: StepGraph, plan: MemoryPlan, index: int) -> None:
     """Add the call of one step, with its constants."""
     layer, before, after = step.layer, shape_in(step, graph.shapes), graph.shapes[step.output]
     places = [place(name, graph, plan) for name in (*step.inputs, step.output)]
@@ -107,7 +107,7 @@ def pool_fields(layer: Pool, before: Shape, after: Shape) -> tuple[object, ...]:
     return (shape(before), shape(after), *layer.kernel, *layer.stride, *layer.pads[:2], maximum, counts)
 
 
-def write_concat(body: Body, step: Step, graph: Graph, plan: Plan) -> None:
+def write_concat(body: Body, step: Step, graph: StepGraph, plan: MemoryPlan) -> None:
     """Add one copy for each input of a concatenation."""
     start = plan.offsets[step.output]
     for name in step.inputs:
@@ -116,7 +116,7 @@ def write_concat(body: Body, step: Step, graph: Graph, plan: Plan) -> None:
         start += count
 
 
-def place(name: str, graph: Graph, plan: Plan) -> str:
+def place(name: str, graph: StepGraph, plan: MemoryPlan) -> str:
     """Return the C expression for a value: a place in memory, or a parameter for inputs and heads."""
     if name in graph.heads:
         return parameter(name)

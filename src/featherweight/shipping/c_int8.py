@@ -67,11 +67,11 @@ def write_int8(quantised: Quantised) -> Body:
     """Return the C code of all steps of a quantised graph."""
     writer = Writer(quantised)
     for index, step in enumerate(quantised.graph.steps, 1):
-        write_step(writer, step, index)
+        write_int8_step(writer, step, index)
     return writer.body
 
 
-def write_step(writer: Writer, step: Step, index: int) -> None:
+def write_int8_step(writer: Writer, step: Step, index: int) -> None:
     """Add the call of one step, with its constants."""
     layer, body, shapes = step.layer, writer.body, writer.graph.shapes
     before, after = shape_in(step, shapes), shapes[step.output]

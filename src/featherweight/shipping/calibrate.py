@@ -9,7 +9,7 @@ import numpy as np
 
 from featherweight.inference.network import Numbers, Pixels
 from featherweight.inference.runtime import open_model
-from featherweight.shipping.graph import Array, Graph, Ranges
+from featherweight.shipping.graph import Array, Ranges, StepGraph
 from featherweight.shipping.write_onnx import write_graph
 
 BATCH = 100
@@ -23,7 +23,7 @@ class Calibration:
     numbers: Numbers | None
 
 
-def measure_ranges(graph: Graph, images: Pixels, numbers: Numbers | None) -> Ranges:
+def measure_ranges(graph: StepGraph, images: Pixels, numbers: Numbers | None) -> Ranges:
     """Run the graph on all images in float32 and return the lowest and highest of every value at each place."""
     names = [step.output for step in graph.steps]
     session = open_model(write_graph(graph, names).SerializeToString())

@@ -63,7 +63,7 @@ class Program:
         if code:
             raise ExportError(f"gcc refused the C: {first_line(fault.decode())} Flags: {' '.join(self.flags)}.")
 
-    def answer(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
+    def probabilities(self, images: Pixels, numbers: Numbers | None = None) -> Probabilities:
         """Return the probabilities of each head, (N, classes). The program runs once for each different number."""
         if numbers is None:
             return self.ask([], images)
@@ -99,7 +99,7 @@ class Program:
     The time includes reading and printing, but not the start of the program.
     """
         few, many = questions.some(1), questions.some(TIMED)
-        once, often = (min(seconds(part, self.answer) for _ in range(3)) for part in (few, many))
+        once, often = (min(seconds(part, self.probabilities) for _ in range(3)) for part in (few, many))
         return max(0.0, often - once) / (len(many.images) - len(few.images)) * 1e6
 
 

@@ -23,13 +23,13 @@ ONE_BYTE = 0.05     # change in probability that is allowed, e.g. if one value i
 def check_torch(network: TrainedNetwork, questions: Questions) -> None:
     """Raise ModelError if torch gives other outputs for the same images: run again, one by one, or in another order."""
     model = f"model {network.card.model!r}"
-    once, again = questions.ask(network.answer), questions.ask(network.answer)
+    once, again = questions.ask(network.probabilities), questions.ask(network.probabilities)
     if not all(np.array_equal(once[head], again[head]) for head in once):
         found = random_calls(network.module, network.inputs(questions.images, questions.numbers))
         why = "; ".join(str(call) for call in found) or HIDDEN_CAUSES
         raise ModelError(f"{model} answers the same images differently each time, so no export can be proved. {why}. "
                          "Then train it again.")
-    change = change_of(network.answer, questions)
+    change = change_of(network.probabilities, questions)
     if change > TOLERANCE:
         raise ModelError(f"{model} gives outputs that depend on the other images in the batch: alone, an image's "
                          f"probability changes by {change:.2g}. {CAUSES}, and train it again.")
@@ -37,8 +37,8 @@ def check_torch(network: TrainedNetwork, questions: Questions) -> None:
 
 def check_form(form: Form, questions: Questions) -> None:
     """Raise ExportError if a form gives other outputs for the same images: run one by one, or in another order."""
-    assert form.answer
-    change = change_of(form.answer, questions)
+    assert form.probabilities
+    change = change_of(form.probabilities, questions)
     if change > (TOLERANCE if form.exact else ONE_BYTE):
         raise ExportError(f"{form.name} gives outputs that depend on the other images in the batch: alone, an image's "
                           f"probability changes by {change:.2g}, in torch it does not. Change the network.")

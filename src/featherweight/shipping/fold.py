@@ -12,19 +12,19 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.shipping.graph import Array, Conv, Graph, Layer, Pad, Pool, Relu, Scale, Softmax, Step
+from featherweight.shipping.graph import Array, Conv, Layer, Pad, Pool, Relu, Scale, Softmax, Step, StepGraph
 
 Rule = Callable[[Layer, Layer], tuple[Layer, ...] | None]   # two layers in a row -> their replacement, or None
 
 
-def fold(graph: Graph) -> Graph:
+def fold(graph: StepGraph) -> StepGraph:
     """Return the graph after applying the rules until none fits, with float32 weights."""
     while (shorter := first_change(graph)) is not None:
         graph = shorter
     return replace(graph, steps=tuple(replace(step, layer=in_float32(step.layer)) for step in graph.steps))
 
 
-def first_change(graph: Graph) -> Graph | None:
+def first_change(graph: StepGraph) -> StepGraph | None:
     """Return the graph after applying the first rule that fits two of its steps; None if no rule fits."""
     for second in graph.steps:
         first = graph.maker(second.inputs[0])
@@ -38,7 +38,7 @@ def first_change(graph: Graph) -> Graph | None:
     return None
 
 
-def put(graph: Graph, first: Step, second: Step, made: tuple[Layer, ...]) -> Graph:
+def put(graph: StepGraph, first: Step, second: Step, made: tuple[Layer, ...]) -> StepGraph:
     """Return the graph with the layers `made` (one or two) in place of the two consecutive steps."""
     shapes = dict(graph.shapes)
     if len(made) == 1:
@@ -51,7 +51,7 @@ def put(graph: Graph, first: Step, second: Step, made: tuple[Layer, ...]) -> Gra
             shapes[first.output] = shapes[second.output]
     kept = [step for step in graph.steps if step is not first]
     place = kept.index(second)
-    return Graph((*kept[:place], *new, *kept[place + 1 :]), shapes, graph.heads)
+    return StepGraph((*kept[:place], *new, *kept[place + 1 :]), shapes, graph.heads)
 
 
 def scale_scale(first: Layer, second: Layer) -> tuple[Layer, ...] | None:

@@ -37,7 +37,7 @@ class Form:
     exact: bool
     files: dict[str, bytes]
     facts: dict[str, Any] = field(default_factory=dict)
-    answer: Answer | None = None                        # None if the form cannot be run on this machine
+    probabilities: Answer | None = None                        # None if the form cannot be run on this machine
     timed: Callable[[Questions], float] | None = None   # microseconds per image
     stands_upright: bool = False                        # makes slanted ink upright itself
 
@@ -47,15 +47,15 @@ def onnx_form(card: Card, model: ModelProto, *, exact: bool) -> Form:
     content = model.SerializeToString(deterministic=True)
     session, heads = open_model(content), list(card.heads)
 
-    def answer(images: Pixels, numbers: Numbers | None) -> Probabilities:
+    def probabilities(images: Pixels, numbers: Numbers | None) -> Probabilities:
         try:
             return dict(zip(heads, session.run(heads, feed(images, numbers)), strict=True))
         except Exception as fault:      # onnxruntime's exceptions have no common base class
             raise ExportError(f"onnxruntime cannot run the exported network on {len(images)} images: "
                               f"{' '.join(str(fault).split())[:300]}. Change the network.") from fault
 
-    return Form("onnx" if exact else "onnx-int8", exact, {"model.onnx": content}, {}, answer,
-                partial(microseconds, answer))
+    return Form("onnx" if exact else "onnx-int8", exact, {"model.onnx": content}, {}, probabilities,
+                partial(microseconds, probabilities))
 
 
 def c_form(card: Card, body: Body, stack: ExitStack, *, exact: bool) -> Form:
@@ -68,7 +68,7 @@ def c_form(card: Card, body: Body, stack: ExitStack, *, exact: bool) -> Form:
     if find_compiler():
         form.facts["compiler"] = " ".join(("gcc", *FAST))
         program = stack.enter_context(Program(form.files, FAST, list(card.heads)))
-        form.answer, form.timed = program.answer, program.microseconds
+        form.probabilities, form.timed = program.probabilities, program.microseconds
     return form
 
 
@@ -77,10 +77,10 @@ def watch(form: Form, card: Card, questions: Questions) -> dict[str, Any]:
 
     Raises ExportError if the sanitizers find a fault or if the probabilities differ from the first run.
     """
-    assert form.answer
+    assert form.probabilities
     part = questions.some(WATCHED_IMAGES)
     with Program(form.files, WATCHED, list(card.heads)) as program:
-        watched, plain = part.ask(program.answer), part.ask(form.answer)
+        watched, plain = part.ask(program.probabilities), part.ask(form.probabilities)
     if any(np.abs(watched[head] - plain[head]).max() > 1e-4 for head in plain):
         raise ExportError("the C gives other outputs with gcc's sanitizers than without: it depends on chance.")
     return {"flags": "-fsanitize=address,undefined", "images": len(part.images), "findings": 0}

@@ -126,7 +126,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Graph:
+class StepGraph:
     """A network: steps in the order of computation, the shape of each value, and the names of the outputs (heads).
 
     The inputs are named "images" and, if the network adds a number, "numbers".

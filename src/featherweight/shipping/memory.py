@@ -9,14 +9,14 @@ from featherweight.shipping.graph import Step
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """A memory plan: the offset of each value in the block and the size of the block, both in elements."""
 
     offsets: Mapping[str, int]
     size: int
 
 
-def plan_memory(steps: Sequence[Step], sizes: Mapping[str, int], kept: Collection[str] = ()) -> Plan:
+def plan_memory(steps: Sequence[Step], sizes: Mapping[str, int], kept: Collection[str] = ()) -> MemoryPlan:
     """Return an offset for each value, so that values needed at the same time do not overlap.
 
     The largest values are placed first. Each is placed at the lowest offset that is free for its whole lifetime.
@@ -27,7 +27,7 @@ def plan_memory(steps: Sequence[Step], sizes: Mapping[str, int], kept: Collectio
     for name in sorted(sizes, key=lambda name: (-sizes[name], lives[name], name)):
         meets = [other for other in offsets if overlap(lives[name], lives[other])]
         offsets[name] = lowest_gap([(offsets[other], offsets[other] + sizes[other]) for other in meets], sizes[name])
-    return Plan(offsets, max((offsets[name] + size for name, size in sizes.items()), default=0))
+    return MemoryPlan(offsets, max((offsets[name] + size for name, size in sizes.items()), default=0))
 
 
 def life_of(name: str, steps: Sequence[Step], kept: Collection[str]) -> tuple[int, int]:

@@ -16,7 +16,6 @@ from featherweight.shipping.balance import balance
 from featherweight.shipping.graph import (
     Array,
     Conv,
-    Graph,
     Pad,
     Pool,
     Ranges,
@@ -24,6 +23,7 @@ from featherweight.shipping.graph import (
     RootMeanSquare,
     Scale,
     Step,
+    StepGraph,
     ToBytes,
     ToFloat,
 )
@@ -56,12 +56,12 @@ class Kernel:
 class Quantised:
     """A graph with the grids of its values and the kernels of its convolutions. Values without a grid are float."""
 
-    graph: Graph
+    graph: StepGraph
     grids: Mapping[str, Grid]
     kernels: Mapping[str, Kernel]       # by the convolution's output
 
 
-def quantise(graph: Graph, ranges: Ranges) -> Quantised:
+def quantise(graph: StepGraph, ranges: Ranges) -> Quantised:
     """Return the folded graph in 8 bits. ranges: lowest and highest of each value on training images."""
     graph, ranges = balance(graph, ranges)
     graph, on_bytes = with_crossings(graph)
@@ -80,7 +80,7 @@ def quantise(graph: Graph, ranges: Ranges) -> Quantised:
 BYTES = "_bytes"
 
 
-def with_crossings(graph: Graph) -> tuple[Graph, set[str]]:
+def with_crossings(graph: StepGraph) -> tuple[StepGraph, set[str]]:
     """Return the graph with ToBytes and ToFloat steps inserted, and the names of all values that are bytes.
 
     The inserted steps stand between layers that compute on bytes and layers that compute on floats.
@@ -107,7 +107,7 @@ def with_crossings(graph: Graph) -> tuple[Graph, set[str]]:
             on_bytes.add(step.output + BYTES)
         on_bytes.add(source)
     shapes |= {name: shapes[name.removesuffix(BYTES)] for name in on_bytes}
-    return Graph(tuple(steps), shapes, graph.heads), on_bytes
+    return StepGraph(tuple(steps), shapes, graph.heads), on_bytes
 
 
 def grid_of(lows: Array, highs: Array) -> Grid:

@@ -12,7 +12,6 @@ from featherweight.errors import ModelError
 from featherweight.shipping.graph import (
     Concat,
     Conv,
-    Graph,
     Layer,
     OneHot,
     Pad,
@@ -23,6 +22,7 @@ from featherweight.shipping.graph import (
     Shape,
     Softmax,
     Step,
+    StepGraph,
     shape_in,
 )
 from featherweight.shipping.roots import find_roots
@@ -37,7 +37,7 @@ SAME_VALUES = ("Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 Weights = Mapping[str, NDArray[Any]]
 
 
-def read_graph(model: ModelProto) -> Graph:
+def read_graph(model: ModelProto) -> StepGraph:
     """Return the layers of a model in their order.
 
     Raises ModelError for the first layer that is not supported, in one line that names the layer.
@@ -68,7 +68,7 @@ def read_graph(model: ModelProto) -> Graph:
             steps.append(Step(read_layer(reading), computed, node.output[0]))
             reading.require(sees_its_shape(steps[-1], node.input[0], shapes), "after a reshape to other maps")
     known = {name: shape for name, shape in shapes.items() if shape}
-    return Graph(tuple(steps), known, tuple(output.name for output in model.graph.output))
+    return StepGraph(tuple(steps), known, tuple(output.name for output in model.graph.output))
 
 
 def sees_its_shape(step: Step, given: str, shapes: Mapping[str, Shape | None]) -> bool:

@@ -37,7 +37,7 @@ from featherweight.shipping.proof import Questions, compare, score
 from featherweight.shipping.quantise import quantise
 from featherweight.shipping.read_onnx import read_graph
 from featherweight.shipping.ship_page import ship_page
-from featherweight.shipping.trace import check_installed, describe, trace
+from featherweight.shipping.trace import check_installed, describe, to_onnx
 from featherweight.shipping.verdict import judge
 from featherweight.shipping.write_onnx import write_graph
 from featherweight.tasks import build_task
@@ -107,7 +107,7 @@ def check_format(to: str, int8: bool) -> None:
 def questions_of(network: TrainedNetwork, dataset: Dataset) -> Questions:
     """Return each test image once with its targets; if the network adds a number, with the numbers 0..9 in turn."""
     task = build_task(network.run.recipe.task)
-    question = task.ask_each(dataset.test.labels)
+    question = task.fixed_batch(dataset.test.labels)
     numbers = question.inputs[0].argmax(dim=1).numpy() if network.card.takes_number else None
     targets = {head: target.numpy() for head, target in zip(task.heads, question.targets, strict=True)}
     return Questions(dataset.test.images.numpy(), numbers, targets)
@@ -126,7 +126,7 @@ def make_forms(network: TrainedNetwork, to: str, calibration: Calibration | None
 
     Example: for C in int8 the forms are onnx, onnx-int8 and c-int8. All are compared with torch.
     """
-    card, model = network.card, trace(network.module, network.card)
+    card, model = network.card, to_onnx(network.module, network.card)
     forms = [onnx_form(card, model, exact=True)]
     if to == "bundle":
         forms[0].files = bundle_files(network, forms[0].files["model.onnx"])
@@ -145,16 +145,16 @@ def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions, 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)        # the forms run on one thread too
     try:
-        expected = questions.ask(network.answer)
+        expected = questions.ask(network.probabilities)
         heads = {head: score(expected[head], target) for head, target in questions.targets.items()}
-        found = {"torch": {"heads": heads, "microseconds": microseconds(network.answer, questions)}}
+        found = {"torch": {"heads": heads, "microseconds": microseconds(network.probabilities, questions)}}
         for form in forms:
-            if form.answer and form.timed:
+            if form.probabilities and form.timed:
                 asked = questions.as_given() if form.stands_upright else questions
-                compared = compare(asked.ask(form.answer, progress(form.name, asked, say)), expected, questions)
+                compared = compare(asked.ask(form.probabilities, progress(form.name, asked, say)), expected, questions)
                 found[form.name] = {"heads": compared, "microseconds": form.timed(asked)}
                 check_form(form, asked.some(FEW))
-            if form.answer and form.facts.get("compiler"):
+            if form.probabilities and form.facts.get("compiler"):
                 form.facts["sanitizers"] = watch(form, network.card, asked)
     finally:
         torch.set_num_threads(threads)

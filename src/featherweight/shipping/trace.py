@@ -50,7 +50,7 @@ class PixelsToProbabilities(nn.Module):
         return tuple(answer[:, :count] for answer, count in zip(answers, self.counts, strict=True))
 
 
-def trace(module: nn.Module, card: Card) -> ModelProto:
+def to_onnx(module: nn.Module, card: Card) -> ModelProto:
     """Return a network as an ONNX model: inputs images (and numbers), one output for each head, any batch size.
 
     Raises MissingExtra if onnx, onnxscript or onnxruntime is not installed. Raises ModelError if torch cannot export

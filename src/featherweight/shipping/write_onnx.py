@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from featherweight.shipping.graph import (
     Concat,
     Conv,
-    Graph,
     OneHot,
     Pad,
     Pool,
@@ -25,6 +24,7 @@ from featherweight.shipping.graph import (
     Shape,
     Softmax,
     Step,
+    StepGraph,
     ToBytes,
     ToFloat,
     shape_in,
@@ -41,7 +41,7 @@ UNSIGNED = 128      # zero point of uint8 weights: uint8 x int8 saturates in onn
 class Writer:
     """The nodes and constants of an ONNX model that is being written. Values keep their names from the graph."""
 
-    def __init__(self, graph: Graph, quantised: Quantised | None) -> None:
+    def __init__(self, graph: StepGraph, quantised: Quantised | None) -> None:
         self.graph, self.quantised = graph, quantised
         self.grids = quantised.grids if quantised else {}
         self.nodes: list[NodeProto] = []
@@ -81,7 +81,7 @@ class Writer:
         return self.node("Reshape", (found, shape), f"{name}_reshaped_{len(self.nodes)}")
 
 
-def write_graph(graph: Graph, outputs: Sequence[str] = (), quantised: Quantised | None = None,
+def write_graph(graph: StepGraph, outputs: Sequence[str] = (), quantised: Quantised | None = None,
                 metadata: Mapping[str, str] | None = None) -> ModelProto:
     """Return the graph as an ONNX model that onnx has checked.
 
@@ -99,7 +99,7 @@ def write_graph(graph: Graph, outputs: Sequence[str] = (), quantised: Quantised 
     else:
         writer.node("Cast", ("images",), "images_values", to=TensorProto.FLOAT)
     for step in graph.steps:
-        write_step(writer, step)
+        write_node(writer, step)
     inputs = [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", *graph.shapes["images"]])]
     if graph.takes_number:
         inputs.append(helper.make_tensor_value_info("numbers", TensorProto.INT64, ["N"]))
@@ -116,7 +116,7 @@ def write_graph(graph: Graph, outputs: Sequence[str] = (), quantised: Quantised 
     return model
 
 
-def write_step(writer: Writer, step: Step) -> None:
+def write_node(writer: Writer, step: Step) -> None:
     """Add the nodes of a step. If its output has a grid, the output is rounded to the grid."""
     layer, name, shapes = step.layer, step.output, writer.graph.shapes
     if isinstance(layer, ToBytes):

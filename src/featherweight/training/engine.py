@@ -101,11 +101,11 @@ def make_learn(replica: Replica, task: Task, count: Count) -> Learn:
 
     def learn(images: Tensor, picked: Tensor) -> None:
         batch = data.pick(picked)
-        question = task.ask(batch.labels, state.generator, batch.soft)
-        loss, outputs = passes(images, question)
-        count.add(loss, [head[None] for head in as_heads(outputs)], [target[None] for target in question.targets])
+        task_batch = task.training_batch(batch.labels, state.generator, batch.soft)
+        loss, outputs = passes(images, task_batch)
+        count.add(loss, [head[None] for head in as_heads(outputs)], [target[None] for target in task_batch.targets])
         if state.losses is not None:
-            state.losses[picked] = plan.loss.each(outputs, question.targets, question.soft)
+            state.losses[picked] = plan.loss.each(outputs, task_batch.targets, task_batch.soft)
 
     return learn
 

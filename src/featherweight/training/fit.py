@@ -17,7 +17,7 @@ from featherweight.data import Dataset
 from featherweight.errors import ModelError
 from featherweight.forward import evaluating, scaled
 from featherweight.independence import CAUSES, changed_by_neighbours
-from featherweight.tasks import Outputs, Task, as_heads, ask
+from featherweight.tasks import Outputs, Task, as_heads, run_network
 from featherweight.training.randomness import random_calls
 from featherweight.training.rehearsal import BATCHES, copy_of, rehearse
 from featherweight.user_code import quietly
@@ -83,8 +83,8 @@ def first_inputs(model: nn.Module, task: Task, dataset: Dataset, count: int) -> 
     """Return the first training images in [0, 1], and what the task gives beside them, on the network's device."""
     device = next(model.parameters()).device
     few = dataset.train.first(count)
-    question = task.ask(few.labels, torch.Generator(few.device))
-    return tuple(value.to(device) for value in (scaled(few.images), *question.inputs))
+    task_batch = task.training_batch(few.labels, torch.Generator(few.device))
+    return tuple(value.to(device) for value in (scaled(few.images), *task_batch.inputs))
 
 
 @torch.no_grad()
@@ -117,10 +117,11 @@ def further_inputs(fault: Exception) -> str:
 def check_alone(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     """Raise ModelError if an answer changes with the other images of its batch, by 1 % of how much answers differ."""
     with evaluating(model), quietly():
-        spreads = [head.float().std().clamp_min(1e-12) for head in ask(model, *inputs)]
+        spreads = [head.float().std().clamp_min(1e-12) for head in run_network(model, *inputs)]
 
         def answer(*given: Tensor) -> list[Tensor]:
-            return [(head.float() / spread).cpu() for head, spread in zip(ask(model, *given), spreads, strict=True)]
+            heads = run_network(model, *given)
+            return [(head.float() / spread).cpu() for head, spread in zip(heads, spreads, strict=True)]
 
         change = changed_by_neighbours(answer, *inputs)
     if change > DEPENDS:
@@ -136,7 +137,7 @@ def squeeze_notes(model: nn.Module, inputs: tuple[Tensor, ...]) -> list[str]:
     with evaluating(model), quietly():
         try:
             kept = all(output.dim() == 2 for output in as_heads(model(*(value[:1] for value in inputs))))
-        except (IndexError, RuntimeError, ValueError):     # tasks.ask asks such a network about two
+        except (IndexError, RuntimeError, ValueError):     # tasks.run_network asks such a network about two
             kept = False
     return [] if kept else ["for a single image the network drops the batch axis, as squeeze() does. It is put back "
                             "here; elsewhere write flatten(1)."]
@@ -169,5 +170,5 @@ def unused_notes(names: Sequence[str], model: nn.Module) -> list[str]:
 def needed_classes(task: Task, dataset: Dataset) -> list[int]:
     """Return how many classes each head must tell apart: the largest target that an evaluation asks for, and one."""
     labels = torch.arange(len(dataset.classes))
-    largest = [[int(target.max()) for target in question.targets] for question in task.ask_all(labels)]
+    largest = [[int(target.max()) for target in task_batch.targets] for task_batch in task.evaluation_batches(labels)]
     return [max(heads) + 1 for heads in zip(*largest, strict=True)]

@@ -13,39 +13,39 @@ from featherweight.devices import autocast
 from featherweight.errors import TrainingDiverged
 from featherweight.evaluation import Score, score, score_all
 from featherweight.forward import as_input, evaluating, outputs_for
-from featherweight.tasks import Question, Task
+from featherweight.tasks import Task, TaskBatch
 
 CLIP = "training.gradient_clip=1"
 
 
 @torch.no_grad()
-def answer(
-    model: nn.Module, data: Images, questions: Iterable[Question], precision: str, batch_size: int = 500
+def run_on(
+    model: nn.Module, data: Images, task_batches: Iterable[TaskBatch], precision: str, batch_size: int = 500
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Return log-probabilities (Q x N, classes) and targets (Q x N,), a CPU tensor per head.
 
-    questions: Q of them, each about all N images of the data. precision: "float32" or "bf16".
+    task_batches: Q of them, each about all N images of the data. precision: "float32" or "bf16".
     """
     answers, truths = [], []
     with evaluating(model), autocast(precision, data.device):
-        for question in questions:
+        for task_batch in task_batches:
             for start in range(0, len(data), batch_size):
                 part = slice(start, start + batch_size)
                 images = as_input(data.pixels(part), data.mean, data.std)
-                outputs = outputs_for(model, images, *(value[part] for value in question.inputs))
+                outputs = outputs_for(model, images, *(value[part] for value in task_batch.inputs))
                 answers.append([F.log_softmax(head.float(), dim=1).cpu() for head in outputs])
-            truths.append([target.cpu() for target in question.targets])
+            truths.append([target.cpu() for target in task_batch.targets])
     heads = tuple(torch.cat(parts) for parts in zip(*answers, strict=True))
     return heads, tuple(torch.cat(parts) for parts in zip(*truths, strict=True))
 
 
 def measure(model: nn.Module, data: Images, task: Task, precision: str) -> dict[str, Score]:
     """Return the score of each head. A task with several heads adds "both": all heads right at once."""
-    return score_heads(task, *answer(model, data, task.ask_all(data.labels), precision))
+    return score_heads(task, *run_on(model, data, task.evaluation_batches(data.labels), precision))
 
 
 def score_heads(task: Task, answers: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> dict[str, Score]:
-    """Return the scores of what answer() returned. Raises TrainingDiverged if a loss is NaN or infinite."""
+    """Return the scores of what run_on() returned. Raises TrainingDiverged if a loss is NaN or infinite."""
     scores = {head: score(a, t) for head, a, t in zip(task.heads, answers, targets, strict=True)}
     if not torch.tensor(total_loss(scores)).isfinite():
         raise diverged("the measured loss is no number: the weights have grown beyond all bounds")

@@ -47,12 +47,12 @@ def random_calls(module: nn.Module, inputs: Sequence[Tensor]) -> list[RandomCall
 
     inputs: (N, ...) each. Modes and random state are left as they were.
     """
-    with untouched_random_state(module), evaluating(module), Watcher(inputs[0].device) as watcher:
+    with untouched_random_state(module), evaluating(module), RandomCallRecorder(inputs[0].device) as watcher:
         module(*inputs)
     return list(dict.fromkeys(watcher.found))
 
 
-class Watcher(TorchFunctionMode):
+class RandomCallRecorder(TorchFunctionMode):
     """Write down every torch function that moves the generator of the CPU, or of the inputs' GPU."""
 
     def __init__(self, device: torch.device) -> None:

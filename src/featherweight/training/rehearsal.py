@@ -57,7 +57,7 @@ def rehearse(
             batch = scaled(images[picked].to(device)).contiguous(memory_format=layout or layout_for(device))
             try:
                 with quietly():
-                    passes(batch, task.ask(labels[picked].to(device), generator))
+                    passes(batch, task.training_batch(labels[picked].to(device), generator))
                 optimizer.step()
             except Exception as fault:  # a network of a user's own may raise anything
                 raise ModelError(f"the network cannot be trained: {why(fault, step, count)}") from fault

@@ -9,24 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.devices import autocast
-from featherweight.tasks import Loss, Outputs, Question
+from featherweight.tasks import Loss, Outputs, TaskBatch
 from featherweight.training.kernels import NarrowKernels
 
 
 def make_passes(
     model: nn.Module, loss_of: Loss, *, precision: str, device: torch.device, gradient_clip: float = 0.0
-) -> Callable[[Tensor, Question], tuple[Tensor, Outputs]]:
-    """Return the function (images, question) -> (loss, outputs). It leaves gradients in the parameters.
+) -> Callable[[Tensor, TaskBatch], tuple[Tensor, Outputs]]:
+    """Return the function (images, task_batch) -> (loss, outputs). It leaves gradients in the parameters.
 
     precision: "float32" or "bf16", of the forward pass. gradient_clip: largest norm of all gradients; 0 is off.
     """
     narrow: Callable[[], AbstractContextManager[object]] = NarrowKernels if device.type == "cpu" else nullcontext
 
-    def passes(images: Tensor, question: Question) -> tuple[Tensor, Outputs]:
+    def passes(images: Tensor, task_batch: TaskBatch) -> tuple[Tensor, Outputs]:
         model.zero_grad(set_to_none=True)
         with narrow(), autocast(precision, device):
-            outputs = model(images, *question.inputs)
-        loss = loss_of(outputs, question.targets, question.soft)
+            outputs = model(images, *task_batch.inputs)
+        loss = loss_of(outputs, task_batch.targets, task_batch.soft)
         loss.backward()  # type: ignore[no-untyped-call]
         if gradient_clip:
             nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
