@@ -127,7 +127,7 @@ answer = [0.0, 0.0, 0.0]
 
 # %% tags=["check"]
 def check(answer):
-    """Whether the three gradients are right, in words."""
+    """Return whether the three gradients are right, in words."""
     import torch
     import torch.nn.functional as F
 

@@ -16,7 +16,7 @@
 # computed.
 
 # %% [markdown]
-# **Budget.** None: this lesson takes no data and a second of computing, whatever `FEATHERWEIGHT_LESSONS` says.
+# **Budget.** None: this lesson takes no data and a second of computing, with any value of `FEATHERWEIGHT_LESSONS`.
 
 # %%
 # %matplotlib inline
@@ -108,7 +108,7 @@ answer = 0.55
 
 # %% tags=["check"]
 def check(answer):
-    """Whether this is w8 after one update at rate 1.0, in words."""
+    """Return whether this is w8 after one update at rate 1.0, in words."""
     from featherweight.byhand import Network, starting_values, train
 
     before, after = train(Network(), starting_values(Network()), rate=1.0, updates=1)

@@ -114,7 +114,7 @@ answer = [3, 6, 8, 16, 18]
 
 # %% tags=["check"]
 def check(answer):
-    """Whether these are the five fields, in words."""
+    """Return whether these are the five fields, in words."""
     from torch import nn
 
     import featherweight

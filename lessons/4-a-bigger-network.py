@@ -131,7 +131,7 @@ answer = 204_850
 
 # %% tags=["check"]
 def check(answer):
-    """Whether this is the size of fc1 for 32x32 images, in words."""
+    """Return whether this is the size of fc1 for 32x32 images, in words."""
     from torch import nn
 
     side = 32

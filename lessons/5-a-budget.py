@@ -96,7 +96,7 @@ for before, after in (MODELS[:2], MODELS[1:]):
 #
 # - **Model 1** gives fewer right answers in training than on test, which overfitting never does. Its Dropout stands
 #   on the logits: one time in ten the right logit is set to 0 while it trains, and never when it is tested. The
-#   training accuracy cannot pass about 90 %, whatever the network knows. What follows: no dropout behind the last
+#   training accuracy cannot pass about 90 %, even for a perfect network. What follows: no dropout behind the last
 #   layer.
 # - **Model 2** spends more parameters, and takes that Dropout away. Training and test accuracy now stand in the usual
 #   order, with training ahead, so what the network lacks is no longer hidden. The rate falls every 6 epochs; the
@@ -123,7 +123,7 @@ answer = 7_524
 
 # %% tags=["check"]
 def check(answer):
-    """Whether this is the size of model 2 with biases, in words."""
+    """Return whether this is the size of model 2 with biases, in words."""
     from torch import nn
 
     import featherweight

@@ -139,10 +139,10 @@ for norm in (True, False):
 # ## What it means
 #
 # The three parts do different work. Batch normalisation is what lets nine layers train at this rate from these
-# starting weights: it keeps the numbers that a layer gets at the same size, whatever the layers in front do. Without
+# starting weights: it keeps the numbers that a layer gets at the same size, independent of the layers before it. Without
 # it the untrained network gives nearly the same output for every image, as the two numbers above say, and there is
 # little for a gradient to hold on to. Smaller rates and larger starting weights would be another experiment. Dropout
-# works against learning by heart, which takes many epochs, so a short training says little about it: read its row
+# works against memorising, which takes many epochs, so a short training says little about it: read its row
 # with the interval. The average saves parameters: it is why the network fits below 20,000, and the row without it
 # shows what the places are worth for that price.
 #
@@ -168,7 +168,7 @@ answer = 0.12
 
 # %% tags=["check"]
 def check(answer):
-    """Whether this is the standard deviation of the paired differences, in words."""
+    """Return whether this is the standard deviation of the paired differences, in words."""
     from statistics import stdev
 
     first, second = (99.10, 99.34, 99.22), (99.18, 99.46, 99.29)

@@ -151,7 +151,7 @@ answer = 1 / 19
 
 # %% tags=["check"]
 def check(answer):
-    """Whether this is the share of a constant answer, in words."""
+    """Return whether this is the share of a constant answer, in words."""
     pairs = [digit + number for digit in range(10) for number in range(10)]
     right = max(pairs.count(total) for total in range(19)) / len(pairs)
     if abs(answer - right) < 0.001:

@@ -133,7 +133,7 @@ answer = 0.8
 
 # %% tags=["check"]
 def check(answer):
-    """Whether this is the standard deviation in percentage points, in words."""
+    """Return whether this is the standard deviation in percentage points, in words."""
     right = 100 * (0.992 * 0.008 / 10_000) ** 0.5
     if abs(answer - right) < 0.002:
         return f"Right: {right:.3f} points. Other images alone may move the result of a network by 0.1 points."

@@ -238,7 +238,7 @@ answer = Answer
 
 # %% tags=["check"]
 def check(answer):
-    """Whether the network answers each image by itself, and still drops out in training, in words."""
+    """Return whether the network answers each image by itself, and still drops out in training, in words."""
     import torch
 
     images = torch.rand(8, 1, 28, 28, generator=torch.Generator().manual_seed(1))
