@@ -20,8 +20,8 @@ VAGUE = re.compile(
     r"|But)\b"
 )
 RIDDLES = re.compile(
-    r"\b(so many|is none\b|are none\b|that is no\b|of one make|go(?:ne|es)? on with|what is said|what it is given|at hand"
-    r"|as (?:it is|they are) asked|by heart|ask(?:s|ed|ing)? (?:nothing|torch|onnx)|told apart|none of them all"
+    r"\b(so many|is none\b|are none\b|that is no\b|of one make|go(?:ne|es)? on with|what is said|what it is given"
+    r"|at hand|as (?:it is|they are) asked|by heart|ask(?:s|ed|ing)? (?:nothing|torch|onnx)|told apart|none of them all"
     r"|there is one that|before that|whoever|whatever|wherever|thereof|hereafter|of which|in whose|of whose)",
 )
 CODE = re.compile(r"``[^`]*``|`[^`]*`|'[^'\n]*'|\"[^\"\n]*\"|\([^()]*\)|\[[^\]]*\]|https?://\S+")
