@@ -1,4 +1,4 @@
-"""The device, precision, memory layout and memory allocator with which networks are trained and evaluated."""
+"""Choose device, precision, memory layout and memory allocator for training and evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs and targets -> loss, accuracy, confusion, calibration. Pure functions on whole tensors."""
+"""Compute loss, accuracy, confusion and calibration from outputs and targets. Pure functions on whole tensors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Score:
-    """How one head did. accuracy is a fraction in [0, 1]; loss is nats, the mean over all answers.
+    """The score of one head. accuracy: fraction in [0, 1]. loss: mean over all predictions, in nats.
 
-    loss and calibration_error are None where no probability was given, as for "all heads right at once".
+    Without probabilities there is no loss and no calibration_error, for example for "all heads right at once".
     """
 
     accuracy: float
@@ -28,9 +28,9 @@ class Score:
 
 
 def score(log_probabilities: Tensor, targets: Tensor) -> Score:
-    """(N, classes) log-probabilities, (N,) targets -> Score. The loss is a sum over N divided by N.
+    """Return the score of log-probabilities (N, classes) for targets (N,).
 
-    Summed in float64, because a mean of batch means is wrong when the last batch is short.
+    The loss is a float64 sum over all images divided by N. A mean of batch means is wrong if the last batch is short.
     """
     count = len(targets)
     correct = int((log_probabilities.argmax(dim=1) == targets).sum())
@@ -39,19 +39,21 @@ def score(log_probabilities: Tensor, targets: Tensor) -> Score:
 
 
 def score_all(log_probabilities: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> Score:
-    """How often all heads were right at once."""
+    """Return the score of all heads together: a prediction is right if all heads are right."""
     pairs = zip(log_probabilities, targets, strict=True)
     right = torch.stack([head.argmax(dim=1) == target for head, target in pairs]).all(dim=0)
     return Score(int(right.sum()) / len(right), None, int(right.sum()), len(right))
 
 
 def confusion_matrix(predictions: Tensor, targets: Tensor, classes: int) -> Tensor:
-    """Two int64 (N,) of class numbers -> int64 (classes, classes): row the truth, column the answer."""
+    """Return int64 (classes, classes): rows are targets, columns are predictions, both given as int64 (N,)."""
     return torch.bincount(targets * classes + predictions, minlength=classes * classes).view(classes, classes)
 
 
 def calibration_error(log_probabilities: Tensor, targets: Tensor, bins: int = 15) -> float:
-    """Expected calibration error: how far confidence is from accuracy, weighted over equal-width bins.
+    """Return the expected calibration error: mean difference of confidence and accuracy over equal-width bins.
+
+    The bins are weighted by their number of predictions.
 
     Source: Guo et al. (2017), On Calibration of Modern Neural Networks. A fraction in [0, 1].
     """
@@ -61,7 +63,7 @@ def calibration_error(log_probabilities: Tensor, targets: Tensor, bins: int = 15
 
 @dataclass(frozen=True)
 class Bin:
-    """Answers of about the same confidence: how sure they were and how often they were right, fractions."""
+    """Predictions of similar confidence: mean confidence and accuracy (fractions), and their number."""
 
     confidence: float
     accuracy: float
@@ -69,7 +71,7 @@ class Bin:
 
 
 def calibration_curve(log_probabilities: Tensor, targets: Tensor, bins: int = 15) -> list[Bin]:
-    """The answers sorted into equal-width bins of confidence; empty bins are left out."""
+    """Return the predictions in equal-width bins of confidence, without empty bins."""
     confidence, predictions = (value.cpu() for value in log_probabilities.double().exp().max(dim=1))
     right = (predictions == targets.cpu()).double()
     bin_of = (confidence * bins).ceil().long().clamp(1, bins) - 1

@@ -1,6 +1,6 @@
 """From stored pixels to a network's outputs: scale, normalise, run, one tensor per head.
 
-Training, evaluation, teachers, prediction and export all take these steps from here.
+Training, evaluation, teachers, prediction and export all use these functions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def scaled(pixels: Tensor) -> Tensor:
 
 
 def as_input(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """(N, C, H, W) pixels 0..255 -> the network's input, float32: scaled and normalised. mean, std: (C,)."""
+    """Return pixels (N, C, H, W) 0..255 scaled and normalised, float32, as the network's input. mean, std: (C,)."""
     return normalise(scaled(pixels), mean, std)
 
 

@@ -1,4 +1,4 @@
-"""What a network is asked to do: what goes in, the heads that come out, the targets, the loss."""
+"""Tasks of a network: its inputs, output heads, targets and loss. Training and evaluation use them."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ Outputs = Tensor | tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class TaskBatch:
-    """What is asked about a batch of images: further inputs beside them, and the right answer of each head."""
+    """Further inputs of the network for a batch of N images, and the target of each head."""
 
-    inputs: tuple[Tensor, ...]          # beside the images, each (N, ...)
+    inputs: tuple[Tensor, ...]          # without the images, each (N, ...)
     targets: tuple[Tensor, ...]         # int64 (N,), one for each head
-    soft: tuple[Tensor, ...] = ()       # what a teacher answers, (N, classes), one for each head; empty without one
+    soft: tuple[Tensor, ...] = ()       # soft labels (N, classes), one for each head; empty without a teacher
 
 
 class Task(Protocol):
-    """The contract between a data set's labels and a network's heads."""
+    """A task: turns the labels of a data set into inputs and targets of a network."""
 
     name: str
     heads: tuple[str, ...]
 
     def training_batch(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> TaskBatch:
-        """The task_batch of a training batch; what is random in it comes from the generator.
+        """Return the task_batch of a training batch. Random inputs are drawn from the generator.
 
-        soft: what a teacher takes the images for, (N, classes).
+        labels: int64 (N,). soft: soft labels of a teacher, (N, classes).
         """
 
     def evaluation_batches(self, labels: Tensor) -> Iterator[TaskBatch]:
-        """Every task_batch that an evaluation asks about these images."""
+        """Yield all task_batches of an evaluation. labels: int64 (N,)."""
 
     def fixed_batch(self, labels: Tensor) -> TaskBatch:
-        """One task_batch about each image, always the same."""
+        """Return a task_batch that is always the same for the same labels, int64 (N,)."""
 
 
 class ClassificationTask:
-    """One image in, one class out."""
+    """The task with an image as input and a class as output."""
 
     name = "classification"
     heads: tuple[str, ...] = ("class",)
@@ -61,7 +61,7 @@ class ClassificationTask:
 
 
 class DigitSumTask:
-    """An image of a digit and a number 0..9 in; the digit and digit + number out. Source: document 004."""
+    """The task with a digit image and a number 0..9 as inputs. Outputs: digit, digit + number. Source: document 004."""
 
     name = "digit-sum"
     heads: tuple[str, ...] = ("digit", "sum")
@@ -80,7 +80,7 @@ class DigitSumTask:
 
     @staticmethod
     def with_numbers(labels: Tensor, numbers: Tensor) -> TaskBatch:
-        """The task_batch about images of these digits and these numbers, both int64 (N,)."""
+        """Return the task_batch for these digits and numbers, both int64 (N,)."""
         return TaskBatch((F.one_hot(numbers, 10).float(),), (labels, labels + numbers))
 
 
@@ -90,22 +90,22 @@ TASKS: dict[str, type[ClassificationTask] | type[DigitSumTask]] = {
 
 
 def build_task(name: str) -> Task:
-    """The task of this name; UnknownName where there is none."""
+    """Return the task of this name. Raises UnknownName if it does not exist."""
     if name not in TASKS:
         raise UnknownName("task", name, TASKS)
     return TASKS[name]()
 
 
 def as_heads(outputs: Outputs) -> tuple[Tensor, ...]:
-    """A network's outputs as one tensor a head."""
+    """Return the outputs of a network as a tuple of one tensor per head."""
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def heads_of(outputs: Outputs, count: int) -> tuple[Tensor, ...]:
-    """Return a network's outputs for `count` images as one tensor (count, classes) a head.
+    """Return a network's outputs for `count` images as one tensor (count, classes) per head.
 
     squeeze() drops the batch axis of a single image: (classes,) becomes (1, classes) again.
-    Raises ModelError where a head has another number of rows.
+    Raises ModelError if a head has a different number of rows.
     """
     heads = tuple(head[None] if head.dim() == 1 and count == 1 else head for head in as_heads(outputs))
     for head in heads:
@@ -116,10 +116,10 @@ def heads_of(outputs: Outputs, count: int) -> tuple[Tensor, ...]:
 
 
 def run_network(network: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
-    """Return a network's outputs for a batch, (N, classes) a head. inputs: (N, ...) each, the images first.
+    """Return a network's outputs for a batch, (N, classes) per head. inputs: (N, ...) each, the images first.
 
-    A single image that the network fails on, because squeeze() drops its batch axis, is asked as two equal ones.
-    Raises ModelError where batch normalisation needs statistics of more than one image.
+    If the network fails on a single image because squeeze() drops the batch axis, it runs on two equal images.
+    Raises ModelError if batch normalisation needs statistics of more than one image.
     """
     count = len(inputs[0])
     try:
@@ -138,7 +138,10 @@ def run_network(network: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
 
 
 def shifted(soft: Tensor, numbers: Tensor) -> Tensor:
-    """(N, classes) of digits -> (N, classes + 9) of sums: P(sum = d + n) = P(digit = d). numbers: int64 (N,), 0..9."""
+    """Return soft labels of sums, (N, classes + 9), for those of digits, (N, classes): P(sum = d + n) = P(digit = d).
+
+    numbers: n, int64 (N,), 0..9.
+    """
     count, classes = soft.shape
     places = numbers[:, None] + torch.arange(classes, device=soft.device)       # (N, classes)
     return soft.new_zeros(count, classes + 9).scatter(1, places, soft)
@@ -146,41 +149,41 @@ def shifted(soft: Tensor, numbers: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Loss:
-    """What training minimises: cross-entropy with the labels, and with a teacher's soft labels where there are some.
+    """The training loss: cross-entropy with the labels, and with the soft labels of a teacher if there are any.
 
-    Right for logits and for log-probabilities alike: log_softmax leaves log-probabilities as they are.
+    Accepts logits and log-probabilities, because log_softmax does not change log-probabilities.
     Source: Hinton et al. (2015), Distilling the Knowledge in a Neural Network, section 2.
     """
 
     weight: float = 0.0             # part of the loss that follows the teacher, 0..1
-    temperature: float = 1.0        # divides the outputs, as it divided the teacher's
+    temperature: float = 1.0        # divides the outputs, as it divided the outputs of the teacher
 
     def __call__(self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...] = ()) -> Tensor:
-        """The sum over heads of the mean over images, in float32."""
+        """Return the sum over heads of the mean over images, a float32 scalar."""
         return self.over_heads(outputs, targets, soft, "mean")
 
     @torch.no_grad()
     def each(self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...] = ()) -> Tensor:
-        """(N,): what each image has in the loss, times N."""
+        """Return the loss of each image, summed over heads, (N,)."""
         return self.over_heads(outputs, targets, soft, "none")
 
     def over_heads(
         self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...], reduction: str
     ) -> Tensor:
-        """The sum over heads, of each image or of the mean over images."""
+        """Return the sum over heads: (N,) with reduction "none", the mean over images with "mean"."""
         answers = zip(as_heads(outputs), targets, soft or [None] * len(targets), strict=True)
         return torch.stack([self.of_head(*each, reduction=reduction) for each in answers]).sum(dim=0)
 
     def of_head(self, output: Tensor, target: Tensor, soft: Tensor | None, reduction: str) -> Tensor:
-        """Of (N, C) outputs, int64 (N,) and (N, C or fewer): (N,), or their mean."""
+        """Return the loss of a head, (N,) or the mean. output: (N, C), target: int64 (N,), soft: (N, C or fewer)."""
         output = output.float()
         hard = F.cross_entropy(output, target, reduction=reduction)
         if soft is None:
             return hard
-        logs = F.log_softmax(output / self.temperature, dim=1)[:, : soft.shape[1]]      # a head may be wider
+        logs = F.log_softmax(output / self.temperature, dim=1)[:, : soft.shape[1]]      # a head may have more outputs
         followed = -(soft * logs).sum(dim=1)
         followed = followed.mean() if reduction == "mean" else followed
-        # gradients of the soft part shrink with 1 / temperature^2, which keeps the parts' weights as they are
+        # the gradients of the soft part shrink with 1 / temperature^2; the factor restores its weight
         return (1 - self.weight) * hard + self.weight * self.temperature**2 * followed
 
 

@@ -1,8 +1,8 @@
-"""Jobs on worker processes of one thread each, as many at once as there are cores.
+"""Run jobs on worker processes with one thread each, by default one process per core.
 
-On small networks two processes of one thread train more than one process of two threads. A worker
-that dies, killed by the system for instance, is replaced, and its job is done again from whatever it
-left. Tensors in what is shared lie in memory that all processes see.
+On small networks two processes with one thread each are faster than one process with two threads. A worker that dies,
+for instance because the system killed it, is replaced. Its job then runs again and can resume from its files. Tensors
+in `shared` lie in memory that all processes share.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from featherweight import interruption
 from featherweight.errors import FeatherweightError, TrainingInterrupted
 from featherweight.files import refusal
 
-ATTEMPTS = 4        # of one job, before its deaths are taken for its own fault
-STOPPING = 0.4      # seconds in which a worker may end by itself
+ATTEMPTS = 4        # runs of one job that end with a dead worker, before the job counts as failed
+STOPPING = 0.4      # seconds that a worker has to end by itself
 NAME = "featherweight-worker"
-WITHOUT_GUARD = 86  # exit code of a worker whose import of the user's script came to a call that starts workers
+WITHOUT_GUARD = 86  # exit code of a worker that reached a call to train while importing the script
 GUARD = "Put the call under: if __name__ == '__main__':"
 
 Tell = Callable[[Any], None]
-Work = Callable[[Any, Any, Tell], None]     # (shared, job, tell): tell sends a message to who started it
+Work = Callable[[Any, Any, Tell], None]     # (shared, job, tell): tell sends a message to the main process
 
 
 @dataclass
 class Outcomes:
-    """What came of the jobs: done, failed with a sentence a person can act on, or not done because of a stop."""
+    """Results of run_jobs: finished jobs, failed jobs with a message for the user, and True if it was stopped."""
 
     done: list[Any] = field(default_factory=list)
     failed: dict[Any, str] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class _Worker:
     process: Any
     pipe: Connection
     job: Any = None
-    imported: bool = False      # whether it has come to the end of importing the user's script
+    imported: bool = False      # True once the worker has imported the user's script
 
 
 def run_jobs(
@@ -63,12 +63,13 @@ def run_jobs(
     on_message: Callable[[Any, Any], None] = lambda job, message: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcomes:
-    """Call work(shared, job, tell) for every job, in worker processes; on_message gets (job, message) here.
+    """Call work(shared, job, tell) for every job in worker processes. Return the outcomes of the jobs.
 
-    work is a function of a module, since the processes start afresh and import it. A FeatherweightError or an
-    OSError fails its job alone; any other error of a job is raised here as RuntimeError, with its traceback. When
-    should_stop says so, jobs under way get SIGTERM, are waited for, and nothing new begins. Raises FeatherweightError
-    where a worker cannot import the user's script.
+    work: a function of a module, because each new process imports it.
+    on_message: called in this process with (job, message) for each message that a job sends with tell.
+    should_stop: if it returns True, running jobs get SIGTERM and are waited for, and no new job starts.
+    A FeatherweightError or an OSError fails its own job only. Raises RuntimeError with the traceback for any other
+    error of a job. Raises FeatherweightError if a worker cannot import the user's script.
     """
     refuse_while_importing()
     waiting, outcomes, deaths = list(jobs), Outcomes(), dict.fromkeys(jobs, 0)
@@ -82,7 +83,7 @@ def run_jobs(
                 if worker.job is None and waiting:
                     _hand_out(worker, waiting)
             for worker in _heard(crew):
-                if (message := _receive(worker)) is None:       # it died
+                if (message := _receive(worker)) is None:       # the worker died
                     _bury(worker, waiting, outcomes, deaths)
                     if waiting and not outcomes.stopped:
                         with interruption.undivided():
@@ -97,15 +98,15 @@ def run_jobs(
 
 
 def cores() -> int:
-    """How many processes can compute at once here."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def refuse_while_importing() -> None:
-    """End this process, without a word, where it is a worker that still imports the user's script.
+    """End this process without a message if it is a worker that is still importing the user's script.
 
     A spawned process imports the main script first. Without a guard the script would train everything once more.
-    All that a script calls to train calls this first; the process that started the worker says what is missing.
+    Every public function that trains calls this function first. The process that started the worker prints the message.
     """
     process = multiprocessing.current_process()
     if process.name == NAME and getattr(process, "_inheriting", False):
@@ -113,8 +114,8 @@ def refuse_while_importing() -> None:
 
 
 def _work(pipe: Connection, work: Work, shared: Any) -> None:
-    """A worker's life: jobs come through the pipe one by one, until there is none or the starter is gone."""
-    sys.stdout = sys.stderr     # what a network prints is no result of the command
+    """Run jobs from the pipe one by one in a worker, until the pipe sends None or is closed."""
+    sys.stdout = sys.stderr     # prints of a network must not mix with results of the command
     torch.set_num_threads(1)
     try:
         pipe.send(("imported",))
@@ -144,7 +145,7 @@ def _do(work: Work, shared: Any, job: Any, tell: Tell) -> tuple[str, str]:
 
 @contextmanager
 def _crew(work: Work, shared: Any, count: int) -> Iterator[list[_Worker]]:
-    """Workers that wait for jobs; none is left behind."""
+    """Yield `count` workers that wait for jobs. All have ended when the block ends."""
     crew: list[_Worker] = []
     with interruption.undone_at_the_end(lambda: _stop(crew)):
         try:
@@ -162,7 +163,7 @@ def _crew(work: Work, shared: Any, count: int) -> Iterator[list[_Worker]]:
 
 
 def _stop(crew: Sequence[_Worker]) -> None:
-    """End all workers now: they remove what they are writing, if they do so in time."""
+    """End all workers now. Each has STOPPING seconds to remove unfinished files, then it is killed."""
     for worker in crew:
         worker.process.terminate()
     until = time.monotonic() + STOPPING
@@ -172,28 +173,28 @@ def _stop(crew: Sequence[_Worker]) -> None:
 
 
 class _Process(SpawnProcess):
-    """A process that ends with its parent, from the moment before its imports."""
+    """A process that ends when its parent ends, even during its own imports."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return interruption.begin_worker, (os.getpid(),), self.__dict__
 
 
 def _start(work: Work, shared: Any) -> _Worker:
-    ours, theirs = multiprocessing.Pipe()       # a fork of a process with OpenMP threads can hang, so it is spawned
+    ours, theirs = multiprocessing.Pipe()       # spawned, as a fork of a process with OpenMP threads can hang
     process = _Process(name=NAME, target=_work, args=(theirs, work, shared), daemon=True)
     with _spared_ctrl_c():
         process.start()
-    theirs.close()      # so that its death is an end of file here
+    theirs.close()      # then the death of the worker closes the pipe, which raises EOFError here
     return _Worker(process, ours)
 
 
 @contextmanager
 def _spared_ctrl_c() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach: the process that started them decides and sends SIGTERM."""
+    """Block Ctrl-C for processes started in the block. Their parent decides on Ctrl-C and sends SIGTERM."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()       # its start would let Ctrl-C through again
+    resource_tracker.ensure_running()       # starting it later would unblock Ctrl-C again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -207,12 +208,12 @@ def _hand_out(worker: _Worker, waiting: list[Any]) -> None:
 
 
 def _send(worker: _Worker, message: Any) -> None:
-    with suppress(BrokenPipeError, ConnectionResetError):    # it is dead, which the next reading of its pipe finds
+    with suppress(BrokenPipeError, ConnectionResetError):    # the worker is dead, which _receive notices
         worker.pipe.send(message)
 
 
 def _heard(crew: Sequence[_Worker]) -> list[_Worker]:
-    """Who has something to say, or died; an empty list now and then, so that a stop is noticed."""
+    """Return the workers with a job that sent a message or died. Wait 0.2 s at most, so that a stop is noticed."""
     ready = wait([worker.pipe for worker in crew if worker.job is not None], timeout=0.2)
     return [worker for worker in crew if worker.pipe in ready]
 
@@ -225,14 +226,17 @@ def _receive(worker: _Worker) -> Any:
 
 
 def _bury(worker: _Worker, waiting: list[Any], outcomes: Outcomes, deaths: dict[Any, int]) -> None:
-    """Put a dead worker's job back in front, unless it was stopped or has died too often."""
+    """Put the job of a dead worker back in front, unless jobs were stopped or this job has died ATTEMPTS times.
+
+    Raises FeatherweightError if the worker could not import the user's script.
+    """
     worker.process.join()
     job, worker.job = worker.job, None
     code = worker.process.exitcode
     deaths[job] += 1
     if outcomes.stopped:
         return
-    if not worker.imported and code > 0:    # an exception; a signal may come from a system without memory
+    if not worker.imported and code > 0:    # an exception; a signal (code < 0) may mean that memory ran out
         raise FeatherweightError(_why_not_imported(code))
     if deaths[job] < ATTEMPTS:
         waiting.insert(0, job)
@@ -242,14 +246,14 @@ def _bury(worker: _Worker, waiting: list[Any], outcomes: Outcomes, deaths: dict[
 
 
 def _why_not_imported(code: int) -> str:
-    """The message about a script that a worker could not import, by the worker's exit code."""
+    """Return the message for a script that a worker could not import. code: exit code of the worker."""
     if code == WITHOUT_GUARD:
         return f"train or train_seeds was called while a worker imported your script. {GUARD}"
     return f"a worker could not import your script; its traceback stands above. Is a guard missing? {GUARD}"
 
 
 def _settle(worker: _Worker, message: tuple[str, str], outcomes: Outcomes) -> None:
-    """A job has ended one way or another."""
+    """Store the result of a job that ended. Raises RuntimeError if the job raised an unexpected error."""
     kind, text = message
     job, worker.job = worker.job, None
     if kind == "error":

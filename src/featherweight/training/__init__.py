@@ -1,1 +1,1 @@
-"""Training: one step, THE loop, and the state between two steps."""
+"""Training: the training loop, the optimisation step, and the state that a checkpoint stores."""

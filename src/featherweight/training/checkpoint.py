@@ -1,4 +1,4 @@
-"""A training state into a run folder and back."""
+"""Write a training state into a run folder, and load it again."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from featherweight.training.state import TrainingState
 
 
 def save_checkpoint(run: Run, state: TrainingState) -> None:
-    """Write a training state into one file, which one move makes whole; the .json beside it is for people to read.
+    """Write a training state atomically into checkpoint.safetensors, and a readable part into checkpoint.json.
 
-    The file carries a hash of itself, of the recipe and of the lines of history that belong to it.
+    The file holds a hash of itself, of the recipe, and of the lines of history up to this state.
     """
     tensors, state_text = state.save()
     text = {"state": json.dumps(state_text), **hashes_beside(run, state.position.epoch)}
@@ -27,9 +27,9 @@ def save_checkpoint(run: Run, state: TrainingState) -> None:
 
 
 def load_checkpoint(run: Run, state: TrainingState) -> None:
-    """Bring a training to its last checkpoint; without one it starts over.
+    """Load the last checkpoint of the run into `state`. Leave `state` as it is if the run has no checkpoint.
 
-    Raises RunError if the checkpoint, the recipe or the history is not what training wrote.
+    Raises RunError if the checkpoint, the recipe or the history was changed after training wrote it.
     """
     if not (run.path / "checkpoint.safetensors").exists():
         return
@@ -48,7 +48,7 @@ def load_checkpoint(run: Run, state: TrainingState) -> None:
 
 
 def hashes_beside(run: Run, epochs: int) -> dict[str, str]:
-    """Return the SHA-256 of the recipe, and of the lines of history of the first epochs."""
+    """Return the SHA-256 of the recipe, and of the first `epochs` lines of history."""
     history = run.path / "history.jsonl"
     lines = history.read_bytes().splitlines(keepends=True)[:epochs] if history.is_file() else []
     return {"recipe.toml": sha256_of(run.path / "recipe.toml"),

@@ -1,4 +1,4 @@
-"""Engines: they execute the optimisation steps that the loop asks for.
+"""Engines: they execute the optimisation steps of the training loop.
 
 An engine trains one replica or several side by side. The loop chooses images, learning rate and strength of the
 augmentation. The engine augments, computes gradients, and updates weights, averages and counters.
@@ -30,7 +30,7 @@ Learn = Callable[[Tensor, Tensor], None]
 
 @dataclass
 class Replica:
-    """One training: its state, its images on the state's device, its plan, and the images of its curve."""
+    """One training: its state, its images on the device of the state, its plan, and the images of its curve."""
 
     state: TrainingState
     data: Images
@@ -49,7 +49,7 @@ class Engine(Protocol):
         """
 
     def write_back(self) -> None:
-        """Bring the replicas' states up to date with what the engine computed. A checkpoint may follow."""
+        """Copy the results of the steps into the states of the replicas, so that a checkpoint can be written."""
 
 
 class TorchEngine:
@@ -67,7 +67,7 @@ class TorchEngine:
                 state.average.update_parameters(state.model)
 
     def write_back(self) -> None:
-        """Nothing to do: torch trains the states' own tensors in place."""
+        """Do nothing: torch trains the tensors of the states in place."""
 
 
 def make_advance(replicas: Sequence[Replica], task: Task, count: Count) -> Work:
@@ -85,7 +85,7 @@ def make_advance(replicas: Sequence[Replica], task: Task, count: Count) -> Work:
 
 
 def prepare(replicas: Sequence[Replica], picked: Tensor, left: float | Tensor) -> Tensor:
-    """int64 (R, N) -> float32 (R x N, C, H, W): the replicas' images one after another, augmented and normalised."""
+    """Return the picked images of all replicas, augmented and normalised: int64 (R, N) -> float32 (R x N, C, H, W)."""
     first, generators = replicas[0], [replica.state.generator for replica in replicas]
     images = scaled(torch.cat([replica.data.pick(rows).images for replica, rows in zip(replicas, picked, strict=True)]))
     images = first.plan.augmentation(images, *generators, left=left)

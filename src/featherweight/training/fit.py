@@ -1,4 +1,4 @@
-"""Find out if a network, a task and a data set belong together, before anything is trained or written."""
+"""Check that a network, a task and a data set fit together, before anything is trained or written."""
 
 from __future__ import annotations
 
@@ -22,17 +22,21 @@ from featherweight.training.randomness import random_calls
 from featherweight.training.rehearsal import BATCHES, copy_of, rehearse
 from featherweight.user_code import quietly
 
-TRIED = 8       # images that are asked together, in another order and alone
-SHOWN = 5       # names of parameters in a sentence
-DEPENDS = 0.01  # part of the outputs' standard deviation; sums in another order change 1e-5
+TRIED = 8       # images that are run as one batch, in another order, and alone
+SHOWN = 5       # largest number of parameter names in a sentence
+DEPENDS = 0.01  # allowed change in standard deviations of the outputs; another order of summing gives 1e-5
 
 
 def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> list[str]:
-    """Return what a person should know of the network before it is trained, a sentence each.
+    """Return notes for the user about the network, one sentence each. Empty if the network has no known weakness.
 
-    Raises ModelError, one line, if the network does not run on the data, its heads are not the task's, its answer to an
-    image depends on the other images of the batch, or a training step fails. The network, also its buffers, and the
-    random state stay as they were: a copy is asked, where Python can make one.
+    Raises ModelError, one line, in each of these cases:
+    - The network does not run on the data.
+    - The heads of the network do not fit the task.
+    - The outputs for an image depend on the other images of the batch.
+    - A training step fails.
+
+    The network, its buffers and the random state stay unchanged. The checks run on a copy if Python can make one.
     """
     asked = copy_of(model) or model
     with untouched_random_state(asked):
@@ -40,7 +44,7 @@ def check_fit(model: nn.Module, task: Task, dataset: Dataset) -> list[str]:
 
 
 def notes_on(model: nn.Module, task: Task, dataset: Dataset) -> list[str]:
-    """Return the notes of check_fit about this very network, or raise as it does."""
+    """Return the notes of check_fit. Runs `model` itself, not a copy. Raises ModelError as check_fit does."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError("the network has no parameters to train.")
     needed = needed_classes(task, dataset)
@@ -60,7 +64,7 @@ def notes_on(model: nn.Module, task: Task, dataset: Dataset) -> list[str]:
 
 
 def check_heads(outputs: Sequence[Any], task: Task, needed: Sequence[int], dataset: Dataset) -> None:
-    """Raise ModelError unless there is an output (2, classes) or wider for each head."""
+    """Raise ModelError unless each head has an output of shape (2, classes) or wider."""
     if len(outputs) != len(task.heads):
         raise ModelError(f"the network has {len(outputs)} outputs, but task {task.name!r} has the heads {task.heads}.")
     for head, output, classes in zip(task.heads, outputs, needed, strict=True):
@@ -74,13 +78,13 @@ def check_heads(outputs: Sequence[Any], task: Task, needed: Sequence[int], datas
 
 
 def answers_two(output: Any, classes: int) -> bool:
-    """True for a floating-point tensor (2, classes) or wider."""
+    """Return True for a floating-point tensor of shape (2, classes) or wider."""
     fits = isinstance(output, Tensor) and output.is_floating_point() and output.dim() == 2
     return fits and len(output) == 2 and output.shape[1] >= classes
 
 
 def first_inputs(model: nn.Module, task: Task, dataset: Dataset, count: int) -> tuple[Tensor, ...]:
-    """Return the first training images in [0, 1], and what the task gives beside them, on the network's device."""
+    """Return the first training images in [0, 1] and the further inputs of the task, on the device of the network."""
     device = next(model.parameters()).device
     few = dataset.train.first(count)
     task_batch = task.training_batch(few.labels, torch.Generator(few.device))
@@ -89,15 +93,15 @@ def first_inputs(model: nn.Module, task: Task, dataset: Dataset, count: int) -> 
 
 @torch.no_grad()
 def try_out(model: nn.Module, inputs: tuple[Tensor, ...], dataset: Dataset, task: Task) -> Outputs:
-    """Return the outputs for two images; warnings stand at the network's lines.
+    """Return the outputs for two images. Warnings name the source line of the network that caused them.
 
-    Raises ModelError, one line that names the layer and the line, for whatever the network raises.
+    Raises ModelError for any exception of the network: one line that names the layer and the source line.
     """
     tracer = Tracer(model)
     try:
         with evaluating(model), warnings_placed(lambda: tracer.layer):
             outputs: Outputs = tracer.run(inputs)
-    except Exception as fault:  # a network of a user's own may raise anything
+    except Exception as fault:  # a user's network may raise any exception
         layer = failed_layer(model, fault)
         raise ModelError(
             f"the network does not run on {tuple(inputs[0].shape[1:])} images of {dataset.name} "
@@ -107,7 +111,7 @@ def try_out(model: nn.Module, inputs: tuple[Tensor, ...], dataset: Dataset, task
 
 
 def further_inputs(fault: Exception) -> str:
-    """Return what to do about a forward that takes more than the task gives; "" for any other exception."""
+    """Return a hint if forward has more inputs than the task provides. Return "" for any other exception."""
     if isinstance(fault, TypeError) and "forward() missing" in str(fault):
         return ". A second input is given by task = 'digit-sum' alone: a number 0..9, one-hot"
     return ""
@@ -115,7 +119,10 @@ def further_inputs(fault: Exception) -> str:
 
 @torch.no_grad()
 def check_alone(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    """Raise ModelError if an answer changes with the other images of its batch, by 1 % of how much answers differ."""
+    """Raise ModelError if the outputs for an image depend on the other images of its batch.
+
+    Changes up to DEPENDS standard deviations of the outputs are allowed.
+    """
     with evaluating(model), quietly():
         spreads = [head.float().std().clamp_min(1e-12) for head in run_network(model, *inputs)]
 
@@ -137,14 +144,14 @@ def squeeze_notes(model: nn.Module, inputs: tuple[Tensor, ...]) -> list[str]:
     with evaluating(model), quietly():
         try:
             kept = all(output.dim() == 2 for output in as_heads(model(*(value[:1] for value in inputs))))
-        except (IndexError, RuntimeError, ValueError):     # tasks.run_network asks such a network about two
+        except (IndexError, RuntimeError, ValueError):     # tasks.run_network runs such a network on two images
             kept = False
     return [] if kept else ["for a single image the network drops the batch axis, as squeeze() does. It is put back "
                             "here; elsewhere write flatten(1)."]
 
 
 def head_notes(outputs: Sequence[Tensor], task: Task, needed: Sequence[int]) -> list[str]:
-    """Return a sentence for a head with more outputs than classes, and for one that gives probabilities."""
+    """Return a sentence for each head that has more outputs than classes or returns probabilities."""
     notes = []
     for head, output, classes in zip(task.heads, outputs, needed, strict=True):
         if output.shape[1] > classes:
@@ -158,7 +165,7 @@ def head_notes(outputs: Sequence[Tensor], task: Task, needed: Sequence[int]) -> 
 
 
 def unused_notes(names: Sequence[str], model: nn.Module) -> list[str]:
-    """Return a sentence that names the parameters which no gradient reaches."""
+    """Return a sentence that lists the parameters without a gradient, or no sentence if `names` is empty."""
     if not names:
         return []
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
@@ -168,7 +175,7 @@ def unused_notes(names: Sequence[str], model: nn.Module) -> list[str]:
 
 
 def needed_classes(task: Task, dataset: Dataset) -> list[int]:
-    """Return how many classes each head must tell apart: the largest target that an evaluation asks for, and one."""
+    """Return the number of classes of each head: the largest target of an evaluation plus one."""
     labels = torch.arange(len(dataset.classes))
     largest = [[int(target.max()) for target in task_batch.targets] for task_batch in task.evaluation_batches(labels)]
     return [max(heads) + 1 for heads in zip(*largest, strict=True)]

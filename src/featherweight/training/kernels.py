@@ -1,8 +1,7 @@
-"""Two operations that the CPU build of torch does slowly for networks as narrow as ours.
+"""Faster dropout and batch normalisation on a CPU, for networks with few channels.
 
-Inside a `with NarrowKernels():` block they take the place of their torch counterparts, wherever in
-the model those are called from, and leave to torch what they would not speed up. What they gain is
-measured by `python benchmarks/kernels.py`.
+Inside a `with NarrowKernels():` block they replace F.dropout and F.batch_norm in all layers of a model. They call
+torch's function for inputs that they would not speed up. `python benchmarks/kernels.py` measures the gain.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-LARGE = 300_000     # elements: below it the dozen small operations here cost more than they save
-LANES = 16          # channels that torch's channels-last batch norm handles at full speed
+LARGE = 300_000     # elements: below this the overhead of a dozen small operations is larger than the gain
+LANES = 16          # torch's channels-last batch norm is fast for multiples of this number of channels
 
 
 class NarrowKernels(TorchFunctionMode):
-    """The context in which F.dropout and F.batch_norm are the functions of this file."""
+    """A context in which the functions of this file replace F.dropout and F.batch_norm."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.dropout:
@@ -31,10 +30,10 @@ class NarrowKernels(TorchFunctionMode):
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """F.dropout with 16 random bits an element instead of a whole draw from the generator.
+    """Apply F.dropout with 16 random bits per element. torch makes a full draw from the generator per element.
 
-    p is rounded to a multiple of 1/65536 and what is kept is scaled by exactly that, so the
-    expectation stays the input's.
+    p is rounded to a multiple of 1/65536. The kept elements are divided by 1 - p with this rounded p, so the expected
+    value is exactly the input.
     """
     dropped = round(p * 65536)
     channels_last = input.dim() == 4 and input.is_contiguous(memory_format=torch.channels_last)
@@ -56,10 +55,10 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """F.batch_norm for large channels-last maps whose channels do not fill the vector lanes.
+    """Apply F.batch_norm. Faster for large channels-last maps if C is not a multiple of LANES.
 
-    (N, C, H, W) -> the same. Several pixels' channels are laid side by side into rows of one
-    vector width or more; statistics are float32.
+    input: (N, C, H, W); the output has the same shape. The channels of several pixels form one row, which fills the
+    vector registers of the CPU. The statistics are float32.
     """
     fits = training and input.dim() == 4 and input.numel() >= LARGE and input.shape[1] % LANES
     fits = fits and input.dtype in (torch.float32, torch.bfloat16)
@@ -69,12 +68,12 @@ def batch_norm(
     if running_mean is not None and running_var is not None:
         count = input.numel() // input.shape[1]
         running_mean.lerp_(mean, momentum)
-        running_var.lerp_(variance * (count / (count - 1)), momentum)   # torch keeps the unbiased variance
+        running_var.lerp_(variance * (count / (count - 1)), momentum)   # torch stores the unbiased variance
     return output  # type: ignore[no-any-return]
 
 
 class _BatchNorm(torch.autograd.Function):
-    """Rows (N H W / k, k C) of k pixels each; sums over rows are folded from k C to C."""
+    """Batch normalisation on rows of k pixels each, (N H W / k, k C). Sums over rows are added up from k C to C."""
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
@@ -82,12 +81,12 @@ class _BatchNorm(torch.autograd.Function):
         count, ctx.k = n * h * w, math.gcd(n * h * w, 32)
         rows = _rows(input, ctx.k)
         mean = _sum(rows, c) / count
-        centred = rows - _row(mean, ctx.k, rows)            # two passes: no difference of large numbers
-        rest = _sum(centred, c) / count                     # what rounding to bf16 left of the mean
+        centred = rows - _row(mean, ctx.k, rows)            # two passes avoid the difference of two large numbers
+        rest = _sum(centred, c) / count                     # mean that remains because `mean` was rounded to bf16
         variance = _sum(centred * centred, c) / count - rest * rest
         scale = (variance + eps).rsqrt()
         outer = scale * weight
-        output = torch.empty_like(input, memory_format=torch.channels_last)     # no view: F.relu(x, inplace=True)
+        output = torch.empty_like(input, memory_format=torch.channels_last)     # no view: F.relu may change it in place
         shift = _row(bias - outer * rest, ctx.k, rows)
         torch.addcmul(shift, centred, _row(outer, ctx.k, rows), out=_rows(output, ctx.k))
         ctx.save_for_backward(centred, rest, scale, weight)
@@ -111,15 +110,15 @@ class _BatchNorm(torch.autograd.Function):
 
 
 def _rows(images: Tensor, k: int) -> Tensor:
-    """(N, C, H, W) channels-last -> (N H W / k, k C), a view."""
+    """Return a view of channels-last images: (N, C, H, W) -> (N H W / k, k C)."""
     return images.permute(0, 2, 3, 1).reshape(-1, k * images.shape[1])
 
 
 def _sum(rows: Tensor, channels: int) -> Tensor:
-    """(M, k C) -> float32 (C,)."""
+    """Return the sum of each channel: (M, k C) -> float32 (C,)."""
     return rows.sum(0, dtype=torch.float32).view(-1, channels).sum(0)
 
 
 def _row(channels: Tensor, k: int, like: Tensor) -> Tensor:
-    """(C,) -> (k C,) in the rows' precision."""
+    """Return the channels repeated k times, in the precision of `like`: (C,) -> (k C,)."""
     return channels.detach().to(like.dtype).repeat(k)

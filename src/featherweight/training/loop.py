@@ -1,6 +1,6 @@
-"""The training loop, in the order in which things happen. It touches no disk: it yields a record per epoch.
+"""The training loop. It trains one replica, or several with the same recipe and different seeds, step by step.
 
-It trains one replica, or several in step: the same recipe with other seeds. An engine executes the steps.
+An engine executes the steps. The loop yields a record per epoch and never writes to the disk.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from featherweight.training.order import epoch_order, selected_order
 from featherweight.training.plan import Record
 from featherweight.training.state import Position
 
-READ_EVERY = {"cuda": 20}   # steps between two reads of the loss, which wait for the device; elsewhere 1
+READ_EVERY = {"cuda": 20}   # steps between two reads of the loss, as each read synchronises; other devices: 1
 
 OnStep = Callable[[Position, int], None]    # (position after the step, steps of the epoch)
 
@@ -34,13 +34,15 @@ def train(
     on_step: OnStep = lambda position, steps: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[Record]]:
-    """Train replicas from their state to the last epoch, or to the end of patience; yield a Record of each per epoch.
+    """Train replicas from their current state to the end. Yield a list with one Record per replica after each epoch.
 
-    replicas: they differ in seeds only and stand at the same step; the result of each is that of training it alone,
-    up to rounding, except that on CUDA dropout draws from one generator for all.
-    on_step is called after every step, on a GPU after every READ_EVERY steps. If should_stop returns True the generator
-    ends after such a step or epoch; the states hold all that resuming needs.
-    Raises TrainingDiverged if a loss becomes NaN or infinite, and ValueError for replicas that cannot go in step.
+    The end is the last epoch, or earlier if the plan has patience.
+    replicas: they differ only in their seeds and stand at the same step. Each result equals that of training the
+    replica alone, up to rounding. Exception: on CUDA, dropout draws from one generator for all replicas.
+    on_step: called after every step, on CUDA after every READ_EVERY steps.
+    should_stop: if it returns True, the generator ends after such a step or after an epoch. The states then hold
+    all that resuming needs.
+    Raises TrainingDiverged if a loss becomes NaN or infinite. Raises ValueError as check_in_step does.
     """
     check_in_step(replicas)
     plan, images, positions = replicas[0].plan, len(replicas[0].data), [one.state.position for one in replicas]
@@ -83,7 +85,7 @@ def check_in_step(replicas: Sequence[Replica]) -> None:
 
 
 def open_epoch(replicas: Sequence[Replica]) -> Tensor:
-    """Return the order of each replica's images in this epoch, int64 (R, n). Threads sort in parallel."""
+    """Return the order of the images of each replica in the current epoch, int64 (R, n). Uses a thread per replica."""
     if len(replicas) == 1:
         return order_of(replicas[0])[None]
     with ThreadPoolExecutor() as threads:
@@ -91,7 +93,7 @@ def open_epoch(replicas: Sequence[Replica]) -> Tensor:
 
 
 def order_of(replica: Replica) -> Tensor:
-    """Return the order of the images in the epoch under way, int64 (n,).
+    """Return the order of the images in the current epoch, int64 (n,).
 
     An order that depends on losses is stored in the state: the losses change during the epoch, and resuming needs it.
     """
@@ -120,7 +122,7 @@ def read_losses(replicas: Sequence[Replica], count: Count, lr: float) -> None:
 
 
 def close_epoch(replica: Replica, task: Task, lr: float) -> Record:
-    """Measure the curve, update schedule and best network, move to the next epoch; return the epoch's record."""
+    """Return the record of the epoch. Measure the curve, update schedule and best network, move to the next epoch."""
     state, position = replica.state, replica.state.position
     name, measured = measured_curve(replica, task)
     state.schedule.after_epoch(total_loss(measured) if measured else None)

@@ -24,7 +24,7 @@ def run_on(
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Return log-probabilities (Q x N, classes) and targets (Q x N,), a CPU tensor per head.
 
-    task_batches: Q of them, each about all N images of the data. precision: "float32" or "bf16".
+    task_batches: Q of them, each for all N images of `data`. precision: "float32" or "bf16".
     """
     answers, truths = [], []
     with evaluating(model), autocast(precision, data.device):
@@ -45,10 +45,10 @@ def measure(model: nn.Module, data: Images, task: Task, precision: str) -> dict[
 
 
 def score_heads(task: Task, answers: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> dict[str, Score]:
-    """Return the scores of what run_on() returned. Raises TrainingDiverged if a loss is NaN or infinite."""
+    """Return the scores of the results of run_on(). Raises TrainingDiverged if a loss is NaN or infinite."""
     scores = {head: score(a, t) for head, a, t in zip(task.heads, answers, targets, strict=True)}
     if not torch.tensor(total_loss(scores)).isfinite():
-        raise diverged("the measured loss is no number: the weights have grown beyond all bounds")
+        raise diverged("the measured loss is NaN or infinite: the weights have become too large")
     return scores if len(scores) == 1 else scores | {"both": score_all(answers, targets)}
 
 
@@ -58,5 +58,5 @@ def total_loss(scores: dict[str, Score]) -> float:
 
 
 def diverged(fact: str, lr: float = 0.01) -> TrainingDiverged:
-    """Return the error of a loss that is NaN or infinite. fact: where it was found; lr: the rate at that step."""
+    """Return the error for a loss that is NaN or infinite. fact: loss and step; lr: learning rate of that step."""
     return TrainingDiverged(f"{fact}. Lower the learning rate, e.g. optimizer.lr={lr / 10:g}, or clip: {CLIP}")

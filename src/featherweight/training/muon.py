@@ -1,7 +1,7 @@
-"""Muon: momentum whose step moves every direction of a weight matrix equally far.
+"""Muon: an optimizer whose steps change a weight matrix equally far in all directions.
 
-torch.optim.Muon takes matrices alone; here a convolution is the matrix of its outputs, as Muon's author has it, and
-what is no matrix is moved by Adam.
+torch.optim.Muon takes matrices only. Here a convolution is treated as a matrix with one row per output channel, as
+the author of Muon does. Vectors are updated by Adam.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)    # of the polynomial that brings singular values from (0, 1] near 1 fastest
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)    # of the polynomial that moves singular values in (0, 1] close to 1
 ITERATIONS = 5
-VECTOR_RATE = 0.3       # of lr: Adam's for shifts, gains and biases
-SMALL = 1e-8            # under a norm or a root
-VECTOR = torch.Size()   # stands for the shapes of all vectors
+VECTOR_RATE = 0.3       # learning rate of Adam as a part of lr; Adam updates all vectors, such as biases
+SMALL = 1e-8            # prevents divisions by zero
+VECTOR = torch.Size()   # key for vectors of all lengths
 
 
 class Muon(Optimizer):
-    """Parameters (outputs, ...) are moved by lr times a matrix of nearly orthogonal rows or columns.
+    """An optimizer that moves parameters (outputs, ...) by lr times a matrix with nearly orthogonal rows or columns.
 
-    weight_decay is decoupled and spares vectors. Source: Jordan et al. (2024), "Muon: An optimizer for hidden layers in
-    neural networks"; Adam: Kingma and Ba (2015).
+    weight_decay is decoupled and is not applied to vectors.
+    Sources: Jordan et al. (2024), "Muon: An optimizer for hidden layers in neural networks"; for Adam, Kingma and Ba
+    (2015).
     """
 
     def __init__(
@@ -40,9 +41,9 @@ class Muon(Optimizer):
         settings = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay, "betas": betas}
         super().__init__(params, {"lr": lr, **settings})
 
-    # torch's step has an overload that gives the closure's loss, which nothing here asks for
+    # torch's overload that returns the loss of the closure is not needed here
     def step(self, closure: Callable[[], Any] | None = None) -> None:   # type: ignore[override]
-        """Move every parameter that has a gradient; a closure is called first."""
+        """Update every parameter that has a gradient. Call the closure first if there is one."""
         if closure is not None:
             with torch.enable_grad():
                 closure()
@@ -51,9 +52,10 @@ class Muon(Optimizer):
 
 @torch.no_grad()
 def step_together(optimizers: Sequence[Muon]) -> None:
-    """The step of each, for optimizers of the same settings; hundreds of networks take hardly more kernels than one.
+    """Do one step of each optimizer. All optimizers must have the same settings.
 
-    Matrices of one shape are moved as one batch, vectors all at once.
+    Matrices of the same shape are updated as one batch, and all vectors as another. So hundreds of networks need hardly
+    more kernels than one network.
     """
     for groups in zip(*(one.param_groups for one in optimizers), strict=True):
         batches: dict[torch.Size, list[Moved]] = {}
@@ -65,11 +67,11 @@ def step_together(optimizers: Sequence[Muon]) -> None:
         for shape, batch in batches.items():
             move_vectors(batch, groups[0]) if shape is VECTOR else move_matrices(batch, groups[0])
     for optimizer in optimizers:
-        vars(optimizer)["_opt_called"] = True       # what a schedule of torch asks before it moves the rate
+        vars(optimizer)["_opt_called"] = True       # torch's schedules check this before they change lr
 
 
 class Moved(NamedTuple):
-    """A parameter with its gradient and what its optimizer remembers of it."""
+    """A parameter with its gradient and its optimizer state."""
 
     weight: Tensor
     gradient: Tensor
@@ -77,7 +79,7 @@ class Moved(NamedTuple):
 
 
 def move_matrices(moved: Sequence[Moved], group: dict[str, Any]) -> None:
-    """Some (outputs, ...) of one shape: one step along the momentum of each, orthogonalised."""
+    """Update parameters (outputs, ...) of the same shape by their orthogonalised momentum."""
     weights, gradients, slots = (list(each) for each in zip(*moved, strict=True))
     for weight, _, slot in moved:
         if not slot:
@@ -87,7 +89,7 @@ def move_matrices(moved: Sequence[Moved], group: dict[str, Any]) -> None:
     torch._foreach_add_(buffers, gradients)
     ahead = torch._foreach_add(gradients, buffers, alpha=group["momentum"]) if group["nesterov"] else buffers
     matrices = torch.stack(list(ahead)).flatten(2)                          # (R, outputs, inputs x places)
-    tall = max(1.0, matrices.shape[1] / matrices.shape[2]) ** 0.5           # as far for each input
+    tall = max(1.0, matrices.shape[1] / matrices.shape[2]) ** 0.5           # larger steps if outputs > inputs x places
     moves = orthogonal(matrices) * (group["lr"] * tall)
     if group["weight_decay"]:
         torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
@@ -95,12 +97,12 @@ def move_matrices(moved: Sequence[Moved], group: dict[str, Any]) -> None:
 
 
 def move_vectors(moved: Sequence[Moved], group: dict[str, Any]) -> None:
-    """Some (outputs,), of any lengths: one step of Adam each."""
+    """Update parameters (outputs,) of any lengths by one step of Adam."""
     weights, gradients, slots = (list(each) for each in zip(*moved, strict=True))
     for weight, _, slot in moved:
         if not slot:
             slot |= {"exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
-            slot["moves"] = weight.new_zeros(())    # where the weights are: nothing here waits for the device
+            slot["moves"] = weight.new_zeros(())    # on the device, so that no step synchronises
     first, second = group["betas"]
     means, squares, counts = ([slot[key] for slot in slots] for key in ("exp_avg", "exp_avg_sq", "moves"))
     torch._foreach_add_(counts, 1)
@@ -115,7 +117,7 @@ def move_vectors(moved: Sequence[Moved], group: dict[str, Any]) -> None:
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """(..., m, n) -> the same with singular values of about 0.7 to 1.2, by Newton and Schulz's iteration."""
+    """Return (..., m, n) with singular values moved to about 0.7 to 1.2, by Newton-Schulz iteration."""
     near: Tensor = matrix / matrix.norm(dim=(-2, -1), keepdim=True).clamp(min=SMALL)
     tall = near.shape[-2] > near.shape[-1]
     near = (near.mT if tall else near).reshape(-1, min(matrix.shape[-2:]), max(matrix.shape[-2:]))   # (B, fewer, more)

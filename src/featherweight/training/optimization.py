@@ -1,4 +1,4 @@
-"""Optimizers, schedules and the average of the weights, all from torch, built from plain values."""
+"""Build optimizers, schedules and the average of the weights from plain values. Most come from torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ def build_optimizer(
     weight_decay: float = 0.0,
     betas: tuple[float, float] = (0.9, 0.999),
 ) -> torch.optim.Optimizer:
-    """sgd, adam, adamw or muon; momentum and nesterov are sgd's and muon's, betas those of all but sgd."""
+    """Return the optimizer of this name: sgd, adam, adamw or muon.
+
+    momentum, nesterov: used by sgd and muon only. betas: used by adam, adamw and muon only.
+    Raises ValueError for any other name.
+    """
     match name:
         case "sgd":
             return torch.optim.SGD(
@@ -42,7 +46,7 @@ def build_optimizer(
 
 
 def move(optimizers: Sequence[torch.optim.Optimizer], lr: float | Tensor) -> None:
-    """Move the weights of one network, or of many of one make, along their gradients at this rate."""
+    """Do one step of each optimizer at the learning rate `lr`. All optimizers must have the same settings."""
     with ExitStack() as rates:
         for optimizer in optimizers:
             rates.enter_context(at_rate(optimizer, lr))
@@ -56,7 +60,7 @@ def move(optimizers: Sequence[torch.optim.Optimizer], lr: float | Tensor) -> Non
 
 @contextmanager
 def at_rate(optimizer: torch.optim.Optimizer, lr: float | Tensor) -> Iterator[None]:
-    """Inside the block the optimizer has this learning rate; as a tensor () it is read when its kernels run."""
+    """Set the learning rate of the optimizer inside the block. A scalar tensor is read when the kernels run."""
     kept = [dict(group) for group in optimizer.param_groups]
     for group in optimizer.param_groups:
         group["lr"] = lr
@@ -71,18 +75,21 @@ def at_rate(optimizer: torch.optim.Optimizer, lr: float | Tensor) -> Iterator[No
 
 @dataclass
 class Schedule:
-    """A torch scheduler and when it moves: after each step, after each epoch, or on a watched loss."""
+    """A torch scheduler and the time of its updates: after each step, each epoch, or each validation loss."""
 
     scheduler: lr_scheduler.LRScheduler | lr_scheduler.ReduceLROnPlateau
     unit: str           # "step", "epoch" or "plateau"
 
     def after_step(self) -> None:
-        """One optimisation step was taken."""
+        """Update the learning rate after an optimisation step, if the unit is "step"."""
         if self.unit == "step":
             self.scheduler.step()  # type: ignore[call-arg]
 
     def after_epoch(self, watched_loss: float | None) -> None:
-        """One epoch was taken; watched_loss is the validation loss that a plateau schedule watches."""
+        """Update the learning rate after an epoch, unless the unit is "step".
+
+        watched_loss: validation loss. Raises ValueError if it is None and the unit is "plateau".
+        """
         if self.unit == "epoch":
             self.scheduler.step()  # type: ignore[call-arg]
         elif self.unit == "plateau":
@@ -104,9 +111,11 @@ def build_schedule(
     start_factor: float = 0.04,
     end_factor: float = 1e-4,
 ) -> Schedule:
-    """constant, step, plateau, one-cycle or cosine. The factors are parts of the optimizer's lr, the top.
+    """Return the schedule of this name: constant, step, plateau, one-cycle or cosine.
 
-    total_steps: optimisation steps of the whole training. one-cycle leaves the momentum alone.
+    total_steps: optimisation steps of the whole training. start_factor, end_factor: first and last learning rate,
+    divided by the optimizer's lr. That lr is the highest rate. one-cycle does not change the momentum.
+    Raises ValueError for any other name.
     """
     top = optimizer.param_groups[0]["lr"]
     match name:
@@ -137,10 +146,10 @@ def build_schedule(
 
 
 def _with_length(warmup: float, steps: int) -> float:
-    """The part of the steps until the top; OneCycleLR divides by zero where a phase has exactly no length."""
+    """Return `warmup`, slightly longer if its phase had length 0: OneCycleLR would divide by zero."""
     return warmup + 1e-9 if warmup * steps == 1 else warmup
 
 
 def build_average(model: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of all weights and of the batch statistics, moved once a step."""
+    """Return an exponential moving average of all weights and batch statistics. Update it once per step."""
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Which images an epoch takes, and in which order."""
+"""The images of an epoch and their order, used by the training loop."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from torch import Tensor
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """All images of an epoch, from seed and epoch alone, so that a resume finds the order again."""
+    """Return all images in random order, int64 (count,). Depends on seed and epoch only, so resuming repeats it."""
     return torch.randperm(count, generator=_generator(seed, epoch))
 
 
 def selected_order(losses: Tensor, count: int, seed: int, epoch: int) -> Tensor:
-    """int64 (count,): half of them the images with the highest of (N,) losses, half drawn from the others, mixed.
+    """Return int64 (count,): half are the images with the highest losses (N,), half a random draw from the others.
 
-    The drawn half keeps what is easy in the batch statistics, and lets an image's old loss be found out as wrong.
+    Both halves are shuffled together. The random half keeps easy images in the batch statistics. It also renews losses
+    that are out of date.
     Source: Jiang et al. (2019), Accelerating Deep Learning by Focusing on the Biggest Losers.
     """
     generator = _generator(seed, epoch)
@@ -26,5 +27,5 @@ def selected_order(losses: Tensor, count: int, seed: int, epoch: int) -> Tensor:
 
 
 def _generator(seed: int, epoch: int) -> torch.Generator:
-    """One an epoch, on the CPU, so that every device sees the same."""
+    """Return the generator of an epoch. It is on the CPU, so the order is the same for all devices."""
     return torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)

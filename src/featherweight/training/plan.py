@@ -1,4 +1,4 @@
-"""The plain numbers of one training, and the record that each epoch yields."""
+"""Settings of one training, and the record of one epoch. The training loop uses both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Plan:
-    """The plain numbers of one training."""
+    """Settings of one training, as plain values."""
 
     epochs: int
     batch_size: int
@@ -37,7 +37,7 @@ class Plan:
     loss: Loss = loss_of
     fraction: float = 1.0           # of the images, in each epoch after the first
     keep_best: bool = False         # the result is the network of the epoch with the lowest validation loss
-    patience: int = 0               # epochs without a lower validation loss that end the training; 0 is off
+    patience: int = 0               # end after this many epochs without a lower validation loss; 0 is off
 
     def images(self, count: int, epoch: int) -> int:
         """Number of images used in `epoch`, counted from 0, out of `count` training images."""

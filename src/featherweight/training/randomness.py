@@ -1,6 +1,6 @@
-"""Calls that draw random numbers in evaluation mode, such as F.dropout without its training flag.
+"""Find calls that draw random numbers in evaluation mode, such as F.dropout without its training flag.
 
-The export asks before it makes a file; a training may ask before its first step.
+The export checks for them before it writes a file, and check_fit before a training.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from featherweight.forward import evaluating
 
 @dataclass(frozen=True)
 class RandomCall:
-    """One call that moved a random generator: the function, its place ("net.py:17" or ""), a dropout's share."""
+    """One call that used a random generator: function, place ("net.py:17" or ""), dropout probability if it has one."""
 
     function: str
     place: str
     share: float | None = None
 
     def __str__(self) -> str:
-        """The fault and the next move in one sentence."""
+        """Return the fault and the next move in one sentence."""
         where = f" ({self.place})" if self.place else ""
         if self.share is None:
             return f"{self.function} draws random numbers in evaluation{where}: call it only if self.training"
@@ -45,7 +45,7 @@ def active_dropout(module: nn.Module, inputs: Sequence[Tensor]) -> list[str]:
 def random_calls(module: nn.Module, inputs: Sequence[Tensor]) -> list[RandomCall]:
     """Run a network once in evaluation mode; return the calls that drew random numbers, each place once.
 
-    inputs: (N, ...) each. Modes and random state are left as they were.
+    inputs: (N, ...) each. The modes of the modules and the random state stay unchanged.
     """
     with untouched_random_state(module), evaluating(module), RandomCallRecorder(inputs[0].device) as watcher:
         module(*inputs)
@@ -53,7 +53,7 @@ def random_calls(module: nn.Module, inputs: Sequence[Tensor]) -> list[RandomCall
 
 
 class RandomCallRecorder(TorchFunctionMode):
-    """Write down every torch function that moves the generator of the CPU, or of the inputs' GPU."""
+    """A context that records every torch function that changes the generator of the CPU or of `device`."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
@@ -76,6 +76,6 @@ class RandomCallRecorder(TorchFunctionMode):
 
 
 def random_state(device: torch.device) -> Tensor:
-    """The state of the generators that a call on this device may move, as bytes."""
+    """Return the state of the generators that a call on this device may use, as bytes."""
     state = torch.get_rng_state()
     return torch.cat([state, torch.cuda.get_rng_state(device)]) if device.type == "cuda" else state

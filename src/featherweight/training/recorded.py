@@ -1,7 +1,7 @@
-"""Work on a CUDA device that is recorded once and then replayed as a whole.
+"""Record the kernels of a function on a CUDA device once, and replay them as a whole at each later call.
 
-A step of a small network is some hundred kernels of a few microseconds each; to start them one by one from Python
-takes longer than to run them. Source: the CUDA graphs of torch, "CUDA semantics" in its documentation.
+A step of a small network has some hundred kernels of a few microseconds each. Launching them one by one from Python
+takes longer than running them. Source: CUDA graphs, page "CUDA semantics" of torch's documentation.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from torch import Tensor
 from featherweight.errors import DeviceError
 from featherweight.wording import option
 
-FIRST = 2       # calls for each shape that are not recorded: libraries choose and prepare their kernels in them
+FIRST = 2       # calls per shape before recording, in which libraries choose and prepare their kernels
 
 Work = Callable[..., None]
 
 
 def recorded(work: Work, device: torch.device, generators: Sequence[torch.Generator]) -> Work:
-    """The same work; on a CUDA device with its kernels recorded. It is called with tensors and floats.
+    """Return `work`, on a CUDA device with its kernels recorded. Call the result with tensors and floats.
 
-    What it changes it must change in place, in tensors that stay where they are; a float comes to it as a tensor ().
-    It may ask nothing of the device. generators: those that it draws from, besides the device's own.
+    work: must change tensors in place only, and must not synchronise with the device. On CUDA it receives each float as
+    a scalar tensor. generators: all generators that `work` uses, except the default one of the device.
     """
     return Recorder(work, device, generators) if device.type == "cuda" else work
 
 
 class Recorder:
-    """One recording for each shape of the first argument, which has to be a tensor."""
+    """A callable with one recording of `work` per shape of the first argument, which must be a tensor."""
 
     def __init__(self, work: Work, device: torch.device, generators: Sequence[torch.Generator]) -> None:
         self.work, self.device, self.generators = work, device, generators
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self.pool = torch.cuda.graph_pool_handle()      # the recordings take turns, so they share memory
+        self.pool = torch.cuda.graph_pool_handle()      # never run at the same time, so they share memory
         self.inputs: dict[torch.Size, list[Tensor]] = {}
         self.calls: dict[torch.Size, int] = {}
         self.graphs: dict[torch.Size, torch.cuda.CUDAGraph] = {}
@@ -57,11 +57,14 @@ class Recorder:
         self.graphs[shape].replay()
 
     def place(self, argument: Tensor | float) -> Tensor:
-        """Where the work finds an argument at every call."""
+        """Return an empty tensor at a fixed address. Each call copies the argument into it."""
         return torch.empty_like(argument) if isinstance(argument, Tensor) else torch.empty((), device=self.device)
 
     def record(self, inputs: Sequence[Tensor]) -> torch.cuda.CUDAGraph:
-        """The kernels of one call; nothing runs. DeviceError where the work, done before, waits for the device."""
+        """Return a recording of the kernels of one call, without running them.
+
+        Raises DeviceError if `work` synchronises with the device.
+        """
         graph = torch.cuda.CUDAGraph()
         for generator in self.generators:
             graph.register_generator_state(generator)

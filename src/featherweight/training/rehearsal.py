@@ -1,4 +1,4 @@
-"""Three training steps on a copy of a network: a fault of training is found before it, and told in one line."""
+"""Three training steps on a copy of a network. They find faults before the training and explain them in one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from featherweight.training.step import make_passes
 from featherweight.user_code import quietly
 
 BATCHES = (2, 2, 3)     # images; the last is of another size, as the last batch of an epoch may be
-REASONS = {             # a part of torch's message -> what it means for the one who wrote the network
+REASONS = {             # part of torch's message -> explanation for the author of the network
     "does not require grad": (
         "its outputs carry no gradient. Take .detach(), torch.no_grad(), .numpy() and argmax out of forward."
     ),
@@ -40,9 +40,9 @@ def rehearse(
 ) -> list[str]:
     """Take three small training steps on a copy; return the names of the parameters that no gradient reaches.
 
-    images: uint8 (N, C, H, W); labels: int64 (N,); layout: of the images in memory, by default that of training. The
-    model and the random state stay as they are; a model that cannot be copied is not tried. Raises ModelError, one
-    line with the next move, if a step fails.
+    images: uint8 (N, C, H, W). labels: int64 (N,). layout: memory layout of the images, by default that of training.
+    The model and the random state stay unchanged. A model that cannot be copied is not run: the result is [].
+    Raises ModelError, one line with the next move, if a step fails.
     """
     check_real(model)
     if (copied := copy_of(model)) is None:
@@ -59,14 +59,14 @@ def rehearse(
                 with quietly():
                     passes(batch, task.training_batch(labels[picked].to(device), generator))
                 optimizer.step()
-            except Exception as fault:  # a network of a user's own may raise anything
+            except Exception as fault:  # a user's network may raise any exception
                 raise ModelError(f"the network cannot be trained: {why(fault, step, count)}") from fault
             start += count
     return [name for name, parameter in copied.named_parameters() if parameter.grad is None and parameter.requires_grad]
 
 
 def check_real(model: nn.Module) -> None:
-    """Raise ModelError for a complex parameter: the optimizers here take real ones."""
+    """Raise ModelError for a complex parameter, as the optimizers here accept real parameters only."""
     for name, parameter in model.named_parameters():
         if parameter.is_complex():
             kind = str(parameter.dtype).removeprefix("torch.")
@@ -77,19 +77,19 @@ def check_real(model: nn.Module) -> None:
 
 
 def copy_of(model: nn.Module) -> nn.Module | None:
-    """A copy of the model, or None where Python cannot make one.
+    """Return a copy of the model, or None if Python cannot make one.
 
-    A tensor that is computed from parameters, as by the older weight_norm, is shared: torch does not copy it.
+    A tensor computed from parameters, as the older weight_norm does, is shared with the model: torch cannot copy it.
     """
     kept = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
     try:
         return copy.deepcopy(model, {id(value): value for value in kept if not value.is_leaf})
-    except Exception:   # whatever a network of a user's own holds: locks, files, generators
+    except Exception:   # a user's network may hold locks, files or generators
         return None
 
 
 def why(fault: Exception, step: int, count: int) -> str:
-    """The reason of a failed step and the next move; for what is not known, torch's own words."""
+    """Return the reason of a failed step and the next move. For an unknown reason, return torch's own message."""
     for part, reason in REASONS.items():
         if part in str(fault):
             return reason

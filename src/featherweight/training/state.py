@@ -1,4 +1,4 @@
-"""Everything that changes while training, and its way into tensors and text and back, bit for bit."""
+"""The state of one training. It can be saved as tensors and text, and loaded again bit for bit."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from featherweight.training.optimization import Schedule
 
 @dataclass
 class Position:
-    """Where training stands: epochs that are done, and how far into the next one."""
+    """The progress of a training: finished epochs, and counters of the current epoch."""
 
     epoch: int = 0                  # finished epochs
-    step: int = 0                   # finished steps of the epoch that is under way
-    loss_sum: float = 0.0           # over the images of that epoch
-    correct: list[int] = field(default_factory=list)    # answers of that epoch, one a head
-    seen: int = 0                   # images of that epoch
-    epoch_seconds: float = 0.0      # spent on that epoch
-    seconds: float = 0.0            # spent on everything, over all resumes
+    step: int = 0                   # finished steps of the current epoch
+    loss_sum: float = 0.0           # over the images of the current epoch
+    correct: list[int] = field(default_factory=list)    # right predictions of the current epoch, per head
+    seen: int = 0                   # images of the current epoch up to now
+    epoch_seconds: float = 0.0      # spent on the current epoch
+    seconds: float = 0.0            # spent on all epochs, also before a resume
 
     def spend(self, seconds: float) -> None:
-        """So many seconds of training went by."""
+        """Add `seconds` to the training time."""
         self.epoch_seconds += seconds
         self.seconds += seconds
 
@@ -39,7 +39,7 @@ class Position:
 
 @dataclass
 class Best:
-    """The epoch with the lowest validation loss yet, and copies of the trained network's state after it."""
+    """The epoch with the lowest validation loss so far, and a copy of the trained network's state after it."""
 
     epoch: int                      # counted from 1
     loss: float                     # nats
@@ -48,38 +48,41 @@ class Best:
 
 @dataclass
 class TrainingState:
-    """The moving parts of one training."""
+    """All state that resuming a training needs."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     average: AveragedModel | None
-    generator: torch.Generator      # draws augmentations and numbers, on the model's device
+    generator: torch.Generator      # for augmentations and digit-sum numbers, on the model's device
     position: Position = field(default_factory=Position)
-    losses: Tensor | None = None    # (N,), of each image when it was last seen; where a plan selects by it
-    order: Tensor | None = None     # int64 on the CPU, the images of the epoch under way, where they are selected
-    best: Best | None = None        # where a plan watches validation
+    losses: Tensor | None = None    # (N,), last loss of each image; only if the plan selects images
+    order: Tensor | None = None     # int64 on the CPU, selected images of the current epoch
+    best: Best | None = None        # only if the plan uses validation
 
     @property
     def trained(self) -> nn.Module:
-        """The network that is evaluated and shipped: the averaged one where there is an average."""
+        """The network that is evaluated and exported: the average of the weights if there is one, else `model`."""
         return self.average.module if self.average is not None else self.model
 
     def keep_if_best(self, epoch: int, loss: float) -> None:
-        """Copy the trained network after this epoch, if its validation loss is the lowest yet."""
+        """Copy the trained network after `epoch`, if its validation loss is the lowest so far."""
         if self.best is None or loss < self.best.loss:
             weights = {key: value.detach().clone() for key, value in self.trained.state_dict().items()}
             self.best = Best(epoch, loss, weights)
 
     def return_to_best(self) -> int:
-        """Give the trained network the weights of its best epoch; that epoch."""
+        """Load the weights of the best epoch into the trained network. Return the number of that epoch, from 1.
+
+        Raises ValueError if no epoch was stored.
+        """
         if self.best is None:
             raise ValueError("no epoch is done, or validation was not watched")
         self.trained.load_state_dict(self.best.weights)
         return self.best.epoch
 
     def save(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """(tensors, text): copies that a later load() turns into exactly this state."""
+        """Return copies (tensors, text) from which load() restores exactly this state."""
         tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
@@ -97,11 +100,11 @@ class TrainingState:
         tensors["random.cpu"] = torch.get_rng_state()
         if self.generator.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.generator.device)
-        # clones: safetensors refuses memory that two names share, and tied weights do share it
+        # clones: safetensors refuses tensors that share memory, as tied weights do
         return {key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()}, text
 
     def load(self, tensors: Mapping[str, Tensor], text: Mapping[str, Any]) -> None:
-        """Go back to what save() gave; KeyError or RuntimeError where it belongs to another training."""
+        """Restore the state that save() returned. Raises KeyError or RuntimeError if it is of a different training."""
         self.model.load_state_dict(_under("model.", tensors))
         if self.average is not None:
             self.average.load_state_dict(_under("average.", tensors))
@@ -112,7 +115,7 @@ class TrainingState:
         groups = [group | {"betas": tuple(group["betas"])} if "betas" in group else group for group in text["groups"]]
         self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
         for parameter, values in self.optimizer.state.items():
-            # fused optimizers walk through memory: a buffer must lie in it as its parameter does
+            # fused optimizers need buffers with the same memory layout as the parameter
             values.update({k: torch.empty_like(parameter).copy_(v) for k, v in values.items() if v.dim() > 0})
         self.schedule.scheduler.load_state_dict(text["schedule"])
         self.generator.set_state(tensors["random.generator"])
@@ -129,7 +132,7 @@ class TrainingState:
 
 
 def _plain(schedule: Schedule) -> dict[str, Any]:
-    """A scheduler's numbers and texts; its functions and its infinities are rebuilt by its constructor."""
+    """Return the plain values of a scheduler's state. Its constructor sets functions and infinite values again."""
     state = schedule.scheduler.state_dict()
     kinds = (int, float, str, bool, list, type(None))
     return {k: v for k, v in state.items() if isinstance(v, kinds) and v not in (math.inf, -math.inf)}

@@ -16,7 +16,7 @@ from featherweight.training.kernels import NarrowKernels
 def make_passes(
     model: nn.Module, loss_of: Loss, *, precision: str, device: torch.device, gradient_clip: float = 0.0
 ) -> Callable[[Tensor, TaskBatch], tuple[Tensor, Outputs]]:
-    """Return the function (images, task_batch) -> (loss, outputs). It leaves gradients in the parameters.
+    """Return the function (images, task_batch) -> (loss, outputs), which also sets the gradients of the parameters.
 
     precision: "float32" or "bf16", of the forward pass. gradient_clip: largest norm of all gradients; 0 is off.
     """

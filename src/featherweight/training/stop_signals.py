@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a question that the loop asks, instead of a death in the middle of a step."""
+"""Turn Ctrl-C and SIGTERM into a list that the training loop checks, so that no step is cut short."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect the first Ctrl-C or SIGTERM instead of dying of it; a second signal of either kind is not held back.
+    """Yield a list that collects the first Ctrl-C or SIGTERM, which then does not end the process.
 
-    Only the main thread may set handlers; elsewhere the signals do what they always did.
+    A second signal has its usual effect. Outside the main thread the list stays empty and signals have their usual
+    effect, as only the main thread may set handlers.
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
