@@ -1,4 +1,4 @@
-"""Beginning with a finished run's weights: more epochs, another rate, or other data with other classes."""
+"""Start a training from a finished run's weights: more epochs, another learning rate, or data with other classes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ KEY = "training.start"
 def recipe_from(
     start: Run | str | Path | None, recipe: Recipe | str | Path | None = None, settings: Sequence[str] = ()
 ) -> Recipe:
-    """Return the recipe, or without one the recipe of the run to start from, with that run written into it.
+    """Return the recipe with `start` as its training.start. Without a recipe, use the recipe of that run.
 
-    settings: changes as "section.key=value", for a recipe that is read from a file.
+    settings: changes such as "section.key=value", used only if the recipe is read from a file.
+    Raises RecipeError without both start and recipe.
     """
     if start is None:
         if recipe is None:
@@ -41,16 +42,17 @@ def recipe_from(
 
 
 def check_start(recipe: Recipe, seeds: Sequence[int]) -> None:
-    """Raise RunError where the run to start from is not finished, or has learned validation images of a seed."""
+    """Raise RunError if the run to start from is not finished, or was trained on validation images of a seed."""
     if recipe.training.start:
         check_validation(open_start(recipe.training.start), recipe, seeds, KEY)
 
 
 def begin(recipe: Recipe, model: nn.Module, task: Task, dataset: Dataset) -> dict[str, Any] | None:
-    """Put the weights of the recipe's start into the new network; the record of it for result.json, or None.
+    """Load the weights of the recipe's training.start into the new network. Does nothing without a start.
 
-    Where the run's classes are not those of the data, the last layer stays fresh. Raises RunError where something does
-    not fit.
+    Returns the record of the start for result.json, or None.
+    If the classes of the run and of the data differ, the last layer keeps its new random weights.
+    Raises RunError if the run is not finished, or if its weights do not fit the network.
     """
     if not recipe.training.start:
         return None
@@ -72,7 +74,7 @@ def begin(recipe: Recipe, model: nn.Module, task: Task, dataset: Dataset) -> dic
 
 
 def open_start(start: str) -> Run:
-    """The finished run that a recipe starts from; RunError for anything else."""
+    """Return the finished run that a recipe starts from. Raises RunError if it is missing or not finished."""
     run = Run.open(start)
     if not run.finished:
         raise RunError(f"{KEY}: {start!r} is not finished. Go on with it by {option('resume')}, or give a run that is.")
@@ -80,7 +82,10 @@ def open_start(start: str) -> Run:
 
 
 def head_of(model: nn.Module, task: Task, dataset: Dataset, run: Run) -> str:
-    """The name of the last dense or convolutional layer that gives as many numbers as the network answers."""
+    """Return the name of the last dense or convolutional layer that is as wide as the network's output.
+
+    Raises RunError if no layer has this width, or if the network has several heads.
+    """
     outputs = as_heads(try_out(model, first_inputs(model, task, dataset, 2), dataset, task))
     found: list[str] = [name for name, layer in model.named_modules()
                         if len(outputs) == 1 and width_of(layer) == outputs[0].shape[1]]
@@ -91,14 +96,14 @@ def head_of(model: nn.Module, task: Task, dataset: Dataset, run: Run) -> str:
 
 
 def width_of(layer: nn.Module) -> int | None:
-    """Outputs of a dense layer, or channels of a convolution; None for other layers."""
+    """Number of outputs of a dense layer or of output channels of a convolution. None for other layers."""
     if isinstance(layer, nn.Linear):
         return layer.out_features
     return layer.out_channels if isinstance(layer, nn.Conv2d) else None
 
 
 def note_of(record: dict[str, Any] | None, dataset: Dataset) -> list[str]:
-    """A sentence where a layer is fresh."""
+    """Return a sentence about the layer with new random weights, or an empty list."""
     if record is None or record["fresh"] is None:
         return []
     there, here = (named(classes) for classes in (record["classes"], dataset.classes))
@@ -107,5 +112,5 @@ def note_of(record: dict[str, Any] | None, dataset: Dataset) -> list[str]:
 
 
 def named(classes: Sequence[str]) -> str:
-    """ "0, 1" or "0, 1, ... 9"."""
+    """Return the classes as text: "0, 1" for up to three, "0, 1, ... 9" for more."""
     return ", ".join(classes) if len(classes) < 4 else f"{classes[0]}, {classes[1]}, ... {classes[-1]}"

@@ -1,4 +1,4 @@
-"""Knowledge distillation: the soft labels that trained networks give to the training images.
+"""Knowledge distillation: compute soft labels of the training images with trained networks.
 
 Source: Hinton et al. (2015), Distilling the Knowledge in a Neural Network.
 """
@@ -19,7 +19,7 @@ from featherweight.runs import Run
 from featherweight.tasks import Task, build_task
 
 BATCH = 500         # images
-SEED = 2015         # of the random change of each image: the same for all seeds, and after resuming
+SEED = 2015         # of the augmentation: the same for all seeds of a recipe, and after resuming
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Teacher:
         return cls(load_network(run, device), build_task(run.recipe.task), len(run.result["classes"]), mean, std)
 
     def probabilities(self, images: Tensor, temperature: float) -> Tensor:
-        """(N, C, H, W) in [0, 1] -> float32 (N, classes), softmax(log-probabilities / temperature)."""
+        """Return softmax(log-probabilities / temperature), float32 (N, classes). images: (N, C, H, W) in [0, 1]."""
         task_batch = self.task.fixed_batch(torch.zeros(len(images), dtype=torch.int64, device=images.device))
-        head = outputs_for(self.network, normalise(images, self.mean, self.std), *task_batch.inputs)[0]   # the class
+        head = outputs_for(self.network, normalise(images, self.mean, self.std), *task_batch.inputs)[0]   # class
         return F.softmax(head.float()[:, : self.classes] / temperature, dim=1)
 
 
@@ -54,9 +54,9 @@ def soft_labels(
     device: torch.device,
     tell: Callable[[int], None] = lambda answered: None,
 ) -> Tensor:
-    """uint8 (N, C, H, W) -> float32 (N, classes), the mean probabilities of all teachers.
+    """Return the mean probabilities of all teachers, float32 (N, classes). images: uint8 (N, C, H, W).
 
-    Each teacher sees each image twice: unchanged, and changed once by the augmentation.
+    Each teacher runs on each image twice: unchanged, and augmented once.
     tell(images done) is called before every batch.
     """
     generator = torch.Generator().manual_seed(SEED)        # on the CPU: the same changes on every device

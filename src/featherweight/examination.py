@@ -1,6 +1,6 @@
-"""A finished run looked at closely: its network, and what it answered to every test image.
+"""Examine a finished run: its network, and the network's outputs for every test image.
 
-A network with weights that were trained elsewhere is measured here too.
+evaluate_weights measures a network whose weights were trained elsewhere.
 """
 
 from __future__ import annotations
@@ -35,17 +35,21 @@ from featherweight.wording import option
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer: which image, the truth, and the most probable classes with their probabilities."""
+    """A wrong prediction: the image's number, the true class, and the top classes with their probabilities."""
 
     image: int
     truth: str
     ranked: tuple[tuple[str, float], ...]
-    said: str = ""      # what else was given, such as the number to add
+    said: str = ""      # the second input, such as "+ 3" for the number to add; "" without one
 
 
 @dataclass(frozen=True)
 class Examination:
-    """One task_batch about each test image, and the answers: log-probabilities (N, classes) of each head."""
+    """A finished run with its network's outputs for all N test images.
+
+    task_batch: the inputs beside the images, and the targets.
+    answers: log-probabilities, (N, classes) per head.
+    """
 
     run: Run
     network: nn.Module
@@ -56,16 +60,16 @@ class Examination:
 
     @property
     def targets(self) -> dict[str, Tensor]:
-        """What is right, int64 (N,) for each head."""
+        """True classes of the test images, int64 (N,) per head."""
         return dict(zip(self.task.heads, self.task_batch.targets, strict=True))
 
     def classes(self, head: str) -> tuple[str, ...]:
-        """What the classes of a head are called."""
+        """Return the names of a head's classes: those of the data set, or 0, 1, ... if their number differs."""
         count, named = self.answers[head].shape[1], self.dataset.classes
         return named if count == len(named) else tuple(str(number) for number in range(count))
 
     def confusion(self, head: str) -> list[list[int]]:
-        """The recorded confusion matrix of a head; RunError if it is missing or of other classes."""
+        """Return the recorded confusion matrix of a head. Raises RunError if it is missing or has another size."""
         matrix: list[list[int]] = self.run.result.get("confusion", {}).get(head, [])
         if len(matrix) != len(self.classes(head)):
             raise RunError(f"{self.run.path / 'result.json'} has no confusion matrix of the {len(self.classes(head))} "
@@ -73,7 +77,7 @@ class Examination:
         return matrix
 
     def mistakes(self, head: str, most: int) -> list[Mistake]:
-        """The wrong answers with the highest loss."""
+        """Return the wrong predictions with the highest loss, at most `most`, highest first."""
         answers, targets = self.answers[head], self.targets[head]
         losses = -answers.gather(1, targets[:, None])[:, 0]
         wrong = answers.argmax(dim=1) != targets
@@ -81,7 +85,7 @@ class Examination:
         return [self.mistake(head, image) for image in worst.tolist()]
 
     def mistake(self, head: str, image: int) -> Mistake:
-        """One wrong answer in words."""
+        """Return the wrong prediction for one image, with its three most probable classes."""
         classes = self.classes(head)
         top = self.answers[head][image].exp().topk(min(3, len(classes)))
         ranked = zip((classes[index] for index in top.indices.tolist()), top.values.tolist(), strict=True)
@@ -89,24 +93,24 @@ class Examination:
         return Mistake(image, classes[int(self.targets[head][image])], tuple(ranked), added)
 
     def inputs(self, image: int) -> tuple[Tensor, ...]:
-        """What the network is given about one test image: (1, ...) for each input."""
+        """Return the network's inputs for one test image, each of shape (1, ...)."""
         part = slice(image, image + 1)
         return (self.pixels(part), *(value[part] for value in self.task_batch.inputs))
 
     def pixels(self, part: slice = slice(None)) -> Tensor:
-        """Test images as the network is given them: float32 (N, C, H, W), normalised as in training."""
+        """Return a slice of the test images, float32 (N, C, H, W), normalised as in training."""
         mean, std = (torch.tensor(self.run.result[key]) for key in ("mean", "std"))
         return as_input(self.dataset.test.images[part], mean, std)
 
     def check_image(self, image: int) -> int:
-        """The number of a test image; DataError where there is none."""
+        """Return the number unchanged. Raises DataError if no test image has this number."""
         count = len(self.dataset.test)
         if not 0 <= image < count:
             raise DataError(f"test image {image} is not between 0 and {count - 1}. Give another {option('image')}.")
         return image
 
     def an_image_of_each_class(self) -> list[int]:
-        """The first test image of each class."""
+        """Return the number of the first test image of each class."""
         labels = self.dataset.test.labels
         return [int((labels == label).nonzero()[0]) for label in sorted(set(labels.tolist()))]
 
@@ -115,9 +119,10 @@ def examine(
     run: Run | str | Path, *, data: str | Dataset | None = None, data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> Examination:
-    """Load a finished run and ask it about each test image of its data set, or of another.
+    """Load a finished run and run its network on all test images of its data set, or of `data`.
 
-    Raises RunError where the run has no weights or the data set has another number of classes.
+    Raises RunError if the run has no weights, or if the data set has another number of classes.
+    Raises NoNumbers if an output is NaN.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     network, dataset, images = load(run, data, data_dir, device)
@@ -134,9 +139,10 @@ def evaluate(
     run: Run | str | Path, *, data: str | Dataset | None = None, data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> dict[str, Score]:
-    """Measure a finished run's network again on the test images of its data set, or of another.
+    """Measure a finished run's network again on the test images of its data set, or of `data`. One score per head.
 
-    Raises ModelError if an answer depends on which images are asked together: no accuracy holds for such a network.
+    Raises ModelError if the output for an image depends on the other images of the batch.
+    The accuracy of such a network depends on the order of the images.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     network, _, images = load(run, data, data_dir, device)
@@ -148,7 +154,7 @@ def evaluate(
 
 
 def against_record(run: Run, scores: Mapping[str, Score]) -> list[str]:
-    """Return a sentence for each head whose score is not the one that the run recorded."""
+    """Return one sentence for each head whose score differs from the recorded score."""
     recorded = run.result["test"]
     return [
         f"{head}: {score.correct:,} of {score.count:,} right now, {recorded[head]['correct']:,} of "
@@ -160,7 +166,7 @@ def against_record(run: Run, scores: Mapping[str, Score]) -> list[str]:
 
 @dataclass(frozen=True)
 class Measured:
-    """A network with weights of one's own, and how it did on the test images of a data set."""
+    """A network with given weights, and its scores on the test images of a data set."""
 
     network: nn.Module
     dataset: Dataset
@@ -171,11 +177,13 @@ def evaluate_weights(
     model: str, weights: str | Path, *, data: str = "mnist", arguments: Mapping[str, Any] | None = None,
     shape: tuple[int, ...] | None = None, data_dir: str | Path | None = None, device: str = "auto",
 ) -> Measured:
-    """Measure a network of the catalogue, or "path/to/file.py:Class", with weights that were trained anywhere.
+    """Measure a network with weights that were trained elsewhere, on the test images of a data set.
 
-    weights: a .safetensors file, or one of torch.save's with a state dict. shape: of an image, (C, H, H), by
-    default the network's own. Images are normalised with mean and spread of the training images, as recipes do.
-    Raises ModelError where network, weights or images do not fit.
+    model: a name of the catalogue, or "path/to/file.py:Class".
+    weights: a .safetensors file, or a state dict written by torch.save.
+    shape: of an image, (C, H, H). Default: the shape that the network takes.
+    Images are normalised with the mean and standard deviation of the training images, as in recipes.
+    Raises ModelError if network, weights and images do not fit together.
     """
     channels, size = side_of(shape or (1, 28, 28))
     dataset = load_once(data, data_dir, channels=channels, size=size, upright=False)
@@ -196,7 +204,7 @@ def evaluate_weights(
 
 
 def side_of(shape: tuple[int, ...]) -> tuple[int, int]:
-    """(C, H, H) -> (C, H); ModelError for a shape that no data set has."""
+    """Return (C, H) of the image shape (C, H, H). Raises ModelError if images of this shape are not square."""
     if len(shape) != 3 or shape[1] != shape[2]:
         raise ModelError(f"the network takes {shape}, but images of a data set are square, such as (1, 28, 28). Give "
                          "its shape with --input C,H,H.")
@@ -206,7 +214,10 @@ def side_of(shape: tuple[int, ...]) -> tuple[int, int]:
 def load(
     run: Run, data: str | Dataset | None, data_dir: str | Path | None, device: str
 ) -> tuple[nn.Module, Dataset, Images]:
-    """A run's network, the data set, and its test images on the device, normalised as in training."""
+    """Return a run's network, the data set, and its test images on the device, normalised as in training.
+
+    Raises RunError if the data set has another number of classes than the run.
+    """
     torch_device, dataset = pick_device(device), data_of(run, data, data_dir)
     if len(dataset.classes) != len(run.result["classes"]):
         raise RunError(
@@ -225,9 +236,9 @@ def normalised_by(images: Images, mean: Sequence[float], std: Sequence[float]) -
 def data_of(
     run: Run, data: str | Dataset | None = None, data_dir: str | Path | None = None, *, upright: bool | None = None
 ) -> Dataset:
-    """The data that a run is asked about: those that are given, those that it keeps, or those of its recipe by name.
+    """Return the data set to run a network on: `data`, else the sample in the run's folder, else the recipe's data set.
 
-    upright: None asks for images as the run's network sees them.
+    upright: None loads the images with the orientation that the run was trained with.
     """
     if isinstance(data, Dataset):
         return data
@@ -239,5 +250,5 @@ def data_of(
 
 @lru_cache(maxsize=1)
 def load_once(name: str, data_dir: str | Path | None, *, channels: int, size: int, upright: bool) -> Dataset:
-    """A data set, kept for the next run that is looked at."""
+    """Load a data set. The last one is cached, because the next run often uses the same data."""
     return load_dataset(name, channels=channels, size=size, upright=upright, data_dir=data_dir)

@@ -1,4 +1,4 @@
-"""One training from recipe to run folder: prepare, train with checkpoints, measure, write."""
+"""Train one recipe into a run folder: prepare, train with checkpoints, measure, write the result."""
 
 from __future__ import annotations
 
@@ -33,31 +33,34 @@ from featherweight.user_code import Source, unwarned
 from featherweight.wording import call, option
 from featherweight.workers import refuse_while_importing
 
-CHECKPOINT_SECONDS = 30.0   # between two checkpoints inside an epoch: the most that a kill -9 can lose
-SHORT_SECONDS = 0.1         # no checkpoint after an epoch that is shorter, as on a GPU: writing takes as long
+CHECKPOINT_SECONDS = 30.0   # between two checkpoints inside an epoch; kill -9 loses at most this much training
+SHORT_SECONDS = 0.1         # no checkpoint after a shorter epoch, as on a GPU: writing takes as long as the epoch
 
 
 class Watcher(Protocol):
-    """Who looks on while a training runs; the command line draws its progress bar here."""
+    """Callbacks that report the progress of a training, for example to a progress bar."""
 
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None:
-        """So many networks of a teacher have answered so many training images, before anything else is built."""
+        """Called before the network is built, while the teacher's soft labels are computed.
+
+        teacher: the recipe's teacher. networks: number of its networks. answered: images done, out of `images`.
+        """
 
     def on_note(self, note: str) -> None:
-        """Something about the network or the data that a person should know, in a sentence."""
+        """Called with a warning about the network or the data, one sentence."""
 
     def on_start(self, training: PreparedTraining) -> None:
-        """Everything is built; nothing is trained yet."""
+        """Called when everything is built, before the first step."""
 
     def on_step(self, state: TrainingState, steps: int) -> None:
-        """One optimisation step is done, of so many in the epoch."""
+        """Called after each optimisation step. steps: number of steps in the epoch."""
 
     def on_epoch(self, record: Record) -> None:
-        """One epoch is done and written down."""
+        """Called after each epoch with its results."""
 
 
 class Silent:
-    """The watcher that says nothing."""
+    """A watcher that reports nothing."""
 
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None: ...
 
@@ -83,14 +86,17 @@ def train_recipe(
     dataset: Dataset | None = None,
     blueprint: Blueprint | None = None,
 ) -> Run:
-    """Train a recipe to its end and leave a run folder; out defaults to runs/NAME-seedN.
+    """Train a recipe to its end and return the run, with its result.
 
-    start: a finished run whose weights are the first, as the recipe's training.start; its own recipe is the default.
-    resume goes on where an interrupted run stopped, to the same final weights, bit for bit on one CPU. A finished run
-    is returned as it is. dataset: the recipe's data where it is loaded already, without a validation split, perhaps
-    with a teacher's soft labels. blueprint: the network, if the recipe's name is not enough to find it. Raises
-    RunError for a folder that exists (unless force), the faults of recipe, data and model, TrainingDiverged, and
-    TrainingInterrupted after Ctrl-C or SIGTERM.
+    out: the run folder, by default runs/NAME-seedN.
+    start: a finished run whose weights are the first weights, as training.start. Its recipe is the default recipe.
+    resume: continue an interrupted run to the same final weights, bit for bit on the same CPU.
+    With resume, a run that is finished already is returned unchanged.
+    force: replace the run that the folder holds.
+    dataset: the recipe's data, if loaded already. Validation images are not held out yet; soft labels are allowed.
+    blueprint: the network, if the recipe's name is not enough to find it.
+    Raises RunError if the folder exists (unless force), and the errors of recipe, data and model.
+    Raises TrainingDiverged if the loss is NaN or infinite, and TrainingInterrupted after Ctrl-C or SIGTERM.
     """
     refuse_while_importing()
     recipe = recipe_from(start, recipe)
@@ -122,9 +128,9 @@ def train_recipe(
 
 @contextmanager
 def claimed(out: Path, *, force: bool, resume: bool) -> Iterator[None]:
-    """Keep other processes out of the run's folder; raise RunError, before data is loaded, if it is in use."""
+    """Hold the lock of the run folder inside the block. Raises RunError if the folder is in use or not free."""
     if not resume:
-        check_free(out, force=force)    # before a lock is laid into a folder of something else
+        check_free(out, force=force)    # before the lock file is created: the folder may hold other files
     with writing(out, wait=RESUME_SECONDS if resume else 0):
         if not resume:
             check_free(out, force=force)
@@ -132,9 +138,9 @@ def claimed(out: Path, *, force: bool, resume: bool) -> Iterator[None]:
 
 
 def take_up(run: Run, training: PreparedTraining) -> None:
-    """Bring a training to where its interrupted run stopped."""
+    """Load the checkpoint of an interrupted run into the training. Raises RunError if the network's source changed."""
     run.sweep()
-    if run.source is None:      # killed before it was written, or a run of an earlier version
+    if run.source is None:      # killed before the source was written, or a run of an earlier version
         run.keep(training.source())
     else:
         check_source(run, run.source, training)
@@ -142,7 +148,7 @@ def take_up(run: Run, training: PreparedTraining) -> None:
 
 
 def check_source(run: Run, before: Source, training: PreparedTraining) -> None:
-    """Raise RunError if the network to resume is not the one that the run began with, or only its graph."""
+    """Raise RunError if the network's source differs from the run's, or if the run holds only the network's graph."""
     name = training.blueprint.name
     if is_graph(before) and training.blueprint.user_class:
         raise RunError(f"run {str(run.path)!r} holds {name} as a graph in evaluation mode, which is not trained on. "
@@ -154,20 +160,23 @@ def check_source(run: Run, before: Source, training: PreparedTraining) -> None:
 
 
 def default_out(recipe: Recipe) -> Path:
-    """Where a run goes when nobody says."""
+    """Default run folder: runs/NAME-seedN."""
     return Path("runs") / f"{name_of(recipe)}-seed{recipe.training.seed}"
 
 
 def name_of(recipe: Recipe) -> str:
-    """The recipe's name, and the run from which it starts."""
+    """Name of the recipe; with training.start, NAME-from-RUN."""
     start = recipe.training.start
     return f"{recipe.name}-from-{Path(start).resolve().name}" if start else recipe.name
 
 
 def run_epochs(run: Run, training: PreparedTraining, watcher: Watcher) -> None:
-    """The loop, with a line of history and a checkpoint after each epoch, and a checkpoint when interrupted."""
+    """Train all remaining epochs. Write the history and a checkpoint after each epoch and on interruption.
+
+    Epochs shorter than SHORT_SECONDS write no checkpoint of their own. Raises TrainingInterrupted after a stop signal.
+    """
     state, saved_at = training.state, time.monotonic()
-    history = run.history[: state.position.epoch]   # a kill may have come between a line and its checkpoint
+    history = run.history[: state.position.epoch]   # a killed run may have a line without its checkpoint
 
     def save() -> None:
         nonlocal saved_at
@@ -189,15 +198,15 @@ def run_epochs(run: Run, training: PreparedTraining, watcher: Watcher) -> None:
             if training.plan.ended(state) or time.monotonic() - saved_at > SHORT_SECONDS:
                 save()
             watcher.on_epoch(record)
-        if caught:      # also after the last step: the signal is heeded, and a resume only writes the result
+        if caught:      # also after the last step: resuming then only writes the result
             save()
             raise TrainingInterrupted(caught[0], how_to_resume(run, state, training.plan.epochs))
 
 
 def reopen(out: Path, recipe: Recipe) -> Run:
-    """Return the run to resume. Raises RunError if there is none or its recipe is another one.
+    """Return the run to resume. Raises RunError if the folder holds no run, or if its recipe differs from `recipe`.
 
-    The file of a network of the user's own may lie elsewhere now: find_network has compared its text.
+    The goal may differ. The path of a user's network file may differ too: find_network has compared its text.
     """
     run = Run.open(out)
     before, now = run.recipe.model_dump(), recipe.model_dump()
@@ -214,7 +223,7 @@ def reopen(out: Path, recipe: Recipe) -> Run:
 
 
 def how_to_resume(run: Run, state: TrainingState, epochs: int) -> str:
-    """Where an interrupted training stands, and the command that goes on."""
+    """Return a message with the epoch and step of an interrupted training, and the command that resumes it."""
     position = state.position
     where = f"in epoch {position.epoch + 1} of {epochs}, after {position.step} of its steps"
     if position.epoch == epochs:
@@ -226,7 +235,7 @@ def how_to_resume(run: Run, state: TrainingState, epochs: int) -> str:
 
 
 def as_line(record: Record) -> dict[str, Any]:
-    """A record as history.jsonl holds it."""
+    """Return the record as one line of history.jsonl."""
     line = asdict(record)
     if record.curve:
         line["curve"] = {head: score.to_dict() for head, score in record.curve.items()}

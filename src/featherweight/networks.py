@@ -1,4 +1,4 @@
-"""The network of a recipe: new, or a finished run's with its weights; ready for images on a device."""
+"""Build the network of a recipe, or load that of a finished run with its weights, on a device."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FEW = 2     # images that a network is tried on
 def build_network(
     recipe: Recipe, classes: Sequence[str], device: torch.device, blueprint: Blueprint | None = None
 ) -> nn.Module:
-    """Build the recipe's network for these classes on the device. blueprint: the network, if it is found already."""
+    """Build the recipe's network for these classes on the device. blueprint: of the network, if known."""
     blueprint = blueprint or find_blueprint(recipe.model.name)
     suggested = {"in_channels": recipe.data.channels, "classes": len(classes)}
     model, inputs = blueprint.build(recipe.model.arguments, suggested).to(device), example(recipe, device)
@@ -39,7 +39,10 @@ def build_network(
 
 
 def find_network(recipe: Recipe, run: Run | None = None) -> Blueprint:
-    """Return the recipe's network; to resume a run, the one that lies in it. Raises RunError if the file changed."""
+    """Return the blueprint of the recipe's network. With a run to resume, of the source in the run's folder.
+
+    Raises RunError if the user's file changed since the run began.
+    """
     if run is None or run.source is None:
         return find_blueprint(recipe.model.name)
     changed = changed_file(Path(recipe.model.name.rpartition(":")[0]), run.source)
@@ -50,23 +53,23 @@ def find_network(recipe: Recipe, run: Run | None = None) -> Blueprint:
 
 
 def changed_file(file: Path, source: Source) -> Path | None:
-    """Return a file of a network, or one that it imports, whose text is not that of the source; None without one.
+    """Return the first file of a network's source whose text changed, or None. Imported files are compared too.
 
-    Files that are gone count as unchanged. A notebook's own text says what the files are that it writes.
+    Missing files count as unchanged. Files that a notebook writes are skipped: the notebook's text contains theirs.
     """
     if not file.is_file():
         return None
     above, depth = file.resolve().parents, len(Path(source.entry).parts) - 1
-    folder = above[min(depth, len(above) - 1)]      # the file may lie less deep now
+    folder = above[min(depth, len(above) - 1)]      # the file may be in a less deep folder now
     places = {name: folder / name for name in source.files if name not in written_files(file)} | {source.entry: file}
     return next((place for name, place in places.items()
                  if place.is_file() and text_of(place) != source.files[name]), None)
 
 
 def match_images(recipe: Recipe, blueprint: Blueprint, tell: Callable[[str], None] = lambda text: None) -> Recipe:
-    """Return the recipe with the channels and the size of images that its own network takes, where it names none.
+    """Return the recipe with the channels and size of images that a user's network takes. Values in the recipe stay.
 
-    tell is called with a sentence if they are not grey images of 28 x 28 pixels.
+    tell: called with a sentence if a value changes.
     """
     data, given = recipe.data, recipe.data.model_fields_set
     if not blueprint.is_own or {"channels", "size"} <= given or recipe.task != "classification":
@@ -84,7 +87,7 @@ def match_images(recipe: Recipe, blueprint: Blueprint, tell: Callable[[str], Non
 
 
 def shapes_of(recipe: Recipe) -> tuple[tuple[int, ...], ...]:
-    """The shape of each input of a recipe's network, without the batch axis: (C, H, W), then what the task adds."""
+    """Shapes of the network's inputs without the batch axis: (C, H, W), then those of the task's other inputs."""
     task_batch = build_task(recipe.task).fixed_batch(torch.zeros(1, dtype=torch.int64))
     image = (recipe.data.channels, recipe.data.size, recipe.data.size)
     return (image, *(tuple(value.shape[1:]) for value in task_batch.inputs))
@@ -93,11 +96,12 @@ def shapes_of(recipe: Recipe) -> tuple[tuple[int, ...], ...]:
 def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
     """Return a finished run's network with its weights, in evaluation mode.
 
-    The network's own source in the run is executed. Raises RunError if nobody trusts it or the weights do not fit.
+    Executes the network's source in the run's folder, if there is one.
+    Raises RunError if that source is not trusted, or if the weights do not fit.
     """
     check_record(run)
     blueprint = run_blueprint(run)
-    with torch.random.fork_rng(devices=cuda_devices()):     # the weights that are drawn here are thrown away
+    with torch.random.fork_rng(devices=cuda_devices()):     # the random weights drawn here are overwritten
         model = build_network(run.recipe, run.result["classes"], device or torch.device("cpu"), blueprint)
     try:
         model.load_state_dict(run.weights())
@@ -108,7 +112,7 @@ def load_network(run: Run, device: torch.device | None = None) -> nn.Module:
 
 
 def check_record(run: Run) -> None:
-    """Raise RunError if result.json lacks a head of the recipe's task, or has other channels than its images."""
+    """Raise RunError if result.json lacks a head of the task, or if mean or std does not fit data.channels."""
     result, file = run.result, run.path / "result.json"
     for head in build_task(run.recipe.task).heads:
         if head not in result["test"]:
@@ -120,14 +124,14 @@ def check_record(run: Run) -> None:
 def fitting_shape(
     blueprint: Blueprint, arguments: Mapping[str, Any], classes: int, shape: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """Return the shape (C, H, W) of images that a network takes: this one where it runs on it, else its usual one."""
+    """Return `shape` (C, H, W) if the network runs on such images, else the shape that the network takes."""
     with torch.random.fork_rng(devices=cuda_devices()):
         model = blueprint.build(arguments, {"in_channels": shape[0], "classes": classes})
         return shape if runs_on(model, shape) else image_shape(model, None, None) or shape
 
 
 def run_blueprint(run: Run) -> Blueprint:
-    """Return the network of a run: of the source that lies in it, else of the recipe's name."""
+    """Return the blueprint of a run's network: from the source in the run's folder, else by the recipe's name."""
     source, name = run.source, run.recipe.model.name
     if source is None:
         run.check_foreign_files()
@@ -136,17 +140,17 @@ def run_blueprint(run: Run) -> Blueprint:
 
 
 def example(recipe: Recipe, device: torch.device) -> tuple[Tensor, ...]:
-    """Return blank inputs of the recipe's shape: images (2, C, H, W), and what the task gives beside them."""
+    """Return blank inputs of the recipe's shape: images (2, C, H, W), and the task's other inputs."""
     images = torch.zeros(FEW, recipe.data.channels, recipe.data.size, recipe.data.size, device=device)
     task_batch = build_task(recipe.task).fixed_batch(torch.zeros(FEW, dtype=torch.int64, device=device))
     return images, *task_batch.inputs
 
 
 def suited(model: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:
-    """Return the network with its weights as they lie best in memory, and its images as it needs them.
+    """Return the network in the fastest memory layout that works, with a hook that adapts its images if needed.
 
-    Networks that call view() on maps need the standard layout, those that begin with a linear layer flat images. Each
-    way is tried on a copy; a network that runs in no way is left to the check that explains why.
+    Networks that call view() on feature maps need the standard layout. Networks that begin with a linear layer need
+    flat images. Each case is tried on a copy. A network that always fails is returned: check_fit explains the cause.
     """
     fast = layout_for(inputs[0].device)
     standard = torch.contiguous_format
@@ -166,7 +170,7 @@ def suited(model: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:
 def answers(
     model: nn.Module, hook: Any, inputs: tuple[Tensor, ...], layout: torch.memory_format = torch.contiguous_format
 ) -> list[Tensor] | None:
-    """Return a copy's outputs in evaluation mode, None if it fails there or in training mode."""
+    """Return the outputs of a copy in evaluation mode, or None if it fails in evaluation or training mode."""
     with trying():
         try:
             twin = copy.deepcopy(model).to(memory_format=layout)  # type: ignore[call-overload]
@@ -179,12 +183,12 @@ def answers(
 
 
 def as_laid_out(tensor: Tensor, layout: torch.memory_format) -> Tensor:
-    """Return an input in a layout, if it is a batch of images."""
+    """Return a batch of images in a memory layout. Other inputs are returned unchanged."""
     return tensor.contiguous(memory_format=layout) if tensor.dim() == 4 else tensor
 
 
 def in_standard_layout(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the inputs with images as torch lays them out by default. clone: contiguous() keeps one-channel images."""
+    """Return the inputs with images in torch's standard layout. Uses clone: contiguous() skips one-channel images."""
     return tuple(
         one.clone(memory_format=torch.contiguous_format) if isinstance(one, Tensor) and one.dim() == 4 else one
         for one in inputs
@@ -197,4 +201,4 @@ def flattened(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 for hook in (in_standard_layout, flattened):
-    hook.fits_images = True     # type: ignore[attr-defined]  # anatomy's copies keep these hooks, and drop the user's
+    hook.fits_images = True     # type: ignore[attr-defined]  # anatomy keeps these hooks in its copies and drops the user's

@@ -1,6 +1,7 @@
-"""From a recipe to everything that a training consists of: data, network, plan, optimizer, state.
+"""Build everything that a training needs from a recipe: data, network, plan, optimizer, state.
 
-Nothing is trained or written here. `experiment` runs it, `results` measures it, `trial` does both without test images.
+Nothing is trained or written here. `experiment` runs the training and `results` measures it.
+`trial` does both without test images.
 """
 
 from __future__ import annotations
@@ -85,8 +86,8 @@ def build_training(
 ) -> PreparedTraining:
     """Build everything that a recipe describes, with weights drawn from its seed.
 
-    dataset: not split yet, but with soft labels if the recipe has a teacher. notes: those of the same network with
-    another seed, which saves checking it again.
+    dataset: not split yet, but with soft labels if the recipe has a teacher.
+    notes: of the same network with another seed. With notes, the network is not checked again.
     Raises DataError if fewer than two training images are left, and ModelError if network, task and data do not fit.
     """
     keep_freed_memory()
@@ -126,7 +127,7 @@ def graph_notes(blueprint: Blueprint) -> list[str]:
 def build_optimization(
     recipe: Recipe, parameters: Iterable[Tensor], images: int, plan: Plan
 ) -> tuple[torch.optim.Optimizer, Schedule]:
-    """Return the recipe's optimizer of these parameters, and its schedule for a number of training images."""
+    """Return the recipe's optimizer for these parameters, and its schedule. images: number of training images."""
     optimizer = build_optimizer(parameters, **recipe.optimizer.model_dump())
     total_steps = plan.steps_before(images, plan.epochs)
     return optimizer, build_schedule(optimizer, total_steps=total_steps, **recipe.schedule.model_dump())

@@ -1,4 +1,4 @@
-"""The end of a training: test it once, write the network and result.json, compare with the recipe's goal."""
+"""Finish a training: measure the network on the test images, write the weights and result.json, check the goal."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def write_result(run: Run, training: PreparedTraining) -> Run:
 
 
 def ending(plan: Plan, done: int, kept: int) -> dict[str, Any]:
-    """Return the part of result.json about a kept epoch that is not the last, and about an early stop."""
+    """Return the parts of result.json about the kept epoch (with keep_best) and about an early stop."""
     chosen = {"kept": {"epoch": kept, "of": done, "by": "validation loss"}} if plan.keep_best else {}
     early = {"stopped_early": {"planned": plan.epochs, "patience": plan.patience}} if done < plan.epochs else {}
     return chosen | early

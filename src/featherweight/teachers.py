@@ -48,8 +48,8 @@ def with_teacher(
             device, lambda answered: tell(wanted.teacher, len(runs), answered, len(dataset.train)),
         )
     if not soft.isfinite().all():
-        raise RecipeError(f"distillation.temperature: {wanted.temperature:g} leaves no numbers of what "
-                          f"{wanted.teacher!r} answers. Give one between 1 and 10.")
+        raise RecipeError(f"distillation.temperature: {wanted.temperature:g} gives NaN or infinity for the outputs of "
+                          f"{wanted.teacher!r}. Give one between 1 and 10.")
     return replace(dataset, train=dataset.train.taught(soft))
 
 
@@ -85,8 +85,9 @@ def check_data(run: Run, recipe: Recipe, dataset: Dataset) -> None:
 
 
 def check_validation(run: Run, recipe: Recipe, seeds: Sequence[int], key: str = "distillation.teacher") -> None:
-    """Raise RunError if a run was trained on images that a seed holds out: its pupil would learn them indirectly.
+    """Raise RunError if a run was trained on images that a seed holds out for validation.
 
+    A network trained from such a run would learn these images indirectly.
     key: the recipe's setting that names the run.
     """
     for seed in seeds if recipe.data.validation else []:
@@ -100,7 +101,7 @@ def check_validation(run: Run, recipe: Recipe, seeds: Sequence[int], key: str = 
 
 
 def seen_by(run: Run) -> list[dict[str, Any]]:
-    """Return which images were held out from a run's training, and from that of the runs it started from."""
+    """Return the settings of held_out for a run, and for the runs that it started from."""
     return [held_out(run.recipe), *run.result.get("start", {}).get("saw", [])]
 
 

@@ -1,6 +1,6 @@
 """A trial: train a recipe and measure it on its validation images. It cannot see test images.
 
-Whatever chooses networks or settings uses trials, so that nothing is chosen on test data.
+Code that chooses networks or settings uses trials, so that no choice depends on test images.
 """
 
 from __future__ import annotations

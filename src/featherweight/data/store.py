@@ -1,4 +1,4 @@
-"""Labelled images, stored once; every split, subset and batch of them is a view by row numbers."""
+"""Labelled images, stored once. Every split, subset and batch is a view: row numbers into the stored tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 class Images:
     """Labelled images: the rows `rows` of stored tensors. M images are stored, N are in the view.
 
-    Views share the stored tensors, so a split, or the data of twenty replicas, needs no second copy.
+    Views share the stored tensors, so splits and replicas need no second copy.
     """
 
     stored: Tensor                      # uint8 (M, C, H, W), 0..255
@@ -21,7 +21,7 @@ class Images:
     mean: Tensor                        # float32 (C,), of training pixels in [0, 1]
     std: Tensor                         # float32 (C,)
     stored_soft: Tensor | None = None   # float32 (M, classes), soft labels: the teacher's probabilities
-    rows: Tensor | None = None          # int64 (N,), the images of this view; None: all that are stored
+    rows: Tensor | None = None          # int64 (N,), the images of this view; None: all stored images
 
     @classmethod
     def of(cls, images: Tensor, labels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Images:

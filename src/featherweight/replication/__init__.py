@@ -1,4 +1,4 @@
-"""One recipe, many seeds: training them side by side, and the folder that holds them."""
+"""Train one recipe with many seeds in parallel, and read the folder of the results."""
 
 from featherweight.replication.folder import Replicas as Replicas
 from featherweight.replication.job import SeedsWatcher as SeedsWatcher

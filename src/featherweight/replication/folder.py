@@ -1,8 +1,8 @@
-"""The folder of one recipe trained with many seeds: a run folder for each, and summary.json over all.
+"""The folder of one recipe trained with many seeds: a run folder per seed, and a summary of all seeds.
 
-seed-1/ seed-2/ ...      run folders, each the same as if its seed had been trained alone
-summary.json             mean, spread, lowest, highest and interval of the mean; written last
-report.html              the runs side by side
+seed-1/ seed-2/ ...      run folders, with the same content as after training one seed alone.
+summary.json             mean, spread, lowest, highest and interval of the mean. Written last.
+report.html              comparison of the runs.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ class Replicas:
 
     @property
     def seeds(self) -> list[int]:
-        """The seeds that have a folder, in ascending order."""
+        """Seeds that have a run folder, in ascending order."""
         return seeds_in(self.path)
 
     @property
     def runs(self) -> list[Run]:
-        """The run of each seed."""
+        """The run of each seed in `seeds`, in the same order."""
         return [self.run(seed) for seed in self.seeds]
 
     def run(self, seed: int) -> Run:
-        """Where the run of one seed is, or will be."""
+        """Return the run of one seed. Its folder may not exist yet."""
         return Run(self.path / f"seed-{seed}")
 
     @property
     def summary(self) -> dict[str, Any]:
-        """summary.json; RunError where not all seeds are trained yet."""
+        """Content of summary.json. Raises RunError if the file is missing, not valid, or changed after training."""
         try:
             content = parse_json(plain_file(self.path / "summary.json").read_text())
         except FileNotFoundError as fault:
@@ -65,22 +65,26 @@ class Replicas:
         return content
 
     def save_summary(self, content: Mapping[str, Any]) -> None:
-        """Write summary.json, with a hash of itself."""
+        """Write summary.json. Its key "sha256" is the hash of the rest of the content."""
         write_json(self.path / "summary.json", {**content, "sha256": digest(content, without="sha256")})
 
     def forget_summary(self) -> None:
-        """Remove what speaks of all seeds."""
+        """Delete the files about all seeds: summary.json and report.html."""
         for name in OWN_FILES:
             (self.path / name).unlink(missing_ok=True)
 
 
 def check_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, resume: bool, force: bool) -> None:
-    """RunError for a folder that holds other things, other recipes, or runs that nobody gave up."""
+    """Raise RunError if the seeds cannot be trained in this folder. No file is changed.
+
+    Causes: the path is a file; the folder holds other files; it holds runs, and neither resume nor force is given.
+    With resume, also a run of another recipe or of a seed that is not in `seeds`.
+    """
     path, begun = replicas.path, replicas.seeds
     if path.exists() and not path.is_dir():
         raise RunError(f"{str(path)!r} is a file. Give a folder with {option('out')}.")
     if strangers := strangers_in(replicas):
-        raise RunError(f"folder {str(path)!r} holds {strangers[0]!r}, no part of a training of seeds. "
+        raise RunError(f"folder {str(path)!r} holds {strangers[0]!r}, which is not part of a training of seeds. "
                        f"Give another folder with {option('out')}.")
     if begun and resume:
         check_same_training(replicas, recipe, seeds)
@@ -91,7 +95,10 @@ def check_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, re
 
 
 def open_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, resume: bool, force: bool) -> None:
-    """Make the folder ready; raises what check_folder does."""
+    """Prepare the folder for training: without resume, delete all earlier runs and the summary.
+
+    Raises the same errors as check_folder.
+    """
     check_folder(replicas, recipe, seeds, resume=resume, force=force)
     if not resume:
         replicas.forget_summary()
@@ -102,14 +109,14 @@ def open_folder(replicas: Replicas, recipe: Recipe, seeds: Sequence[int], *, res
 
 
 def strangers_in(replicas: Replicas) -> list[str]:
-    """What lies in the folder or in its runs' and belongs to neither."""
+    """Return the names of files, in the folder or its run folders, that are not part of a training of seeds."""
     known = {f"seed-{seed}" for seed in replicas.seeds}
     own = [name for name in names_in(replicas.path) if name not in known and not is_one_of(name, OWN_FILES)]
     return own + [f"seed-{seed}/{name}" for seed in replicas.seeds for name in replicas.run(seed).strangers]
 
 
 def check_same_training(replicas: Replicas, recipe: Recipe, seeds: Sequence[int]) -> None:
-    """RunError where the folder holds a seed that is not asked for, or one that was begun with another recipe."""
+    """Raise RunError if the folder holds a seed that is not in `seeds`, or a run of another recipe."""
     if more := set(replicas.seeds) - set(seeds):
         raise RunError(f"{str(replicas.path)!r} holds seed {min(more)}, which is not among those given: a summary is "
                        f"of all its seeds. Give it too, or another folder with {option('out')}.")

@@ -1,4 +1,4 @@
-"""What is to be done for many seeds, and who looks on."""
+"""Shared by both ways to train many seeds: the job, the progress of one seed, and the watcher protocol."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from featherweight.preparation import PreparedTraining
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas
 
-TELL_SECONDS = 0.3      # between two words about where a seed stands
+TELL_SECONDS = 0.3      # between two progress reports of a seed
 
 
 @dataclass(frozen=True)
 class Job:
-    """One recipe, its data, a device, and the folder that the seeds go into."""
+    """One recipe to train with many seeds: its data, the device, and the folder for the runs."""
 
     recipe: Recipe
     dataset: Dataset
@@ -26,34 +26,41 @@ class Job:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where the training of one seed stands."""
+    """Progress of one seed's training."""
 
-    steps: int                      # done, of all epochs
-    loss: float                     # running, of the epoch under way, or the whole of the last one
-    accuracy: tuple[float, ...]     # the same, one for each head
+    steps: int                      # optimisation steps done, counted over all epochs
+    loss: float                     # mean per image so far in the current epoch; at its end, of the whole epoch
+    accuracy: tuple[float, ...]     # fraction of correct predictions over the same images, one per head
 
 
 class SeedsWatcher(Protocol):
-    """Who looks on while seeds are trained."""
+    """Callbacks that report the progress of training many seeds."""
 
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None:
-        """So many networks of a teacher have answered so many training images, once for all seeds."""
+        """Called before training, while the teacher's soft labels are computed (once for all seeds).
+
+        teacher: the recipe's teacher. networks: number of its networks. answered: images done, out of `images`.
+        """
 
     def on_note(self, note: str) -> None:
-        """Something about the network or the data that a person should know, in a sentence."""
+        """Called with a warning about the network or the data, one sentence."""
 
     def on_start(self, training: PreparedTraining, seeds: Sequence[int], finished: Sequence[int], workers: int) -> None:
-        """The seeds to train, those among them that are trained already, and how many go side by side."""
+        """Called once before the first step.
+
+        training: of the first seed. seeds: all of them. finished: those that an earlier call has trained already.
+        workers: number of seeds that are trained in parallel.
+        """
 
     def on_standing(self, seed: int, standing: Standing) -> None:
-        """One seed has moved on."""
+        """Called a few times per second with the progress of one seed."""
 
     def on_finish(self, seed: int, result: dict[str, Any]) -> None:
-        """One seed is trained; its result.json is written."""
+        """Called when a seed is trained. result: content of its result.json, which is written already."""
 
 
 class Unwatched:
-    """The watcher that says nothing."""
+    """A watcher that reports nothing."""
 
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None: ...
 

@@ -1,4 +1,4 @@
-"""All seeds of a recipe in one process, in step with one another: how a GPU trains them."""
+"""Train all seeds of a recipe in one process, all at the same step. Used on a GPU."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from featherweight.training.state import Position
 from featherweight.user_code import unwarned
 
 MOST_AT_ONCE = 256      # replicas
-SAVING_PART = 0.05      # of the time that checkpoints may take
+SAVING_PART = 0.05      # the largest fraction of the time to spend on checkpoints
 
 
 @dataclass(frozen=True)
 class Member:
-    """One of the seeds."""
+    """One seed with its run folder and its training."""
 
     seed: int
     run: Run
@@ -36,14 +36,14 @@ class Member:
 
     @property
     def position(self) -> tuple[int, int]:
-        """How far it is trained: epochs, and steps of the next."""
+        """Finished epochs, and finished steps of the next epoch."""
         return self.training.state.position.epoch, self.training.state.position.step
 
 
 def can_keep_step(recipe: Recipe, device: torch.device) -> bool:
-    """Whether this device gains by it, and the seeds keep step.
+    """Return True on a GPU, if all seeds share the learning rate of each step and the last epoch.
 
-    On a plateau each has a rate of its own; with patience each has an end of its own.
+    With the schedule "plateau", the learning rates of the seeds differ. With patience, their last epochs differ.
     """
     return device.type == "cuda" and recipe.schedule.name != "plateau" and recipe.training.patience == 0
 
@@ -51,11 +51,11 @@ def can_keep_step(recipe: Recipe, device: torch.device) -> bool:
 def train_in_one_process(
     job: Job, seeds: Sequence[int], watcher: SeedsWatcher, should_stop: Callable[[], bool]
 ) -> list[int]:
-    """Train these seeds in step, from wherever an earlier call left them; the seeds that are done.
+    """Train these seeds together, or resume them, and return the seeds that are finished.
 
-    Each run is that of its seed trained alone up to rounding, and but for dropout, which comes from one generator.
+    Each run equals that of its seed trained alone, except for rounding and dropout: all seeds share one generator.
     """
-    job = replace(job, dataset=job.dataset.to(pick_device(job.device)))     # one copy there, not one a seed
+    job = replace(job, dataset=job.dataset.to(pick_device(job.device)))     # one copy on the device for all seeds
     with torch.random.fork_rng(devices=cuda_devices()):
         members = [begin(job, seeds[0])]
         members += [begin(job, seed, members[0].training) for seed in seeds[1:]]
@@ -71,14 +71,17 @@ def train_in_one_process(
 
 
 def batched(members: Iterable[Member], size: int) -> Iterator[list[Member]]:
-    """So many at a time."""
+    """Yield lists of `size` members. The last list may be shorter."""
     waiting = iter(members)
     while part := list(islice(waiting, size)):
         yield part
 
 
 def begin(job: Job, seed: int, first: PreparedTraining | None = None) -> Member:
-    """Create the run folder of a seed, or reopen it to resume. first: the training of another seed, already checked."""
+    """Create the run folder of a seed, or reopen it to resume.
+
+    first: the training of another seed. Its network is reused, so that it is checked only once.
+    """
     recipe, run = job.recipe.with_seed(seed), job.replicas.run(seed)
     known = (first.blueprint, first.notes) if first else (None, None)
     training = build_training(recipe, job.dataset, pick_device(job.device), *known)
@@ -91,7 +94,10 @@ def begin(job: Job, seed: int, first: PreparedTraining | None = None) -> Member:
 
 
 def run_members(members: Sequence[Member], watcher: SeedsWatcher, should_stop: Callable[[], bool]) -> bool:
-    """The loop over all, with lines of history and now and then checkpoints; whether it came to its end."""
+    """Train all members together. Write their histories and checkpoints now and then, and at the end.
+
+    Returns True if the last epoch is finished, False if the training was interrupted.
+    """
     trainings, saver = [member.training for member in members], Saver(members)
     first = trainings[0]
     epochs = train_replicas(
@@ -105,7 +111,7 @@ def run_members(members: Sequence[Member], watcher: SeedsWatcher, should_stop: C
 
 
 class Teller:
-    """Passes on where all stand, a few times a second."""
+    """Callback after each step that reports the progress of all members, every TELL_SECONDS at most."""
 
     def __init__(self, members: Sequence[Member], watcher: SeedsWatcher) -> None:
         self.members, self.watcher, self.told = members, watcher, 0.0
@@ -122,21 +128,24 @@ class Teller:
 
 
 class Saver:
-    """Writes histories and checkpoints of all seeds; so seldom that 256 of them do not take as long as the training."""
+    """Writer of the histories and checkpoints of all seeds.
+
+    For 256 seeds, writing can take as long as training. Writing therefore takes at most SAVING_PART of the time.
+    """
 
     def __init__(self, members: Sequence[Member]) -> None:
         self.members, self.saved_at, self.took = members, time.monotonic(), 0.0
         self.histories = [member.run.history[: member.position[0]] for member in members]
 
     def after_epoch(self, records: Sequence[Record]) -> None:
-        """A line of history each; saved where the last time is long enough ago."""
+        """Append each seed's record to its history. Save all seeds if the last save is long enough ago."""
         for history, record in zip(self.histories, records, strict=True):
             history.append(as_line(record))
         if time.monotonic() - self.saved_at > max(CHECKPOINT_SECONDS, self.took / SAVING_PART):
             self.save()
 
     def save(self) -> None:
-        """The history and a checkpoint of each seed."""
+        """Write the history and a checkpoint of each seed."""
         started = time.monotonic()
         for member, history in zip(self.members, self.histories, strict=True):
             member.run.save_history(history)

@@ -1,4 +1,4 @@
-"""All seeds of a recipe side by side in processes of one thread each: how a CPU trains them."""
+"""Train all seeds of a recipe in parallel worker processes of one thread each. Used on a CPU."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from featherweight.workers import Tell, run_jobs
 def train_in_processes(
     job: Job, seeds: Sequence[int], watcher: SeedsWatcher, should_stop: Callable[[], bool]
 ) -> list[int]:
-    """Train these seeds in worker processes, from wherever an earlier call left them; the seeds that are done.
+    """Train these seeds in worker processes, or resume them, and return the seeds that are finished.
 
-    Raises RunError naming a seed that could not be trained, after the others are.
+    If a seed fails, the others are still trained. Then RunError is raised, with the name of the failed seed.
     """
     def on_message(seed: int, message: Standing | dict[str, Any]) -> None:
         if isinstance(message, Standing):
@@ -37,9 +37,9 @@ def train_in_processes(
 
 
 def train_one(job: Job, seed: int, tell: Tell) -> None:
-    """One seed in a worker: begun, or gone on with where it left something."""
+    """Train one seed in a worker process, or resume it if its run folder has a recipe."""
     run = job.replicas.run(seed)
-    with writing(run.path, wait=RESUME_SECONDS):    # a worker of a parent that was killed may still end
+    with writing(run.path, wait=RESUME_SECONDS):    # wait: a worker of a killed parent process may still be writing
         pass
     begun = (run.path / "recipe.toml").exists()
     done = train_recipe(
@@ -49,7 +49,7 @@ def train_one(job: Job, seed: int, tell: Tell) -> None:
 
 
 class Teller(Silent):
-    """The watcher of a worker: it passes on where its training stands, a few times a second."""
+    """Watcher in a worker process. Sends the progress to the parent process, every TELL_SECONDS at most."""
 
     def __init__(self, tell: Tell) -> None:
         self.tell = tell

@@ -1,4 +1,4 @@
-"""One recipe trained with many seeds, side by side."""
+"""Train one recipe with many seeds in parallel, and summarise the results."""
 
 from __future__ import annotations
 
@@ -44,13 +44,18 @@ def train_seeds(
     force: bool = False,
     watcher: SeedsWatcher | None = None,
 ) -> Replicas:
-    """Train a recipe once with each seed, side by side; out defaults to runs/NAME-Nseeds.
+    """Train a recipe once with each seed, in parallel, and return the folder of the runs.
 
-    On a CPU each run is the same, bit for bit, as its seed trained alone on one thread; on a GPU all seeds go in
-    step in one process. In a script the call belongs under if __name__ == "__main__", since worker processes import the
-    script. start: a finished run with whose weights every seed begins; its own recipe is the default. resume goes on
-    with what an earlier call began and may add seeds. Raises what experiment.train raises, and RunError naming a seed
-    that could not be trained: the others are kept, but no summary is written of seeds that happened to go well.
+    On a CPU, each run is bit for bit the same as its seed trained alone on one thread.
+    On a GPU, all seeds are trained together in one process.
+    In a script, call it under `if __name__ == "__main__"`, because worker processes import the script.
+
+    out: the folder, by default runs/NAME-Nseeds.
+    start: a finished run whose weights are the first weights of every seed. Its recipe is the default recipe.
+    resume: continue the seeds of an earlier call. More seeds may be added.
+    force: replace the runs that the folder holds.
+    Raises the errors of train_recipe, and RunError with the name of a seed that failed.
+    After a failure, the other runs are kept, but no summary is written: it would cover the successful seeds only.
     """
     refuse_while_importing()
     watcher = watcher or Unwatched()
@@ -60,7 +65,7 @@ def train_seeds(
     keep_apart(recipe, replicas.path)
     blueprint = find_network(recipe)
     recipe = match_images(recipe, blueprint, watcher.on_note)
-    check_folder(replicas, recipe, seeds, resume=resume, force=force)   # before data is loaded and a teacher asked
+    check_folder(replicas, recipe, seeds, resume=resume, force=force)   # before the slow part: data and teacher
     with writing(replicas.path, wait=RESUME_SECONDS if resume else 0):
         return train_in_folder(
             replicas, recipe, seeds, blueprint, data_dir, device, watcher, resume=resume, force=force
@@ -71,13 +76,13 @@ def train_in_folder(
     replicas: Replicas, recipe: Recipe, seeds: Sequence[int], blueprint: Blueprint, data_dir: str | Path | None,
     device: str, watcher: SeedsWatcher, *, resume: bool, force: bool,
 ) -> Replicas:
-    """Do the work of train_seeds, in a folder that no other process writes into."""
+    """Train the missing seeds and write the summary. The caller holds the lock of the folder."""
     finished = [seed for seed in seeds if resume and replicas.run(seed).finished]
     todo = [seed for seed in seeds if seed not in finished]
     torch_device = pick_device(device)
-    with torch.random.fork_rng():   # whatever is wrong with the recipe is found before a folder is touched
+    with torch.random.fork_rng():   # raise all errors of the recipe before the folder is changed
         dataset = load_data(recipe, data_dir)
-        if todo:    # once, not once a seed
+        if todo:    # once for all seeds
             dataset = with_teacher(recipe, dataset, torch_device, seeds, tell=watcher.on_teacher)
         check_start(recipe, seeds)
         training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device, blueprint)
@@ -90,7 +95,7 @@ def train_in_folder(
     if todo:
         replicas.forget_summary()
         seconds = train_missing(Job(recipe, dataset, device, replicas), todo, watcher, in_step=in_step)
-        for seed in todo:       # trusted by its worker alone, where trust cannot be written down
+        for seed in todo:       # a worker keeps trust in its own memory if it cannot be stored
             replicas.run(seed).trust()
         write_summary(replicas, seeds, None if begun else seconds)
     elif not (replicas.path / "summary.json").exists():
@@ -99,7 +104,7 @@ def train_in_folder(
 
 
 def train_missing(job: Job, todo: Sequence[int], watcher: SeedsWatcher, *, in_step: bool) -> float:
-    """Train these seeds; the seconds that it took. Raises TrainingInterrupted where not all came to their end."""
+    """Train these seeds and return the seconds it took. Raises TrainingInterrupted after Ctrl-C or SIGTERM."""
     started, train_side_by_side = time.perf_counter(), train_in_one_process if in_step else train_in_processes
     with stop_signals() as caught:
         done = train_side_by_side(job, todo, watcher, lambda: bool(caught))
@@ -112,7 +117,7 @@ def train_missing(job: Job, todo: Sequence[int], watcher: SeedsWatcher, *, in_st
 
 
 def check_seeds(seeds: Sequence[int]) -> list[int]:
-    """The seeds as they are; RecipeError where there is none, one twice, or one that is no seed."""
+    """Return the seeds as a list. Raises RecipeError if the list is empty, has a seed twice, or one out of range."""
     if not seeds:
         raise RecipeError("no seeds are given. Give a count, such as 20, or a list, such as 3,7,11.")
     for seed in seeds:
@@ -124,11 +129,11 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
 
 
 def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float | None) -> None:
-    """What all seeds gave. wall_seconds is None where an earlier call did a part of the work."""
+    """Write summary.json over all seeds. wall_seconds: None if an earlier call trained some of the seeds."""
     runs = [replicas.run(seed) for seed in seeds]
     first = runs[0].result
     test = {head: describe([run.result["test"][head]["accuracy"] for run in runs]) for head in first["test"]}
-    heads = build_task(runs[0].recipe.task).heads       # "both" is none
+    heads = build_task(runs[0].recipe.task).heads       # without "both", which is not a head
     goal = compare_with_goal(runs[0].recipe, first["parameters"], {head: test[head]["mean"] for head in heads})
     same = ("recipe", "model", "parameters", "dataset", "train_images", "device", "precision")
     content = {
@@ -146,7 +151,10 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
 
 
 def endings(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The most epochs of a seed; the epoch that each seed keeps, and after which it stopped, if the recipe chooses."""
+    """Return the part of the summary about epochs: the largest number of epochs of a seed.
+
+    Also each seed's kept epoch if the recipe keeps the best epoch, and its last epoch if a seed stopped early.
+    """
     content: dict[str, Any] = {"epochs": max(result["epochs"] for result in results)}
     if all("kept" in result for result in results):
         kept = [result["kept"] for result in results]
@@ -157,7 +165,10 @@ def endings(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def describe(accuracies: Sequence[float]) -> dict[str, Any]:
-    """Mean, sample standard deviation, lowest, highest, 95 % bootstrap interval of the mean, count, and all of them."""
+    """Return the statistics of the accuracies, and the accuracies themselves.
+
+    Statistics: mean, sample standard deviation, lowest, highest, 95 % bootstrap interval of the mean, count.
+    """
     found = summarize_values(accuracies)
     return {
         "mean": found.mean, "standard_deviation": found.spread, "lowest": found.lowest, "highest": found.highest,
