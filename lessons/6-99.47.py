@@ -139,7 +139,7 @@ for norm in (True, False):
 # ## What it means
 #
 # The three parts do different work. Batch normalisation is what lets nine layers train at this rate from these
-# starting weights: it keeps the numbers that a layer gets at the same size, independent of the layers before it. Without
+# starting weights: it keeps the numbers that a layer gets at the same size, however deep they stand. Without
 # it the untrained network gives nearly the same output for every image, as the two numbers above say, and there is
 # little for a gradient to hold on to. Smaller rates and larger starting weights would be another experiment. Dropout
 # works against memorising, which takes many epochs, so a short training says little about it: read its row

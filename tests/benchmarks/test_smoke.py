@@ -135,7 +135,7 @@ def test_recipes_keep_every_seed_and_add_more(tmp_path: Path) -> None:
     assert found["mean"] == pytest.approx(sum(accuracies) / 3)
     pupils = ["--teacher", "runs2/session7-model2", "--set", "optimizer.lr=0.02", "--seeds", "1", "--runs", "pupils"]
     done = start("recipes.py", "session7-model2", *pupils, "--out", "made", *digits, folder=tmp_path)
-    assert done.returncode == 0 and "2 networks answer" in done.stderr, done.stderr
+    assert done.returncode == 0 and "2 networks predict" in done.stderr, done.stderr
     pupil = json.loads((tmp_path / "made" / "taught" / file.name).read_text())
     assert pupil["teacher"] == {"path": "runs2/session7-model2", "recipe": "session7-model2", "seeds": [2, 3]}
     assert pupil["recipe"]["distillation"]["teacher"] == "runs2/session7-model2" and len(pupil["seeds"]) == 1

@@ -46,8 +46,8 @@ def test_a_form_that_answers_by_the_batch_is_refused_and_names_itself():
 
     questions = Questions(images, None, {"class": np.zeros(10, np.int64)})
     with pytest.raises(ExportError, match=r"^c gives outputs that depend on the other images in the batch"):
-        check_form(Form("c", True, {}, answer=first), questions)
-    check_form(Form("c", True, {}, answer=lambda given, numbers=None: {"class": softened(given)}), questions)
+        check_form(Form("c", True, {}, probabilities=first), questions)
+    check_form(Form("c", True, {}, probabilities=lambda given, numbers=None: {"class": softened(given)}), questions)
 
 
 def softened(images):
