@@ -123,11 +123,12 @@ def try_all(modules: Sequence[Module], until: float) -> None:
     while time.monotonic() < until and (module := take(modules)):
         row = min(module.rows, key=lambda row: row.share)
         try:
-            row.made.append(next(row.trials))
+            trial = next(row.trials)
+            row.made.append(trial)
         finally:
             module.busy.release()
-        if row.made[-1].fault:
-            report.say(f"{row.made[-1]}")
+        if trial.fault:
+            report.say(f"{trial}")
 
 
 def take(modules: Sequence[Module]) -> Module | None:

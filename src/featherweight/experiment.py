@@ -171,9 +171,10 @@ def name_of(recipe: Recipe) -> str:
 
 
 def run_epochs(run: Run, training: PreparedTraining, watcher: Watcher) -> None:
-    """Train all remaining epochs. Write the history and a checkpoint after each epoch and on interruption.
+    """Train all remaining epochs. Raises TrainingInterrupted after a stop signal.
 
-    Epochs shorter than SHORT_SECONDS write no checkpoint of their own. Raises TrainingInterrupted after a stop signal.
+    The history and a checkpoint are written together, after the last epoch and on interruption. They are also written
+    after an epoch, if the last save is more than SHORT_SECONDS ago, and every CHECKPOINT_SECONDS within an epoch.
     """
     state, saved_at = training.state, time.monotonic()
     history = run.history[: state.position.epoch]   # a killed run may have a line without its checkpoint

@@ -63,7 +63,7 @@ class PreparedTraining:
 
     @property
     def replica(self) -> Replica:
-        """The training as the loop takes it, with images on the training's device."""
+        """Replica for the training loop, with images on the training's device."""
         return Replica(self.state, self.dataset.train.to(self.device), self.plan, self.curve)
 
     @property

@@ -32,6 +32,14 @@ class Standing:
     loss: float                     # mean per image so far in the current epoch; at its end, of the whole epoch
     accuracy: tuple[float, ...]     # fraction of correct predictions over the same images, one per head
 
+    @classmethod
+    def of(cls, training: PreparedTraining) -> Standing:
+        """Return the progress of a training that has taken at least one step of its epoch."""
+        position = training.state.position
+        accuracy = tuple(right / position.seen for right in position.correct)
+        steps = training.plan.steps_done(position, len(training.dataset.train))
+        return cls(steps, position.loss_sum / position.seen, accuracy)
+
 
 class SeedsWatcher(Protocol):
     """Callbacks that report the progress of training many seeds."""

@@ -119,12 +119,9 @@ class Teller:
     def __call__(self, position: Position, steps: int) -> None:
         if time.monotonic() - self.told < TELL_SECONDS:
             return
-        self.told, first = time.monotonic(), self.members[0].training
-        done = first.plan.steps_done(position, len(first.dataset.train))
+        self.told = time.monotonic()
         for member in self.members:
-            own = member.training.state.position
-            accuracy = tuple(right / own.seen for right in own.correct)
-            self.watcher.on_standing(member.seed, Standing(done, own.loss_sum / own.seen, accuracy))
+            self.watcher.on_standing(member.seed, Standing.of(member.training))
 
 
 class Saver:

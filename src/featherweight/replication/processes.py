@@ -56,12 +56,9 @@ class Teller(Silent):
         self.told = 0.0
 
     def on_start(self, training: PreparedTraining) -> None:
-        self.plan, self.images = training.plan, len(training.dataset.train)
+        self.training = training
 
     def on_step(self, state: TrainingState, steps: int) -> None:
-        now, position = time.monotonic(), state.position
-        if now - self.told > TELL_SECONDS:
-            self.told = now
-            accuracy = tuple(right / position.seen for right in position.correct)
-            done = self.plan.steps_done(position, self.images)
-            self.tell(Standing(done, position.loss_sum / position.seen, accuracy))
+        if time.monotonic() - self.told > TELL_SECONDS:
+            self.told = time.monotonic()
+            self.tell(Standing.of(self.training))

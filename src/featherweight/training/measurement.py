@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -47,7 +48,7 @@ def measure(model: nn.Module, data: Images, task: Task, precision: str) -> dict[
 def score_heads(task: Task, answers: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> dict[str, Score]:
     """Return the scores of the results of run_on(). Raises TrainingDiverged if a loss is NaN or infinite."""
     scores = {head: score(a, t) for head, a, t in zip(task.heads, answers, targets, strict=True)}
-    if not torch.tensor(total_loss(scores)).isfinite():
+    if not math.isfinite(total_loss(scores)):
         raise diverged("the measured loss is NaN or infinite: the weights have become too large")
     return scores if len(scores) == 1 else scores | {"both": score_all(answers, targets)}
 
