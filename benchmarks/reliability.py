@@ -12,11 +12,13 @@ import importlib
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -29,7 +31,7 @@ from featherweight.shipping import make_bundle
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "reliability"))
 from battery.load import loaded
 from battery.served import Served
-from battery.trial import Trial
+from battery.trial import Trial, Trials
 from battery.warm import Warm
 
 MODULES = (     # signals twice: they have the largest goal for their time, and a module has one thread
@@ -43,6 +45,7 @@ GOALS = {       # key: the first words of a kind, the first match counts; 950 ar
     "signal to": 950, "many times": 3,
 }
 GOAL = 50       # for all other kinds
+STARTS = 3      # of a generator; one that raised an exception so often is given up
 AT_ONCE, CLIENTS, SAVED_SECONDS = 5, 32, 10      # many faults wait for time to pass, so five share two cores
 
 
@@ -50,14 +53,33 @@ AT_ONCE, CLIENTS, SAVED_SECONDS = 5, 32, 10      # many faults wait for time to 
 class Row:
     """One generator of faults, and the trials made so far."""
 
-    trials: Iterator[Trial]
+    begin: Callable[[int], Iterator[Trial]]     # the generator of the n-th start
     copies: int         # rows of these faults, which share the goal
     made: list[Trial] = field(default_factory=list)
+    broken: list[Trial] = field(default_factory=list)   # the ends of generators that raised an exception
+
+    def __post_init__(self) -> None:
+        self.trials = self.begin(0)
 
     @property
     def share(self) -> float:
         """Fraction of the goal that is reached."""
+        if len(self.broken) >= STARTS:
+            return 1.0
         return self.copies * len(self.made) / goal_of(self.made[0].kind) if self.made else 0.0
+
+    def next_trial(self) -> Trial:
+        """Try the next fault. If the generator raises an exception, that is a fault, and a new generator starts."""
+        try:
+            trial = next(self.trials)
+        except Exception:
+            name = getattr(self.trials, "__name__", "faults")
+            trial = Trial(f"generator {name}", f"start {len(self.broken)}", "raised", traceback.format_exc(limit=-4))
+            self.broken.append(trial)
+            self.trials = self.begin(len(self.broken))
+        else:
+            self.made.append(trial)
+        return trial
 
 
 @dataclass
@@ -88,7 +110,7 @@ def main() -> int:
                 content |= results_of(rows)
                 report.save(options.out, content)
     for part in running:
-        part.result()       # raises the exception of a generator, if there was one
+        part.result()       # raises the exception of a thread, if there was one
     content |= results_of(rows)
     if options.requests:
         content["load"] = measure_load(options.requests)
@@ -113,9 +135,15 @@ def open_module(names: Sequence[str], index: int, folder: Path, seed: int, stack
     seed += 1000 * names[:index].count(name)
     for number, trials in enumerate(importlib.import_module(f"battery.{name}").ROWS):
         place = folder / f"{name}-{index}-{number}"
-        place.mkdir()
-        rows.append(Row(trials(seed, place, warm), names.count(name)))
+        rows.append(Row(partial(begin, trials, seed, place, warm), names.count(name)))
     return Module(rows)
+
+
+def begin(trials: Trials, seed: int, place: Path, warm: Warm, start: int) -> Iterator[Trial]:
+    """Return the generator of the n-th start, with a seed and a folder of its own."""
+    folder = place / str(start)
+    folder.mkdir(parents=True)
+    return trials(seed + 100 * start, folder, warm)
 
 
 def try_all(modules: Sequence[Module], until: float) -> None:
@@ -123,8 +151,7 @@ def try_all(modules: Sequence[Module], until: float) -> None:
     while time.monotonic() < until and (module := take(modules)):
         row = min(module.rows, key=lambda row: row.share)
         try:
-            trial = next(row.trials)
-            row.made.append(trial)
+            trial = row.next_trial()
         finally:
             module.busy.release()
         if trial.fault:
@@ -143,8 +170,13 @@ def take(modules: Sequence[Module]) -> Module | None:
 
 def results_of(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the content of the JSON about all faults so far."""
-    faults = [asdict(trial) for row in rows for trial in list(row.made) if trial.fault]
+    faults = [asdict(trial) for trial in made_in(rows) if trial.fault]
     return {"results": table_of(rows), "ratios": {}, "faults": faults}
+
+
+def made_in(rows: Sequence[Row]) -> list[Trial]:
+    """Return all trials so far, with the generators that raised an exception."""
+    return [trial for row in rows for trial in (*row.made, *row.broken)]
 
 
 def goal_of(kind: str) -> int:
@@ -154,7 +186,7 @@ def goal_of(kind: str) -> int:
 
 def table_of(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """Return for each kind the number of faults tried, the number survived, and the count of each outcome."""
-    made = [trial for row in rows for trial in list(row.made)]
+    made = made_in(rows)
     return {
         kind: {
             "tried": sum(trial.kind == kind for trial in made), "goal": goal_of(kind),
