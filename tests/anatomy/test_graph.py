@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from featherweight.anatomy import summarize
-from featherweight.anatomy.graph import Edge, Graph, Node, autograd_graph, data_flow
-from featherweight.anatomy.graph_column import GAP
-from featherweight.anatomy.graph_dot import by_graphviz
-from featherweight.anatomy.graph_layers import by_layers, spaced
-from featherweight.anatomy.graph_layout import layers, layout, size_of
+from featherweight.anatomy import autograd_graph, data_flow, summarize
+from featherweight.anatomy.graph import Edge, Graph, Node
 from featherweight.errors import ModelError
+from featherweight.layout.column import GAP
+from featherweight.layout.dot import by_graphviz
+from featherweight.layout.layers import by_layers, spaced
+from featherweight.layout.place import layers, layout, size_of
 from featherweight.models import CATALOGUE, build_model, input_shapes
 
 needs_dot = pytest.mark.skipif(
@@ -201,7 +201,7 @@ def graphs(draw):
 @given(graphs())
 def test_no_box_lies_on_another_or_on_a_line(tallest, graph):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("featherweight.anatomy.graph_layout.TALLEST", tallest)
+        patch.setattr("featherweight.layout.place.TALLEST", tallest)
         check(graph, by_layers)
 
 

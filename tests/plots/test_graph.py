@@ -7,9 +7,10 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from PIL import Image
 
-from featherweight.anatomy.graph import Edge, Graph, Node, autograd_graph, data_flow
-from featherweight.anatomy.graph_layers import by_layers
-from featherweight.anatomy.graph_layout import LINE_SIZE, PADDING, TITLE_SIZE, size_of
+from featherweight.anatomy import autograd_graph, data_flow
+from featherweight.anatomy.graph import Edge, Graph, Node
+from featherweight.layout.layers import by_layers
+from featherweight.layout.place import LINE_SIZE, PADDING, TITLE_SIZE, size_of
 from featherweight.models import CATALOGUE, build_model, input_shapes
 from featherweight.plots.figure import save
 from featherweight.plots.graph import COLOURS, MEANINGS, draw_graph

@@ -10,7 +10,9 @@ from featherweight.anatomy.activations import (
     first_kernels,
     middle_fields,
 )
-from featherweight.anatomy.graph import Graph, autograd_graph, data_flow
+from featherweight.anatomy.flow import data_flow
+from featherweight.anatomy.gradient import autograd_graph
+from featherweight.anatomy.graph import Graph
 from featherweight.anatomy.layers import Layer
 from featherweight.anatomy.receptive_field import Check, gradient_support, receptive_field, verify
 from featherweight.anatomy.summary import Summary, summarize

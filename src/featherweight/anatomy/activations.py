@@ -11,13 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.geometry import Field
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
 from featherweight.anatomy.receptive_field import SurrogateRun, agreeing, middle_unit
-from featherweight.anatomy.trace import BATCH, Row, Tracer, prepare, run, trace
-from featherweight.anatomy.twin import kind_of, on_cpu, one_thread, untouched_random_state
+from featherweight.anatomy.rows import Row, rows_of
 from featherweight.errors import ModelError
+from featherweight.graph import record_of
+from featherweight.graph.calls import Shape
+from featherweight.graph.passes import BATCH, prepare, run
+from featherweight.graph.recorder import Recorder
+from featherweight.graph.twin import kind_of, on_cpu, one_thread, untouched_random_state
 
 # Linear autograd functions. LogSoftmax is one of them here: it subtracts the same number from all classes, and the
 # evidence, a difference from the mean, does not contain that number.
@@ -63,9 +66,9 @@ def activation_maps(module: nn.Module, inputs: Sequence[Tensor]) -> list[tuple[L
     inputs: a tensor (1, ...) for each input of the network. Each output is (C, H, W).
     """
     with untouched_random_state(module), one_thread(), torch.no_grad():
-        tracer, _ = run_once(module, inputs)
-    pairs = zip(layers_of(tracer.rows), tracer.rows, strict=True)
-    return [(layer, row.tensors[0][0]) for layer, row in pairs if row.tensors and row.tensors[0].dim() == 4]
+        rows, _ = run_once(module, inputs)
+    pairs = ((layer, map_of(row)) for layer, row in zip(layers_of(rows), rows, strict=True))
+    return [(layer, values[0]) for layer, values in pairs if values is not None]
 
 
 def first_kernels(module: nn.Module) -> Tensor | None:
@@ -88,43 +91,47 @@ def class_map(module: nn.Module, inputs: Sequence[Tensor], target: int, head: in
     Raises ModelError if no layer has more than one position.
     """
     with untouched_random_state(module), one_thread(), torch.enable_grad():
-        tracer, outputs = run_once(module, [value.detach().requires_grad_() for value in inputs])
+        rows, outputs = run_once(module, [value.detach().requires_grad_() for value in inputs])
         answer = (outputs if isinstance(outputs, tuple) else (outputs,))[head][0]
-        index = last_with_places(tracer.rows)
-        row = tracer.rows[index]
+        index, values, field = last_with_places(rows)
         evidence = answer[target] - answer.mean()
-        (slope,) = torch.autograd.grad(evidence, row.tensors[0])
-    shares = (slope * row.tensors[0]).detach()[0].sum(dim=0)     # (h, w)
-    assert row.field is not None
-    exact = steps_between(evidence, row.tensors[0]) <= LINEAR
+        (slope,) = torch.autograd.grad(evidence, values)
+    shares = (slope * values).detach()[0].sum(dim=0)     # (h, w)
+    exact = steps_between(evidence, values) <= LINEAR
     best = divmod(int(shares.argmax()), shares.shape[1])
-    return ClassMap(layers_of(tracer.rows)[index], spread(shares, row.field, inputs[0].shape[2:]),
-                    box_of(row.field, best), exact)
+    return ClassMap(layers_of(rows)[index], spread(shares, field, inputs[0].shape[2:]), box_of(field, best), exact)
 
 
-def run_once(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tracer, Tensor | tuple[Tensor, ...]]:
-    """Run a CPU copy of the network once, on the image repeated BATCH times. Return the tracer and the output.
+def run_once(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[list[Row], Tensor | tuple[Tensor, ...]]:
+    """Run a CPU copy of the network once, on the image repeated BATCH times. Return the rows and the output.
 
-    The tracer's rows keep their output tensors.
+    The values of the rows hold their tensors.
     """
     shapes = [tuple(value.shape[1:]) for value in inputs]
     twin = on_cpu(prepare(module, shapes)).requires_grad_(False)
     for part in twin.modules():
         if getattr(part, "inplace", False):     # would overwrite the map that the row keeps
             part.inplace = False  # type: ignore[assignment]
-    tracer = Tracer(twin, keep_tensors=True)
-    return tracer, run(tracer, [torch.cat([value] * BATCH) for value in inputs])
+    recorder = Recorder(twin, keep=True)
+    outputs = run(recorder, [torch.cat([value] * BATCH) for value in inputs])
+    return rows_of(recorder.record), outputs
 
 
-def last_with_places(rows: Sequence[Row]) -> int:
-    """Return the index of the last row with a known field and more than one position on the image.
+def map_of(row: Row) -> Tensor | None:
+    """Return the first output of a row, (BATCH, C, H, W); None if the row has no output of four dimensions."""
+    values = row.outputs[0].tensor if row.outputs else None
+    return values if values is not None and values.dim() == 4 else None
+
+
+def last_with_places(rows: Sequence[Row]) -> tuple[int, Tensor, Field]:
+    """Return index, output and field of the last row with a known field and more than one position on the image.
 
     Raises ModelError if no row has both.
     """
     for index in range(len(rows) - 1, -1, -1):
-        tensors, field = rows[index].tensors, rows[index].field
-        if tensors and tensors[0].dim() == 4 and tensors[0][0, 0].numel() > 1 and is_placed(field):
-            return index
+        values, field = map_of(rows[index]), rows[index].field
+        if values is not None and values[0, 0].numel() > 1 and field is not None and is_placed(field):
+            return index, values, field
     raise ModelError("no layer of this network has more than one place on the image, so there is nothing to map.")
 
 
@@ -141,9 +148,9 @@ def steps_between(result: Tensor, source: Tensor) -> set[str]:
     return found
 
 
-def is_placed(field: Field | None) -> bool:
+def is_placed(field: Field) -> bool:
     """Return True if the units form a two-dimensional grid on the image."""
-    return field is not None and len(field.axes) == 2 and all(axis.jump is not None for axis in field.axes)
+    return len(field.axes) == 2 and all(axis.jump is not None for axis in field.axes)
 
 
 def spread(shares: Tensor, field: Field, size: Sequence[int]) -> Tensor:
@@ -171,11 +178,11 @@ def middle_fields(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Seen]
     A layer is left out if its field is unknown or not two-dimensional, or if the network's own backward fails.
     """
     shapes: Sequence[Shape] = as_shapes(input_shapes)
-    seen = trace(module, shapes)
+    expected = rows_of(record_of(module, shapes))
     with untouched_random_state(module), one_thread():
         pixels = SurrogateRun(module, shapes, images=1)
         pixels.finish()
-        rows, _ = agreeing(seen.rows, pixels)
+        rows, _ = agreeing(expected, pixels)
         found = []
         for row, layer in zip(rows, layers_of(rows), strict=True):
             if row.field is None or not pixels.has_images(row):

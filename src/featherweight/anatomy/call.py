@@ -1,4 +1,4 @@
-"""One call of a torch function, in the form that the rules of receptive fields take."""
+"""One recorded call with the fields of its arguments, in the form that the rules of receptive fields take."""
 
 from __future__ import annotations
 
@@ -6,44 +6,45 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
-from featherweight.anatomy import calls
 from featherweight.anatomy.geometry import Axis, Field
+from featherweight.graph import Value, calls
 
 
 @dataclass(frozen=True)
-class Call:
-    """One call of a torch function with at least one argument that depends on an input of the network."""
+class FieldCall:
+    """One call of a torch function with at least one argument that depends on an input of the network.
+
+    sources: the arguments that depend on an input, with their fields.
+    """
 
     name: str
-    function: Callable[..., Any]
+    function: Callable[..., Any] | None
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
-    outputs: Sequence[Tensor]
-    sources: Sequence[tuple[Tensor, Field | None]]      # arguments that depend on an input, with fields
+    outputs: Sequence[Value]
+    sources: Sequence[tuple[Value, Field | None]]
 
     @property
-    def first(self) -> tuple[Tensor, Field]:
+    def first(self) -> tuple[Value, Field]:
         """First source and its field. propagate calls a rule only if all fields are known."""
-        tensor, field = self.sources[0]
+        value, field = self.sources[0]
         assert field is not None
-        return tensor, field
+        return value, field
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments by name."""
         return calls.named(self.name, self.args, self.kwargs)
 
 
-def along_axes(call: Call, n: int, rule: Callable[[Axis, int], Axis]) -> Field | None:
+def along_axes(call: FieldCall, n: int, rule: Callable[[Axis, int], Axis]) -> Field | None:
     """Apply `rule(axis, k)` to each image axis that lies along axis k of the tensor's last `n` axes.
 
     k counts from 0. Other image axes stay the same. Returns None if one of the last `n` axes has no jump.
     """
-    tensor, field = call.first
+    value, field = call.first
     axes = []
     for axis in field.axes:
-        k = None if axis.dim is None else axis.dim - (tensor.dim() - n)
+        k = None if axis.dim is None else axis.dim - (value.dim() - n)
         if k is None or k < 0:
             axes.append(axis)
         elif axis.jump is None:

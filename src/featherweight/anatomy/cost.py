@@ -3,76 +3,73 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
-
-from featherweight.anatomy import calls
+from featherweight.graph import Call, Value, calls
+from featherweight.graph.calls import Shape
+from featherweight.graph.recorder import values_in
 
 FLOAT32_BYTES = 4
 MEBIBYTE = 2**20
-Shape = tuple[int, ...]
 
 # Matrix products: index of the argument whose last axis is summed over.
 _SHARED_AXIS = {"matmul": 0, "rmatmul": 0, "mm": 0, "bmm": 0, "mv": 0, "dot": 0, "addmm": 1, "baddbmm": 1}
 
 
-def macs(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Tensor]) -> int:
+def macs(call: Call) -> int:
     """Return the multiply-accumulates of one call for the whole batch. Biases and unknown functions count 0."""
-    tensors = list(calls.tensors_in((args, kwargs)))
-    if name in calls.CONVOLUTIONS or name == "linear":
-        return outputs[0].numel() * math.prod(tensors[1].shape[1:])
-    if name in calls.TRANSPOSED:    # every input unit is multiplied by the whole kernel
-        return tensors[0].numel() * math.prod(tensors[1].shape[1:])
-    if name in _SHARED_AXIS:
-        return outputs[0].numel() * tensors[_SHARED_AXIS[name]].shape[-1]
-    if name == "einsum" and isinstance(args[0], str):
-        return _einsum(args[0], tensors)
-    return _attention(name, tensors)
+    rule = MACS.get(call.operation)
+    return rule(call, list(values_in((call.args, call.kwargs)))) if rule else 0
 
 
-def _einsum(equation: str, tensors: Sequence[Tensor]) -> int:
-    """Return the multiply-accumulates of einsum: the product of all index lengths, times (operands - 1).
+def _by_output(call: Call, given: Sequence[Value]) -> int:
+    """Return the cost of a convolution or linear layer: each output unit sums over its weights."""
+    return math.prod(call.outputs[0].shape) * math.prod(given[1].shape[1:])
+
+
+def _by_input(call: Call, given: Sequence[Value]) -> int:
+    """Return the cost of a transposed convolution: every input unit is multiplied by the whole kernel."""
+    return math.prod(given[0].shape) * math.prod(given[1].shape[1:])
+
+
+def _product(call: Call, given: Sequence[Value]) -> int:
+    """Return the cost of a matrix product."""
+    return math.prod(call.outputs[0].shape) * given[_SHARED_AXIS[call.operation]].shape[-1]
+
+
+def _einsum(call: Call, given: Sequence[Value]) -> int:
+    """Return the cost of einsum: the product of all index lengths, times (operands - 1).
 
     Returns 0 for an equation with an ellipsis or with one operand.
     """
-    terms = equation.replace(" ", "").split("->")[0].split(",")
-    if "." in equation or len(tensors) < 2 or len(terms) != len(tensors):
+    terms = str(call.args[0]).replace(" ", "").split("->")[0].split(",")
+    if not isinstance(call.args[0], str) or "." in call.args[0] or len(given) < 2 or len(terms) != len(given):
         return 0
-    lengths = dict(zip("".join(terms), (n for tensor in tensors for n in tensor.shape), strict=True))
-    return math.prod(lengths.values()) * (len(tensors) - 1)
+    lengths = dict(zip("".join(terms), (n for value in given for n in value.shape), strict=True))
+    return math.prod(lengths.values()) * (len(given) - 1)
 
 
-def _attention(name: str, tensors: Sequence[Tensor]) -> int:
-    """Return the multiply-accumulates of attention: scores and weighted sum; 0 for other functions.
-
-    For multi-head attention, on (L, N, E), the four projections are counted as well.
-    """
-    if name == "scaled_dot_product_attention":
-        query, key, value = tensors[:3]
-        return query[..., 0].numel() * key.shape[-2] * (query.shape[-1] + value.shape[-1])
-    if name == "multi_head_attention_forward":
-        query, key = tensors[:2]
-        queries, keys, width = query[..., 0].numel(), key[..., 0].numel(), query.shape[-1]
-        return 2 * (queries + keys) * width**2 + 2 * queries * key.shape[0] * width
-    return 0
+def _attention(call: Call, given: Sequence[Value]) -> int:
+    """Return the cost of scores and weighted sum."""
+    query, key, value = (one.shape for one in given[:3])
+    return math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
 
 
-class ScriptedMacs(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counter of the multiply-accumulates in a scripted module, in which no torch function calls can be seen."""
+def _multi_head(call: Call, given: Sequence[Value]) -> int:
+    """Return the cost of multi-head attention on (L, N, E): scores, weighted sum and the four projections."""
+    query, key = (one.shape for one in given[:2])
+    queries, keys, width = math.prod(query[:-1]), math.prod(key[:-1]), query[-1]
+    return 2 * (queries + keys) * width**2 + 2 * queries * key[0] * width
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.total = 0
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        flops = flop_registry.get(function._overloadpacket)
-        self.total += flops(*args, **(kwargs or {}), out_val=result) // 2 if flops else 0
-        return result
+MACS: dict[str, Callable[[Call, Sequence[Value]], int]] = {
+    **dict.fromkeys((*calls.CONVOLUTIONS, "linear"), _by_output),
+    **dict.fromkeys(calls.TRANSPOSED, _by_input),
+    **dict.fromkeys(_SHARED_AXIS, _product),
+    "einsum": _einsum,
+    "scaled_dot_product_attention": _attention,
+    "multi_head_attention_forward": _multi_head,
+}
 
 
 def activation_bytes(shapes: Sequence[Shape]) -> int:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from featherweight.anatomy import cost
-from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.geometry import Field
-from featherweight.anatomy.trace import Row
+from featherweight.anatomy.rows import Row
+from featherweight.graph.calls import Shape
 
 Shapes = Sequence[int] | Sequence[Sequence[int]]    # of one input, or of each input; without batch axis
 IMAGE: Shapes = ((1, 28, 28),)
@@ -96,7 +96,7 @@ def layers_of(rows: Sequence[Row]) -> list[Layer]:
                 index=index if row.numbered else None,
                 name=row.name,
                 kind=row.kind,
-                output_shapes=tuple(row.shapes),
+                output_shapes=row.shapes,
                 parameters=row.parameters,
                 macs=row.macs,
                 field=row.field,

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from featherweight.anatomy import calls
-from featherweight.anatomy.call import Call
+from featherweight.anatomy.call import FieldCall
 from featherweight.anatomy.geometry import Axis, Field, pick, union
+from featherweight.graph import Value, calls
 
 
-def moved(call: Call) -> list[Field | None]:
+def moved(call: FieldCall) -> list[Field | None]:
     """Return the field of each output.
 
     The same function is applied to the units' numbers. The result shows the new position of each unit.
     """
-    tensor, field = call.first
+    value, field = call.first
     in_place = getattr(call.function, "__name__", "").endswith("_") and call.name != "getitem"
-    if len(call.sources) > 1 or not call.args or call.args[0] is not tensor or (
+    if call.function is None or len(call.sources) > 1 or not call.args or call.args[0] is not value or (
         in_place and getattr(call.function, "__name__", "") != "__get__"
     ):
         return [None] * len(call.outputs)
@@ -29,8 +30,8 @@ def moved(call: Call) -> list[Field | None]:
         if axis.dim is None:
             places: list[Tensor] = []
         else:
-            numbers = unit_numbers(tensor, axis.dim)
-            places = list(calls.tensors_in(call.function(numbers, *call.args[1:], **call.kwargs)))
+            numbers = unit_numbers(value, axis.dim)
+            places = list(calls.tensors_in(call.function(numbers, *stand_in(call.args[1:]), **stand_in(call.kwargs))))
         for k, axes in enumerate(found):
             axes.append(_follow(axis, places[k], merges=call.name in calls.RESHAPES) if places else axis)
     return [
@@ -39,11 +40,23 @@ def moved(call: Call) -> list[Field | None]:
     ]
 
 
-def unit_numbers(tensor: Tensor, dim: int | None) -> Tensor:
-    """Return 0, 1, 2, ... along `dim`, in the shape of the tensor."""
+def stand_in(arguments: Any) -> Any:
+    """Return a recorded call's arguments with tensors in place of values.
+
+    A constant is itself. A computed value becomes a tensor without numbers, which can only give its shape.
+    """
+    if isinstance(arguments, Value):
+        return torch.empty(arguments.shape, device="meta") if arguments.constant is None else arguments.constant
+    if type(arguments) in (tuple, list):
+        return type(arguments)(stand_in(item) for item in arguments)
+    return {key: stand_in(item) for key, item in arguments.items()} if isinstance(arguments, dict) else arguments
+
+
+def unit_numbers(value: Value, dim: int | None) -> Tensor:
+    """Return 0, 1, 2, ... along `dim`, in the shape of a value."""
     dim = dim or 0
-    shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
-    return torch.arange(tensor.shape[dim]).view(shape).expand(tensor.shape).contiguous()     # view() needs that
+    shape = [-1 if d == dim else 1 for d in range(value.dim())]
+    return torch.arange(value.shape[dim]).view(shape).expand(value.shape).contiguous()     # view() needs that
 
 
 def _follow(axis: Axis, numbers: Tensor, *, merges: bool) -> Axis | None:

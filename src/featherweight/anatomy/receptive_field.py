@@ -13,14 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.geometry import Axis, Field, Span
 from featherweight.anatomy.layers import IMAGE, Layer, Shapes, as_shapes, layers_of
+from featherweight.anatomy.rows import Row, rows_of
 from featherweight.anatomy.surrogate import Surrogate
-from featherweight.anatomy.trace import Row, Tracer, prepare, trace
-from featherweight.anatomy.twin import filled, on_cpu, one_thread, untouched_random_state
 from featherweight.blame import in_one_line
 from featherweight.errors import ModelError
+from featherweight.graph import record_of
+from featherweight.graph.calls import Shape
+from featherweight.graph.passes import prepare
+from featherweight.graph.recorder import Recorder
+from featherweight.graph.twin import filled, on_cpu, one_thread, untouched_random_state
 
 LONGEST_SIDE = 1500     # pixels; a field that needs more is compared inside the given image only
 Box = tuple[Span, ...]
@@ -71,7 +74,7 @@ def receptive_field(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Lay
 
     Raises ModelError if the module does not run.
     """
-    return layers_of(trace(module, as_shapes(input_shapes)).rows)
+    return layers_of(rows_of(record_of(module, as_shapes(input_shapes))))
 
 
 def verify(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Check]:
@@ -84,12 +87,12 @@ def verify(module: nn.Module, input_shapes: Shapes = IMAGE) -> list[Check]:
     Raises ModelError if the module does not run.
     """
     shapes = as_shapes(input_shapes)
-    seen = trace(module, shapes)
+    expected = rows_of(record_of(module, shapes))
     with untouched_random_state(module), one_thread():
         pixels = SurrogateRun(module, shapes, images=1 + 2 ** max(len(shape) - 1 for shape in shapes))
         pixels.finish()
-        rows, note = agreeing(seen.rows, pixels)
-        layers = layers_of(seen.rows)
+        rows, note = agreeing(expected, pixels)
+        layers = layers_of(expected)
         checks = [_check(pixels, row, layer, shapes) for row, layer in zip(rows, layers, strict=False)]
         larger = _enlarged(shapes, rows, checks)
         checks = checks if larger is None else _on_larger(module, larger, rows, checks)
@@ -103,7 +106,7 @@ def agreeing(expected: Sequence[Row], pixels: SurrogateRun) -> tuple[list[Row], 
 
     expected: the network's rows.
     """
-    rows = pixels.tracer.rows
+    rows = pixels.rows
     pairs = zip(expected, rows, strict=False)
     same = sum(1 for _ in itertools.takewhile(lambda pair: _place(pair[0]) == _place(pair[1]), pairs))
     if same == len(expected) == len(rows):
@@ -132,7 +135,7 @@ def _on_larger(
     except ModelError:      # lazy parameters cannot be filled on this image
         return result
     pixels.finish()
-    for k, (row, again, check) in enumerate(zip(rows, pixels.tracer.rows, checks, strict=False)):
+    for k, (row, again, check) in enumerate(zip(rows, pixels.rows, checks, strict=False)):
         comparable = row.field is not None and row.name == again.name and row.field.same_numbers(again.field)
         if comparable and check.equal and not check.whole:
             result[k] = _check(pixels, again, check.layer, shapes)
@@ -153,7 +156,7 @@ def gradient_support(
     with untouched_random_state(module), one_thread():
         pixels = SurrogateRun(module, shapes, images=1)
         pixels.finish()
-    rows, note = agreeing(trace(module, shapes).rows, pixels)
+    rows, note = agreeing(rows_of(record_of(module, shapes)), pixels)
     if note and layer >= len(rows):
         raise ModelError(f"row {layer} cannot be examined: {note}.")
     row = rows[layer]
@@ -178,7 +181,8 @@ class SurrogateRun:
         blanks = (torch.ones(images, *shape, dtype=torch.float64) for shape in shapes)
         self.inputs = [blank.requires_grad_() for blank in blanks]
         self.surrogate = Surrogate()
-        self.tracer = Tracer(self.twin, keep_tensors=True)
+        self.recorder = Recorder(self.twin, keep=True)
+        self.rows: list[Row] = []      # after finish()
         self.fault = ""         # why the pass ended early; empty if it did not
         self._known: dict[tuple[int, tuple[tuple[int, ...], ...]], Tensor] = {}
 
@@ -190,13 +194,14 @@ class SurrogateRun:
         try:
             with torch.enable_grad(), self.surrogate, double_by_default(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self.tracer.run(self.inputs)
+                self.recorder.run(self.inputs)
         except Exception as fault:
             self.fault = in_one_line(fault)
+        self.rows = rows_of(self.recorder.record)
 
     def has_images(self, row: Row) -> bool:
         """Return True if the row's field is known and its first axis is the batch, so that support works."""
-        return row.field is not None and row.tensors[0].shape[:1] == (self.images,)
+        return row.field is not None and row.outputs[0].shape[:1] == (self.images,)
 
     def support(self, row: Row, units: Sequence[tuple[int, ...]]) -> Tensor:
         """Return booleans (units, height, width): the pixels that unit k sees in image k.
@@ -204,7 +209,9 @@ class SurrogateRun:
         Raises ModelError if the network's own backward fails.
         """
         assert row.field is not None
-        tensor = self.surrogate.single(row.tensors[0])
+        tensor = row.outputs[0].tensor
+        assert tensor is not None
+        tensor = self.surrogate.single(tensor)
         key = (id(tensor), tuple(units))
         if key not in self._known:      # an identity returns the tensor of an earlier row
             picked = [_at(tensor[k], row.field, unit).sum() for k, unit in enumerate(units)]

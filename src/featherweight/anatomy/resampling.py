@@ -8,23 +8,23 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from featherweight.anatomy.call import Call, along_axes, less
+from featherweight.anatomy.call import FieldCall, along_axes, less
 from featherweight.anatomy.geometry import Axis, Field, gather
 from featherweight.anatomy.sliding import window_of
 
 _PLANAR = {"linear": "bilinear", "trilinear": "bilinear"}
 
 
-def resampled(call: Call) -> Field | None:
+def resampled(call: FieldCall) -> Field | None:
     """Return the field after interpolation, one axis at a time.
 
     Each input unit in turn is set to 1 and interpolated. The non-zero results are the units that it reaches.
     """
-    tensor, field = call.first
-    if tensor.shape == call.outputs[0].shape:
+    value, field = call.first
+    if value.shape == call.outputs[0].shape:
         return field
     given = call.arguments()
-    n = tensor.dim() - 2
+    n = value.dim() - 2
     mode = given.get("mode", "nearest")
     kept = ("align_corners", "recompute_scale_factor", "antialias")
     settings: dict[str, Any] = {key: given[key] for key in kept if key in given}
@@ -45,7 +45,7 @@ def resampled(call: Call) -> Field | None:
     return along_axes(call, n, resampled)
 
 
-def shuffled(call: Call) -> Field | None:
+def shuffled(call: FieldCall) -> Field | None:
     """Return the field after pixel_shuffle.
 
     Channels become positions, so factor x factor neighbouring positions see the same pixels.
@@ -59,7 +59,7 @@ def shuffled(call: Call) -> Field | None:
     return along_axes(call, 2, spread)
 
 
-def unshuffled(call: Call) -> Field | None:
+def unshuffled(call: FieldCall) -> Field | None:
     """Return the field after pixel_unshuffle: factor x factor positions become channels of one position."""
     factor = call.arguments()["downscale_factor"]
     return along_axes(call, 2, lambda axis, k: window_of(axis, factor, factor))

@@ -5,43 +5,47 @@ A function without a rule gives None. From there on, the receptive field has no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from torch import Tensor
-
-from featherweight.anatomy import calls
-from featherweight.anatomy.call import Call, lies_along
+from featherweight.anatomy.call import FieldCall, lies_along
 from featherweight.anatomy.geometry import Axis, Field, chain, drop_dims, join, union
 from featherweight.anatomy.moves import moved
 from featherweight.anatomy.resampling import resampled, shuffled, unshuffled
 from featherweight.anatomy.sliding import adaptive_pool, convolution, pad, pool, transposed, unfolded
+from featherweight.graph import Call, Value, calls
+from featherweight.graph.recorder import values_in
 
 
-def propagate(call: Call) -> list[Field | None]:
-    """Return the field of each output, or None if a source's field or the function is unknown."""
-    if any(field is None for _, field in call.sources):
+def propagate(recorded: Call, fields: Mapping[Value, Field | None]) -> list[Field | None]:
+    """Return the field of each output, or None if a source's field or the function is unknown.
+
+    fields: of all values before this call.
+    """
+    sources = [(value, fields[value]) for value in recorded.sources]
+    call = FieldCall(recorded.operation, recorded.function, recorded.args, recorded.kwargs, recorded.outputs, sources)
+    if any(field is None for _, field in sources):
         return [None] * len(call.outputs)
     try:
         if call.name in calls.MOVES:
             return moved(call)
-        rule = _RULES.get(call.name)
+        rule = RULES.get(call.name)
         return [rule(call) if rule else None] * len(call.outputs)
     except (LookupError, TypeError, ValueError, RuntimeError):
         # A call with unexpected arguments counts as an unknown function.
         return [None] * len(call.outputs)
 
 
-def _same_place(call: Call) -> Field | None:
+def _same_place(call: FieldCall) -> Field | None:
     """Return the field after units at the same position are mixed, as in an addition.
 
     The tensors are aligned at their last axes, as in broadcasting.
     """
     shape = call.outputs[0].shape
     aligned = []
-    for tensor, field in call.sources:
+    for value, field in call.sources:
         assert field is not None
-        shift = len(shape) - tensor.dim()
+        shift = len(shape) - value.dim()
         aligned.append(Field(field.source, tuple(_stretched(axis, shift, shape) for axis in field.axes)))
     return join(aligned)
 
@@ -54,7 +58,7 @@ def _stretched(axis: Axis, shift: int, shape: Sequence[int]) -> Axis:
     return replace(axis, dim=axis.dim + shift)
 
 
-def _one_place(call: Call) -> Field | None:
+def _one_place(call: FieldCall) -> Field | None:
     """Return the field of the first argument.
 
     If several arguments depend on an input, as is possible in normalisation, their fields are joined.
@@ -62,36 +66,36 @@ def _one_place(call: Call) -> Field | None:
     return call.first[1] if len(call.sources) == 1 else _same_place(call)
 
 
-def _reduction(call: Call) -> Field | None:
-    tensor, field = call.first
-    if len(call.args) > 1 and isinstance(call.args[1], Tensor):     # torch.max(a, b)
+def _reduction(call: FieldCall) -> Field | None:
+    value, field = call.first
+    if len(call.args) > 1 and isinstance(call.args[1], Value):     # torch.max(a, b)
         return _same_place(call)
     given = call.arguments()
     dim = given.get("dim", given.get("axis"))
-    dims = range(tensor.dim()) if dim is None else calls.per_axis(dim, 1)
-    return drop_dims(field, {d % max(tensor.dim(), 1) for d in dims}, bool(given.get("keepdim", False)))
+    dims = range(value.dim()) if dim is None else calls.per_axis(dim, 1)
+    return drop_dims(field, {d % max(value.dim(), 1) for d in dims}, bool(given.get("keepdim", False)))
 
 
-def _last_axis_mixed(call: Call) -> Field | None:
+def _last_axis_mixed(call: FieldCall) -> Field | None:
     """Return the field after Linear, or after x @ W with constant W."""
-    tensor, field = call.first
+    value, field = call.first
     position = 1 if call.name == "addmm" else 0
-    others = [other for i, other in enumerate(calls.tensors_in(call.args)) if i > position]
-    if len(call.sources) > 1 or call.args[position] is not tensor:
+    others = [other for i, other in enumerate(values_in(call.args)) if i > position]
+    if len(call.sources) > 1 or call.args[position] is not value:
         return None
     if call.name in ("matmul", "mm") and others[0].dim() > 2:
         return None
-    return drop_dims(field, {tensor.dim() - 1}, keep=True)
+    return drop_dims(field, {value.dim() - 1}, keep=True)
 
 
-def _cat(call: Call) -> Field | None:
+def _cat(call: FieldCall) -> Field | None:
     """Return the field after concatenation.
 
     Along channels, units at the same position are mixed. Along an image axis, units follow one another.
     """
-    tensor, _ = call.first
+    value, _ = call.first
     given = call.arguments()
-    dim = given.get("dim", given.get("axis", 0)) % tensor.dim()
+    dim = given.get("dim", given.get("axis", 0)) % value.dim()
     fields = [field for _, field in call.sources if field is not None]
     chained = [k for k, axis in enumerate(fields[0].axes) if any(lies_along(field.axes[k], dim) for field in fields)]
     if not chained:
@@ -99,8 +103,8 @@ def _cat(call: Call) -> Field | None:
     if len({field.source for field in fields}) > 1:
         return None
     (k,) = chained
-    known = {id(tensor): field.axes[k] for tensor, field in call.sources if field is not None}
-    parts = [(known.get(id(part)), part.shape[dim]) for part in calls.tensors_in(given["tensors"])]
+    known = {id(value): field.axes[k] for value, field in call.sources if field is not None}
+    parts = [(known.get(id(part)), part.shape[dim]) for part in values_in(given["tensors"])]
     if any(axis is not None and axis.dim == dim and axis.jump is None for axis, _ in parts):
         return None     # flattened earlier
     others = {field.axes[:k] + field.axes[k + 1 :] for field in fields}
@@ -110,7 +114,7 @@ def _cat(call: Call) -> Field | None:
     return Field(fields[0].source, (*axes[:k], chain(parts, dim), *axes[k:]))
 
 
-def _stack(call: Call) -> Field | None:
+def _stack(call: FieldCall) -> Field | None:
     dim = call.arguments().get("dim", 0) % call.outputs[0].dim()
     shifted = []
     for _, field in call.sources:
@@ -120,7 +124,14 @@ def _stack(call: Call) -> Field | None:
     return join(shifted)
 
 
-_RULES: dict[str, Callable[[Call], Field | None]] = {
+def _overwritten(call: FieldCall) -> Field | None:
+    """Return the field of x after x[...] = y: unknown if y depends on an input."""
+    target, *_, written = call.args
+    value, field = call.first
+    return field if value is target and not any(one.dynamic for one in values_in(written)) else None
+
+
+RULES: dict[str, Callable[[FieldCall], Field | None]] = {
     **dict.fromkeys(calls.ARITHMETIC | calls.WITHOUT_GRADIENT, _same_place),
     **dict.fromkeys(calls.POINTWISE, _one_place),
     **dict.fromkeys(calls.CONVOLUTIONS, convolution),
@@ -136,4 +147,5 @@ _RULES: dict[str, Callable[[Call], Field | None]] = {
     "unfold": unfolded,
     "stack": _stack,
     "pad": pad,
+    "setitem": _overwritten,
 }

@@ -9,24 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from featherweight.anatomy import calls
-from featherweight.anatomy.call import Call, along_axes, less, lies_along
+from featherweight.anatomy.call import FieldCall, along_axes, less, lies_along
 from featherweight.anatomy.geometry import Axis, Field, gather, pick, union, window
 from featherweight.anatomy.moves import unit_numbers
+from featherweight.graph import calls
 
 
-def windows(call: Call, kernel: Any, stride: Any, before: Any, dilation: Any) -> Field | None:
+def windows(call: FieldCall, kernel: Any, stride: Any, before: Any, dilation: Any) -> Field | None:
     """Return the field after a window slides over the last n axes of the tensor; conv2d has n = 2.
 
     before: padding at the start of each axis.
     """
-    tensor, field = call.first
+    value, field = call.first
     n = int(call.name[-2])
     if len(call.sources) > 1:       # the weights depend on the image, too
         return None
     axes = []
     for axis in field.axes:
-        k = None if axis.dim is None else axis.dim - (tensor.dim() - n)
+        k = None if axis.dim is None else axis.dim - (value.dim() - n)
         if k == -1 and call.name not in calls.POOLS | calls.ADAPTIVE_POOLS:
             if call.arguments().get("groups", 1) != 1:
                 return None
@@ -48,7 +48,7 @@ def windows(call: Call, kernel: Any, stride: Any, before: Any, dilation: Any) ->
     return Field(field.source, tuple(axes))
 
 
-def convolution(call: Call) -> Field | None:
+def convolution(call: FieldCall) -> Field | None:
     """Return the field after conv1d, conv2d or conv3d."""
     given = call.arguments()
     kernel = given["weight"].shape[2:]
@@ -60,7 +60,7 @@ def convolution(call: Call) -> Field | None:
     return windows(call, kernel, given.get("stride", 1), before, dilation)
 
 
-def transposed(call: Call) -> Field | None:
+def transposed(call: FieldCall) -> Field | None:
     """Return the field after a transposed convolution.
 
     With stride 1 it equals a convolution with the remaining padding. With larger strides, fields differ in size.
@@ -74,8 +74,8 @@ def transposed(call: Call) -> Field | None:
     if set(stride) == {1}:
         before = tuple(d * (k - 1) - p for k, d, p in zip(kernel, dilation, padding, strict=True))
         return windows(call, kernel, 1, before, dilation)
-    tensor, field = call.first
-    if len(call.sources) > 1 or field.on(tensor.dim() - n - 1):
+    value, field = call.first
+    if len(call.sources) > 1 or field.on(value.dim() - n - 1):
         return None
 
     def spread(axis: Axis, k: int) -> Axis:
@@ -91,7 +91,7 @@ def transposed(call: Call) -> Field | None:
     return along_axes(call, n, spread)
 
 
-def pool(call: Call) -> Field | None:
+def pool(call: FieldCall) -> Field | None:
     """Return the field after a pooling with one window size."""
     given = call.arguments()
     kernel = given["kernel_size"]
@@ -100,15 +100,15 @@ def pool(call: Call) -> Field | None:
     return windows(call, kernel, stride, given.get("padding", 0), given.get("dilation", 1))
 
 
-def adaptive_pool(call: Call) -> Field | None:
+def adaptive_pool(call: FieldCall) -> Field | None:
     """Return the field after adaptive pooling.
 
     Windows are even if the output's length divides the input's length; otherwise their lengths differ.
     """
-    tensor, field = call.first
+    value, field = call.first
     n = int(call.name[-2])
-    before, after = tensor.shape[-n:], call.outputs[0].shape[-n:]
-    if not any(before[k] % after[k] and field.on(tensor.dim() - n + k) for k in range(n)):
+    before, after = value.shape[-n:], call.outputs[0].shape[-n:]
+    if not any(before[k] % after[k] and field.on(value.dim() - n + k) for k in range(n)):
         kernel = tuple(max(a // b, 1) for a, b in zip(before, after, strict=True))
         return windows(call, kernel, kernel, 0, 1)
 
@@ -119,25 +119,25 @@ def adaptive_pool(call: Call) -> Field | None:
     return along_axes(call, n, pooled)
 
 
-def pad(call: Call) -> Field | None:
+def pad(call: FieldCall) -> Field | None:
     """Return the field after padding of any mode. A constant border sees nothing."""
-    tensor, field = call.first
+    value, field = call.first
     given = call.arguments()
     amounts = tuple(given["pad"])
     axes = []
     for axis in field.axes:
-        k = None if axis.dim is None else tensor.dim() - 1 - axis.dim
+        k = None if axis.dim is None else value.dim() - 1 - axis.dim
         if k is None or 2 * k >= len(amounts):
             axes.append(axis)
         elif axis.jump is None:
             return None
         else:
             # Pad the unit numbers: after reflected or circular padding, they show which units are repeated.
-            units = unit_numbers(tensor, axis.dim)
+            units = unit_numbers(value, axis.dim)
             mode = given.get("mode", "constant")
             extra = {"value": -1.0} if mode == "constant" else {}
             moved = torch.nn.functional.pad(units.to(torch.float64), amounts, mode=mode, **extra)
-            numbers = _along(moved, axis.dim, tensor.dim() - 1 - len(amounts) // 2, amounts)
+            numbers = _along(moved, axis.dim, value.dim() - 1 - len(amounts) // 2, amounts)
             if axis.ends is not None:
                 axes.append(pick(axis, numbers, axis.dim or 0))
                 continue
@@ -161,15 +161,15 @@ def window_of(axis: Axis, kernel: int, stride: int) -> Axis:
     return window(axis, kernel=kernel, stride=stride, before=0, dilation=1, count=count)
 
 
-def unfolded(call: Call) -> Field | None:
+def unfolded(call: FieldCall) -> Field | None:
     """Return the field after unfold.
 
     Tensor.unfold puts windows along a new last axis. F.unfold puts all windows of an image along the last axis.
     """
-    tensor, field = call.first
+    value, field = call.first
     if getattr(call.function, "__module__", None) != "torch.nn.functional":
         given = dict(zip(("input", "dimension", "size", "step"), call.args, strict=False)) | dict(call.kwargs)
-        dim = given["dimension"] % tensor.dim()
+        dim = given["dimension"] % value.dim()
         axes = (
             window_of(axis, given["size"], given["step"]) if lies_along(axis, dim) else axis for axis in field.axes
         )

@@ -10,9 +10,11 @@ from torch import nn
 
 from featherweight.anatomy import table
 from featherweight.anatomy.layers import IMAGE, Shapes, as_shapes, layers_of
+from featherweight.anatomy.rows import rows_of
 from featherweight.anatomy.totals import Totals
-from featherweight.anatomy.trace import trace
-from featherweight.anatomy.twin import filled
+from featherweight.anatomy.unused import unused_in
+from featherweight.graph import record_of
+from featherweight.graph.twin import filled
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,13 +44,14 @@ def summarize(module: nn.Module, input_shapes: Shapes = IMAGE, *, name: str | No
     Raises ModelError, in one line, if the module does not run on inputs of these shapes.
     """
     shapes = as_shapes(input_shapes)
-    seen = trace(module, shapes)
-    parameters = filled(seen.module)
+    record = record_of(module, shapes)
+    rows, parameters = rows_of(record), filled(record.module)
+    used = frozenset[int]().union(*(row.used for row in rows))
     return Summary(
         model=name or type(module).__name__,
         input_shapes=shapes,
-        layers=tuple(layers_of(seen.rows)),
+        layers=tuple(layers_of(rows)),
         total_parameters=sum(p.numel() for p in parameters),
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        unused=tuple(seen.unused()),
+        unused=tuple(unused_in(record.module, record.called, used)),
     )

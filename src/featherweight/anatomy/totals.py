@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from featherweight.anatomy import cost
-from featherweight.anatomy.cost import Shape
 from featherweight.anatomy.layers import Layer
 from featherweight.anatomy.unused import Unused
+from featherweight.graph.calls import Shape
 
 
 @dataclass(frozen=True)

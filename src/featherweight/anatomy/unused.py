@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from featherweight.anatomy.twin import CONTAINERS, filled, kind_of
+from featherweight.graph.twin import CONTAINERS, filled, kind_of
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
 from featherweight.anatomy.graph import Graph, Kind, Node
-from featherweight.anatomy.graph_column import Line, Place
-from featherweight.anatomy.graph_layout import (
+from featherweight.layout.column import Line, Place
+from featherweight.layout.place import (
     LINE_HEIGHT,
     LINE_SIZE,
     PADDING,
@@ -36,7 +36,7 @@ TINT = 0.16
 def draw_graph(graph: Graph, title: str = "", *, place: Place | None = None) -> Figure:
     """Draw a graph from top to bottom. Boxes fit their text; sizes are in points.
 
-    place: function that places the boxes, as in anatomy.graph_layout.layout.
+    place: function that places the boxes, as in layout.place.layout.
     """
     where = layout(graph, place)
     kinds = [kind for kind in MEANINGS if any(node.kind == kind for node in graph.nodes)]

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featherweight.anatomy.faults import failed_layer
-from featherweight.anatomy.trace import Tracer
-from featherweight.anatomy.twin import untouched_random_state
-from featherweight.anatomy.warned import warnings_placed
 from featherweight.blame import explain
 from featherweight.data import Dataset
 from featherweight.errors import ModelError
 from featherweight.forward import evaluating, scaled
+from featherweight.graph.faults import failed_layer
+from featherweight.graph.recorder import Recorder
+from featherweight.graph.twin import untouched_random_state
+from featherweight.graph.warned import warnings_placed
 from featherweight.independence import CAUSES, changed_by_neighbours
 from featherweight.tasks import Outputs, Task, as_heads, run_network
 from featherweight.training.randomness import random_calls
@@ -97,10 +97,10 @@ def try_out(model: nn.Module, inputs: tuple[Tensor, ...], dataset: Dataset, task
 
     Raises ModelError for any exception of the network: one line that names the layer and the source line.
     """
-    tracer = Tracer(model)
+    recorder = Recorder(model)
     try:
-        with evaluating(model), warnings_placed(lambda: tracer.layer):
-            outputs: Outputs = tracer.run(inputs)
+        with evaluating(model), warnings_placed(lambda: recorder.layer):
+            outputs: Outputs = recorder.run(inputs)
     except Exception as fault:  # a user's network may raise any exception
         layer = failed_layer(model, fault)
         raise ModelError(

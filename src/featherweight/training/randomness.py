@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from featherweight.anatomy.calls import function_name
-from featherweight.anatomy.twin import untouched_random_state
 from featherweight.blame import at, running_place
 from featherweight.forward import evaluating
+from featherweight.graph.calls import function_name
+from featherweight.graph.twin import untouched_random_state
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
-from featherweight.anatomy.calls import tensors_in
-from featherweight.anatomy.cost import Shape
 from featherweight.blame import in_one_line
 from featherweight.errors import ModelError
+from featherweight.graph.calls import Shape, tensors_in
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from featherweight.anatomy.cost import Shape
-from featherweight.anatomy.twin import kind_of
 from featherweight.blame import in_one_line, next_move, user_line
 from featherweight.errors import ModelError
+from featherweight.graph.calls import Shape
+from featherweight.graph.twin import kind_of
 from featherweight.wording import either
 
 

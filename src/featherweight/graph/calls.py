@@ -7,6 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+Shape = tuple[int, ...]
+UNSEEN = "unseen"       # the operation of values that no visible torch function made
+
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split(" "))
@@ -57,8 +60,10 @@ FIRST_ONLY = _names("to type_as view_as reshape_as expand_as")
 # Functions without a row in the layer table: moves, reads, conversions, and softmax (as in the documents' tables).
 HIDDEN = MOVES | _names(
     "pixel_unshuffle softmax log_softmax clone contiguous detach to float double half bfloat16 type type_as cpu cuda "
-    "requires_grad data real setitem"
+    "requires_grad data real setitem unseen"
 )
+# Reads of a value as a Python number: forward may branch on it.
+READS = _names("bool int float index item tolist numpy array equal allclose is_nonzero")
 
 _PARAMETERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(CONVOLUTIONS, ("input", "weight", "bias", "stride", "padding", "dilation", "groups")),
@@ -115,6 +120,15 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, (tuple, list)):
         for item in value:
             yield from tensors_in(item)
+
+
+def replaced(value: Any, by: Callable[[Tensor], Any]) -> Any:
+    """Return `value` with each tensor t replaced by `by(t)`, in tuples, lists and dicts to any depth."""
+    if isinstance(value, Tensor):
+        return by(value)
+    if type(value) in (tuple, list):
+        return type(value)(replaced(item, by) for item in value)
+    return {key: replaced(item, by) for key, item in value.items()} if type(value) is dict else value
 
 
 def values_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

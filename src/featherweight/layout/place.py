@@ -14,7 +14,7 @@ from graphlib import TopologicalSorter
 from itertools import accumulate, pairwise
 
 from featherweight.anatomy.graph import Edge, Graph, Node
-from featherweight.anatomy.graph_column import (
+from featherweight.layout.column import (
     GAP,
     LANE,
     LAYER_GAP,
@@ -28,8 +28,8 @@ from featherweight.anatomy.graph_column import (
     rounded,
     shifted,
 )
-from featherweight.anatomy.graph_dot import by_graphviz
-from featherweight.anatomy.graph_layers import by_layers
+from featherweight.layout.dot import by_graphviz
+from featherweight.layout.layers import by_layers
 
 TITLE_SIZE, LINE_SIZE, LINE_HEIGHT, PADDING = 9.0, 8.5, 11.5, 6.0
 WIDEST, TALLEST = 940.0, 640.0              # a graph that is too tall gets more columns, until it is too wide

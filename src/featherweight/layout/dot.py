@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from itertools import chain
 
-from featherweight.anatomy.graph_column import (
+from featherweight.layout.column import (
     GAP,
     LAYER_GAP,
     Column,
@@ -19,7 +19,7 @@ from featherweight.anatomy.graph_column import (
     boxed,
     weights_of,
 )
-from featherweight.anatomy.graph_layers import by_layers
+from featherweight.layout.layers import by_layers
 
 SIDES = {"in": "source", "out": "sink"}     # name of a column's side -> name of dot's rank
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 
-from featherweight.anatomy.graph_column import (
+from featherweight.layout.column import (
     GAP,
     LAYER_GAP,
     Column,

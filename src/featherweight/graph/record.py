@@ -1,0 +1,111 @@
+"""Record of one forward pass: values with shapes, calls of torch functions, and calls of layers.
+
+Summary, receptive fields, costs, the drawing and the export to C are functions over this record. A record holds no
+activations, unless the recorder was told to keep them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from featherweight.graph.calls import Shape
+
+
+@dataclass(eq=False)
+class Value:
+    """One tensor of the pass. A tensor that is overwritten in place becomes a new value.
+
+    shape: with the batch axis.
+    dynamic: True if an input of the network reaches it.
+    constant: the tensor itself, if no input reaches it: a parameter, a buffer, or computed from these alone.
+    parameters: {id: number of elements} of the parameters from which a constant was computed.
+    name: name in the network of a parameter or buffer, otherwise "".
+    tensor: the activation of a layer, if the recorder keeps them.
+    """
+
+    shape: Shape
+    floating: bool = True
+    dynamic: bool = False
+    constant: Tensor | None = None
+    parameters: Mapping[int, int] = field(default_factory=dict)
+    name: str = ""
+    tensor: Tensor | None = None
+
+    def dim(self) -> int:
+        """Return the number of axes."""
+        return len(self.shape)
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a torch function. In args and kwargs, each tensor is replaced by its Value.
+
+    operation: plain name of the function, such as "conv2d"; UNSEEN for values that no visible function made.
+    inputs: arguments whose numbers the result depends on.
+    path: name of the innermost module that was running; "" for the network itself.
+    layer: call of the layer during which the function was called, or None.
+    aliased: True if an argument was overwritten through another view of its memory after it was computed.
+    """
+
+    operation: str
+    function: Callable[..., Any] | None
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    inputs: Sequence[Value]
+    outputs: Sequence[Value]
+    path: str
+    layer: LayerCall | None = None
+    aliased: bool = False
+
+    @property
+    def sources(self) -> list[Value]:
+        """Inputs that depend on an input of the network."""
+        return [value for value in self.inputs if value.dynamic]
+
+
+@dataclass(eq=False)
+class LayerCall:
+    """One call of a module without submodules, or of a scripted module.
+
+    calls: the torch functions that it called. macs: of a scripted module, in which no function can be seen.
+    """
+
+    path: str
+    kind: str
+    module: nn.Module
+    calls: list[Call] = field(default_factory=list)
+    inputs: list[Value] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+    macs: int = 0
+
+
+@dataclass(eq=False)
+class Record:
+    """A network as it ran once.
+
+    module: the network that ran, a copy of the user's. batch: number of images.
+    calls: all calls of functions, in order.
+    events: calls of layers, in the order of their ends, and the calls of functions outside layers.
+    called: ids of the modules that ran. branches: paths of the modules that read a value as a Python number or bool.
+    """
+
+    module: nn.Module
+    batch: int = 1
+    inputs: list[Value] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    events: list[Call | LayerCall] = field(default_factory=list)
+    called: set[int] = field(default_factory=set)
+    branches: list[str] = field(default_factory=list)
+
+    def one_image(self, value: Value) -> Shape:
+        """Return the shape of a value without the batch axis.
+
+        Inside attention and in recurrent states, the batch axis is the second one.
+        """
+        axis = next((d for d, n in enumerate(value.shape[:2]) if n == self.batch), None)
+        return tuple(n for d, n in enumerate(value.shape) if d != axis)

@@ -1,0 +1,1 @@
+"""Placement of a network's drawing: boxes, columns and lines, without matplotlib."""
