@@ -21,7 +21,7 @@ from featherweight.inference.bundle import Bundle
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.serve.app import BROKEN
 from featherweight.shipping.bundle import bundle_files
-from featherweight.shipping.trace import to_onnx
+from featherweight.shipping.onnx_export import to_onnx
 
 HEAD = "POST /predict HTTP/1.1\r\nHost: localhost\r\n"
 

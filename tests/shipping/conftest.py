@@ -15,7 +15,7 @@ from featherweight.data import load_dataset
 from featherweight.inference.card import Card
 from featherweight.models import build_model
 from featherweight.recipe import Recipe
-from featherweight.shipping.trace import PixelsToProbabilities
+from featherweight.shipping.pixels import PixelsToProbabilities
 from featherweight.specification import PictureSpecification
 
 

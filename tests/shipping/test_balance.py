@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from featherweight.graph.fold import fold
+from featherweight.graph.plain import Conv
 from featherweight.inference.runtime import open_model
 from featherweight.shipping import balance as balancing
 from featherweight.shipping import export
 from featherweight.shipping.balance import balance, is_idle, wasted, without_idle
 from featherweight.shipping.calibrate import measure_ranges
-from featherweight.shipping.fold import fold
-from featherweight.shipping.graph import Conv
 from featherweight.shipping.proof import MOST_LOST
 from featherweight.shipping.verdict import is_ruined
 from featherweight.shipping.write_onnx import write_graph
@@ -63,11 +63,10 @@ def test_balancing_changes_no_answer_on_the_images_it_saw(graph):
 def test_a_healthy_network_is_left_as_it_is(digits_run):
     from featherweight.data import load_dataset
     from featherweight.inference.trained import TrainedNetwork
-    from featherweight.shipping.read_onnx import read_graph
-    from featherweight.shipping.trace import to_onnx
+    from featherweight.shipping.pixels import plain_network
 
     network = TrainedNetwork.open(digits_run)
-    graph = fold(read_graph(to_onnx(network.module, network.card)))
+    graph = fold(plain_network(network.module, network.card))
     ranges = measure_ranges(graph, load_dataset("digits").train.images[:200].numpy(), None)
     assert balance(graph, ranges) == (graph, ranges)
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featherweight.graph.fold import fold
+from featherweight.graph.plain import Conv, Pad, Pool, Relu, Scale, Softmax, Step, StepGraph
 from featherweight.inference.runtime import open_model
 from featherweight.shipping.c_text import comment, number, string
-from featherweight.shipping.fold import fold
-from featherweight.shipping.graph import Conv, Pad, Pool, Relu, Scale, Softmax, Step, StepGraph
 from featherweight.shipping.memory import life_of, overlap, plan_memory
 from featherweight.shipping.write_onnx import write_graph
 

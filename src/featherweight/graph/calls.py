@@ -19,6 +19,7 @@ CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d"})
 TRANSPOSED = frozenset({"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"})
 POOLS = frozenset(f"{kind}_pool{n}d" for kind in ("max", "avg", "lp") for n in (1, 2, 3))
 ADAPTIVE_POOLS = frozenset(f"adaptive_{kind}_pool{n}d" for kind in ("max", "avg") for n in (1, 2, 3))
+DROPOUTS = _names("dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout")
 REDUCTIONS = _names("mean sum nanmean nansum amax amin max min prod std var logsumexp median")
 
 # Element-wise functions: a unit depends on the arguments' units at the same position.
@@ -88,7 +89,32 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
     "pixel_shuffle": ("input", "upscale_factor"),
     "pixel_unshuffle": ("input", "downscale_factor"),
     "linear": ("input", "weight", "bias"),
+    **dict.fromkeys(
+        ("avg_pool1d", "avg_pool2d", "avg_pool3d"),
+        ("input", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"),
+    ),
+    **dict.fromkeys(ADAPTIVE_POOLS, ("input", "output_size")),
+    "batch_norm": ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"),
+    "instance_norm": ("input", "running_mean", "running_var", "weight", "bias", "use_input_stats", "momentum", "eps"),
+    "group_norm": ("input", "num_groups", "weight", "bias", "eps"),
+    "layer_norm": ("input", "normalized_shape", "weight", "bias", "eps"),
+    "prelu": ("input", "weight"),
+    "leaky_relu": ("input", "negative_slope", "inplace"),
+    "elu": ("input", "alpha", "inplace"),
+    "gelu": ("input", "approximate"),
+    "hardtanh": ("input", "min_val", "max_val", "inplace"),
+    **dict.fromkeys(("clamp", "clip"), ("input", "min", "max")),
+    "clamp_min": ("input", "min"), "clamp_max": ("input", "max"),
+    "pow": ("input", "exponent"),
+    **dict.fromkeys(("softmax", "log_softmax"), ("input", "dim", "stacklevel", "dtype")),
+    **dict.fromkeys(DROPOUTS, ("input", "p", "training", "inplace")),
+    "one_hot": ("tensor", "num_classes"),
 }
+
+
+def is_known(name: str) -> bool:
+    """Return True if `named` knows the arguments of the function."""
+    return name in _PARAMETERS
 
 
 def function_name(function: Callable[..., Any]) -> str:

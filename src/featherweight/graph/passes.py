@@ -32,6 +32,17 @@ def record_of(module: nn.Module, input_shapes: Sequence[Shape]) -> Record:
         return run_blank(lambda: Recorder(twin, distinct=True), input_shapes)[0].record
 
 
+def record_on(module: nn.Module, inputs: Sequence[Tensor]) -> Record:
+    """Run a copy of the network once in evaluation mode on a batch of these inputs, and return its record.
+
+    Raises ModelError, in one line, if the network does not run on them.
+    """
+    with torch.inference_mode(False), untouched_random_state(module), one_thread(), torch.no_grad():
+        recorder = Recorder(copied(module, [tuple(value.shape) for value in inputs]), distinct=True)
+        run(recorder, inputs)
+    return recorder.record
+
+
 def prepare(module: nn.Module, input_shapes: Sequence[Shape]) -> nn.Module:
     """Return a copy in evaluation mode, without the user's hooks, with lazy parameters filled.
 

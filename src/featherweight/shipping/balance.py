@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.shipping.fold import channels_of, into
-from featherweight.shipping.graph import Array, Conv, Pad, Pool, Ranges, Relu, Step, StepGraph
+from featherweight.graph.fold import channels_of, into
+from featherweight.graph.plain import Array, Conv, Pad, Pool, Ranges, Relu, Step, StepGraph
 
 MOST_WASTED = 8     # allowed by `wasted`: a ratio of 8 costs 3 of the 8 bits
 STEPS = 255         # steps of a grid

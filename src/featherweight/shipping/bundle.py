@@ -13,7 +13,7 @@ from featherweight.inference.trained import TrainedNetwork
 from featherweight.runs import Run
 from featherweight.shipping.card_page import card_page
 from featherweight.shipping.layer_outputs import with_layers
-from featherweight.shipping.trace import to_onnx
+from featherweight.shipping.onnx_export import to_onnx
 
 
 def make_bundle(run: Run | str | Path, folder: str | Path) -> Bundle:

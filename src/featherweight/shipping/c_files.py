@@ -12,6 +12,7 @@ from featherweight.shipping.c_text import Body, comment, listed, string
 from featherweight.words import percent
 
 NAME = "featherweight_model"
+MATHS = ("expf", "logf", "sqrtf", "tanhf", "erff", "fabsf")     # functions of math.h
 MAKEFILE = """CC = gcc
 CFLAGS = -O2 -std=c99 -Wall -Wextra -Werror
 
@@ -47,7 +48,7 @@ def source(card: Card, body: Body) -> str:
     last = list(card.heads)[-1]
     memory = "".join(f"{line}\n" for line in body.memory)
     constants = "\n".join(body.constants)
-    functions = listed(["expf", "logf", *(["sqrtf"] if "root_mean_square" in body.parts else [])])
+    functions = listed([name for name in MATHS if f"{name}(" in body.library()])
     return f"""/* {NAME}.c: {comment(about(card))}
  *
  * RAM    {body.ram:,} bytes, static, and the stack of two nested calls; no malloc

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
-from featherweight.shipping.c_text import Body, number, shape
-from featherweight.shipping.graph import (
+from featherweight.graph.plain import (
+    Activation,
+    Combine,
     Concat,
     Conv,
+    MeanSquare,
+    Move,
     OneHot,
     Pad,
     Pool,
+    PRelu,
     Relu,
-    RootMeanSquare,
+    Resample,
     Scale,
     Shape,
     Softmax,
+    Spread,
+    Standardise,
     Step,
     StepGraph,
     in_words,
     shape_in,
 )
+from featherweight.shipping.c_moves import write_move
+from featherweight.shipping.c_text import Body, number, shape
 from featherweight.shipping.memory import MemoryPlan, plan_memory
 
 
@@ -54,35 +64,132 @@ def with_pixels(graph: StepGraph) -> StepGraph:
     return StepGraph((Step(plain, ("images",), "pixels"), *steps), shapes, graph.heads)
 
 
+@dataclass(frozen=True)
+class At:
+    """One step where it is written: shapes before and after, places of the inputs and the output, and its number."""
+
+    body: Body
+    step: Step
+    before: Shape
+    after: Shape
+    places: tuple[str, ...]
+    index: int
+    said: str
+    counts: tuple[int, int, int] = (0, 0, 0)    # of a Combine, see counts_of
+
+    @property
+    def plane(self) -> int:
+        """Number of values in a channel of the input."""
+        return self.before[1] * self.before[2]
+
+
 def write_float_step(body: Body, step: Step, graph: StepGraph, plan: MemoryPlan, index: int) -> None:
     """Add the call of one step, with its constants."""
     layer, before, after = step.layer, shape_in(step, graph.shapes), graph.shapes[step.output]
-    places = [place(name, graph, plan) for name in (*step.inputs, step.output)]
     said = f"{in_words(layer)}: {size_in_words(after)}"
-    if isinstance(layer, Conv | Scale):
+    if isinstance(layer, Conv | Scale | PRelu):
         body.title(said)
-    if isinstance(layer, Conv):
-        body.call("convolve", write_conv(body, layer, before, after, index), *places, comment=said)
-    elif isinstance(layer, Pool):
-        body.call("pool", body.record("Pool", f"pool_{index}", pool_fields(layer, before, after)), *places,
-                  comment=said)
-    elif isinstance(layer, RootMeanSquare):
-        body.call("root_mean_square", places[0], before[0], before[1] * before[2], number(layer.added), places[1],
-                  comment=said)
-    elif isinstance(layer, Scale):
-        factors = body.array(f"factor_{index}", layer.factor), body.array(f"summand_{index}", layer.summand)
-        name = "pixels" if step.inputs[0] == "images" else "scale"
-        body.call(name, places[0], before[0], before[1] * before[2], *factors, places[1], comment=said)
-    elif isinstance(layer, Pad):
-        shapes = f"(Shape){shape(before)}, (Shape){shape(after)}"
-        body.call("pad", shapes, *layer.pads[:2], number(layer.value), *places, comment=said)
-    elif isinstance(layer, Concat):
+    if isinstance(layer, Concat):
         write_concat(body, step, graph, plan)
-    else:
-        name = {Relu: "relu", OneHot: "one_hot"}.get(type(layer), "")
-        if isinstance(layer, Softmax):
-            name = "log_softmax" if layer.log else "softmax"
-        body.call(name, places[0], prod(after), places[1], comment=said)
+        return
+    places = tuple(place(name, graph, plan) for name in (*step.inputs, step.output))
+    FLOAT[type(layer)](At(body, step, before, after, places, index, said, counts_of(step, graph)), layer)
+
+
+def counts_of(step: Step, graph: StepGraph) -> tuple[int, int, int]:
+    """Return channels, values in a channel, and 1 if the second input has as many values as the output, else 0.
+
+    If it has, the channels do not matter, and the output counts as one channel.
+    """
+    total, (channels, *_) = prod(graph.shapes[step.output]), graph.shapes[step.output]
+    each = len(step.inputs) < 2 or prod(graph.shapes[step.inputs[1]]) == total
+    return (1, total, 1) if each else (channels, total // channels, 0)
+
+
+def write_convolution(at: At, layer: Conv) -> None:
+    """Add a convolution."""
+    at.body.call("convolve", write_conv(at.body, layer, at.before, at.after, at.index), *at.places, comment=at.said)
+
+
+def write_pool(at: At, layer: Pool) -> None:
+    """Add a pool."""
+    record = at.body.record("Pool", f"pool_{at.index}", pool_fields(layer, at.before, at.after))
+    at.body.call("pool", record, *at.places, comment=at.said)
+
+
+def write_mean_square(at: At, layer: MeanSquare) -> None:
+    """Add a mean square, with or without its root."""
+    at.body.call("mean_square", at.places[0], at.before[0], at.plane, number(layer.added), int(layer.root),
+                 at.places[1], comment=at.said)
+
+
+def write_scale(at: At, layer: Scale) -> None:
+    """Add a factor and summand for each channel; for the images also the conversion to floats."""
+    factors = at.body.array(f"factor_{at.index}", layer.factor), at.body.array(f"summand_{at.index}", layer.summand)
+    name = "pixels" if at.step.inputs[0] == "images" else "scale"
+    at.body.call(name, at.places[0], at.before[0], at.plane, *factors, at.places[1], comment=at.said)
+
+
+def write_pad(at: At, layer: Pad) -> None:
+    """Add a padding."""
+    shapes = f"(Shape){shape(at.before)}, (Shape){shape(at.after)}"
+    at.body.call("pad", shapes, *layer.pads[:2], number(layer.value), *at.places, comment=at.said)
+
+
+def write_activation(at: At, layer: Activation) -> None:
+    """Add a function of single numbers."""
+    ends = (number(float(np.clip(value, -FLOAT_MAX, FLOAT_MAX))) for value in layer.numbers)
+    at.body.call(C_NAMES.get(layer.name, layer.name), at.places[0], prod(at.after), *ends, at.places[1],
+                 comment=at.said)
+
+
+def write_prelu(at: At, layer: PRelu) -> None:
+    """Add a ReLU with slopes."""
+    slopes = at.body.array(f"slopes_{at.index}", layer.slopes)
+    at.body.call("prelu", at.places[0], at.before[0], at.plane, slopes, at.places[1], comment=at.said)
+
+
+def write_standardise(at: At, layer: Standardise) -> None:
+    """Add a standardisation of groups."""
+    at.body.call("standardise", at.places[0], layer.groups, prod(at.after) // layer.groups, number(layer.added),
+                 at.places[1], comment=at.said)
+
+
+def write_spread(at: At, layer: Spread) -> None:
+    """Add zeros between rows and columns."""
+    shapes = f"(Shape){shape(at.before)}, (Shape){shape(at.after)}"
+    at.body.call("spread", shapes, *layer.stride, *at.places, comment=at.said)
+
+
+def write_resample(at: At, layer: Resample) -> None:
+    """Add a linear interpolation."""
+    tables = (("row_places", layer.row_places.astype(np.uint16)), ("rows", layer.rows.astype(np.float32)),
+              ("column_places", layer.column_places.astype(np.uint16)), ("columns", layer.columns.astype(np.float32)))
+    names = [at.body.array(f"{name}_{at.index}", values) for name, values in tables]
+    shapes = f"(Shape){shape(at.before)}, (Shape){shape(at.after)}"
+    at.body.call("resample", shapes, *names, *at.places, comment=at.said)
+
+
+def write_combine(at: At, layer: Combine) -> None:
+    """Add a sum or product of two values."""
+    first, second, target = at.places
+    at.body.call(layer.kind, first, second, *at.counts, target, comment=at.said)
+
+
+def plain_call(name: str) -> Callable[[At, Any], None]:
+    """Return a writer for a function of (in, count, out)."""
+    return lambda at, layer: at.body.call(name, at.places[0], prod(at.after), at.places[1], comment=at.said)
+
+
+C_NAMES = {"tanh": "hyperbolic_tangent", "sqrt": "square_root", "abs": "absolute"}    # names of math.h are taken
+FLOAT_MAX = float(np.finfo(np.float32).max)
+FLOAT: dict[type, Callable[[At, Any], None]] = {
+    Conv: write_convolution, Pool: write_pool, MeanSquare: write_mean_square, Scale: write_scale, Pad: write_pad,
+    Activation: write_activation, PRelu: write_prelu, Standardise: write_standardise, Spread: write_spread,
+    Resample: write_resample, Combine: write_combine, Relu: plain_call("relu"), OneHot: plain_call("one_hot"),
+    Move: lambda at, layer: write_move(at.body, layer.places, at.index, (at.places[0], at.places[1]), at.said),
+    Softmax: lambda at, layer: plain_call("log_softmax" if layer.log else "softmax")(at, layer),
+}
 
 
 def write_conv(body: Body, layer: Conv, before: Shape, after: Shape, index: int) -> str:

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
-from featherweight.shipping.c_float import conv_fields, parameter, pool_fields, size_in_words
-from featherweight.shipping.c_text import Body, number, shape
-from featherweight.shipping.graph import (
+from featherweight.graph.activations import activated
+from featherweight.graph.plain import (
+    Activation,
+    Combine,
     Concat,
     Conv,
+    MeanSquare,
+    Move,
     OneHot,
     Pad,
     Pool,
+    PRelu,
     Relu,
-    RootMeanSquare,
     Scale,
     Shape,
     Softmax,
+    Spread,
     Step,
     ToBytes,
     ToFloat,
     in_words,
     shape_in,
 )
+from featherweight.shipping.c_float import conv_fields, counts_of, parameter, pool_fields, size_in_words
+from featherweight.shipping.c_moves import write_move
+from featherweight.shipping.c_text import Body, number, shape
 from featherweight.shipping.memory import plan_memory
 from featherweight.shipping.quantise import Grid, Quantised
 
@@ -71,96 +81,174 @@ def write_int8(quantised: Quantised) -> Body:
     return writer.body
 
 
+@dataclass(frozen=True)
+class At:
+    """One step where it is written: shapes before and after, places of the inputs and the output, and its number."""
+
+    writer: Writer
+    step: Step
+    before: Shape
+    after: Shape
+    index: int
+    said: str
+
+    @property
+    def body(self) -> Body:
+        return self.writer.body
+
+    @property
+    def source(self) -> str:
+        """Place of the first input."""
+        return self.writer.place(self.step.inputs[0])
+
+    @property
+    def target(self) -> str:
+        """Place of the output."""
+        return self.writer.place(self.step.output)
+
+    @property
+    def given(self) -> Grid:
+        """Grid of the first input."""
+        return self.writer.grids[self.step.inputs[0]]
+
+    @property
+    def made(self) -> Grid:
+        """Grid of the output. A float counts as a grid with step 1."""
+        return self.writer.grids.get(self.step.output, UNIT)
+
+    @property
+    def plane(self) -> int:
+        """Number of values in a channel of the input."""
+        return self.before[1] * self.before[2]
+
+    def call(self, part: str, *arguments: object) -> None:
+        """Add a call with its comment."""
+        self.body.call(part, *arguments, comment=self.said)
+
+
 def write_int8_step(writer: Writer, step: Step, index: int) -> None:
     """Add the call of one step, with its constants."""
-    layer, body, shapes = step.layer, writer.body, writer.graph.shapes
-    before, after = shape_in(step, shapes), shapes[step.output]
+    layer, after = step.layer, writer.graph.shapes[step.output]
     said = f"{in_words(layer)}: {size_in_words(after)}"
-    source, target, count = writer.place(step.inputs[0]), writer.place(step.output), prod(after)
-    if isinstance(layer, Conv | Scale | Relu):
-        body.title(said)
-    if isinstance(layer, Conv):
-        body.parts.add("to_byte")
-        address = write_conv(writer, step, layer, before, after, index)
-        body.call("convolve", address, source, *writer.targets(step.output), comment=said)
-    elif isinstance(layer, Pool):
-        body.parts.add("to_byte")
-        address = write_pool(writer, step, layer, before, after, index)
-        body.call("pool", address, source, *writer.targets(step.output), comment=said)
-    elif isinstance(layer, RootMeanSquare):
-        write_root(writer, step, layer, before, said)
-    elif isinstance(layer, Scale | Relu):
-        write_scale(writer, step, before, index, said)
-    elif isinstance(layer, Pad):
-        grid = writer.grids[step.output]
-        fill = int(np.clip(round(layer.value / grid.scale) + grid.zero, 0, 255))
-        shapes_given = f"(Shape){shape(before)}, (Shape){shape(after)}"
-        body.call("pad", shapes_given, *layer.pads[:2], fill, source, target, comment=said)
-    elif isinstance(layer, ToBytes):
-        body.parts.add("to_byte")
-        grid = writer.grids[step.output]
-        body.call("to_bytes", source, count, number(1 / grid.scale), grid.zero, target, comment=said)
-    elif isinstance(layer, ToFloat):
-        grid = writer.grids[step.inputs[0]]
-        body.call("to_floats", source, count, number(grid.scale), grid.zero, target, comment=said)
-    elif isinstance(layer, Concat):
-        start = writer.floats.offsets[step.output]
-        for name in step.inputs:
-            part = prod(shapes[name])
-            body.call("copy", writer.place(name), part, f"values + {start}", comment=said)
-            start += part
-    elif isinstance(layer, OneHot):
-        body.call("one_hot", source, count, target, comment=said)
-    elif isinstance(layer, Softmax):
-        body.call("log_softmax" if layer.log else "softmax", source, count, target, comment=said)
+    if isinstance(layer, Conv | Scale | Relu | PRelu | Activation):
+        writer.body.title(said)
+    if isinstance(layer, ROUNDED):
+        writer.body.parts.add("to_byte")
+    INT8[type(layer)](At(writer, step, shape_in(step, writer.graph.shapes), after, index, said), layer)
 
 
-def write_conv(writer: Writer, step: Step, layer: Conv, before: Shape, after: Shape, index: int) -> str:
-    """Add the constants of a convolution and return the address of its C structure."""
-    body, kernel = writer.body, writer.kernels[step.output]
-    given, made = writer.grids[step.inputs[0]], writer.grids.get(step.output, UNIT)
-    unit = 1.0 if layer.after else made.scale       # the factor and summand after the ReLU take real values
+def write_convolution(at: At, layer: Conv) -> None:
+    """Add a convolution with its constants. The factor and summand after the ReLU take real values."""
+    kernel = at.writer.kernels[at.step.output]
+    unit = 1.0 if layer.after else at.made.scale
     names = [
-        body.array(f"weight_{index}", kernel.weight),
-        body.array(f"step_{index}", narrow(kernel.scale * given.scale / unit)),
-        body.array(f"bias_{index}", narrow(kernel.bias / unit)),
+        at.body.array(f"weight_{at.index}", kernel.weight),
+        at.body.array(f"step_{at.index}", narrow(kernel.scale * at.given.scale / unit)),
+        at.body.array(f"bias_{at.index}", narrow(kernel.bias / unit)),
     ]
     if layer.after:
-        names += [body.array(f"factor_{index}", narrow(layer.after[0] / made.scale)),
-                  body.array(f"summand_{index}", narrow(layer.after[1] / made.scale))]
-    fields = (*conv_fields(layer, before, after), int(layer.relu), given.zero, made.zero, *names,
+        names += [at.body.array(f"factor_{at.index}", narrow(layer.after[0] / at.made.scale)),
+                  at.body.array(f"summand_{at.index}", narrow(layer.after[1] / at.made.scale))]
+    fields = (*conv_fields(layer, at.before, at.after), int(layer.relu), at.given.zero, at.made.zero, *names,
               *(() if layer.after else ("NULL", "NULL")))
-    return body.record("Convolution", f"convolution_{index}", fields)
+    record = at.body.record("Convolution", f"convolution_{at.index}", fields)
+    at.call("convolve", record, at.source, *at.writer.targets(at.step.output))
 
 
-def write_pool(writer: Writer, step: Step, layer: Pool, before: Shape, after: Shape, index: int) -> str:
-    """Add the C structure of a pool and return its address."""
-    given, made = writer.grids[step.inputs[0]], writer.grids.get(step.output, UNIT)
-    fields = *pool_fields(layer, before, after), given.zero, made.zero, number(given.scale / made.scale)
-    return writer.body.record("Pool", f"pool_{index}", fields)
+def write_pool(at: At, layer: Pool) -> None:
+    """Add a pool."""
+    fields = (*pool_fields(layer, at.before, at.after), at.given.zero, at.made.zero,
+              number(at.given.scale / at.made.scale))
+    record = at.body.record("Pool", f"pool_{at.index}", fields)
+    at.call("pool", record, at.source, *at.writer.targets(at.step.output))
 
 
-def write_root(writer: Writer, step: Step, layer: RootMeanSquare, before: Shape, said: str) -> None:
-    """Add the call of a root mean square. Its argument `added` is in squares of the output's steps."""
-    given, made = writer.grids[step.inputs[0]], writer.grids.get(step.output, UNIT)
-    writer.body.parts.add("to_byte")
-    writer.body.call("root_mean_square", writer.place(step.inputs[0]), before[0], before[1] * before[2], given.zero,
-                     made.zero, number(given.scale / made.scale), number(layer.added / made.scale**2),
-                     *writer.targets(step.output), comment=said)
+def write_mean_square(at: At, layer: MeanSquare) -> None:
+    """Add a mean square. Under a root, its steps are squares of the output's steps."""
+    unit = at.made.scale**2 if layer.root else at.made.scale
+    at.call("mean_square", at.source, at.before[0], at.plane, at.given.zero, at.made.zero,
+            number(at.given.scale**2 / unit), number(layer.added / unit), int(layer.root),
+            *at.writer.targets(at.step.output))
 
 
-def write_scale(writer: Writer, step: Step, before: Shape, index: int, said: str) -> None:
-    """Add the call of a normalisation or ReLU that is not part of a convolution, from one grid to another."""
-    layer, body = step.layer, writer.body
-    given, made = writer.grids[step.inputs[0]], writer.grids[step.output]
-    ones = np.ones(before[0])
+def write_scale(at: At, layer: Scale | Relu) -> None:
+    """Add a normalisation or ReLU that is not part of a convolution, from one grid to another."""
+    ones = np.ones(at.before[0])
     factor, summand = (layer.factor, layer.summand) if isinstance(layer, Scale) else (ones, 0 * ones)
-    names = (body.array(f"factor_{index}", narrow(factor * given.scale / made.scale)),
-             body.array(f"summand_{index}", narrow(summand / made.scale)))
-    body.parts.add("to_byte")
+    names = (at.body.array(f"factor_{at.index}", narrow(factor * at.given.scale / at.made.scale)),
+             at.body.array(f"summand_{at.index}", narrow(summand / at.made.scale)))
     least = "0.0f" if isinstance(layer, Relu) else "-256.0f"
-    body.call("scale", writer.place(step.inputs[0]), before[0], before[1] * before[2], given.zero, *names, least,
-              made.zero, writer.place(step.output), comment=said)
+    at.call("scale", at.source, at.before[0], at.plane, at.given.zero, *names, least, at.made.zero, at.target)
+
+
+def write_activation(at: At, layer: Activation) -> None:
+    """Add a function of single numbers as a table of 256 bytes."""
+    values = at.given.scale * (np.arange(256.0) - at.given.zero)
+    table = np.rint(activated(layer, values) / at.made.scale) + at.made.zero
+    name = at.body.array(f"table_{at.index}", np.clip(np.nan_to_num(table), 0, 255).astype(np.uint8))
+    at.call("look_up", at.source, prod(at.after), name, at.target)
+
+
+def write_prelu(at: At, layer: PRelu) -> None:
+    """Add a ReLU with slopes."""
+    slopes = at.body.array(f"slopes_{at.index}", narrow(layer.slopes))
+    at.call("prelu", at.source, at.before[0], at.plane, at.given.zero, slopes,
+            number(at.given.scale / at.made.scale), at.made.zero, at.target)
+
+
+def write_pad(at: At, layer: Pad) -> None:
+    """Add a padding. It keeps the grid of its input."""
+    fill = int(np.clip(round(layer.value / at.made.scale) + at.made.zero, 0, 255))
+    shapes = f"(Shape){shape(at.before)}, (Shape){shape(at.after)}"
+    at.call("pad", shapes, *layer.pads[:2], fill, at.source, at.target)
+
+
+def write_spread(at: At, layer: Spread) -> None:
+    """Add zeros between rows and columns. It keeps the grid of its input."""
+    shapes = f"(Shape){shape(at.before)}, (Shape){shape(at.after)}"
+    at.call("spread", shapes, *layer.stride, at.made.zero, at.source, at.target)
+
+
+def write_combine(at: At, layer: Combine) -> None:
+    """Add a sum or product of two values, each on its own grid."""
+    second = at.step.inputs[1]
+    given, other, made = at.given, at.writer.grids[second], at.made
+    arguments = at.source, at.writer.place(second), *counts_of(at.step, at.writer.graph), given.zero
+    if layer.kind == "add":
+        steps: tuple[object, ...] = (number(given.scale / made.scale), other.zero, number(other.scale / made.scale))
+    else:
+        steps = other.zero, number(given.scale * other.scale / made.scale)
+    at.call(layer.kind, *arguments, *steps, made.zero, at.target)
+
+
+def write_concat(at: At, layer: Concat) -> None:
+    """Add one copy of floats for each input of a concatenation."""
+    start = at.writer.floats.offsets[at.step.output]
+    for name in at.step.inputs:
+        part = prod(at.writer.graph.shapes[name])
+        at.call("copy", at.writer.place(name), part, f"values + {start}")
+        start += part
+
+
+def write_to_bytes(at: At, layer: ToBytes) -> None:
+    """Add the conversion of floats to bytes."""
+    at.call("to_bytes", at.source, prod(at.after), number(1 / at.made.scale), at.made.zero, at.target)
+
+
+def write_to_floats(at: At, layer: ToFloat) -> None:
+    """Add the conversion of bytes to floats."""
+    at.call("to_floats", at.source, prod(at.after), number(at.given.scale), at.given.zero, at.target)
+
+
+ROUNDED = Conv, Pool, MeanSquare, Scale, Relu, PRelu, Combine, ToBytes      # layers whose C rounds to bytes
+INT8: dict[type, Callable[[At, Any], None]] = {
+    Conv: write_convolution, Pool: write_pool, MeanSquare: write_mean_square, Scale: write_scale, Relu: write_scale,
+    Activation: write_activation, PRelu: write_prelu, Pad: write_pad, Spread: write_spread, Combine: write_combine,
+    Concat: write_concat, ToBytes: write_to_bytes, ToFloat: write_to_floats,
+    Move: lambda at, layer: write_move(at.body, layer.places, at.index, (at.source, at.target), at.said),
+    OneHot: lambda at, layer: at.call("one_hot", at.source, prod(at.after), at.target),
+    Softmax: lambda at, layer: at.call("log_softmax" if layer.log else "softmax", at.source, prod(at.after), at.target),
+}
 
 
 def narrow(values: np.ndarray) -> np.ndarray:

@@ -11,10 +11,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from featherweight.graph.plain import Shape
 from featherweight.outside import visible
-from featherweight.shipping.graph import Shape
 
-TYPES = {"float32": "float", "int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t"}
+TYPES = {"float32": "float", "int8": "int8_t", "uint8": "uint8_t", "uint16": "uint16_t", "int32": "int"}
 
 
 @dataclass

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from featherweight.graph.plain import Array, Ranges, StepGraph
 from featherweight.inference.network import Numbers, Pixels
 from featherweight.inference.runtime import open_model
-from featherweight.shipping.graph import Array, Ranges, StepGraph
 from featherweight.shipping.write_onnx import write_graph
 
 BATCH = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from featherweight.shipping.graph import Step
+from featherweight.graph.plain import Step
 
 
 @dataclass(frozen=True)

@@ -12,23 +12,38 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.shipping.balance import balance
-from featherweight.shipping.graph import (
+from featherweight.errors import ModelError
+from featherweight.graph.plain import (
+    Activation,
     Array,
+    Combine,
+    Concat,
     Conv,
+    MeanSquare,
+    Move,
+    OneHot,
     Pad,
     Pool,
+    PRelu,
     Ranges,
     Relu,
-    RootMeanSquare,
     Scale,
+    Softmax,
+    Spread,
     Step,
     StepGraph,
     ToBytes,
     ToFloat,
+    in_words,
 )
+from featherweight.shipping.balance import balance
+from featherweight.wording import option
 
-ON_BYTES = (Conv, Pool, RootMeanSquare, Pad, Scale, Relu)   # layers that compute on bytes
+ON_BYTES = (        # layers that compute on bytes
+    Conv, Pool, MeanSquare, Pad, Scale, Relu, Activation, PRelu, Move, Spread, Combine,
+)
+ON_FLOATS = Concat, Softmax, OneHot     # layers that int8 computes on floats
+KEEP_GRID = Pad, Move, Spread           # and max pooling
 BIAS_BITS = 24      # most bits of a bias, in units of its channel's integer sums
 
 
@@ -61,6 +76,14 @@ class Quantised:
     kernels: Mapping[str, Kernel]       # by the convolution's output
 
 
+def check_int8(graph: StepGraph) -> None:
+    """Raise ModelError for the first layer that has no exact rule in integers, in one line with its name."""
+    for step in graph.steps:
+        if not isinstance(step.layer, ON_BYTES + ON_FLOATS):
+            raise ModelError(f"layer {step.output} ({in_words(step.layer)}) cannot go into int8, which has no exact "
+                             f"rule for it. Change the network, or export in float: {option('to', 'c')}.")
+
+
 def quantise(graph: StepGraph, ranges: Ranges) -> Quantised:
     """Return the folded graph in 8 bits. ranges: lowest and highest of each value on training images."""
     graph, ranges = balance(graph, ranges)
@@ -69,7 +92,7 @@ def quantise(graph: StepGraph, ranges: Ranges) -> Quantised:
     kernels = {}
     for step in graph.steps:
         if step.output in on_bytes:
-            keeps = isinstance(step.layer, Pad) or (isinstance(step.layer, Pool) and step.layer.kind == "max")
+            keeps = isinstance(step.layer, KEEP_GRID) or (isinstance(step.layer, Pool) and step.layer.kind == "max")
             origin = step.output.removesuffix(BYTES)
             grids[step.output] = grids[step.inputs[0]] if keeps else grid_of(*ranges[origin])
         if isinstance(step.layer, Conv):
@@ -90,22 +113,21 @@ def with_crossings(graph: StepGraph) -> tuple[StepGraph, set[str]]:
         if not isinstance(step.layer, ON_BYTES):
             steps.append(step)
             continue
-        source = step.inputs[0]
-        if source not in on_bytes:
-            if source + BYTES not in on_bytes:
-                steps.append(Step(ToBytes(), (source,), source + BYTES))
-            source += BYTES
+        sources = tuple(name if name in on_bytes else name + BYTES for name in step.inputs)
+        for name, source in zip(step.inputs, sources, strict=True):
+            if source not in on_bytes:
+                steps.append(Step(ToBytes(), (name,), source))
+                on_bytes.add(source)
         stays = all(isinstance(reader.layer, ON_BYTES) for reader in graph.readers(step.output))
         is_mean = isinstance(step.layer, Pool) and step.layer.kind == "mean"
-        gives_float = is_mean or isinstance(step.layer, Conv | RootMeanSquare)
+        gives_float = is_mean or isinstance(step.layer, Conv | MeanSquare)
         if stays or gives_float:
-            steps.append(replace(step, inputs=(source,)))
+            steps.append(replace(step, inputs=sources))
             on_bytes |= {step.output} if stays else set()
         else:
-            steps += [Step(step.layer, (source,), step.output + BYTES),
+            steps += [Step(step.layer, sources, step.output + BYTES),
                       Step(ToFloat(), (step.output + BYTES,), step.output)]
             on_bytes.add(step.output + BYTES)
-        on_bytes.add(source)
     shapes |= {name: shapes[name.removesuffix(BYTES)] for name in on_bytes}
     return StepGraph(tuple(steps), shapes, graph.heads), on_bytes
 

@@ -21,6 +21,7 @@ from featherweight.data import Dataset
 from featherweight.environment import processor_name
 from featherweight.errors import FeatherweightError, UnknownName
 from featherweight.examination import data_of
+from featherweight.graph.fold import fold
 from featherweight.independence import FEW
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.locks import writing
@@ -30,14 +31,13 @@ from featherweight.shipping.c_float import write_float
 from featherweight.shipping.c_int8 import write_int8
 from featherweight.shipping.calibrate import Calibration, measure_ranges
 from featherweight.shipping.consistency import check_form, check_torch
-from featherweight.shipping.fold import fold
 from featherweight.shipping.folder import check_folder, write_folder
 from featherweight.shipping.forms import Form, c_form, microseconds, onnx_form, watch
+from featherweight.shipping.onnx_export import check_installed, describe, to_onnx
+from featherweight.shipping.pixels import plain_network
 from featherweight.shipping.proof import Questions, compare, score
-from featherweight.shipping.quantise import quantise
-from featherweight.shipping.read_onnx import read_graph
+from featherweight.shipping.quantise import check_int8, quantise
 from featherweight.shipping.ship_page import ship_page
-from featherweight.shipping.trace import check_installed, describe, to_onnx
 from featherweight.shipping.verdict import judge
 from featherweight.shipping.write_onnx import write_graph
 from featherweight.tasks import build_task
@@ -124,19 +124,20 @@ def calibration_of(network: TrainedNetwork, dataset: Dataset) -> Calibration:
 def make_forms(network: TrainedNetwork, to: str, calibration: Calibration | None, stack: ExitStack) -> list[Form]:
     """Return the exported form as the last item, after the forms from which it is made.
 
-    Example: for C in int8 the forms are onnx, onnx-int8 and c-int8. All are compared with torch.
+    Example: for C in int8 the forms are onnx in float, onnx-int8 and c-int8. All are compared with torch.
     """
-    card, model = network.card, to_onnx(network.module, network.card)
-    forms = [onnx_form(card, model, exact=True)]
-    if to == "bundle":
-        forms[0].files = bundle_files(network, forms[0].files["model.onnx"])
+    card = network.card
     if to in ("onnx", "bundle"):
-        return forms
-    graph = fold(read_graph(model))
+        form = onnx_form(card, to_onnx(network.module, card), exact=True)
+        form.files = bundle_files(network, form.files["model.onnx"]) if to == "bundle" else form.files
+        return [form]
+    graph = fold(plain_network(network.module, card))
     if calibration is None:
-        return [*forms, c_form(card, write_float(graph), stack, exact=True)]
+        return [c_form(card, write_float(graph), stack, exact=True)]
+    check_int8(graph)
     quantised = quantise(graph, measure_ranges(graph, calibration.images, calibration.numbers))
-    forms.append(onnx_form(card, write_graph(graph, quantised=quantised, metadata=describe(card)), exact=False))
+    forms = [onnx_form(card, write_graph(graph, metadata=describe(card)), exact=True),
+             onnx_form(card, write_graph(graph, quantised=quantised, metadata=describe(card)), exact=False)]
     return [*forms, c_form(card, write_int8(quantised), stack, exact=False)] if to == "c" else forms
 
 

@@ -81,15 +81,16 @@ static void pool(const Pool *layer, const float *in, float *out)
         }
     }
 }
-/* ---- root_mean_square ---- */
+/* ---- mean_square ---- */
 /* One value for each channel. */
-static void root_mean_square(const float *in, int channels, int plane, float added, float *out)
+static void mean_square(const float *in, int channels, int plane, float added, int root, float *out)
 {
     for (int c = 0; c < channels; c++) {
         float sum = 0.0f;
         for (int i = 0; i < plane; i++, in++)
             sum += *in * *in;
-        out[c] = sqrtf(sum / (float)plane + added);
+        out[c] = sum / (float)plane + added;
+        out[c] = root ? sqrtf(out[c]) : out[c];
     }
 }
 /* ---- pixels ---- */
@@ -121,4 +122,176 @@ static void relu(const float *in, int count, float *out)
 {
     for (int i = 0; i < count; i++)
         out[i] = in[i] > 0.0f ? in[i] : 0.0f;
+}
+/* ---- prelu ---- */
+static void prelu(const float *in, int channels, int plane, const float *slopes, float *out)
+{
+    for (int c = 0; c < channels; c++)
+        for (int i = 0; i < plane; i++, in++)
+            *out++ = *in > 0.0f ? *in : *in * slopes[c];
+}
+/* ---- standardise ---- */
+/* Mean 0 and variance 1 within each group. */
+static void standardise(const float *in, int groups, int count, float added, float *out)
+{
+    for (int g = 0; g < groups; g++, in += count, out += count) {
+        float mean = 0.0f, variance = 0.0f;
+        for (int i = 0; i < count; i++)
+            mean += in[i];
+        mean /= (float)count;
+        for (int i = 0; i < count; i++)
+            variance += (in[i] - mean) * (in[i] - mean);
+        const float scale = 1.0f / sqrtf(variance / (float)count + added);
+        for (int i = 0; i < count; i++)
+            out[i] = (in[i] - mean) * scale;
+    }
+}
+/* ---- move ---- */
+/* Values at other places: five loops with the step that each takes through the input. */
+static void move(const float *in, const int *sizes, const int *steps, float *out)
+{
+    for (int a = 0; a < sizes[0]; a++)
+        for (int b = 0; b < sizes[1]; b++)
+            for (int c = 0; c < sizes[2]; c++)
+                for (int d = 0; d < sizes[3]; d++)
+                    for (int e = 0; e < sizes[4]; e++)
+                        *out++ = in[a * steps[0] + b * steps[1] + c * steps[2] + d * steps[3] + e * steps[4]];
+}
+/* ---- move_listed ---- */
+static void move_listed(const float *in, int count, const uint16_t *places, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = in[places[i]];
+}
+/* ---- spread ---- */
+/* Zeros between rows and columns. */
+static void spread(Shape from, Shape to, int stride_y, int stride_x, const float *in, float *out)
+{
+    for (int i = 0; i < to.channels * to.height * to.width; i++)
+        out[i] = 0.0f;
+    for (int c = 0; c < from.channels; c++)
+        for (int y = 0; y < from.height; y++)
+            for (int x = 0; x < from.width; x++)
+                out[(c * to.height + y * stride_y) * to.width + x * stride_x] = *in++;
+}
+/* ---- resample ---- */
+/* Linear interpolation between two rows and two columns. */
+static void resample(Shape from, Shape to, const uint16_t *row_places, const float *rows,
+                     const uint16_t *column_places, const float *columns, const float *in, float *out)
+{
+    for (int c = 0; c < from.channels; c++, in += from.height * from.width)
+        for (int y = 0; y < to.height; y++)
+            for (int x = 0; x < to.width; x++, out++) {
+                *out = 0.0f;
+                for (int i = 0; i < 2; i++)
+                    for (int j = 0; j < 2; j++)
+                        *out += rows[2 * y + i] * columns[2 * x + j]
+                                * in[row_places[2 * y + i] * from.width + column_places[2 * x + j]];
+            }
+}
+/* ---- add ---- */
+/* each: 0 if the second value has one number for each channel, else 1. */
+static void add(const float *in, const float *other, int channels, int plane, int each, float *out)
+{
+    for (int c = 0; c < channels; c++)
+        for (int i = 0; i < plane; i++)
+            *out++ = *in++ + other[each ? c * plane + i : c];
+}
+/* ---- multiply ---- */
+/* each: 0 if the second value has one number for each channel, else 1. */
+static void multiply(const float *in, const float *other, int channels, int plane, int each, float *out)
+{
+    for (int c = 0; c < channels; c++)
+        for (int i = 0; i < plane; i++)
+            *out++ = *in++ * other[each ? c * plane + i : c];
+}
+/* ---- sigmoid ---- */
+static void sigmoid(const float *in, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = 1.0f / (1.0f + expf(-in[i]));
+}
+/* ---- hyperbolic_tangent ---- */
+static void hyperbolic_tangent(const float *in, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = tanhf(in[i]);
+}
+/* ---- silu ---- */
+static void silu(const float *in, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = in[i] / (1.0f + expf(-in[i]));
+}
+/* ---- gelu ---- */
+static void gelu(const float *in, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = 0.5f * in[i] * (1.0f + erff(0.70710678f * in[i]));
+}
+/* ---- gelu_tanh ---- */
+static void gelu_tanh(const float *in, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = 0.5f * in[i] * (1.0f + tanhf(0.79788456f * (in[i] + 0.044715f * in[i] * in[i] * in[i])));
+}
+/* ---- hardsigmoid ---- */
+static void hardsigmoid(const float *in, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = in[i] <= -3.0f ? 0.0f : in[i] >= 3.0f ? 1.0f : in[i] / 6.0f + 0.5f;
+}
+/* ---- hardswish ---- */
+static void hardswish(const float *in, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = in[i] <= -3.0f ? 0.0f : in[i] >= 3.0f ? in[i] : in[i] * (in[i] + 3.0f) / 6.0f;
+}
+/* ---- softplus ---- */
+static void softplus(const float *in, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = in[i] > 20.0f ? in[i] : logf(1.0f + expf(in[i]));
+}
+/* ---- mish ---- */
+static void mish(const float *in, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = in[i] * tanhf(in[i] > 20.0f ? in[i] : logf(1.0f + expf(in[i])));
+}
+/* ---- leaky_relu ---- */
+static void leaky_relu(const float *in, int count, float slope, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = in[i] > 0.0f ? in[i] : in[i] * slope;
+}
+/* ---- elu ---- */
+static void elu(const float *in, int count, float alpha, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = in[i] > 0.0f ? in[i] : alpha * (expf(in[i]) - 1.0f);
+}
+/* ---- clip ---- */
+static void clip(const float *in, int count, float low, float high, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = in[i] < low ? low : in[i] > high ? high : in[i];
+}
+/* ---- square ---- */
+static void square(const float *in, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = in[i] * in[i];
+}
+/* ---- square_root ---- */
+static void square_root(const float *in, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = sqrtf(in[i]);
+}
+/* ---- absolute ---- */
+static void absolute(const float *in, int count, float *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = fabsf(in[i]);
 }

@@ -99,10 +99,10 @@ static void pool(const Pool *layer, const uint8_t *in, uint8_t *out, float *valu
         }
     }
 }
-/* ---- root_mean_square ---- */
+/* ---- mean_square ---- */
 /* One value for each channel. The sum is a float, because the squares of a large map would overflow an integer. */
-static void root_mean_square(const uint8_t *in, int channels, int plane, int in_zero, int out_zero, float step,
-                             float added, uint8_t *out, float *values)
+static void mean_square(const uint8_t *in, int channels, int plane, int in_zero, int out_zero, float step, float added,
+                        int root, uint8_t *out, float *values)
 {
     for (int c = 0; c < channels; c++) {
         float sum = 0.0f;
@@ -110,11 +110,12 @@ static void root_mean_square(const uint8_t *in, int channels, int plane, int in_
             const int value = *in++ - in_zero;
             sum += (float)(value * value);
         }
-        const float root = sqrtf(sum / (float)plane * step * step + added);
+        const float mean = sum / (float)plane * step + added;
+        const float value = root ? sqrtf(mean) : mean;
         if (values)
-            values[c] = root;
+            values[c] = value;
         else
-            out[c] = to_byte(root, out_zero);
+            out[c] = to_byte(value, out_zero);
     }
 }
 /* ---- scale ---- */
@@ -148,4 +149,72 @@ static void to_floats(const uint8_t *in, int count, float step, int zero, float 
 {
     for (int i = 0; i < count; i++)
         out[i] = (float)(in[i] - zero) * step;
+}
+/* ---- look_up ---- */
+/* A function of one byte, as a table. */
+static void look_up(const uint8_t *in, int count, const uint8_t *table, uint8_t *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = table[in[i]];
+}
+/* ---- prelu ---- */
+/* step converts steps of the input to steps of the output. */
+static void prelu(const uint8_t *in, int channels, int plane, int in_zero, const float *slopes, float step,
+                  int out_zero, uint8_t *out)
+{
+    for (int c = 0; c < channels; c++)
+        for (int i = 0; i < plane; i++) {
+            const int value = *in++ - in_zero;
+            *out++ = to_byte((float)value * (value < 0 ? step * slopes[c] : step), out_zero);
+        }
+}
+/* ---- move ---- */
+/* Values at other places: five loops with the step that each takes through the input. */
+static void move(const uint8_t *in, const int *sizes, const int *steps, uint8_t *out)
+{
+    for (int a = 0; a < sizes[0]; a++)
+        for (int b = 0; b < sizes[1]; b++)
+            for (int c = 0; c < sizes[2]; c++)
+                for (int d = 0; d < sizes[3]; d++)
+                    for (int e = 0; e < sizes[4]; e++)
+                        *out++ = in[a * steps[0] + b * steps[1] + c * steps[2] + d * steps[3] + e * steps[4]];
+}
+/* ---- move_listed ---- */
+static void move_listed(const uint8_t *in, int count, const uint16_t *places, uint8_t *out)
+{
+    for (int i = 0; i < count; i++)
+        out[i] = in[places[i]];
+}
+/* ---- spread ---- */
+/* Zeros between rows and columns. */
+static void spread(Shape from, Shape to, int stride_y, int stride_x, uint8_t zero, const uint8_t *in, uint8_t *out)
+{
+    for (int i = 0; i < to.channels * to.height * to.width; i++)
+        out[i] = zero;
+    for (int c = 0; c < from.channels; c++)
+        for (int y = 0; y < from.height; y++)
+            for (int x = 0; x < from.width; x++)
+                out[(c * to.height + y * stride_y) * to.width + x * stride_x] = *in++;
+}
+/* ---- add ---- */
+/* step and other_step convert to steps of the output. each: 0 if the second value has one number for each channel. */
+static void add(const uint8_t *in, const uint8_t *other, int channels, int plane, int each, int in_zero, float step,
+                int other_zero, float other_step, int out_zero, uint8_t *out)
+{
+    for (int c = 0; c < channels; c++)
+        for (int i = 0; i < plane; i++) {
+            const int second = other[each ? c * plane + i : c] - other_zero;
+            *out++ = to_byte((float)(*in++ - in_zero) * step + (float)second * other_step, out_zero);
+        }
+}
+/* ---- multiply ---- */
+/* step converts a product to steps of the output. each: 0 if the second value has one number for each channel. */
+static void multiply(const uint8_t *in, const uint8_t *other, int channels, int plane, int each, int in_zero,
+                     int other_zero, float step, int out_zero, uint8_t *out)
+{
+    for (int c = 0; c < channels; c++)
+        for (int i = 0; i < plane; i++) {
+            const int second = other[each ? c * plane + i : c] - other_zero;
+            *out++ = to_byte((float)((*in++ - in_zero) * second) * step, out_zero);
+        }
 }

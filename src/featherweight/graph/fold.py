@@ -12,7 +12,22 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.shipping.graph import Array, Conv, Layer, Pad, Pool, Relu, Scale, Softmax, Step, StepGraph
+from featherweight.graph.plain import (
+    Activation,
+    Array,
+    Conv,
+    Layer,
+    MeanSquare,
+    Move,
+    Pad,
+    Pool,
+    PRelu,
+    Relu,
+    Scale,
+    Softmax,
+    Step,
+    StepGraph,
+)
 
 Rule = Callable[[Layer, Layer], tuple[Layer, ...] | None]   # two layers in a row -> their replacement, or None
 
@@ -43,10 +58,12 @@ def put(graph: StepGraph, first: Step, second: Step, made: tuple[Layer, ...]) ->
     shapes = dict(graph.shapes)
     if len(made) == 1:
         new = [Step(made[0], first.inputs, second.output)]
+        if isinstance(first.layer, Conv | MeanSquare):      # `second` may read it flattened
+            shapes[second.output] = shapes[first.output]
     else:
         new = [Step(made[0], first.inputs, first.output), Step(made[1], (first.output,), second.output)]
         if isinstance(made[0], Relu):       # was moved before the pool
-            shapes[first.output] = shapes[first.inputs[0]]
+            shapes[second.output], shapes[first.output] = shapes[first.output], shapes[first.inputs[0]]
         elif isinstance(made[0], Pad):      # was moved before the normalisation
             shapes[first.output] = shapes[second.output]
     kept = [step for step in graph.steps if step is not first]
@@ -89,6 +106,8 @@ def scale_conv(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
     factors = (first.factor, first.summand) if isinstance(first, Scale) else after
     if factors is None or not isinstance(second, Conv) or any(second.pads):
         return None
+    if second.weight.shape[1] * second.groups % len(factors[0]):      # a factor for each place, not for each channel
+        return None
     taken = into(second, *factors)
     return (replace(first, after=None), taken) if isinstance(first, Conv) else (taken,)
 
@@ -127,6 +146,32 @@ def pool_relu(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
     return None
 
 
+def move_move(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
+    """Merge two moves into one."""
+    if isinstance(first, Move) and isinstance(second, Move):
+        return (Move(first.places[second.places]),)
+    return None
+
+
+def square_mean(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
+    """Merge a square and the mean of the whole map into a mean square."""
+    squares = isinstance(first, Activation) and first.name == "square"
+    if squares and isinstance(second, Pool) and second.kind == "mean" and second.whole:
+        return (MeanSquare(),)
+    return None
+
+
+def mean_square_rest(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
+    """Merge a mean square with the constant that is added to it, or with the square root after it."""
+    if not isinstance(first, MeanSquare) or first.root:
+        return None
+    if isinstance(second, Activation) and second.name == "sqrt":
+        return (replace(first, root=True),)
+    if isinstance(second, Scale) and (second.factor == 1).all() and (second.summand == second.summand[0]).all():
+        return (replace(first, added=first.added + float(second.summand[0])),)
+    return None
+
+
 def softmax_softmax(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
     """Remove a log-softmax before another softmax, which gives the same result for logits and log-probabilities."""
     if isinstance(first, Softmax) and first.log and isinstance(second, Softmax):
@@ -141,9 +186,12 @@ def in_float32(layer: Layer) -> Layer:
     if isinstance(layer, Conv):
         after = layer.after and (layer.after[0].astype(np.float32), layer.after[1].astype(np.float32))
         return replace(layer, weight=layer.weight.astype(np.float32), bias=layer.bias.astype(np.float32), after=after)
+    if isinstance(layer, PRelu):
+        return PRelu(layer.slopes.astype(np.float32))
     return layer
 
 
 RULES: tuple[Rule, ...] = (
-    scale_scale, scale_crop, conv_relu, conv_scale, scale_conv, pool_relu, softmax_softmax
+    mean_square_rest, scale_scale, scale_crop, conv_relu, conv_scale, scale_conv, pool_relu, move_move, square_mean,
+    softmax_softmax,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 import json
 import logging
 import re
@@ -14,40 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from featherweight.errors import MissingExtra, ModelError
-from featherweight.forward import as_input
 from featherweight.inference.card import Card
 from featherweight.inference.runtime import keep_quiet
 from featherweight.outside import shortened
-from featherweight.tasks import heads_of
+from featherweight.shipping.pixels import PixelsToProbabilities, example_inputs
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
-
-
-class PixelsToProbabilities(nn.Module):
-    """The module that is exported: normalisation, the network, and a softmax for each head.
-
-    Inputs: images, uint8 (N, C, H, W); if the network adds a number, also numbers, int64 (N,).
-    Outputs: the probabilities of each head, (N, classes).
-    """
-
-    def __init__(self, module: nn.Module, card: Card) -> None:
-        super().__init__()
-        # a contiguous copy: for weights in channels-last format the exporter adds nodes that compute shapes
-        twin = copy.deepcopy(module)
-        self.module: nn.Module = twin.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        self.mean, self.std = nn.Buffer(torch.tensor(card.mean)), nn.Buffer(torch.tensor(card.std))
-        self.counts = [len(labels) for labels in card.heads.values()]
-
-    def forward(self, images: Tensor, numbers: Tensor | None = None) -> tuple[Tensor, ...]:
-        pixels = as_input(images, self.mean, self.std)
-        more = () if numbers is None else (F.one_hot(numbers, 10).float(),)
-        answers = [head.softmax(dim=1) for head in heads_of(self.module(pixels, *more), len(images))]
-        return tuple(answer[:, :count] for answer, count in zip(answers, self.counts, strict=True))
 
 
 def to_onnx(module: nn.Module, card: Card) -> ModelProto:
@@ -57,11 +32,8 @@ def to_onnx(module: nn.Module, card: Card) -> ModelProto:
     the network.
     """
     check_installed()
-    size = card.picture.size
-    examples: tuple[Tensor, ...] = (torch.zeros(2, len(card.mean), size, size, dtype=torch.uint8),)
-    names = ["images"]
-    if card.takes_number:
-        examples, names = (*examples, torch.zeros(2, dtype=torch.int64)), [*names, "numbers"]
+    examples = example_inputs(card)
+    names = ["images", "numbers"][: len(examples)]
     try:
         with silence():
             program = torch.onnx.export(
