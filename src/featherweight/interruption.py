@@ -81,6 +81,11 @@ def heed(line: str = "") -> None:
     threading.Thread(target=_hold_to_patience, args=(hear,), name="featherweight-signals", daemon=True).start()
 
 
+def told() -> None:
+    """Print no message at the end of the process: the command prints its own, with more in it."""
+    _State.line = b""
+
+
 def over(code: object) -> object:
     """Ignore signals from now on, and return `code`, the exit code of a finished command.
 

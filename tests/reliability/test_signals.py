@@ -64,6 +64,18 @@ from featherweight.shipping.compiler import Program
 with temporary_files_in_one_folder(), Program({"main.c": b""}, (), []):
     pass
 """
+TELLS_ITSELF = """
+import signal, sys, time
+from pathlib import Path
+from featherweight import interruption
+interruption.heed("featherweight: interrupted.")
+signal.signal(signal.SIGTERM, lambda *_: None)      # a training ends in its own way
+Path("here").touch()
+time.sleep(0.5)
+interruption.told()
+print("featherweight: interrupted with 0 of 2 seeds trained.", file=sys.stderr, flush=True)
+time.sleep(120)
+"""
 GCC = """#!/bin/sh
 touch "$TMPDIR/object"
 echo $$ > "$HERE.new"; mv "$HERE.new" "$HERE"
@@ -117,6 +129,14 @@ def test_a_signal_outside_of_the_loop_that_a_network_swallows(warm, tmp_path, te
     done = command.wait()
     assert (done.code, done.out, done.err) == (128 + number, "", "featherweight: interrupted.\n")
     assert list(temporary.iterdir()) == [] and not (tmp_path / "runs").exists()
+
+
+def test_a_command_that_told_of_the_signal_and_ends_too_slowly_says_it_once(tmp_path, temporary):
+    process = run_script(["-c", TELLS_ITSELF], tmp_path, temporary)
+    wait_for(tmp_path / "here", process)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[1] == "featherweight: interrupted with 0 of 2 seeds trained.\n"
+    assert process.returncode == 143
 
 
 @pytest.mark.parametrize("times", [1, 2])

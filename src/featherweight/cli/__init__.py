@@ -12,7 +12,7 @@ from typing import cast
 
 import typer
 
-from featherweight import __version__
+from featherweight import __version__, interruption
 from featherweight.cli import byhand, data, look, see, serve, ship, training, use
 from featherweight.cli.examples import example
 from featherweight.cli.output import fail, plain_warnings
@@ -95,6 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
         fail(*str(fault).split("\n"))
         code = 2
     except TrainingInterrupted as stop:
+        interruption.told()     # on a busy machine the process may be ended before it has left by itself
         fail(str(stop))
         code = 128 + stop.signal_number
     except UsageError as fault:

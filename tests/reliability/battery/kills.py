@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import safe_open
@@ -125,9 +126,13 @@ def temporaries(run: Path) -> set[str]:
 
 
 def children(pid: int) -> list[int]:
-    """The workers that a process started."""
-    started = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [one for one in started if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    """The workers that a process started; none if it has ended."""
+    found = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes():
+                found.append(int(one))
+    return found
 
 
 ROWS = (killed_trials, killed_in_save_trials, killed_seeds_trials)
