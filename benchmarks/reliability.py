@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 import tempfile
 import time
@@ -45,6 +46,7 @@ GOALS = {       # key: the first words of a kind, the first match counts; 950 ar
     "signal to": 950, "many times": 3,
 }
 GOAL = 50       # for all other kinds
+EARLIER: dict[str, Any] = {"tried": Counter(), "results": {}, "faults": [], "runs": []}     # see --add
 STARTS = 3      # of a generator; one that raised an exception so often is given up
 AT_ONCE, CLIENTS, SAVED_SECONDS = 5, 32, 10      # many faults wait for time to pass, so five share two cores
 
@@ -66,7 +68,10 @@ class Row:
         """Fraction of the goal that is reached."""
         if len(self.broken) >= STARTS:
             return 1.0
-        return self.copies * len(self.made) / goal_of(self.made[0].kind) if self.made else 0.0
+        if not self.made:
+            return 0.0
+        kind = self.made[0].kind
+        return (self.copies * len(self.made) + EARLIER["tried"][words_of(kind)]) / goal_of(kind)
 
     def next_trial(self) -> Trial:
         """Try the next fault. If the generator raises an exception, that is a fault, and a new generator starts."""
@@ -99,6 +104,8 @@ def main() -> int:
     options = parse()
     settings = {name: getattr(options, name) for name in ("minutes", "seed", "modules", "requests")}
     content = report.begin("reliability", settings)
+    if options.add:
+        add_to(json.loads(options.out.read_text()))
     until = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory(prefix="battery-") as folder, ExitStack() as stack:
         modules = [open_module(options.modules, index, Path(folder), options.seed, stack)
@@ -125,6 +132,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=30, help="duration of the faults")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--requests", type=int, default=10_000, help="requests of all clients at the end; 0: none")
+    parser.add_argument("--add", action="store_true", help="add to the counts in the file of --out; give another --seed")
     parser.add_argument("--modules", nargs="+", default=list(MODULES), choices=MODULES, help="modules of the battery")
     return parser.parse_args()
 
@@ -171,7 +179,15 @@ def take(modules: Sequence[Module]) -> Module | None:
 def results_of(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the content of the JSON about all faults so far."""
     faults = [asdict(trial) for trial in made_in(rows) if trial.fault]
-    return {"results": table_of(rows), "ratios": {}, "faults": faults}
+    return {"results": table_of(rows), "ratios": {}, "faults": EARLIER["faults"] + faults, "runs": EARLIER["runs"]}
+
+
+def add_to(earlier: dict[str, Any]) -> None:
+    """Take the counts of an earlier run, to which this one adds."""
+    EARLIER["faults"], EARLIER["results"] = earlier["faults"], earlier["results"]
+    EARLIER["runs"] = [*earlier.get("runs", []), {key: earlier[key] for key in ("command", "started", "machine")}]
+    for kind, row in earlier["results"].items():
+        EARLIER["tried"][words_of(kind)] += row["tried"]
 
 
 def made_in(rows: Sequence[Row]) -> list[Trial]:
@@ -179,22 +195,28 @@ def made_in(rows: Sequence[Row]) -> list[Trial]:
     return [trial for row in rows for trial in (*row.made, *row.broken)]
 
 
+def words_of(kind: str) -> str:
+    """Return the words in GOALS with which a kind begins, or the kind itself."""
+    return next((words for words in GOALS if kind.startswith(words)), kind)
+
+
 def goal_of(kind: str) -> int:
     """Number of faults of a kind that should be tried."""
-    return next((goal for words, goal in GOALS.items() if kind.startswith(words)), GOAL)
+    return GOALS.get(words_of(kind), GOAL)
 
 
 def table_of(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """Return for each kind the number of faults tried, the number survived, and the count of each outcome."""
-    made = made_in(rows)
-    return {
-        kind: {
-            "tried": sum(trial.kind == kind for trial in made), "goal": goal_of(kind),
-            "survived": sum(trial.kind == kind and not trial.fault for trial in made),
-            "ends": dict(Counter(trial.outcome for trial in made if trial.kind == kind).most_common()),
+    made, table = made_in(rows), {}
+    for kind in sorted({trial.kind for trial in made} | set(EARLIER["results"])):
+        before = EARLIER["results"].get(kind, {"tried": 0, "survived": 0, "ends": {}})
+        these = [trial for trial in made if trial.kind == kind]
+        ends = Counter(before["ends"]) + Counter(trial.outcome for trial in these)
+        table[kind] = {
+            "tried": before["tried"] + len(these), "goal": goal_of(kind),
+            "survived": before["survived"] + sum(not trial.fault for trial in these), "ends": dict(ends.most_common()),
         }
-        for kind in sorted({trial.kind for trial in made})
-    }
+    return table
 
 
 def measure_load(requests: int) -> dict[str, Any]:

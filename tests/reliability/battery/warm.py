@@ -49,10 +49,11 @@ class Started:
 
     def __init__(self, warm: Warm, pid: int, folder: Path) -> None:
         self.warm, self.pid, self.folder, self.began = warm, pid, folder, time.monotonic()
+        self.over = False
 
     def send(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to the process alone; nothing happens if it has ended."""
-        if self.pid not in self.warm.ended:
+        if not self.over and self.pid not in self.warm.ended:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
@@ -64,6 +65,7 @@ class Started:
             os.killpg(self.pid, signal.SIGKILL)
             end = self.warm.wait_for(self.pid, 60)
             assert end is not None
+        self.over = True
         out, err = ((self.folder / name).read_text(errors="replace") for name in ("out", "err"))
         return Done(None if hung else end["code"], out, err, time.monotonic() - self.began, end["peak"], end["cpu"])
 
@@ -127,6 +129,7 @@ class Warm:
 
     def _take(self, message: dict[str, Any]) -> None:
         if "started" in message:
+            self.ended.pop(message["started"], None)    # Linux gives numbers of processes again
             self.pids.append(message["started"])
         else:
             self.ended[message["pid"]] = message
