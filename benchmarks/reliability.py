@@ -132,7 +132,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=30, help="duration of the faults")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--requests", type=int, default=10_000, help="requests of all clients at the end; 0: none")
-    parser.add_argument("--add", action="store_true", help="add to the counts in the file of --out; give another --seed")
+    parser.add_argument("--add", action="store_true", help="add to the counts of --out; give another --seed")
     parser.add_argument("--modules", nargs="+", default=list(MODULES), choices=MODULES, help="modules of the battery")
     return parser.parse_args()
 

@@ -1,4 +1,6 @@
-"""Write the two pages that are generated: recipe.md from the models of a recipe, commands.md from the commands' help.
+"""Write the three pages that are generated.
+
+recipe.md comes from the models of a recipe, commands.md from the commands' help, operations.md from tables of rules.
 
     python docs/make_pages.py
 
@@ -18,8 +20,13 @@ from typing import Any
 import typer
 
 from featherweight import recipe
+from featherweight.anatomy.cost import MACS
+from featherweight.anatomy.rules import RULES
+from featherweight.anatomy.surrogate import Surrogate
 from featherweight.cli import app
 from featherweight.cli.examples import EXAMPLES
+from featherweight.graph import calls
+from featherweight.graph.lowering import FLOAT_ONLY, LOWERING
 from featherweight.recipe import LARGEST, Recipe
 
 DOCS = Path(__file__).resolve().parent
@@ -92,6 +99,34 @@ featherweight: unknown recipe 'sesion6'. Did you mean 'session6'? See: featherwe
 '''
 
 
+OPERATIONS_HEAD = '''# What can be done with each operation
+
+An operation is a torch function under its plain name: `relu` stands for `nn.ReLU`, `F.relu`, `torch.relu_` and
+`x.relu()`. A summary and a drawing show every operation of torch, with its shapes. These tables tell what is known
+beyond that.
+
+| column | yes | otherwise |
+| --- | --- | --- |
+| field | the receptive field follows a rule | `-` from there on |
+| MACs | multiply-accumulates are counted | 0 |
+| gradient | `--verify` replaces it, so that no pixel is hidden | runs as it is |
+| C | goes to C in float | refused with the name of its layer, before a file is written |
+| int8 | goes to C and ONNX in 8 bits | refused in the same way |
+
+In int8, some settings have no exact rule: of `interpolate` only the nearest value has one.
+'''
+
+FAMILIES = (    # operations with the same answers, in this order
+    ("convolution", calls.CONVOLUTIONS | calls.TRANSPOSED | {"linear", "matmul", "mm", "addmm"}),
+    ("pool and reduction", calls.POOLS | calls.ADAPTIVE_POOLS | calls.REDUCTIONS),
+    ("normalisation", frozenset({"batch_norm", "group_norm", "instance_norm", "layer_norm"})),
+    ("arithmetic", calls.ARITHMETIC),
+    ("function of one number", calls.POINTWISE),
+    ("move of values", calls.MOVES | {"cat", "concat", "concatenate", "stack", "pad", "interpolate", "pixel_shuffle",
+                                      "pixel_unshuffle"}),
+)
+
+
 def main() -> int:
     """Write both pages."""
     for name, text in pages().items():
@@ -101,7 +136,7 @@ def main() -> int:
 
 def pages() -> dict[str, str]:
     """Return the generated pages: name of the file -> text."""
-    return {"recipe.md": recipe_page(), "commands.md": commands_page()}
+    return {"recipe.md": recipe_page(), "commands.md": commands_page(), "operations.md": operations_page()}
 
 
 def recipe_page() -> str:
@@ -210,6 +245,30 @@ def command_section(name: str, command: Any, context: Any) -> Iterator[str]:
         yield from (row(one, context) for one in shown)
         yield ""
     yield from ("Example:", "", "```", EXAMPLES[name], "```", "")
+
+
+def operations_page() -> str:
+    """Return the page of all operations: a table for each family, a row for operations with the same answers."""
+    parts = [NOTICE.format("the rules in src/featherweight/anatomy and src/featherweight/graph"), OPERATIONS_HEAD]
+    left = operations()
+    for title, names in (*FAMILIES, ("other", frozenset(left))):
+        rows: dict[tuple[bool, ...], list[str]] = {}
+        for name in sorted(names & set(left)):
+            rows.setdefault(left.pop(name), []).append(f"`{name}`")
+        parts += [f"## {title.capitalize()}", "", "| operations | field | MACs | gradient | C | int8 |",
+                  "| --- | --- | --- | --- | --- | --- |"]
+        parts += [f"| {' '.join(found)} | {' | '.join('yes' if one else 'no' for one in answers)} |"
+                  for answers, found in sorted(rows.items(), reverse=True)]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def operations() -> dict[str, tuple[bool, ...]]:
+    """Return for each operation that some table knows: field, MACs, gradient, C, int8."""
+    fields, replaced = set(RULES) | calls.MOVES, Surrogate().replaced
+    return {name: (name in fields, name in MACS, name in replaced, name in LOWERING,
+                   name in LOWERING and name not in FLOAT_ONLY)
+            for name in sorted(fields | set(MACS) | replaced | set(LOWERING))}
 
 
 def in_line(command: Any) -> str:

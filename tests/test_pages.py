@@ -27,9 +27,24 @@ def make_pages() -> Any:
     return module
 
 
-@pytest.mark.parametrize("name", ["recipe.md", "commands.md"])
+@pytest.mark.parametrize("name", ["recipe.md", "commands.md", "operations.md"])
 def test_a_generated_page_is_current(name: str, make_pages: Any) -> None:
     assert (DOCS / name).read_text() == make_pages.pages()[name], "run: make docs"
+
+
+def test_the_table_of_operations_and_consumers(make_pages: Any) -> None:
+    """`pytest -s` prints the table."""
+    found = make_pages.operations()
+    print(f"\n{'operation':28}field  MACs   grad   C      int8")
+    for name, answers in found.items():
+        print(f"{name:28}" + "".join(f"{'yes' if one else 'no':7}" for one in answers))
+    assert len(found) > 200
+    in_c = [name for name, (*_, c, _int8) in found.items() if c]
+    assert len(in_c) > 100 and {"add", "gelu", "group_norm", "conv_transpose2d", "cat", "getitem"} <= set(in_c)
+    without_field = [name for name in in_c if not found[name][0]]
+    assert without_field == ["one_hot"]      # a number has no place on the image
+    page = make_pages.operations_page()
+    assert all(f"`{name}`" in page for name in found)
 
 
 def test_every_key_has_a_meaning_and_an_example(make_pages: Any) -> None:

@@ -157,7 +157,7 @@ class FunctionalOnly(nn.Module):
 
 
 class Grouped(Plain):
-    """Normalised in groups, which ONNX takes and C does not."""
+    """Normalised in groups."""
 
     def __init__(self, in_channels=1, classes=10):
         super().__init__(in_channels, classes)
@@ -250,7 +250,7 @@ class Branching(Plain):
 
 
 class Leaky(nn.Sequential):
-    """Activations that C does not know, in layers of torch alone; and a pool of 2x2 places."""
+    """A leaky ReLU in layers of torch alone, and an adaptive pool."""
 
     def __init__(self, in_channels=1, classes=10):
         super().__init__(nn.Conv2d(in_channels, 4, 3, stride=3), nn.LeakyReLU(0.1), nn.AdaptiveAvgPool2d(3),
@@ -302,3 +302,28 @@ class LinearOnRows(nn.Module):
 
     def forward(self, x):
         return self.last(F.relu(self.rows(x)).flatten(1))
+
+
+class Cumulative(Plain):
+    """A sum that C does not know."""
+
+    def forward(self, x):
+        return super().forward(x).cumsum(1)
+
+
+class Threshold(nn.Module):
+    """A layer of the user's with an activation that C does not know."""
+
+    def forward(self, x):
+        return F.threshold(x, 0.1, 0.0)
+
+
+class Hidden(Plain):
+    """An activation that C does not know, in a named layer."""
+
+    def __init__(self, in_channels=1, classes=10):
+        super().__init__(in_channels, classes)
+        self.hidden = Threshold()
+
+    def maps(self, x):
+        return super().maps(self.hidden(x))

@@ -8,9 +8,7 @@ from featherweight.errors import ModelError
 from featherweight.shipping import export
 
 TO_ONNX_ALONE = {       # network -> what the refusal as C names
-    "Grouped": "(norm.group_norm)", "Residual": "'Add of two values' (add", "Leaky": "'LeakyRelu' (1.leaky_relu)",
-    "Rows": "'Conv without height and width' (conv", "TooWide": "head 'class' has more outputs than classes",
-    "Reshaped": "'Conv after a reshape to other maps' (last", "LinearOnRows": "'MatMul after a reshape",
+    "Cumulative": "cumsum cannot go into C", "Hidden": "layer hidden (Threshold): threshold cannot go into C",
 }
 TO_NOTHING = {
     "Branching": "depend on the other images in the batch.*an if on values of the batch",
@@ -20,10 +18,11 @@ TO_NOTHING = {
 
 
 @pytest.mark.parametrize("name", ["TiedTwice", "FunctionalOnly", "Nested", "ReluAtTheEnd", "SoftmaxAtTheEnd",
-                                  "Coloured", "TwoHeads"])
+                                  "Coloured", "TwoHeads", "Grouped", "Residual", "Leaky", "Rows", "TooWide",
+                                  "Reshaped", "LinearOnRows"])
 def test_an_odd_network_becomes_c_that_answers_as_torch(name, odd_run, tmp_path):
     document = export(odd_run(name), "c", tmp_path / "out")
-    assert document["verdict"]["holds"] and set(document["measured"]) == {"torch", "onnx", "c"}
+    assert document["verdict"]["holds"] and set(document["measured"]) == {"torch", "c"}
 
 
 def test_a_single_layer_is_c_in_integers_without_a_warning_of_gcc(odd_run, tmp_path):

@@ -59,6 +59,11 @@ class Surrogate(TorchFunctionMode):
             "linear": _linear,
         }
 
+    @property
+    def replaced(self) -> frozenset[str]:
+        """Operations that are replaced. All others run as they are."""
+        return frozenset(self._replacements)
+
     def single(self, tensor: Tensor) -> Tensor:
         """Return the one channel of a map whose channels are all equal; for any other tensor, the tensor itself."""
         found: Tensor = self._singles.get(tensor, tensor)

@@ -28,8 +28,9 @@ from featherweight.graph.twin import filled, is_leaf, kind_of
 class Recorder(TorchFunctionMode):
     """Observer of one forward pass. The record is in .record, also after a failure.
 
-    keep: hold the activations of layers. distinct: return a view if a function returns its argument, as dropout does
-    in evaluation, so that a shortcut around the function remains visible.
+    keep: hold the activations of layers.
+    distinct: return a view if a function returns its argument, as dropout does in evaluation. So a shortcut around
+    the function remains visible.
     """
 
     def __init__(self, module: nn.Module, *, keep: bool = False, distinct: bool = False) -> None:

@@ -54,6 +54,10 @@ LOWERING: dict[str, Rule] = {
 }
 
 
+# Operations without an exact rule in integers; of `interpolate`, only the nearest value has one.
+FLOAT_ONLY = frozenset({"group_norm", "instance_norm", "layer_norm"})
+
+
 def lower(record: Record, inputs: Sequence[str], heads: Sequence[str]) -> StepGraph:
     """Return the layers of a record in their order. Calls on which no output depends are left out.
 

@@ -12,6 +12,7 @@ from featherweight.graph.lowering.reading import Reading, plain
 from featherweight.graph.plain import (
     Array,
     Conv,
+    Move,
     OneHot,
     Pad,
     Pads,
@@ -81,24 +82,38 @@ def transposed(at: Reading) -> None:
 
 
 def linear(at: Reading) -> None:
-    """Lower a linear layer on vectors as a 1x1 convolution."""
+    """Lower a linear layer."""
     at.alone()
     weight = at.weight("weight")
-    at.require(weight is not None and len(at.shape) == 1, "along other axes than the features")
+    at.require(weight is not None, "without weights")
     assert weight is not None
-    at.finish(at.step(Conv(weight[:, :, None, None], bias_of(at, len(weight)))))
+    along_last_axis(at, weight, bias_of(at, len(weight)))
 
 
 def product(at: Reading) -> None:
-    """Lower x @ weight on vectors, with or without a summand."""
+    """Lower x @ weight, with or without a summand."""
     *before, vectors, weight = at.call.args[: 3 if at.operation == "addmm" else 2]
     at.require(not at.call.kwargs and len(at.call.sources) == 1 and vectors is at.source, "of two values")
     at.given = {"weight": weight, "bias": before[0] if before else None}
     matrix = at.weight("weight")
-    at.require(matrix is not None and matrix.ndim == 2 and len(at.shape) == 1, "along other axes than the features")
+    at.require(matrix is not None and matrix.ndim == 2, "of other axes than the last")
     assert matrix is not None
     bias = np.broadcast_to(bias_of(at, matrix.shape[1]), matrix.shape[1])
-    at.finish(at.step(Conv(np.ascontiguousarray(matrix.T)[:, :, None, None], bias)))
+    along_last_axis(at, np.ascontiguousarray(matrix.T), bias)
+
+
+def along_last_axis(at: Reading, weight: Array, bias: Array) -> None:
+    """Add weight (O, I) times the last axis, as a 1x1 convolution. The last axis moves to the front and back again."""
+    conv = Conv(weight[:, :, None, None], bias)
+    if len(at.shape) == 1:
+        at.finish(at.step(conv))
+        return
+    rest = prod(at.shape[:-1])
+    ahead = np.arange(prod(at.shape)).reshape(rest, -1).T.reshape(-1)
+    back = np.arange(prod(at.after)).reshape(-1, rest).T.reshape(-1)
+    name = at.step(Move(ahead), shape=(at.shape[-1], rest, 1))
+    name = at.step(conv, name, (len(weight), rest, 1))
+    at.finish(at.step(Move(back), name))
 
 
 def bias_of(at: Reading, count: int) -> Array:
