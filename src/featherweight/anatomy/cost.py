@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from featherweight.graph import Call, Value, calls
 from featherweight.graph.calls import Shape
-from featherweight.graph.recorder import values_in
+from featherweight.graph.record import values_in
 
 FLOAT32_BYTES = 4
 MEBIBYTE = 2**20

@@ -12,7 +12,7 @@ from featherweight.anatomy.rows import Row, rows_of
 from featherweight.anatomy.titles import call_title, input_titles, module_title
 from featherweight.graph import Call, LayerCall, Record, Value, calls, record_of
 from featherweight.graph.calls import Shape
-from featherweight.graph.recorder import values_in
+from featherweight.graph.record import values_in
 
 
 def data_flow(module: nn.Module, input_shapes: Shapes = IMAGE) -> Graph:

@@ -89,7 +89,10 @@ def input_field(source: int, shape: Sequence[int]) -> Field:
 def hull(spans: Iterable[Span]) -> Span:
     """Return the smallest span that contains all given spans. None stands for an empty span."""
     real = [span for span in spans if span is not None]
-    return (min(low for low, _ in real), max(high for _, high in real)) if real else None
+    if not real:
+        return None
+    found = min(low for low, _ in real), max(high for _, high in real)
+    return next((span for span in real if span == found), found)        # a deep network has few different spans
 
 
 def window(axis: Axis, *, kernel: int, stride: int, before: int, dilation: int, count: int) -> Axis:

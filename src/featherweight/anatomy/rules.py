@@ -14,7 +14,7 @@ from featherweight.anatomy.moves import moved
 from featherweight.anatomy.resampling import resampled, shuffled, unshuffled
 from featherweight.anatomy.sliding import adaptive_pool, convolution, pad, pool, transposed, unfolded
 from featherweight.graph import Call, Value, calls
-from featherweight.graph.recorder import values_in
+from featherweight.graph.record import values_in
 
 
 def propagate(recorded: Call, fields: Mapping[Value, Field | None]) -> list[Field | None]:

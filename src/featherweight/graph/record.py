@@ -6,16 +6,20 @@ activations, unless the recorder was told to keep them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, nn
 
+from featherweight.graph import calls
 from featherweight.graph.calls import Shape
 
+NOTHING: Mapping[Any, Any] = MappingProxyType({})      # shared by all, to save memory
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, slots=True)
 class Value:
     """One tensor of the pass. A tensor that is overwritten in place becomes a new value.
 
@@ -23,29 +27,28 @@ class Value:
     dynamic: True if an input of the network reaches it.
     constant: the tensor itself, if no input reaches it: a parameter, a buffer, or computed from these alone.
     parameters: {id: number of elements} of the parameters from which a constant was computed.
-    name: name in the network of a parameter or buffer, otherwise "".
     tensor: the activation of a layer, if the recorder keeps them.
+    writes: number of in-place writes to its memory when it was made.
     """
 
     shape: Shape
     floating: bool = True
     dynamic: bool = False
     constant: Tensor | None = None
-    parameters: Mapping[int, int] = field(default_factory=dict)
-    name: str = ""
+    parameters: Mapping[int, int] = field(default_factory=lambda: NOTHING)
     tensor: Tensor | None = None
+    writes: int = 0
 
     def dim(self) -> int:
         """Return the number of axes."""
         return len(self.shape)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Call:
     """One call of a torch function. In args and kwargs, each tensor is replaced by its Value.
 
     operation: plain name of the function, such as "conv2d"; UNSEEN for values that no visible function made.
-    inputs: arguments whose numbers the result depends on.
     path: name of the innermost module that was running; "" for the network itself.
     layer: call of the layer during which the function was called, or None.
     aliased: True if an argument was overwritten through another view of its memory after it was computed.
@@ -55,11 +58,15 @@ class Call:
     function: Callable[..., Any] | None
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
-    inputs: Sequence[Value]
     outputs: Sequence[Value]
     path: str
     layer: LayerCall | None = None
     aliased: bool = False
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """Arguments whose numbers the result depends on. An argument that is given twice is in it twice."""
+        return tuple(values_in(calls.values_of(self.operation, self.args, self.kwargs)))
 
     @property
     def sources(self) -> list[Value]:
@@ -67,7 +74,7 @@ class Call:
         return [value for value in self.inputs if value.dynamic]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class LayerCall:
     """One call of a module without submodules, or of a scripted module.
 
@@ -83,7 +90,7 @@ class LayerCall:
     macs: int = 0
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Record:
     """A network as it ran once.
 
@@ -109,3 +116,15 @@ class Record:
         """
         axis = next((d for d, n in enumerate(value.shape[:2]) if n == self.batch), None)
         return tuple(n for d, n in enumerate(value.shape) if d != axis)
+
+
+def values_in(value: Any) -> Iterator[Value]:
+    """Yield all values in the arguments of a recorded call."""
+    if isinstance(value, Value):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from values_in(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from values_in(item)

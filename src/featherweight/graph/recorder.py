@@ -20,7 +20,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from featherweight.graph import calls
 from featherweight.graph.faults import layer_text
-from featherweight.graph.record import Call, LayerCall, Record, Value
+from featherweight.graph.record import NOTHING, Call, LayerCall, Record, Value
 from featherweight.graph.scripted import ScriptedMacs
 from featherweight.graph.twin import filled, is_leaf, kind_of
 
@@ -42,9 +42,7 @@ class Recorder(TorchFunctionMode):
         self._layer: LayerCall | None = None
         self._open = ExitStack()                            # the counter of the running scripted module
         self._parameters = {id(parameter) for parameter in module.parameters()}
-        named = (*module.named_parameters(), *module.named_buffers())
-        self._names = {id(tensor): name for name, tensor in named}
-        self._values: Any = WeakTensorKeyDictionary()       # tensor -> (its value, number of writes at that time)
+        self._values: Any = WeakTensorKeyDictionary()       # tensor -> its value
 
     def run(self, inputs: Sequence[Tensor]) -> Any:
         """Run one forward pass and return its output. Exceptions of the network are not caught."""
@@ -123,8 +121,8 @@ class Recorder(TorchFunctionMode):
         sources = [self._value(tensor) for tensor in calls.tensors_in(given) if tensor in self._values]
         new = [tensor for tensor in calls.tensors_in(result) if tensor not in self._values]
         if new and any(value.dynamic for value in sources):
-            outputs = [self._new(tensor, dynamic=True) for tensor in new]
-            self._append(Call(calls.UNSEEN, None, (), {}, sources, outputs, path, self._layer))
+            outputs = tuple(self._new(tensor, dynamic=True) for tensor in new)
+            self._append(Call(calls.UNSEEN, None, tuple(sources), NOTHING, outputs, path, self._layer))
 
     # --- functions
 
@@ -157,17 +155,15 @@ class Recorder(TorchFunctionMode):
         written: Sequence[tuple[Tensor, int]], outputs: Sequence[Tensor],
     ) -> None:
         """Add a call to the record, with a new value for each output."""
-        aliased = any(tensor in self._values and self._values[tensor][1] != count for tensor, count in written)
-        given_args, given_kwargs = calls.replaced(args, self._value), calls.replaced(dict(kwargs), self._value)
-        inputs = list(values_in(calls.values_of(name, given_args, given_kwargs)))
+        aliased = any(tensor in self._values and self._values[tensor].writes != count for tensor, count in written)
+        given = calls.replaced(args, self._value), calls.replaced(dict(kwargs), self._value) or NOTHING
+        call = Call(name, function, *given, (), self._path, self._layer, aliased)
+        inputs = call.inputs
         used = {key: size for value in inputs for key, size in value.parameters.items()}
         dynamic = any(value.dynamic for value in inputs)
-        made = []
-        for tensor in outputs:
-            own = {} if (dynamic and name != "setitem") or id(tensor) in self._parameters else used
-            made.append(self._new(tensor, dynamic=dynamic, parameters=own))
+        own = used if name == "setitem" or not dynamic else NOTHING
+        call.outputs = tuple(self._new(tensor, dynamic=dynamic, parameters=own) for tensor in outputs)
         self.has_used_parameters |= dynamic and bool(used)
-        call = Call(name, function, given_args, given_kwargs, inputs, made, self._path, self._layer, aliased)
         self._append(call)
         if self._keep and self._layer is None:
             for tensor in outputs:
@@ -188,34 +184,22 @@ class Recorder(TorchFunctionMode):
             floating=is_lazy(tensor) or tensor.is_floating_point() or tensor.is_complex(),
             dynamic=dynamic,
             constant=None if dynamic else tensor,
-            parameters=parameters or {},
-            name=self._names.get(id(tensor), ""),
+            parameters=parameters or NOTHING,
+            writes=writes_to(tensor),
         )
-        self._values[tensor] = value, writes_to(tensor)
+        self._values[tensor] = value
         return value
 
     def _value(self, tensor: Tensor) -> Value:
         """Return the value of a tensor. A tensor that no call made is a constant."""
-        found = self._values.get(tensor)
-        return found[0] if found else self._new(tensor, dynamic=False)
+        found: Value | None = self._values.get(tensor)
+        return self._new(tensor, dynamic=False) if found is None else found
 
     def _kept(self, tensor: Tensor) -> Value:
         value = self._value(tensor)
         if self._keep:
             value.tensor = tensor
         return value
-
-
-def values_in(value: Any) -> Iterator[Value]:
-    """Yield all values in the arguments of a recorded call."""
-    if isinstance(value, Value):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from values_in(item)
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from values_in(item)
 
 
 def writes_to(tensor: Tensor) -> int:

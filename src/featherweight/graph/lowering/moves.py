@@ -13,8 +13,7 @@ from torch import Tensor
 from featherweight.graph import calls
 from featherweight.graph.lowering.reading import Reading, plain
 from featherweight.graph.plain import Concat, Move, Pad, Pads, Resample
-from featherweight.graph.record import Value
-from featherweight.graph.recorder import values_in
+from featherweight.graph.record import Value, values_in
 
 
 def moved(at: Reading) -> None:
