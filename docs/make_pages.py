@@ -113,7 +113,22 @@ beyond that.
 | C | goes to C in float | refused with the name of its layer, before a file is written |
 | int8 | goes to C and ONNX in 8 bits | refused in the same way |
 
-In int8, some settings have no exact rule: of `interpolate` only the nearest value has one.
+In int8, some settings have no exact rule: of `interpolate` only the nearest value has one. [export.md](export.md) shows
+how to export, and [architecture.md](architecture.md) how the tables are used.
+
+```python
+from torch import nn
+from featherweight.anatomy import receptive_field
+
+for layer in receptive_field(nn.Sequential(nn.Conv2d(1, 4, 3), nn.GELU(), nn.Upsample(scale_factor=2))):
+    print(layer.label, layer.receptive_field, layer.macs)
+```
+
+```text
+Conv2d-1 3 24336
+GELU-2 3 0
+Upsample-3 3 0
+```
 '''
 
 FAMILIES = (    # operations with the same answers, in this order
