@@ -66,6 +66,7 @@ def test_a_layer_that_returns_its_input_is_seen():
     assert len(set(added.sources)) == 2 and calls.named("dropout", dropout.args, dropout.kwargs)["p"] == 0.3
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_constants_know_their_parameters_and_values_without_a_function_are_marked():
     record = recorded(lambda net, x: net.b(F.conv2d(x, net.a.weight / 2)), a=nn.Conv2d(1, 4, 3, bias=False),
                       b=torch.jit.script(nn.ReLU()))
