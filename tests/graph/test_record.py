@@ -67,13 +67,15 @@ def test_a_layer_that_returns_its_input_is_seen():
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit")
-def test_constants_know_their_parameters_and_values_without_a_function_are_marked():
+def test_constants_know_their_parameters_and_scripted_layers_are_refused_by_name():
     record = recorded(lambda net, x: net.b(F.conv2d(x, net.a.weight / 2)), a=nn.Conv2d(1, 4, 3, bias=False),
                       b=torch.jit.script(nn.ReLU()))
-    half, conv, unseen = record.calls
+    half, conv, scripted = record.calls
     assert not half.sources and half.outputs[0].constant is not None
     assert list(half.outputs[0].parameters.values()) == [36] and conv.inputs[1] is half.outputs[0]
-    assert unseen.operation == calls.UNSEEN and unseen.sources == list(conv.outputs)
+    assert scripted.sources == list(conv.outputs) and scripted.layer is record.events[-1]
+    with pytest.raises(ModelError, match=r"layer b \(ReLU\): relu\.default cannot go into C"):
+        lower(record, ["images"], ["class"])
 
 
 def test_reads_of_values_are_noted_and_reads_of_shapes_are_not():
