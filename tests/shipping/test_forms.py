@@ -198,7 +198,7 @@ def test_the_c_says_which_functions_of_the_library_it_uses():
         module = catalogue_network(name)
         card = card_of(module)
         text = c_files(card, write_float(fold(plain_network(module, card))))["featherweight_model.c"]
-        assert f"Of the standard library only {functions} of math.h are used" in text
+        assert f"Uses only {functions} of the standard library (math.h)" in text
         assert all((f"{name}(" in text) == (name in functions) for name in ("expf", "logf", "sqrtf", "tanhf"))
 
 

@@ -54,7 +54,7 @@ def source(card: Card, body: Body) -> str:
  * RAM    {body.ram:,} bytes, static, and the stack of two nested calls; no malloc
  * flash  {body.flash:,} bytes of constants, and about 2 KB of code beside {functions}
  *
- * C99. Of the standard library only {functions} of math.h are used.
+ * C99. Uses only {functions} of the standard library (math.h).
  * Not reentrant: the memory is static. Batch normalisation is folded into the convolutions.
  */
 #include "{NAME}.h"

@@ -118,7 +118,8 @@ class Reading:
     def refuse(self, how: str = "") -> Any:
         """Raise ModelError: the call is not supported."""
         layer = self.call.layer
-        what = f"layer {self.label} ({layer.kind}): {self.operation}" if layer and layer.path else self.label
+        what = f"layer {self.label} ({layer.kind}): {self.operation}" if layer and layer.path \
+            else f"function {self.label}"
         raise ModelError(f"{' '.join(part for part in (what, how) if part)} cannot go into C or int8, which take "
                          f"{SUPPORTED}. Change the network, or give {option('to', 'onnx')}.")
 
