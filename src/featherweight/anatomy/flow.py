@@ -53,7 +53,7 @@ class Flow:
 
     def add_call(self, call: Call, row: Row | None) -> None:
         """Add a function outside layers, or hand its origins on if it is not drawn."""
-        fed = self.origins_of(values_in((call.args, call.kwargs))) | self.origins_of(call.inputs)
+        fed = self.origins_of(values_in((call.args, call.kwargs)))
         if row is not None:
             self.add_row(row, call_title(call), (), fed)
         elif fed and self.changes_shape(call):

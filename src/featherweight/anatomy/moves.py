@@ -45,11 +45,10 @@ def stand_in(arguments: Any) -> Any:
 
     A constant is itself. A computed value becomes a tensor without numbers, which can only give its shape.
     """
-    if isinstance(arguments, Value):
-        return torch.empty(arguments.shape, device="meta") if arguments.constant is None else arguments.constant
-    if type(arguments) in (tuple, list):
-        return type(arguments)(stand_in(item) for item in arguments)
-    return {key: stand_in(item) for key, item in arguments.items()} if isinstance(arguments, dict) else arguments
+    def tensor_for(value: Value) -> Tensor:
+        return torch.empty(value.shape, device="meta") if value.constant is None else value.constant
+
+    return calls.replaced(arguments, Value, tensor_for)
 
 
 def unit_numbers(value: Value, dim: int | None) -> Tensor:

@@ -99,11 +99,7 @@ class Surrogate(TorchFunctionMode):
 
     def _meant(self, value: Any) -> Any:
         """Return a call's arguments with masks and integers replaced by the tensors that carry their gradient."""
-        if isinstance(value, Tensor):
-            return self._meanings.get(value, value)
-        if type(value) in (tuple, list):
-            return type(value)(self._meant(item) for item in value)
-        return {key: self._meant(item) for key, item in value.items()} if type(value) is dict else value
+        return calls.replaced(value, Tensor, lambda tensor: self._meanings.get(tensor, tensor))
 
     def _remember(self, result: Any, meaning: Any) -> None:
         for tensor, carrier in zip(calls.tensors_in(result), calls.tensors_in(meaning), strict=True):

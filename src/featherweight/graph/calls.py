@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
+Kind = TypeVar("Kind")
 Shape = tuple[int, ...]
 UNSEEN = "unseen"       # the operation of values that no visible torch function made
 
@@ -61,8 +62,8 @@ FIRST_ONLY = _names("to type_as view_as reshape_as expand_as")
 # Functions without a row in the layer table: moves, reads, conversions, and softmax (as in the documents' tables).
 HIDDEN = MOVES | _names(
     "pixel_unshuffle softmax log_softmax clone contiguous detach to float double half bfloat16 type type_as cpu cuda "
-    "requires_grad data real setitem unseen"
-)
+    "requires_grad data real setitem"
+) | {UNSEEN}
 # Reads of a value as a Python number: forward may branch on it.
 READS = _names("bool int float index item tolist numpy array equal allclose is_nonzero")
 
@@ -136,25 +137,30 @@ def per_axis(value: Any, axes: int) -> tuple[int, ...]:
     return tuple(int(v) for v in (values * axes if len(values) == 1 else values))
 
 
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield all tensors in `value`: a tensor, or tuples, lists and dicts of tensors, to any depth."""
-    if isinstance(value, Tensor):
+def found_in(value: Any, kind: type[Kind]) -> Iterator[Kind]:
+    """Yield all objects of a kind in `value`: one of them, or tuples, lists and dicts of them, to any depth."""
+    if isinstance(value, kind):
         yield value
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from tensors_in(item)
+            yield from found_in(item, kind)
     elif isinstance(value, (tuple, list)):
         for item in value:
-            yield from tensors_in(item)
+            yield from found_in(item, kind)
 
 
-def replaced(value: Any, by: Callable[[Tensor], Any]) -> Any:
-    """Return `value` with each tensor t replaced by `by(t)`, in tuples, lists and dicts to any depth."""
-    if isinstance(value, Tensor):
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield all tensors in `value`, to any depth."""
+    return found_in(value, Tensor)
+
+
+def replaced(value: Any, kind: type[Kind], by: Callable[[Kind], Any]) -> Any:
+    """Return `value` with each object x of a kind replaced by `by(x)`, in tuples, lists and dicts to any depth."""
+    if isinstance(value, kind):
         return by(value)
     if type(value) in (tuple, list):
-        return type(value)(replaced(item, by) for item in value)
-    return {key: replaced(item, by) for key, item in value.items()} if type(value) is dict else value
+        return type(value)(replaced(item, kind, by) for item in value)
+    return {key: replaced(item, kind, by) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
 def values_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

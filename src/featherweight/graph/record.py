@@ -118,13 +118,6 @@ class Record:
         return tuple(n for d, n in enumerate(value.shape) if d != axis)
 
 
-def values_in(value: Any) -> Iterator[Value]:
+def values_in(arguments: Any) -> Iterator[Value]:
     """Yield all values in the arguments of a recorded call."""
-    if isinstance(value, Value):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from values_in(item)
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from values_in(item)
+    return calls.found_in(arguments, Value)

@@ -89,7 +89,7 @@ class Recorder(TorchFunctionMode):
             self._layer = LayerCall(name, kind_of(module), module)
 
     def _leave(self, module: nn.Module, given: Any, result: Any) -> None:
-        name = self._running[-1][1] if self._running else ""
+        name = self._path
         while self._running and self._running.pop()[0] is not module:
             pass        # a module that failed inside a try block was never left
         self._mark_unseen(given, result, name)
@@ -156,8 +156,8 @@ class Recorder(TorchFunctionMode):
     ) -> None:
         """Add a call to the record, with a new value for each output."""
         aliased = any(tensor in self._values and self._values[tensor].writes != count for tensor, count in written)
-        given = calls.replaced(args, self._value), calls.replaced(dict(kwargs), self._value) or NOTHING
-        call = Call(name, function, *given, (), self._path, self._layer, aliased)
+        given, named = calls.replaced((args, kwargs), Tensor, self._value)
+        call = Call(name, function, given, named or NOTHING, (), self._path, self._layer, aliased)
         inputs = call.inputs
         used = {key: size for value in inputs for key, size in value.parameters.items()}
         dynamic = any(value.dynamic for value in inputs)

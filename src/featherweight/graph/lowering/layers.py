@@ -32,18 +32,18 @@ def pair(value: Any, axes: int, rest: int) -> tuple[int, int]:
     return first, more[0] if more else rest
 
 
-def with_width(weight: Array) -> Array:
-    """Return the weights of a one-dimensional layer as those of a two-dimensional one."""
-    return weight[..., None] if weight.ndim == 3 else weight
-
-
-def convolution(at: Reading) -> None:
-    """Lower conv1d and conv2d. `padding` may be "same" or "valid"."""
+def kernel_of(at: Reading) -> tuple[Array, int]:
+    """Return the weights of a convolution, with a width of 1 if it has one axis, and the number of its axes."""
     at.alone()
     weight, axes = at.weight("weight"), int(at.operation[-2])
     at.require(weight is not None and axes < 3 and len(at.shape) == axes + 1, "over other axes than height and width")
     assert weight is not None
-    weight = with_width(weight)
+    return weight[..., None] if axes == 1 else weight, axes
+
+
+def convolution(at: Reading) -> None:
+    """Lower conv1d and conv2d. `padding` may be "same" or "valid"."""
+    weight, axes = kernel_of(at)
     dilation = pair(at.given.get("dilation", 1), axes, 1)
     padding = at.given.get("padding", 0)
     if padding == "same":
@@ -58,11 +58,8 @@ def convolution(at: Reading) -> None:
 
 def transposed(at: Reading) -> None:
     """Lower a transposed convolution: zeros between the rows and columns, then a convolution with the turned kernel."""
-    at.alone()
-    weight, axes = at.weight("weight"), int(at.operation[-2])
-    at.require(weight is not None and axes < 3 and len(at.shape) == axes + 1, "over other axes than height and width")
-    assert weight is not None
-    weight, groups = with_width(weight), at.given.get("groups", 1)
+    weight, axes = kernel_of(at)
+    groups = at.given.get("groups", 1)
     inputs, outputs, height, width = weight.shape
     turned = weight.reshape(groups, inputs // groups, outputs, height, width).swapaxes(1, 2)[..., ::-1, ::-1]
     turned = np.ascontiguousarray(turned.reshape(groups * outputs, inputs // groups, height, width))

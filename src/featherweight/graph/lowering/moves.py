@@ -40,7 +40,7 @@ def places_of(at: Reading, sources: list[Value]) -> list[np.ndarray]:
         start += size
     assert at.call.function is not None
     try:
-        made = at.call.function(*with_numbers(at.call.args, numbered), **with_numbers(dict(at.call.kwargs), numbered))
+        made = at.call.function(*with_numbers(at.call.args, numbered), **with_numbers(at.call.kwargs, numbered))
     except (RuntimeError, TypeError, ValueError, IndexError):
         at.refuse("with these arguments")
     found = []
@@ -58,27 +58,24 @@ def with_numbers(arguments: Any, numbered: dict[Value, Tensor]) -> Any:
 
     A constant is itself. Any other value only gives its shape.
     """
-    if isinstance(arguments, Value):
-        if arguments in numbered:
-            return numbered[arguments]
-        return torch.empty(arguments.shape) if arguments.constant is None else arguments.constant
-    if type(arguments) in (tuple, list):
-        return type(arguments)(with_numbers(item, numbered) for item in arguments)
-    return {key: with_numbers(item, numbered) for key, item in arguments.items()} if isinstance(arguments, dict) \
-        else arguments
+    def tensor_for(value: Value) -> Tensor:
+        if value in numbered:
+            return numbered[value]
+        return torch.empty(value.shape) if value.constant is None else value.constant
+
+    return calls.replaced(arguments, Value, tensor_for)
 
 
 def joined(at: Reading) -> None:
     """Lower cat and stack: all parts one after the other, then a move unless they are joined along the channels."""
-    parts = list(values_in(at.call.args[:1] or at.given["tensors"]))
+    parts = list(dict.fromkeys(values_in(at.call.args[:1] or at.given["tensors"])))
     at.require(all(value.dynamic for value in parts), "with a constant")
-    (places,) = places_of(at, list(dict.fromkeys(parts)))
-    unique = list(dict.fromkeys(parts))
-    names = [at.steps.read(value) for value in unique]
+    (places,) = places_of(at, parts)
+    names = [at.steps.read(value) for value in parts]
     if np.array_equal(places, np.arange(len(places))):
         at.finish(at.join(Concat(), *names))
         return
-    total = sum(prod(value.shape[1:]) for value in unique)
+    total = sum(prod(value.shape[1:]) for value in parts)
     row = at.join(Concat(), *names, shape=(total, 1, 1)) if len(names) > 1 else names[0]
     at.finish(at.step(Move(places), row))
 
