@@ -158,7 +158,7 @@ def write_standardise(at: At, layer: Standardise) -> None:
 def write_spread(at: At, layer: Spread) -> None:
     """Add zeros between rows and columns."""
     shapes = f"(Shape){shape(at.before)}, (Shape){shape(at.after)}"
-    at.body.call("spread", shapes, *layer.stride, *at.places, comment=at.said)
+    at.body.call("spread", shapes, *layer.stride, number(0.0), *at.places, comment=at.said)
 
 
 def write_resample(at: At, layer: Resample) -> None:

@@ -17,6 +17,9 @@ from featherweight.outside import visible
 TYPES = {"float32": "float", "int8": "int8_t", "uint8": "uint8_t", "uint16": "uint16_t", "int32": "int"}
 
 
+VALUES = {"float.c": "float", "int8.c": "uint8_t"}      # the type of values between layers, @value@ in moves.c
+
+
 @dataclass
 class Body:
     """The C code of one network: the library functions it needs, constants, memory, and calls.
@@ -59,7 +62,9 @@ class Body:
     def library(self) -> str:
         """Return the C text of the called functions and their types, in the order of the template files."""
         shared = sections("shared.c")
-        known = {"types": shared.pop("types")} | sections(self.template) | shared
+        value = VALUES[self.template]
+        moves = {name: text.replace("@value@", value) for name, text in sections("moves.c").items()}
+        known = {"types": shared.pop("types")} | sections(self.template) | moves | shared
         return self.settings + "\n".join(text for name, text in known.items() if name in self.parts | {"types"})
 
 

@@ -129,15 +129,6 @@ static void scale(const uint8_t *in, int channels, int plane, int in_zero, const
             *out++ = to_byte(value < least ? least : value, out_zero);
         }
 }
-/* ---- pad ---- */
-/* Adds rows and columns around each channel. Negative pads crop the channel. */
-static void pad(Shape from, Shape to, int top, int left, uint8_t value, const uint8_t *in, uint8_t *out)
-{
-    for (int c = 0; c < from.channels; c++, in += from.height * from.width)
-        for (int y = -top; y < to.height - top; y++)
-            for (int x = -left; x < to.width - left; x++)
-                *out++ = y < 0 || y >= from.height || x < 0 || x >= from.width ? value : in[y * from.width + x];
-}
 /* ---- to_bytes ---- */
 static void to_bytes(const float *in, int count, float steps, int zero, uint8_t *out)
 {
@@ -167,34 +158,6 @@ static void prelu(const uint8_t *in, int channels, int plane, int in_zero, const
             const int value = *in++ - in_zero;
             *out++ = to_byte((float)value * (value < 0 ? step * slopes[c] : step), out_zero);
         }
-}
-/* ---- move ---- */
-/* Values at other places: five loops with the step that each takes through the input. */
-static void move(const uint8_t *in, const int *sizes, const int *steps, uint8_t *out)
-{
-    for (int a = 0; a < sizes[0]; a++)
-        for (int b = 0; b < sizes[1]; b++)
-            for (int c = 0; c < sizes[2]; c++)
-                for (int d = 0; d < sizes[3]; d++)
-                    for (int e = 0; e < sizes[4]; e++)
-                        *out++ = in[a * steps[0] + b * steps[1] + c * steps[2] + d * steps[3] + e * steps[4]];
-}
-/* ---- move_listed ---- */
-static void move_listed(const uint8_t *in, int count, const uint16_t *places, uint8_t *out)
-{
-    for (int i = 0; i < count; i++)
-        out[i] = in[places[i]];
-}
-/* ---- spread ---- */
-/* Zeros between rows and columns. */
-static void spread(Shape from, Shape to, int stride_y, int stride_x, uint8_t zero, const uint8_t *in, uint8_t *out)
-{
-    for (int i = 0; i < to.channels * to.height * to.width; i++)
-        out[i] = zero;
-    for (int c = 0; c < from.channels; c++)
-        for (int y = 0; y < from.height; y++)
-            for (int x = 0; x < from.width; x++)
-                out[(c * to.height + y * stride_y) * to.width + x * stride_x] = *in++;
 }
 /* ---- add ---- */
 /* step and other_step convert to steps of the output. each: 0 if the second value has one number for each channel. */
