@@ -1,0 +1,159 @@
+/* Vectors of images: types, loads and stores, and arithmetic, for AVX-512, AVX, NEON and any other processor.
+
+   A slice holds IMAGES images. Each value of a feature map is stored for all images of a slice, side by side, as
+   VECTORS vectors of LANES floats. So every operation works on whole vectors, however few channels a layer has. */
+
+#define _GNU_SOURCE
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define LANES 16
+#define REGISTERS 32
+#define REPEATED(a) {a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a}
+#elif defined(__AVX__)
+#include <immintrin.h>
+#define LANES 8
+#define REGISTERS 16
+#define REPEATED(a) {a, a, a, a, a, a, a, a}
+#else
+#define LANES 4
+#define REGISTERS 32
+#define REPEATED(a) {a, a, a, a}
+#endif
+#define VECTORS 2
+#define IMAGES (VECTORS * LANES)
+
+/* Products of two bf16 numbers, summed in pairs, in one instruction. */
+#if HALF && defined(__AVX512BF16__)
+#define DOTS 1
+#else
+#define DOTS 0
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 64")
+#endif
+#define CEIL(a, b) (((a) + (b) - 1) / (b))
+#define LEAST(a, b) ((a) < (b) ? (a) : (b))
+#define MOST(a, b) ((a) > (b) ? (a) : (b))
+
+typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES), may_alias));
+typedef uint32_t uvec __attribute__((vector_size(4 * LANES), may_alias));
+typedef uint16_t halves __attribute__((vector_size(2 * LANES), may_alias));
+
+static const vec ZERO = {0};
+
+INLINE vec set(float a) { return (vec)REPEATED(a); }
+INLINE ivec iset(int32_t a) { return (ivec)REPEATED(a); }
+INLINE vec load(const float *p) { return *(const vec *)p; }
+INLINE void store(float *p, vec x) { *(vec *)p = x; }
+INLINE vec select_(ivec mask, vec x) { return (vec)((ivec)x & mask); }
+INLINE vec blend(ivec mask, vec yes, vec no) { return (vec)(((ivec)yes & mask) | ((ivec)no & ~mask)); }
+
+/* A NaN stays a NaN: MAXPS returns its second operand if one operand is NaN. */
+INLINE vec relu(vec x)
+{
+#if defined(__AVX512F__)
+    return (vec)_mm512_max_ps((__m512)ZERO, (__m512)x);
+#elif defined(__AVX__)
+    return (vec)_mm256_max_ps((__m256)ZERO, (__m256)x);
+#else
+    return (vec)((ivec)x & ~(x < ZERO));
+#endif
+}
+
+/* The larger one, or NaN if one of both is NaN. */
+INLINE vec larger(vec a, vec b)
+{
+    return blend((a > b) | (a != a), a, b);
+}
+
+INLINE vec root(vec x)
+{
+    vec r;
+    for (int lane = 0; lane < LANES; lane++) r[lane] = sqrtf(x[lane]);
+    return r;
+}
+
+INLINE double total(vec x)
+{
+    double sum = 0;
+    for (int lane = 0; lane < LANES; lane++) sum += x[lane];
+    return sum;
+}
+
+/* Keep a value in a register, instead of loading it for each use. */
+#if defined(__x86_64__)
+#define KEEP(x) __asm__("" : "+v"(x))
+#elif defined(__aarch64__)
+#define KEEP(x) __asm__("" : "+w"(x))
+#else
+#define KEEP(x) ((void)0)
+#endif
+
+/* ---- storage of feature maps: float, or bf16 if HALF */
+
+INLINE uint16_t rounded(float x)
+{
+    union { float f; uint32_t u; } a = {x};
+    return (uint16_t)((a.u + 0x7fff + (a.u >> 16 & 1)) >> 16);
+}
+
+#if HALF
+typedef uint16_t stored;
+INLINE vec load_half(const uint16_t *p)
+{
+    return (vec)(__builtin_convertvector(*(const halves *)p, uvec) << 16);
+}
+INLINE void store_half(uint16_t *p, vec x)
+{
+#if DOTS
+    *(__m256i *)p = (__m256i)_mm512_cvtneps_pbh((__m512)x);
+#else
+    const uvec u = (uvec)x;
+    *(halves *)p = __builtin_convertvector((u + 0x7fff + (u >> 16 & 1)) >> 16, halves);
+#endif
+}
+INLINE stored as_stored(float x) { return rounded(x); }
+#else
+typedef float stored;
+#define load_half load
+#define store_half store
+INLINE stored as_stored(float x) { return x; }
+#endif
+
+#if DOTS
+/* bf16 numbers of two channels, in turn, for one dot product of channels. */
+INLINE vec paired(vec a, vec b)
+{
+    const __m512i turns = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
+                                           23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return (vec)_mm512_permutexvar_epi16(turns, (__m512i)_mm512_cvtne2ps_pbh((__m512)b, (__m512)a));
+}
+INLINE vec dots(vec sum, vec x, vec y)
+{
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)y);
+}
+#else
+INLINE vec paired(vec a, vec b) { (void)b; return a; }
+INLINE vec dots(vec sum, vec x, vec y) { return sum + x * y; }
+#endif
+
+/* sum + x y. in_pairs: of bf16 numbers, two for each number of the sum. */
+INLINE vec plus_product(vec sum, vec x, vec y, int in_pairs) { return in_pairs ? dots(sum, x, y) : (vec)(sum + x * y); }
+
+/* Distance from one channel of a row of w places to the next, in floats: an odd number of vectors, which spreads the
+   channels over all sets of the cache. NATURAL: of a row of bf16 numbers in the order of the images. */
+#define CHANNEL(w) ((w) * IMAGES + ((w) * VECTORS % 2 ? 0 : LANES))
+#define NATURAL(w) ((w) * LANES + ((w) % 2 ? 0 : LANES))

@@ -1,0 +1,407 @@
+"""From the record of a training pass to the plan of its C: a table from the operation to its rule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from featherweight.graph import calls
+from featherweight.graph.record import Call, Record, Value
+from featherweight.training.compiled.stages import Conv, Input, Join, Norm, Part, Plan, Pool, Shape, Softmax, Stage
+
+
+class NotCompiled(Exception):
+    """A network, a recipe or a machine for which training cannot be compiled. The text says why, in a few words."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a recorded value is: the view of a stage, with zeros around it, and perhaps in the middle of a formula.
+
+    pads: rows above, columns left, rows below, columns right; negative ones are cut off.
+    formula: operations of a root mean square so far, "square", "mean" or "plus". added: the summand under the root.
+    """
+
+    stage: int
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    formula: str = ""
+    added: float = 0.0
+
+
+class Reading:
+    """The plan while the calls of a record are read, one after the other."""
+
+    def __init__(self, record: Record, originals: Mapping[int, Tensor]) -> None:
+        self.record, self.originals = record, originals
+        self.plan = Plan()
+        self.seen: dict[Value, Seen] = {}
+        self.uses = Counter(value for call in record.calls for value in set(call.sources))
+        self.uses.update(record.outputs)
+        self.heads = set(record.outputs)
+        self.call: Call
+        self.given: dict[str, Any] = {}
+
+    # --- the call that is read
+
+    def open(self, call: Call) -> None:
+        """Begin to read a call. Raise NotCompiled unless all that it reads is known."""
+        self.call = call
+        self.given = calls.named(call.operation, call.args, call.kwargs) if calls.is_known(call.operation) else {}
+        self.require(call.operation in RULES and not call.aliased)
+        self.require(all(value in self.seen for value in call.sources))
+        self.require(all(value.shape[:1] == (self.record.batch,) for value in (*call.sources, *call.outputs)))
+
+    def require(self, holds: bool) -> None:
+        """Raise NotCompiled, with the layer of the call, unless `holds`."""
+        if not holds:
+            path = self.call.path.removeprefix("module").removeprefix(".")
+            where = f" in {path}" if path else ""
+            raise NotCompiled(f"{self.call.operation}{where} has no compiled form")
+
+    @property
+    def source(self) -> Value:
+        """The only value that the call reads."""
+        self.require(len(self.call.sources) == 1)
+        return self.call.sources[0]
+
+    def original(self, key: str) -> Tensor | None:
+        """Return the parameter or buffer of the network that an argument is. Raise NotCompiled if it is computed."""
+        value = self.given.get(key)
+        if value is None:
+            return None
+        self.require(isinstance(value, Value) and id(value.constant) in self.originals)
+        found = self.originals[id(value.constant)]
+        self.require(found.dtype in (torch.float32, torch.int64) and found.is_contiguous())
+        return found
+
+    # --- the stages
+
+    def finish(self, seen: Seen, output: int = 0) -> None:
+        """Make `seen` the value of an output of the call."""
+        value = self.call.outputs[output]
+        self.seen[value] = seen
+        if self.uses[value] > 1 or value in self.heads:
+            seen = self.flat(seen) if value in self.heads else seen
+            self.seen[value] = seen
+            self.plan.stages[seen.stage].frozen = True
+
+    def add(self, made: Conv | Join | Softmax | Input, sources: tuple[int, ...], shape: Shape) -> Seen:
+        """Add a stage and return its value."""
+        self.plan.stages.append(Stage(made, sources, shape))
+        return Seen(len(self.plan.stages) - 1)
+
+    def shape(self, seen: Seen) -> Shape:
+        """Shape of one image of a value."""
+        channels, height, width = self.plan.stages[seen.stage].view
+        top, left, bottom, right = seen.pads
+        return channels, height + top + bottom, width + left + right
+
+    def flat(self, seen: Seen) -> Seen:
+        """Return the value without zeros around it, as a copy if it has some."""
+        self.require(not seen.formula)
+        return seen if not any(seen.pads) else self.joined([(seen, 0)], self.shape(seen))
+
+    def joined(self, parts: list[tuple[Seen, int]], shape: Shape) -> Seen:
+        """Add a join of values, each from a channel on."""
+        self.require(not any(seen.formula for seen, _ in parts))
+        made = Join(tuple(Part(seen.stage, first, seen.pads[0], seen.pads[1]) for seen, first in parts))
+        return self.add(made, tuple(seen.stage for seen, _ in parts), shape)
+
+    def open_stage(self, value: Value, fits: Callable[[Stage], bool]) -> tuple[Seen, Stage]:
+        """Return a value and its stage, to which the next operation is added; a copy if it cannot be added there."""
+        seen = self.flat(self.seen[value])
+        stage = self.plan.stages[seen.stage]
+        if stage.frozen or isinstance(stage.made, Input) or not fits(stage):
+            seen = self.joined([(seen, 0)], self.shape(seen))
+            stage = self.plan.stages[seen.stage]
+        return seen, stage
+
+
+def plan_of(record: Record, model: nn.Module) -> Plan:
+    """Return the plan of a network from the record of a copy of it in training mode.
+
+    Raises NotCompiled if an operation of the network has no compiled form.
+    """
+    if record.branches:
+        raise NotCompiled("forward reads a value of the image as a Python number")
+    reading = Reading(record, originals_of(record.module, model))
+    for index, value in enumerate(record.inputs):
+        reading.seen[value] = reading.add(Input(index), (), image_shape(value.shape[1:]))
+    for call in needed(record):
+        reading.open(call)
+        RULES[call.operation](reading)
+    plan = reading.plan
+    for index, value in enumerate(record.outputs):
+        plan.heads.append(head_stage(reading, value, index))
+    weights = [stage.made.weight.data_ptr() for stage in plan.stages if isinstance(stage.made, Conv)]
+    if len(set(weights)) < len(weights):
+        raise NotCompiled("two layers share their weights")
+    return plan
+
+
+def originals_of(twin: nn.Module, model: nn.Module) -> dict[int, Tensor]:
+    """Return {id of a tensor of the copy: the same tensor of the network}."""
+    pairs = [(twin.named_parameters(remove_duplicate=False), dict(model.named_parameters(remove_duplicate=False))),
+             (twin.named_buffers(remove_duplicate=False), dict(model.named_buffers(remove_duplicate=False)))]
+    return {id(copy): found[name] for copies, found in pairs for name, copy in copies if name in found}
+
+
+def needed(record: Record) -> list[Call]:
+    """Return the calls on which an output depends, in their order."""
+    wanted, found = set(record.outputs), list[Call]()
+    for call in reversed(record.calls):
+        if call.sources and any(value in wanted for value in call.outputs):
+            found.append(call)
+            wanted.update(call.sources)
+    return found[::-1]
+
+
+def head_stage(reading: Reading, value: Value, head: int) -> int:
+    """Return the stage whose z is output `head`: the value's own stage, or a copy of it."""
+    if value not in reading.seen or len(value.shape) != 2:
+        raise NotCompiled("an output of the network is no vector of classes")
+    seen = reading.seen[value]
+    stage = reading.plan.stages[seen.stage]
+    if not stage.plain or stage.head is not None or isinstance(stage.made, Input):
+        seen = reading.joined([(seen, 0)], reading.shape(seen))
+        stage = reading.plan.stages[seen.stage]
+    if stage.shape[1:] != (1, 1):
+        raise NotCompiled("an output of the network is a flattened map")
+    stage.head = head
+    return seen.stage
+
+
+def image_shape(shape: tuple[int, ...]) -> Shape:
+    """Return the shape of one image as (channels, height, width): missing axes are 1."""
+    if len(shape) > 3:
+        raise NotCompiled("an input has more than three axes")
+    channels, height, width = (*shape, 1, 1)[:3]
+    return channels, height, width
+
+
+# --- rules
+
+
+def convolution(at: Reading) -> None:
+    seen, weight = at.seen[at.source], at.original("weight")
+    at.require(weight is not None and len(at.source.shape) == 4 and not seen.formula)
+    assert weight is not None
+    stride, dilation = (calls.per_axis(at.given.get(key, 1), 2) for key in ("stride", "dilation"))
+    at.require(stride[0] == stride[1] and dilation == (1, 1))
+    rows, columns = int(weight.shape[2]), int(weight.shape[3])
+    padding = at.given.get("padding", 0)
+    if padding == "same":
+        more = (rows - 1) // 2, (columns - 1) // 2
+    else:
+        more = (0, 0) if padding == "valid" else (calls.per_axis(padding, 2)[0], calls.per_axis(padding, 2)[1])
+    if min(seen.pads) < 0:
+        seen = at.flat(seen)
+    _, channels, height, width = at.call.outputs[0].shape
+    made = Conv(weight, at.original("bias"), (rows, columns), stride[0], seen.pads[0] + more[0],
+                seen.pads[1] + more[1], at.given.get("groups", 1))
+    at.finish(at.add(made, (seen.stage,), (channels, height, width)))
+
+
+def linear(at: Reading) -> None:
+    seen, weight = at.flat(at.seen[at.source]), at.original("weight")
+    at.require(weight is not None and len(at.source.shape) == 2)
+    assert weight is not None
+    _, height, width = at.shape(seen)
+    made = Conv(weight, at.original("bias"), (height, width), 1, 0, 0, 1)
+    at.finish(at.add(made, (seen.stage,), (len(weight), 1, 1)))
+
+
+def relu(at: Reading) -> None:
+    def fits(stage: Stage) -> bool:
+        return stage.pool is None or stage.pool.kind == "MAX"
+
+    seen, stage = at.open_stage(at.source, fits)
+    if stage.plain and not isinstance(stage.made, Softmax):
+        stage.rectified = True
+    else:
+        stage.relu = True
+    at.finish(seen)
+
+
+def batch_norm(at: Reading) -> None:
+    at.require(bool(at.given.get("training", False)) and at.given.get("momentum") is not None)
+    seen, stage = at.open_stage(at.source, lambda stage: stage.plain and not isinstance(stage.made, Softmax))
+    at.require(len(at.source.shape) == 4 or at.shape(seen)[1:] == (1, 1))
+    mean, variance = at.original("running_mean"), at.original("running_var")
+    layer = at.call.layer.module if at.call.layer is not None else None
+    twin = getattr(layer, "num_batches_tracked", None)
+    batches = None if twin is None else at.originals.get(id(twin))
+    at.require(mean is None or batches is not None)
+    stage.norm = Norm(at.original("weight"), at.original("bias"), mean, variance, batches,
+                      at.given.get("eps", 1e-5), at.given.get("momentum", 0.1))
+    at.finish(seen)
+
+
+def dropout(at: Reading) -> None:
+    part = round(at.given.get("p", 0.5) * 65536) / 65536
+    if not at.given.get("training", True) or part == 0:
+        same(at)
+        return
+    at.require(part < 1)
+    seen, stage = at.open_stage(at.source, lambda stage: not stage.dropout)
+    stage.dropout, stage.late = part, stage.pool is not None
+    at.finish(seen)
+
+
+def pool(at: Reading) -> None:
+    kernel = calls.per_axis(at.given["kernel_size"], 2)
+    stride = at.given.get("stride")
+    strides = kernel if stride is None or stride in ((), []) else calls.per_axis(stride, 2)
+    at.require(kernel == strides and not at.given.get("ceil_mode", False))
+    at.require(not any(calls.per_axis(at.given.get("padding", 0), 2)) and at.given.get("divisor_override") is None)
+    at.require(calls.per_axis(at.given.get("dilation", 1), 2) == (1, 1) and len(at.source.shape) == 4)
+    pooled(at, "MAX" if "max" in at.call.operation else "MEAN", kernel)
+
+
+def adaptive_pool(at: Reading) -> None:
+    before, after = at.source.shape[2:], at.call.outputs[0].shape[2:]
+    at.require(len(before) == 2 and not any(a % b for a, b in zip(before, after, strict=True)))
+    pooled(at, "MAX" if "max" in at.call.operation else "MEAN", (before[0] // after[0], before[1] // after[1]))
+
+
+def pooled(at: Reading, kind: str, window: tuple[int, ...], added: float = 0.0) -> None:
+    """Add a pool to the stage of the source."""
+    seen, stage = at.open_stage(at.source, lambda stage: stage.pool is None and not stage.late)
+    if window != (1, 1) or kind == "ROOT":
+        stage.pool = Pool(kind, (window[0], window[1]), added)
+    at.finish(seen)
+
+
+def mean(at: Reading) -> None:
+    dim = at.given.get("dim", at.given.get("axis"))
+    at.require(dim is not None and len(at.source.shape) == 4)
+    at.require({d % 4 for d in calls.per_axis(dim, 1)} == {2, 3})
+    seen = at.seen[at.source]
+    if seen.formula:
+        at.require(seen.formula == "square")
+        at.finish(replace(seen, formula="mean"))
+    else:
+        pooled(at, "MEAN", at.source.shape[2:])
+
+
+def power(at: Reading) -> None:
+    exponent = at.call.args[1] if len(at.call.args) > 1 else at.given.get("exponent")
+    seen = at.seen[at.source]
+    at.require(exponent == 2 and not seen.formula and at.uses[at.call.outputs[0]] == 1)
+    at.finish(replace(at.flat(seen), formula="square"))
+
+
+def root(at: Reading) -> None:
+    seen = at.seen[at.source]
+    at.require(seen.formula in ("mean", "plus"))
+    at.seen[at.source] = replace(seen, formula="")
+    pooled(at, "ROOT", at.shape(seen)[1:], seen.added)
+
+
+def add(at: Reading) -> None:
+    arguments = [*at.call.args, *at.call.kwargs.values()]
+    at.require(len(arguments) == 2)
+    if len(at.call.sources) == 1:
+        seen = at.seen[at.source]
+        (number,) = (one for one in arguments if one is not at.source)
+        at.require(seen.formula == "mean" and isinstance(number, int | float))
+        at.finish(replace(seen, formula="plus", added=float(number)))
+        return
+    first, second = at.call.sources
+    at.require(first.shape == second.shape == at.call.outputs[0].shape)
+    parts = [at.seen[first], at.seen[second]]
+    shape = at.shape(parts[0])
+    at.require(shape == at.shape(parts[1]))
+    at.finish(at.joined([(part, 0) for part in parts], shape))
+
+
+def concatenation(at: Reading) -> None:
+    dim = at.given.get("dim", at.given.get("axis", 0))
+    parts = list(at.given["tensors"])
+    at.require(all(isinstance(part, Value) and part in at.seen for part in parts))
+    axes = len(at.call.outputs[0].shape)
+    shapes = [at.shape(at.seen[part]) for part in parts]
+    flat = axes == 2 and all(shape[1:] == (1, 1) for shape in shapes)
+    at.require(dim % axes == 1 and (axes == 4 or flat))
+    starts = [sum(shape[0] for shape in shapes[:index]) for index in range(len(shapes))]
+    total = sum(shape[0] for shape in shapes)
+    joined = [(at.seen[part], start) for part, start in zip(parts, starts, strict=True)]
+    at.finish(at.joined(joined, (total, *shapes[0][1:])))
+
+
+def pad(at: Reading) -> None:
+    amounts = tuple(at.given["pad"])
+    at.require(at.given.get("mode", "constant") == "constant" and not at.given.get("value"))
+    at.require(len(amounts) <= 4 and len(at.source.shape) == 4)
+    left, right, top, bottom = (*amounts, 0, 0)[:4]
+    cut(at, top, left, bottom, right)
+
+
+def cut(at: Reading, top: int, left: int, bottom: int, right: int) -> None:
+    """Add zeros around the source; negative amounts cut off."""
+    seen = at.seen[at.source]
+    if any(seen.pads):
+        seen = at.flat(seen)
+    at.require(not seen.formula)
+    at.finish(replace(seen, pads=(top, left, bottom, right)))
+
+
+def slices(at: Reading) -> None:
+    """Read x[:, :, a:b, c:d], with steps of 1."""
+    _, place = at.call.args
+    place = place if isinstance(place, tuple) else (place,)
+    at.require(len(at.source.shape) == 4 and all(isinstance(one, slice) for one in place))
+    whole = [slice(None)] * 4
+    whole[: len(place)] = place
+    ranges = [one.indices(size) for one, size in zip(whole, at.source.shape, strict=True)]
+    at.require(all(step == 1 for _, _, step in ranges))
+    at.require(all(found[:2] == (0, size) for found, size in zip(ranges[:2], at.source.shape, strict=False)))
+    (top, end), (left, stop) = (found[:2] for found in ranges[2:])
+    cut(at, -top, -left, end - at.source.shape[2], stop - at.source.shape[3])
+
+
+def softmax(at: Reading) -> None:
+    log = at.call.operation == "log_softmax"
+    dim, seen, axes = at.given.get("dim"), at.flat(at.seen[at.source]), len(at.source.shape)
+    at.require(dim is not None and dim % axes == 1 and (axes == 4 or at.shape(seen)[1:] == (1, 1)))
+    outcome = at.call.outputs[0]
+    only_head = outcome in at.heads and at.uses[outcome] == 1 and at.uses[at.source] == 1
+    if log and only_head and axes == 2:
+        at.finish(seen)         # the loss takes logits as well, and gives the same gradient
+        return
+    at.finish(at.add(Softmax(log), (seen.stage,), at.shape(seen)))
+
+
+def same(at: Reading) -> None:
+    at.require(at.call.outputs[0].floating)
+    at.finish(at.seen[at.source])
+
+
+def reshaped(at: Reading) -> None:
+    """Read a reshape that keeps the order of one image: flatten, and axes of length 1 that come or go."""
+    before, after = at.source.shape[1:], at.call.outputs[0].shape[1:]
+    def short(shape: tuple[int, ...]) -> list[int]:
+        return [size for size in shape if size != 1]
+
+    at.require(len(after) == 1 and after[0] == prod(before) or (
+        short(before) == short(after) and (before[:1] == after[:1] or not short(before))))
+    seen = at.seen[at.source]
+    at.finish(at.flat(seen) if len(after) == 1 and any(seen.pads) else seen)
+
+
+Rule = Callable[[Reading], None]
+RULES: dict[str, Rule] = {
+    "conv2d": convolution, "linear": linear, "relu": relu, "batch_norm": batch_norm, "dropout": dropout,
+    "max_pool2d": pool, "avg_pool2d": pool, "adaptive_avg_pool2d": adaptive_pool, "adaptive_max_pool2d": adaptive_pool,
+    "mean": mean, "pow": power, "square": power, "sqrt": root,
+    **dict.fromkeys(("add", "radd", "iadd"), add), **dict.fromkeys(("cat", "concat", "concatenate"), concatenation),
+    "pad": pad, "getitem": slices, "softmax": softmax, "log_softmax": softmax,
+    **dict.fromkeys(("contiguous", "clone", "to", "float"), same),
+    **dict.fromkeys(("view", "reshape", "flatten", "squeeze", "unsqueeze"), reshaped),
+}

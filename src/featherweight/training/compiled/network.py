@@ -1,0 +1,81 @@
+"""A compiled network: its library, its buffers, and its passes over batches of images."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Sequence
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from featherweight.training.compiled.stages import Conv, Plan, Stage
+
+Pointer = ctypes.c_void_p
+
+
+class CompiledNetwork:
+    """Forward and backward passes of one network by its compiled C. Weights and gradients stay tensors of torch."""
+
+    def __init__(self, library: ctypes.CDLL, plan: Plan, largest: int, threads: int) -> None:
+        """largest: number of images of the largest batch. Raises MemoryError if the buffers do not fit."""
+        self.plan, self.library = plan, library
+        library.create.restype = Pointer
+        handle = library.create(largest, threads)
+        if not handle:
+            raise MemoryError("no memory for the buffers of compiled training")
+        self.handle = Pointer(handle)
+        weakref.finalize(self, library.destroy, self.handle)
+        self.classes = [plan.stages[index].shape[0] for index in plan.heads]
+        self.trained = [tensor for stage in plan.stages for tensor in trained_tensors(stage)]
+        for tensor in self.trained:
+            tensor.grad = torch.zeros_like(tensor)
+        self.bound: list[int] = []
+        self.bind()
+
+    def bind(self) -> None:
+        """Give the C the addresses of the network's tensors, if they changed."""
+        pointers = [address(tensor) for stage in self.plan.stages for tensor in tensors_of(stage)]
+        if pointers != self.bound:
+            self.bound = pointers
+            self.library.bind_tensors(self.handle, (Pointer * len(pointers))(*pointers))
+
+    def forward(self, inputs: Sequence[Tensor], *, key: int, training: bool = True) -> tuple[Tensor, ...]:
+        """Return the outputs of each head, float32 (N, classes).
+
+        inputs: float32 (N, ...), contiguous. key: of the random numbers of dropout, 32 bits.
+        """
+        count = len(inputs[0])
+        heads = tuple(torch.empty(count, classes) for classes in self.classes)
+        self.library.forward(
+            self.handle, count, int(training), ctypes.c_uint32(key), addresses(inputs), addresses(heads))
+        return heads
+
+    def backward(self, gradients: Sequence[Tensor]) -> None:
+        """Set the gradients of all parameters. gradients: of the loss at each head, float32 (N, classes)."""
+        ready = [one.contiguous() for one in gradients]
+        self.library.backward(self.handle, addresses(ready))
+
+
+def tensors_of(stage: Stage) -> list[Tensor | None]:
+    """Return the tensors of a stage and their gradients, in the order of the C struct Parameters."""
+    weight, bias = (stage.made.weight, stage.made.bias) if isinstance(stage.made, Conv) else (None, None)
+    norm = stage.norm
+    own = [weight, bias, norm and norm.gain, norm and norm.shift]
+    statistics = [norm and norm.mean, norm and norm.variance, norm and norm.batches]
+    return [*own, *statistics, *(None if one is None or not one.requires_grad else one.grad for one in own)]
+
+
+def trained_tensors(stage: Stage) -> list[Tensor]:
+    """Return the parameters of a stage that are trained."""
+    return [tensor for tensor in tensors_of(stage)[:4] if tensor is not None and tensor.requires_grad]
+
+
+def address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def addresses(tensors: Sequence[Tensor]) -> ctypes.Array[Pointer]:
+    """Return a C array of the addresses of float32 tensors."""
+    return (Pointer * len(tensors))(*(tensor.data_ptr() for tensor in tensors))

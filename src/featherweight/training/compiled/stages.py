@@ -1,0 +1,129 @@
+"""The plan of a compiled network: stages, and what follows the stored result of each.
+
+A stage is one convolution, one join, one softmax or one input. Its result z is stored. Normalisation, ReLU, dropout and
+pooling are computed again wherever a later stage reads them. So they belong to the stage before them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+Shape = tuple[int, int, int]        # channels, height, width of one image
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Batch normalisation with the statistics of the batch."""
+
+    gain: Tensor | None
+    shift: Tensor | None
+    mean: Tensor | None             # running statistics, and the number of batches in them
+    variance: Tensor | None
+    batches: Tensor | None
+    eps: float
+    momentum: float
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pooling with windows that do not overlap. kind: "MAX", "MEAN" or "ROOT" of the mean square plus `added`."""
+
+    kind: str
+    window: tuple[int, int]
+    added: float = 0.0
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution. top, left: rows and columns of zeros before the input."""
+
+    weight: Tensor
+    bias: Tensor | None
+    kernel: tuple[int, int]
+    stride: int
+    top: int
+    left: int
+    groups: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A view that a join adds to its result: from channel `first` on, `down` rows and `right` columns further."""
+
+    stage: int
+    first: int = 0
+    down: int = 0
+    right: int = 0
+
+
+@dataclass(frozen=True)
+class Join:
+    """A sum, concatenation, padding, cropping or copy of parts."""
+
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Softmax over the channels of each place, or its logarithm."""
+
+    log: bool
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of the network."""
+
+    index: int
+
+
+@dataclass
+class Stage:
+    """One stage: how z is computed from earlier stages, its shape, and what follows z, in the order of the fields.
+
+    frozen: several later operations read the value after what follows so far, so nothing more can be added to it.
+    late: dropout comes after pooling. head: index of the network's output that z is.
+    """
+
+    made: Conv | Join | Softmax | Input
+    sources: tuple[int, ...]
+    shape: Shape
+    rectified: bool = False
+    norm: Norm | None = None
+    relu: bool = False
+    dropout: float = 0.0
+    late: bool = False
+    pool: Pool | None = None
+    frozen: bool = False
+    head: int | None = None
+
+    @property
+    def view(self) -> Shape:
+        """Shape that later stages read."""
+        channels, height, width = self.shape
+        rows, columns = self.pool.window if self.pool else (1, 1)
+        return channels, height // rows, width // columns
+
+    @property
+    def plain(self) -> bool:
+        """True if nothing follows z."""
+        return not (self.norm or self.relu or self.dropout or self.pool)
+
+
+@dataclass
+class Plan:
+    """All stages of a network in the order of their computation, and the stage of each output."""
+
+    stages: list[Stage] = field(default_factory=list)
+    heads: list[int] = field(default_factory=list)
+
+    def needs_gradient(self, index: int) -> bool:
+        """Return True if the gradient of a stage's result is needed: it or an earlier stage has parameters."""
+        stage = self.stages[index]
+        own = [stage.made.weight, stage.made.bias] if isinstance(stage.made, Conv) else []
+        own += [stage.norm.gain, stage.norm.shift] if stage.norm else []
+        trained: list[Any] = [tensor for tensor in own if tensor is not None and tensor.requires_grad]
+        return bool(trained) or any(self.needs_gradient(source) for source in stage.sources)
