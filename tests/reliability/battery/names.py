@@ -184,8 +184,9 @@ def resave(run: Run, result: dict[str, Any], tensors: dict[str, Any]) -> None:
     """Write record and weights with hashes that fit, as somebody who means harm would."""
     result.pop("weights", None)
     model = result.get("model")
-    run.save_result({**result, "model": model if isinstance(model, str) else ""}, tensors)
-    if not isinstance(model, str):
+    fits = isinstance(model, str) and model.isprintable()       # the file of the weights holds it, as UTF-8
+    run.save_result({**result, "model": model if fits else ""}, tensors)
+    if not fits:
         edited = {**json.loads((run.path / "result.json").read_text()), "model": model}
         (run.path / "result.json").write_text(json.dumps(edited))
 
