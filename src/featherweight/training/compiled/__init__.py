@@ -1,0 +1,1 @@
+"""Steps of a training in C: augmentation, optimizer and average of the weights, equal to torch up to rounding."""
