@@ -55,6 +55,7 @@ class FusedAugmentation:
         self.settings = _settings(augmentation, self.stored, self.tables)
         self.augment, size = library.augment, library.augmentation_scratch
         self.augment.restype = size.restype = ctypes.c_int64
+        self.augment.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
         self.scratch_bytes = int(size(ctypes.byref(self.settings)))
 
     def __call__(self, picked: Tensor, generator: torch.Generator, left: float = 1.0) -> Tensor:
@@ -86,10 +87,8 @@ class FusedAugmentation:
         if not 0 <= begin <= end <= count:
             raise ValueError(f"images {begin} to {end}: allowed are parts of 0 to {count}")
         batch = Batch(rows.data_ptr(), numbers.data_ptr(), count, left, out.data_ptr())
-        scratch = ctypes.create_string_buffer(self.scratch_bytes)
-        wrong = self.augment(
-            ctypes.byref(self.settings), ctypes.byref(batch), ctypes.c_int64(begin), ctypes.c_int64(end), scratch
-        )
+        scratch = torch.empty(self.scratch_bytes, dtype=torch.uint8)       # torch aligns it for vectors
+        wrong = self.augment(ctypes.byref(self.settings), ctypes.byref(batch), begin, end, scratch.data_ptr())
         if wrong >= 0:
             raise IndexError(f"image {int(rows[wrong])}: there are {len(self.stored)} stored images")
 
