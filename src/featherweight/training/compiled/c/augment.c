@@ -8,7 +8,7 @@
 #include <string.h>
 
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("O3,no-math-errno,no-trapping-math")   /* without these two, gcc 12 does not vectorise the loops */
+#pragma GCC optimize("O3,no-trapping-math")     /* without these, gcc 12 does not vectorise the loops */
 #endif
 
 enum { GRID = 5, AFFINE = 6, BENDS = 2 * GRID * GRID, LANES = 16 };
