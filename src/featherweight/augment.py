@@ -93,8 +93,8 @@ def bend_field(images: Tensor, pixels: float, numbers: Tensor) -> Tensor:
     """
     height, width = images.shape[-2:]
     points = numbers.T.reshape(-1, 2, GRID, GRID)
-    across = points @ _bicubic(width, images).T                             # (N, 2, GRID, W)
-    field = _bicubic(height, images) @ across                               # (N, 2, H, W)
+    across = points @ bicubic(width, images).T                             # (N, 2, GRID, W)
+    field = bicubic(height, images) @ across                               # (N, 2, H, W)
     return torch.stack([field[:, 0] * (2 * pixels / width), field[:, 1] * (2 * pixels / height)], dim=3)
 
 
@@ -137,7 +137,7 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (images - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
 
 
-def _bicubic(size: int, like: Tensor) -> Tensor:
+def bicubic(size: int, like: Tensor) -> Tensor:
     """Return bicubic weights (size, GRID) of grid points for pixels.
 
     Two matrix products with them take a sixth of the time of F.interpolate.

@@ -111,6 +111,17 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
 
+def user_cache() -> Path:
+    """Return the folder for files that can be created again: FEATHERWEIGHT_CACHE, or the user's cache folder.
+
+    Raises RuntimeError if the user has no home folder.
+    """
+    from platformdirs import user_cache_path
+
+    named = os.environ.get("FEATHERWEIGHT_CACHE")
+    return Path(named).expanduser() if named else user_cache_path("featherweight")
+
+
 def names_in(folder: Path) -> list[str]:
     """Return the sorted names in a folder, without its lock file. Return an empty list if there is no folder."""
     return sorted(file.name for file in folder.iterdir() if file.name != LOCK) if folder.is_dir() else []

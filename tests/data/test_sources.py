@@ -84,7 +84,7 @@ def test_places_are_tried_in_order(tiny, tmp_path, monkeypatch):
 
 
 def test_the_users_cache_is_the_default(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("featherweight.data.sources.user_cache_path", lambda name: tmp_path / name)
+    monkeypatch.setenv("FEATHERWEIGHT_CACHE", str(tmp_path / "featherweight"))
     tiny.write(tmp_path / "featherweight")
     assert locate("tiny", sources=tiny.sources).phrase == f"the cache ({tmp_path / 'featherweight' / 'tiny'})"
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from featherweight.data.decode import MOST_BYTES
 from featherweight.data.download import Progress, download
 from featherweight.data.writers import mnist_writers
 from featherweight.errors import DataError, UnknownName
+from featherweight.files import user_cache
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
@@ -231,12 +231,12 @@ def fetch(
 
 
 def default_cache(cache_dir: Path | None = None) -> Path:
-    """Return the folder for files that can be created again: `cache_dir`, or by default the user's cache folder.
+    """Return the folder for files that can be created again: `cache_dir`, or the result of `user_cache`.
 
     Raises DataError if the user has no home folder.
     """
     try:
-        return cache_dir if cache_dir is not None else user_cache_path("featherweight")
+        return cache_dir if cache_dir is not None else user_cache()
     except RuntimeError as fault:       # HOME is not set and the user is not in the password database
         raise DataError("this user has no home folder for a cache. Set HOME or XDG_CACHE_HOME to a folder.") from fault
 

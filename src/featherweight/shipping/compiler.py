@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
+from featherweight.codegen.subprocesses import call, first_line
 from featherweight.errors import ExportError
 from featherweight.inference.network import Numbers, Pixels, Probabilities
-from featherweight.interruption import undivided, undone_at_the_end
 from featherweight.shipping.proof import Answer, Questions
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-std=c99")
@@ -103,37 +99,8 @@ class Program:
         return max(0.0, often - once) / (len(many.images) - len(few.images)) * 1e6
 
 
-def call(command: Sequence[str], *, cwd: Path, given: bytes = b"") -> tuple[int, bytes, bytes]:
-    """Run a program and return (exit code, standard output, standard error).
-
-    The program and its child processes are killed if this process ends first.
-    """
-    def kill() -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)      # also kills the processes that gcc started
-
-    with ExitStack() as noted:
-        with undivided():
-            process = subprocess.Popen(command, cwd=cwd, process_group=0, stdin=subprocess.PIPE,
-                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            noted.enter_context(undone_at_the_end(kill))
-        try:
-            output, fault = process.communicate(given)
-        except BaseException:
-            kill()
-            process.wait()
-            raise
-        return process.returncode, output, fault
-
-
 def seconds(questions: Questions, answer: Answer) -> float:
     """Return the seconds that running `answer` on all images takes."""
     started = time.perf_counter()
     questions.ask(answer)
     return time.perf_counter() - started
-
-
-def first_line(text: str) -> str:
-    """Return the first line that contains "error", or else the first line of the text."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "no message.")
