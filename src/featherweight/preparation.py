@@ -25,6 +25,7 @@ from featherweight.models.exported import is_graph
 from featherweight.networks import build_network, example, find_network
 from featherweight.recipe import Recipe
 from featherweight.tasks import Loss, Task, build_task
+from featherweight.training.compiled.program import EngineChoice, choose_engine
 from featherweight.training.engine import Replica
 from featherweight.training.fit import check_fit
 from featherweight.training.optimization import Schedule, build_average, build_optimizer, build_schedule
@@ -47,6 +48,7 @@ class PreparedTraining:
     state: TrainingState
     notes: list[str]                # warnings about the network, a sentence each
     start: dict[str, Any] | None    # record of the run that the first weights come from; None: drawn from the seed
+    engine: EngineChoice
 
     @property
     def parameters(self) -> int:
@@ -64,7 +66,8 @@ class PreparedTraining:
     @property
     def replica(self) -> Replica:
         """Replica for the training loop, with images on the training's device."""
-        return Replica(self.state, self.dataset.train.to(self.device), self.plan, self.curve)
+        data = self.dataset.train.to(self.device)
+        return Replica(self.state, data, self.plan, self.curve, self.engine.program)
 
     @property
     def curve(self) -> tuple[str, Images] | None:
@@ -101,6 +104,7 @@ def build_training(
     model = build_network(recipe, dataset.classes, device, blueprint)
     found = check_fit(model, task, dataset) if notes is None else notes
     start = begin(recipe, model, task, dataset)
+    engine = choose_engine(recipe.training.engine, model, example(recipe, device), precision=precision, device=device)
     plan = Plan(
         epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
         fraction=recipe.training.fraction, precision=precision, gradient_clip=recipe.training.gradient_clip,
@@ -113,7 +117,7 @@ def build_training(
     generator = torch.Generator(device).manual_seed(recipe.training.seed)
     state = TrainingState(model, optimizer, schedule, average, generator)
     told = list(dict.fromkeys([*found, *note_of(start, dataset), *graph_notes(blueprint)]))
-    return PreparedTraining(recipe, blueprint, task, dataset, device, precision, plan, state, told, start)
+    return PreparedTraining(recipe, blueprint, task, dataset, device, precision, plan, state, told, start, engine)
 
 
 def graph_notes(blueprint: Blueprint) -> list[str]:

@@ -104,7 +104,7 @@ class Progress(OneBar):
         again = f", resuming after epoch {position.epoch}, step {position.step}" if self.done_before else ""
         self.say(
             f"{recipe.name}: {training.parameters:,} parameters; {len(training.dataset.train):,} images of "
-            f"{training.dataset.name}, {training.dataset.source}; {training.device}, {training.precision}, "
+            f"{training.dataset.name}, {training.dataset.source}; {training.device}, {training.precision}, {training.engine.name}, "
             f"seed {plan.seed}{again}"
         )
         self.begin_with(training)
@@ -183,7 +183,7 @@ class SeedsProgress(OneBar):
         again = f", {self.finished} of them trained already" if finished else ""
         self.say(
             f"{recipe.name}: {training.parameters:,} parameters; {len(training.dataset.train):,} images of "
-            f"{training.dataset.name}, {training.dataset.source}; {training.device}, {training.precision}; "
+            f"{training.dataset.name}, {training.dataset.source}; {training.device}, {training.precision}, {training.engine.name}; "
             f"{self.count} seeds{again}, {workers} side by side"
         )
         self.begin_with(training)

@@ -232,6 +232,10 @@ class TrainingSection(Section):
     """Number format of forward passes. `auto`: `bf16` if the device computes it natively, else `float32`.
     Example: `"float32"`.
     """
+    engine: Literal["auto", "torch", "compiled"] = "auto"
+    """Program that computes the steps. `compiled`: C, made for the network. `auto`: `compiled` for thin networks on a
+    CPU, else `torch`. Whatever cannot be compiled is trained by torch. Example: `"torch"`.
+    """
     ema: float = Field(0.0, ge=0, lt=1)
     """Decay per step of a moving average of the weights. The average is measured and saved. 0: no average.
     Example: `0.999`.

@@ -108,6 +108,7 @@ class Result(Part):
     seconds: NotNegative
     device: Name
     precision: Literal["float32", "bf16"]
+    engine: Literal["torch", "compiled"] = "torch"
     test: Annotated[dict[Name, RecordedScore], Field(min_length=1)]
     goal: RecordedGoal
     classes: Annotated[list[Name], Field(min_length=1, max_length=MOST_CLASSES)]

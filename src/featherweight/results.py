@@ -40,6 +40,7 @@ def write_result(run: Run, training: PreparedTraining) -> Run:
         "seconds": round(state.position.seconds, 3),
         "device": str(training.device),
         "precision": training.precision,
+        "engine": training.engine.name,
         "train": {"accuracy": line["train_accuracy"], "loss": line["train_loss"]},
         "test": {head: score.to_dict() for head, score in test.items()},
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},

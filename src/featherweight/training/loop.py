@@ -15,8 +15,9 @@ from torch import Tensor
 
 from featherweight.evaluation import Score
 from featherweight.tasks import Task
+from featherweight.training.compiled_engine import engine_for
 from featherweight.training.count import Count
-from featherweight.training.engine import Replica, TorchEngine
+from featherweight.training.engine import Replica
 from featherweight.training.measurement import diverged, measure, total_loss
 from featherweight.training.order import epoch_order, selected_order
 from featherweight.training.plan import Record
@@ -48,7 +49,7 @@ def train(
     plan, images, positions = replicas[0].plan, len(replicas[0].data), [one.state.position for one in replicas]
     position, device = positions[0], replicas[0].data.device
     count, apart = Count(positions, len(task.heads), device), READ_EVERY.get(device.type, 1)
-    engine = TorchEngine(replicas, task, count)
+    engine = engine_for(replicas, task, count)
     while not any(one.plan.ended(one.state) for one in replicas) and not should_stop():
         for one in replicas:
             one.state.model.train()

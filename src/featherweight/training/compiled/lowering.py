@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -147,9 +148,9 @@ def plan_of(record: Record, model: nn.Module) -> Plan:
 
 def originals_of(twin: nn.Module, model: nn.Module) -> dict[int, Tensor]:
     """Return {id of a tensor of the copy: the same tensor of the network}."""
-    pairs = [(twin.named_parameters(remove_duplicate=False), dict(model.named_parameters(remove_duplicate=False))),
-             (twin.named_buffers(remove_duplicate=False), dict(model.named_buffers(remove_duplicate=False)))]
-    return {id(copy): found[name] for copies, found in pairs for name, copy in copies if name in found}
+    found = dict(chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)))
+    copies = chain(twin.named_parameters(remove_duplicate=False), twin.named_buffers(remove_duplicate=False))
+    return {id(copy): found[name] for name, copy in copies if name in found}
 
 
 def needed(record: Record) -> list[Call]:
@@ -189,6 +190,7 @@ def image_shape(shape: tuple[int, ...]) -> Shape:
 
 
 def convolution(at: Reading) -> None:
+    """Read conv2d with one stride, without dilation."""
     seen, weight = at.seen[at.source], at.original("weight")
     at.require(weight is not None and len(at.source.shape) == 4 and not seen.formula)
     assert weight is not None
@@ -209,6 +211,7 @@ def convolution(at: Reading) -> None:
 
 
 def linear(at: Reading) -> None:
+    """Read a linear layer: a convolution whose kernel covers the whole map, of one place or of a flattened map."""
     seen, weight = at.flat(at.seen[at.source]), at.original("weight")
     at.require(weight is not None and len(at.source.shape) == 2)
     assert weight is not None
@@ -218,6 +221,7 @@ def linear(at: Reading) -> None:
 
 
 def relu(at: Reading) -> None:
+    """Read a ReLU. After a max pool or dropout it is computed before them: the result is the same."""
     def fits(stage: Stage) -> bool:
         return stage.pool is None or stage.pool.kind == "MAX"
 
@@ -230,6 +234,7 @@ def relu(at: Reading) -> None:
 
 
 def batch_norm(at: Reading) -> None:
+    """Read batch normalisation with the statistics of the batch."""
     at.require(bool(at.given.get("training", False)) and at.given.get("momentum") is not None)
     seen, stage = at.open_stage(at.source, lambda stage: stage.plain and not isinstance(stage.made, Softmax))
     at.require(len(at.source.shape) == 4 or at.shape(seen)[1:] == (1, 1))
@@ -244,6 +249,7 @@ def batch_norm(at: Reading) -> None:
 
 
 def dropout(at: Reading) -> None:
+    """Read dropout, with a probability rounded to a multiple of 1/65536."""
     part = round(at.given.get("p", 0.5) * 65536) / 65536
     if not at.given.get("training", True) or part == 0:
         same(at)
@@ -255,6 +261,7 @@ def dropout(at: Reading) -> None:
 
 
 def pool(at: Reading) -> None:
+    """Read max_pool2d and avg_pool2d with windows that do not overlap."""
     kernel = calls.per_axis(at.given["kernel_size"], 2)
     stride = at.given.get("stride")
     strides = kernel if stride is None or stride in ((), []) else calls.per_axis(stride, 2)
@@ -265,6 +272,7 @@ def pool(at: Reading) -> None:
 
 
 def adaptive_pool(at: Reading) -> None:
+    """Read adaptive pooling whose windows all have the same size."""
     before, after = at.source.shape[2:], at.call.outputs[0].shape[2:]
     at.require(len(before) == 2 and not any(a % b for a, b in zip(before, after, strict=True)))
     pooled(at, "MAX" if "max" in at.call.operation else "MEAN", (before[0] // after[0], before[1] // after[1]))
@@ -279,6 +287,7 @@ def pooled(at: Reading, kind: str, window: tuple[int, ...], added: float = 0.0) 
 
 
 def mean(at: Reading) -> None:
+    """Read a mean over height and width, perhaps of squares."""
     dim = at.given.get("dim", at.given.get("axis"))
     at.require(dim is not None and len(at.source.shape) == 4)
     at.require({d % 4 for d in calls.per_axis(dim, 1)} == {2, 3})
@@ -291,6 +300,7 @@ def mean(at: Reading) -> None:
 
 
 def power(at: Reading) -> None:
+    """Read the square of a root mean square."""
     exponent = at.call.args[1] if len(at.call.args) > 1 else at.given.get("exponent")
     seen = at.seen[at.source]
     at.require(exponent == 2 and not seen.formula and at.uses[at.call.outputs[0]] == 1)
@@ -298,6 +308,7 @@ def power(at: Reading) -> None:
 
 
 def root(at: Reading) -> None:
+    """Read the root of a root mean square."""
     seen = at.seen[at.source]
     at.require(seen.formula in ("mean", "plus"))
     at.seen[at.source] = replace(seen, formula="")
@@ -305,6 +316,7 @@ def root(at: Reading) -> None:
 
 
 def add(at: Reading) -> None:
+    """Read the sum of two values of one shape, or the number added under the root of a root mean square."""
     arguments = [*at.call.args, *at.call.kwargs.values()]
     at.require(len(arguments) == 2)
     if len(at.call.sources) == 1:
@@ -322,6 +334,7 @@ def add(at: Reading) -> None:
 
 
 def concatenation(at: Reading) -> None:
+    """Read a concatenation along the channels."""
     dim = at.given.get("dim", at.given.get("axis", 0))
     parts = list(at.given["tensors"])
     at.require(all(isinstance(part, Value) and part in at.seen for part in parts))
@@ -336,6 +349,7 @@ def concatenation(at: Reading) -> None:
 
 
 def pad(at: Reading) -> None:
+    """Read padding of height and width with zeros, and cropping by negative padding."""
     amounts = tuple(at.given["pad"])
     at.require(at.given.get("mode", "constant") == "constant" and not at.given.get("value"))
     at.require(len(amounts) <= 4 and len(at.source.shape) == 4)
@@ -367,6 +381,7 @@ def slices(at: Reading) -> None:
 
 
 def softmax(at: Reading) -> None:
+    """Read softmax and log_softmax over the channels."""
     log = at.call.operation == "log_softmax"
     dim, seen, axes = at.given.get("dim"), at.flat(at.seen[at.source]), len(at.source.shape)
     at.require(dim is not None and dim % axes == 1 and (axes == 4 or at.shape(seen)[1:] == (1, 1)))
@@ -379,6 +394,7 @@ def softmax(at: Reading) -> None:
 
 
 def same(at: Reading) -> None:
+    """Read a function that returns the same numbers."""
     at.require(at.call.outputs[0].floating)
     at.finish(at.seen[at.source])
 
@@ -386,10 +402,11 @@ def same(at: Reading) -> None:
 def reshaped(at: Reading) -> None:
     """Read a reshape that keeps the order of one image: flatten, and axes of length 1 that come or go."""
     before, after = at.source.shape[1:], at.call.outputs[0].shape[1:]
+
     def short(shape: tuple[int, ...]) -> list[int]:
         return [size for size in shape if size != 1]
 
-    at.require(len(after) == 1 and after[0] == prod(before) or (
+    at.require((len(after) == 1 and after[0] == prod(before)) or (
         short(before) == short(after) and (before[:1] == after[:1] or not short(before))))
     seen = at.seen[at.source]
     at.finish(at.flat(seen) if len(after) == 1 and any(seen.pads) else seen)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import weakref
 from collections.abc import Sequence
-from itertools import chain
 
 import torch
 from torch import Tensor
 
-from featherweight.training.compiled.stages import Conv, Plan, Stage
+from featherweight.training.compiled.program import Program
+from featherweight.training.compiled.stages import Conv, Norm, Stage
+
+SLICE = 32      # images that no processor divides: more threads than slices would have nothing to do
 
 Pointer = ctypes.c_void_p
 
@@ -18,11 +21,12 @@ Pointer = ctypes.c_void_p
 class CompiledNetwork:
     """Forward and backward passes of one network by its compiled C. Weights and gradients stay tensors of torch."""
 
-    def __init__(self, library: ctypes.CDLL, plan: Plan, largest: int, threads: int) -> None:
+    def __init__(self, program: Program, largest: int, threads: int) -> None:
         """largest: number of images of the largest batch. Raises MemoryError if the buffers do not fit."""
-        self.plan, self.library = plan, library
+        self.plan, self.library = program.plan, program.library
+        plan, library = program.plan, program.library
         library.create.restype = Pointer
-        handle = library.create(largest, threads)
+        handle = library.create(largest, max(1, min(threads, math.ceil(largest / SLICE))))
         if not handle:
             raise MemoryError("no memory for the buffers of compiled training")
         self.handle = Pointer(handle)
@@ -61,10 +65,14 @@ class CompiledNetwork:
 def tensors_of(stage: Stage) -> list[Tensor | None]:
     """Return the tensors of a stage and their gradients, in the order of the C struct Parameters."""
     weight, bias = (stage.made.weight, stage.made.bias) if isinstance(stage.made, Conv) else (None, None)
-    norm = stage.norm
-    own = [weight, bias, norm and norm.gain, norm and norm.shift]
-    statistics = [norm and norm.mean, norm and norm.variance, norm and norm.batches]
+    gain, shift, *statistics = tensors_of_norm(stage.norm)
+    own = [weight, bias, gain, shift]
     return [*own, *statistics, *(None if one is None or not one.requires_grad else one.grad for one in own)]
+
+
+def tensors_of_norm(norm: Norm | None) -> tuple[Tensor | None, ...]:
+    """Return gain, shift, mean, variance and number of batches of a normalisation, or None for each."""
+    return (None,) * 5 if norm is None else (norm.gain, norm.shift, norm.mean, norm.variance, norm.batches)
 
 
 def trained_tensors(stage: Stage) -> list[Tensor]:
@@ -73,6 +81,7 @@ def trained_tensors(stage: Stage) -> list[Tensor]:
 
 
 def address(tensor: Tensor | None) -> int:
+    """Return the address of a tensor's numbers, or 0 for None."""
     return 0 if tensor is None else tensor.data_ptr()
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
 
-from featherweight.training.compiled.stages import Conv, Input, Join, Part, Plan, Softmax, Stage
+from featherweight.training.compiled.stages import Conv, Input, Join, Part, Plan, Stage
 
 INCLUDE = re.compile(r'^#include "(\w+\.c)"$', re.MULTILINE)
 
@@ -155,6 +155,7 @@ def passes(plan: Plan, slots: list[int]) -> str:
 
 
 def function(name: str, lines: Iterable[str]) -> str:
+    """Return a C function of a thread."""
     return "\n".join([f"static void {name}(Net *net, int t)", "{", *(f"    {line}" for line in lines), "}\n"])
 
 
@@ -220,10 +221,12 @@ def gradient_slots(plan: Plan) -> list[int]:
 
 
 def defined(numbers: dict[str, object]) -> Iterator[str]:
+    """Yield the definitions of macros."""
     yield "\n".join(f"#define {name} {value}" for name, value in numbers.items())
 
 
 def undefined(numbers: dict[str, object]) -> Iterator[str]:
+    """Yield the ends of the definitions of macros."""
     yield "\n".join(f"#undef {name.partition('(')[0]}" for name in numbers)
 
 

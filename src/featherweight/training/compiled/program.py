@@ -1,0 +1,109 @@
+"""The compiled program of a network: whether there is one, and why not."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from featherweight.codegen.compiler import NoLibrary
+from featherweight.codegen.library import load
+from featherweight.graph.recorder import Recorder
+from featherweight.graph.twin import untouched_random_state
+from featherweight.training.compiled.lowering import NotCompiled, plan_of
+from featherweight.training.compiled.source import c_source
+from featherweight.training.compiled.stages import Conv, Plan
+from featherweight.training.rehearsal import copy_of
+from featherweight.user_code import quietly
+
+WIDEST = 128            # channels of the widest network that "auto" compiles: torch is as fast for wider ones
+MOST_WEIGHTS = 300_000  # of a network that "auto" compiles
+
+
+@dataclass(frozen=True)
+class Program:
+    """Compiled passes of one network: the loaded library and the plan it was made from."""
+
+    library: ctypes.CDLL
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """The engine that executes the steps of a training. program: of the compiled engine. why: reason for torch."""
+
+    program: Program | None = None
+    why: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the engine: "compiled" or "torch"."""
+        return "torch" if self.program is None else "compiled"
+
+
+def choose_engine(
+    wanted: str, model: nn.Module, inputs: Sequence[Tensor], *, precision: str, device: torch.device
+) -> EngineChoice:
+    """Return the engine for a network, compiled if possible. It never fails: torch trains whatever C cannot.
+
+    wanted: "auto", "torch" or "compiled"; "auto" compiles thin networks only. inputs: blank, (N, ...) each.
+    The network's weights move to torch's standard memory layout if it is compiled.
+    """
+    if wanted == "torch":
+        return EngineChoice(why="the recipe asks for it")
+    if device.type != "cpu":
+        return EngineChoice(why=f"compiled training is for CPUs, not for {device.type}")
+    try:
+        return EngineChoice(compile_network(model, inputs, half=precision == "bf16", thin=wanted == "auto"))
+    except (NotCompiled, NoLibrary) as fault:
+        return EngineChoice(why=str(fault))
+
+
+def compile_network(model: nn.Module, inputs: Sequence[Tensor], *, half: bool, thin: bool = False) -> Program:
+    """Return the compiled program of a network. half: feature maps in bf16. thin: only if it has few channels.
+
+    Raises NotCompiled if an operation has no compiled form, or with `thin` if the network is too wide.
+    Raises NoLibrary if nothing can be compiled on this machine.
+    """
+    plan = recorded_plan(model, inputs)
+    if thin:
+        check_thin(plan)
+    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return Program(load("network", c_source(plan, half=half)), plan)
+
+
+def recorded_plan(model: nn.Module, inputs: Sequence[Tensor]) -> Plan:
+    """Return the plan of a network. A copy runs twice in training mode, and must do the same both times."""
+    if has_hooks(model):
+        raise NotCompiled("a hook of the network would not be called")
+    plans = []
+    for _ in range(2):
+        twin = copy_of(model)
+        if twin is None:
+            raise NotCompiled("the network cannot be copied")
+        recorder = Recorder(twin.train(), distinct=True)
+        with torch.inference_mode(False), torch.no_grad(), untouched_random_state(twin), quietly():
+            recorder.run([value.contiguous() for value in inputs])
+        plans.append(plan_of(recorder.record, model))
+    if c_source(plans[0], half=False) != c_source(plans[1], half=False):
+        raise NotCompiled("the network does not compute the same each time")
+    return plans[0]
+
+
+def has_hooks(model: nn.Module) -> bool:
+    """Return True if a module has a hook of the user. Hooks before forward of the network itself are recorded."""
+    return any(part._forward_hooks or part._backward_hooks or part._backward_pre_hooks
+               or (part._forward_pre_hooks and part is not model) for part in model.modules())
+
+
+def check_thin(plan: Plan) -> None:
+    """Raise NotCompiled if the network is so wide that torch is as fast."""
+    widest = max(stage.shape[0] for stage in plan.stages)
+    weights = sum(stage.made.weight.numel() for stage in plan.stages if isinstance(stage.made, Conv))
+    if widest > WIDEST:
+        raise NotCompiled(f"the network has {widest} channels, and C is faster up to {WIDEST}")
+    if weights > MOST_WEIGHTS:
+        raise NotCompiled(f"the network has {weights:,} weights, and C is faster up to {MOST_WEIGHTS:,}")
