@@ -51,6 +51,11 @@ class PreparedTraining:
     engine: EngineChoice
 
     @property
+    def where(self) -> str:
+        """Device, precision and engine in words, such as "cpu, bf16, compiled"."""
+        return f"{self.device}, {self.precision}, {self.engine.name}"
+
+    @property
     def parameters(self) -> int:
         """Number of trainable parameters, each counted once."""
         return sum(p.numel() for p in self.state.model.parameters() if p.requires_grad)

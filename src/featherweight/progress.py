@@ -65,7 +65,9 @@ class OneBar:
         self.total, self.done_before, self.started = total, done, time.monotonic()
 
     def begin_with(self, training: PreparedTraining) -> None:
-        """Print a line that names the run of the initial weights, if there is one."""
+        """Print why torch trains on a CPU, unless the recipe asks for it, and the run of the initial weights."""
+        if training.engine.why and training.device.type == "cpu" and training.recipe.training.engine != "torch":
+            self.say(f"trained by torch: {training.engine.why}")
         if training.start:
             self.say(f"begins with the weights of {training.start['run']}")
 
@@ -104,8 +106,7 @@ class Progress(OneBar):
         again = f", resuming after epoch {position.epoch}, step {position.step}" if self.done_before else ""
         self.say(
             f"{recipe.name}: {training.parameters:,} parameters; {len(training.dataset.train):,} images of "
-            f"{training.dataset.name}, {training.dataset.source}; {training.device}, {training.precision}, {training.engine.name}, "
-            f"seed {plan.seed}{again}"
+            f"{training.dataset.name}, {training.dataset.source}; {training.where}, seed {plan.seed}{again}"
         )
         self.begin_with(training)
 
@@ -183,8 +184,8 @@ class SeedsProgress(OneBar):
         again = f", {self.finished} of them trained already" if finished else ""
         self.say(
             f"{recipe.name}: {training.parameters:,} parameters; {len(training.dataset.train):,} images of "
-            f"{training.dataset.name}, {training.dataset.source}; {training.device}, {training.precision}, {training.engine.name}; "
-            f"{self.count} seeds{again}, {workers} side by side"
+            f"{training.dataset.name}, {training.dataset.source}; {training.where}; {self.count} seeds{again}, "
+            f"{workers} side by side"
         )
         self.begin_with(training)
 

@@ -61,7 +61,7 @@ def make_augment(replica: Replica) -> Callable[[Tensor, float], Tensor]:
     """Return the function (picked, left) -> float32 (N, C, H, W), augmented and normalised, contiguous."""
     try:
         fused = FusedAugmentation(replica.plan.augmentation, replica.data)
-    except NoLibrary:
+    except (NoLibrary, ValueError):     # ValueError: images that are no uint8
         return lambda picked, left: prepare([replica], picked[None], left).contiguous()
     generator = replica.state.generator
     return lambda picked, left: fused(picked, generator, left)

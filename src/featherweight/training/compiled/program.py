@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +73,8 @@ def compile_network(model: nn.Module, inputs: Sequence[Tensor], *, half: bool, t
     if thin:
         check_thin(plan)
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    if not all(tensor.is_contiguous() for tensor in chain(model.parameters(), model.buffers())):
+        raise NotCompiled("a weight of the network is a view")
     return Program(load("network", c_source(plan, half=half)), plan)
 
 
