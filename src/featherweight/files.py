@@ -116,10 +116,11 @@ def user_cache() -> Path:
 
     Raises RuntimeError if the user has no home folder.
     """
+    if named := os.environ.get("FEATHERWEIGHT_CACHE"):
+        return Path(named).expanduser()
     from platformdirs import user_cache_path
 
-    named = os.environ.get("FEATHERWEIGHT_CACHE")
-    return Path(named).expanduser() if named else user_cache_path("featherweight")
+    return user_cache_path("featherweight")
 
 
 def names_in(folder: Path) -> list[str]:
