@@ -11,13 +11,14 @@ from featherweight.training.compiled.stages import Conv, Input, Join, Part, Plan
 INCLUDE = re.compile(r'^#include "(\w+\.c)"$', re.MULTILINE)
 
 
-def c_source(plan: Plan, *, half: bool) -> str:
+def c_source(plan: Plan, *, half: bool, timed: bool = False) -> str:
     """Return the C of a network's training passes, one file.
 
     half: store feature maps as bf16, and multiply in bf16 if the processor has dot products of it.
+    timed: measure the time of each stage.
     """
     slots = gradient_slots(plan)
-    parts = [f"#define HALF {int(half)}\n#define STAGES {len(plan.stages)}", c_file("vectors.c"), c_file("network.c"),
+    parts = [f"#define HALF {int(half)}\n#define TIMED {int(timed)}\n#define STAGES {len(plan.stages)}", c_file("vectors.c"), c_file("network.c"),
              stage_table(plan, slots), c_file("random.c"), c_file("normalise.c")]
     for index in range(len(plan.stages)):
         parts += stage_source(plan, index)
@@ -138,7 +139,7 @@ def passes(plan: Plan, slots: list[int]) -> str:
     for index, stage in enumerate(plan.stages):
         if isinstance(stage.made, Input):
             continue
-        ahead.append(f"EACH(forward_{index});")
+        ahead.append(f"EACH(forward_{index}, {index}, FORWARD);")
         if stage.norm:
             ahead += ["meet(net);", f"normalise(net, t, {index});"]
         if stage.head is not None:
@@ -149,7 +150,7 @@ def passes(plan: Plan, slots: list[int]) -> str:
             continue
         if stage.norm:
             back += ["meet(net);", f"normalise_back(net, t, {index});"]
-        back.append(f"EACH(backward_{index});")
+        back.append(f"EACH(backward_{index}, {index}, BACKWARD);")
     back += ["meet(net);", "collect(net, t);"]
     return "\n".join([function("forward_all", ahead), function("backward_all", back)])
 

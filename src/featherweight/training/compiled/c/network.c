@@ -54,6 +54,7 @@ struct Net {
     float *const *heads;
     const float *const *head_gradients;
     int job, jobs, arrived, phase, started;     /* started: helping threads */
+    double seconds[2][STAGES];  /* of each stage, forward and backward, if TIMED */
     void *blocks;               /* of memory, each with a pointer to the next */
     pthread_mutex_t lock;
     pthread_cond_t wake, met;

@@ -61,8 +61,9 @@ INLINE void FN(end_row)(Net *net, int t, int s, int y)
             sums[0] = sums[1] = ZERO;
             for (int x = 0; x < W; x++)
                 for (int u = 0; u < VECTORS; u++) {
+                    const mask valid = as_mask(net->mask[u]);
                     const vec value = GET(row + AT(0, c, x, u)), d = value - set(local->near[c]);
-                    sums[0] += select_(net->mask[u], d), sums[1] += select_(net->mask[u], d * d);
+                    sums[0] += where(valid, d), sums[1] += where(valid, d * d);
                 }
         }
         local->sums[2 * c] += sums[0], local->sums[2 * c + 1] += sums[1];
@@ -98,8 +99,8 @@ INLINE void FN(gradient_row)(Net *net, int t, int s, int y, float *restrict to, 
                     r[e] = GET(g + AT(y, c + e, x, u));
                     const vec zz = NORM || RECTIFIED ? GET(z + AT(y, c + e, x, u)) : ZERO;
                     if (NORM) r[e] = a[e] * r[e] + (b[e] * zz + d[e]);
-                    if (RECTIFIED) r[e] = select_(zz > ZERO, r[e]);
-                    if (!whole && s == net->slices - 1) r[e] = select_(net->mask[u], r[e]);
+                    if (RECTIFIED) r[e] = where(above(zz, ZERO), r[e]);
+                    if (!whole && s == net->slices - 1) r[e] = where(as_mask(net->mask[u]), r[e]);
                     if (BIAS) bias[e] += r[e];
                     if (form == PAIRS)
                         store_half((void *)(natural + (c + e) * NATURAL(width) + ((x * apart + left) * IMAGES + u * LANES) / 2), r[e]);

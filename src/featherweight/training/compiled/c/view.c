@@ -21,8 +21,8 @@
 
 #ifndef VIEW_ONCE
 #define VIEW_ONCE
-/* All ones for the images in which dropout keeps column x. */
-INLINE ivec kept_bit(const ivec *kept, int at, int x) { return (kept[at] & iset(1u << (x % 32))) != iset(0); }
+/* The images in which dropout keeps column x. */
+INLINE mask kept_bit(const ivec *kept, int at, int x) { return with_bits(kept[at], iset((int32_t)(1u << x % 32))); }
 #endif
 
 /* The value of z after normalisation, ReLU and dropout. */
@@ -31,7 +31,7 @@ INLINE vec PFN(value)(vec z, vec factor, vec summand, vec scale, const ivec *kep
     (void)factor, (void)summand, (void)scale, (void)kept, (void)c, (void)y, (void)x, (void)u;
     if (P_NORM) z = z * factor + summand;
     if (P_RELU) z = relu(z);
-    if (P_DROP && !P_LATE) z = select_(KEPT(y, c, x, u), z * scale);
+    if (P_DROP && !P_LATE) z = where(KEPT(y, c, x, u), z * scale);
     return z;
 }
 
@@ -39,17 +39,19 @@ INLINE vec PFN(value)(vec z, vec factor, vec summand, vec scale, const ivec *kep
 INLINE vec PFN(seen)(const P_TYPE *z, vec factor, vec summand, vec scale, const ivec *kept, int c, int y, int x, int u)
 {
     vec r = ZERO;
+    mask broken = (mask){0};                    /* of NaN */
     OVER_WINDOW for (int i = 0; i < P_KH; i++)
         OVER_WINDOW for (int j = 0; j < P_KW; j++) {
             const int yy = y * P_KH + i, xx = x * P_KW + j;
             const vec v = PFN(value)(GET(z + P_AT(yy, c, xx, u)), factor, summand, scale, kept, c, yy, xx, u);
-            if (P_POOL == MAX_POOL) r = i + j ? larger(r, v) : v;
+            if (P_POOL == MAX_POOL) r = i + j ? larger(r, v) : v, broken |= not_a_number(v);
             else if (P_POOL == ROOT_POOL) r += v * v;
-            else r += v;
+            else r = WINDOW > 1 ? (vec)(r + v) : v;
         }
+    if (P_POOL == MAX_POOL) r = blend(broken, set(NAN), r);
     if (P_POOL == MEAN_POOL) r *= set(1.0f / WINDOW);
     if (P_POOL == ROOT_POOL) r = root(r * set(1.0f / WINDOW) + set(P_ADDED));
-    if (P_DROP && P_LATE) r = select_(KEPT(y, c, x, u), r * scale);
+    if (P_DROP && P_LATE) r = where(KEPT(y, c, x, u), r * scale);
     return r;
 }
 
@@ -80,6 +82,14 @@ INLINE void PFN(row)(const Net *net, int t, int s, int y, float *restrict to, in
     }
 }
 
+/* Ask for row y of the view's gradient, and for the part of z from which it is computed. */
+INLINE void PFN(fetch)(const Net *net, int s, int y)
+{
+    if (P_POOL) return;
+    fetch((const P_TYPE *)net->z[P] + (size_t)s * P_SIZE + P_AT(y, 0, 0, 0), P_AT(1, 0, 0, 0) * sizeof(P_TYPE), 0);
+    fetch((const P_TYPE *)gradient_of(net, P, s) + P_AT(y, 0, 0, 0), P_AT(1, 0, 0, 0) * sizeof(P_TYPE), 1);
+}
+
 /* Add the gradient g at place (y, x) of channel c of the view to the gradient of z, and to the sums of the
    normalisation. */
 INLINE void PFN(back)(Net *net, int t, int s, int c, int y, int x, const vec *g)
@@ -95,8 +105,8 @@ INLINE void PFN(back)(Net *net, int t, int s, int c, int y, int x, const vec *g)
     if (P_NORM) sum = local->backward_sums[2 * c], product = local->backward_sums[2 * c + 1];
     UNROLL for (int u = 0; u < VECTORS; u++) {
         vec e = g[u], top = ZERO;
-        ivec open = iset(-1);                   /* the largest value of the window was not found yet */
-        if (P_DROP && P_LATE) e = select_(KEPT(y, c, x, u), e * scale);
+        mask open = ALL;                        /* the largest value of the window was not found yet */
+        if (P_DROP && P_LATE) e = where(KEPT(y, c, x, u), e * scale);
         if (P_DROP && !P_LATE) e *= scale;
         if (P_POOL == MEAN_POOL) e *= set(1.0f / WINDOW);
         if (P_POOL == MAX_POOL || P_POOL == ROOT_POOL)
@@ -107,7 +117,7 @@ INLINE void PFN(back)(Net *net, int t, int s, int c, int y, int x, const vec *g)
                     if (P_POOL == MAX_POOL) top = i + j ? larger(top, v) : v;
                     else top += v * v;
                 }
-        if (P_POOL == MAX_POOL && P_RELU) open = top > ZERO;
+        if (P_POOL == MAX_POOL && P_RELU) open = above(top, ZERO);
         if (P_POOL == ROOT_POOL) e /= root(top * set(1.0f / WINDOW) + set(P_ADDED)) * set(WINDOW);
         OVER_WINDOW for (int i = 0; i < P_KH; i++)
             OVER_WINDOW for (int j = 0; j < P_KW; j++) {
@@ -117,13 +127,13 @@ INLINE void PFN(back)(Net *net, int t, int s, int c, int y, int x, const vec *g)
                 vec given = e;
                 if (P_POOL == MAX_POOL || P_POOL == ROOT_POOL) {
                     const vec v = PFN(value)(zz, factor, summand, scale, kept, c, yy, xx, u);
-                    const ivec hit = (v == top) & open;
-                    if (P_POOL == MAX_POOL) open &= ~hit, given = select_(hit, given);
+                    const mask hit = equal(v, top) & open;
+                    if (P_POOL == MAX_POOL) open &= ~hit, given = where(hit, given);
                     else given *= v;
                 } else if (P_RELU) {
-                    given = select_((P_NORM ? (vec)(zz * factor + summand) : zz) > ZERO, given);
+                    given = where(above(P_NORM ? (vec)(zz * factor + summand) : zz, ZERO), given);
                 }
-                if (P_DROP && !P_LATE) given = select_(KEPT(yy, c, xx, u), given);
+                if (P_DROP && !P_LATE) given = where(KEPT(yy, c, xx, u), given);
                 if (P_NORM) sum += given, product += given * (zz - mean);
                 if (ADD) given += GET(to + at);
                 PUT(to + at, given);
