@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from featherweight.augment import Augmentation, bicubic
+from featherweight.codegen.library import load
 from featherweight.data import Images
 
 
 def source() -> str:
-    """Return the C source of the library that FusedAugmentation calls."""
+    """Return the C source that FusedAugmentation compiles."""
     return (files("featherweight.training.compiled") / "c" / "augment.c").read_text()
 
 
@@ -43,16 +44,18 @@ class Batch(ctypes.Structure):
 
 
 class FusedAugmentation:
-    """An augmentation of the images of one data set on the CPU, computed by a library compiled from source().
+    """An augmentation of the images of one data set on the CPU, computed by compiled C.
 
     Holds no memory that changes: threads may call the same object at once.
+    Raises NoLibrary if nothing can be compiled here.
     """
 
-    def __init__(self, augmentation: Augmentation, data: Images, library: ctypes.CDLL) -> None:
+    def __init__(self, augmentation: Augmentation, data: Images) -> None:
         self.augmentation, self.data = augmentation, data
         self.stored = data.stored.contiguous()
         self.tables = [data.mean.float().contiguous(), data.std.float().contiguous(), *_bicubics(data)]
         self.settings = _settings(augmentation, self.stored, self.tables)
+        library = load("augment", source())
         self.augment, size = library.augment, library.augmentation_scratch
         self.augment.restype = size.restype = ctypes.c_int64
         self.augment.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
+from featherweight.codegen.library import load
 from featherweight.training.compiled.rules import MUON_RULE, batches
 from featherweight.training.compiled.structs import Average, Group, NotFused, Pair, array, same_layout
 
@@ -24,24 +25,23 @@ EXPONENTIAL = "get_ema_multi_avg_fn.<locals>.ema_update"    # torch's function o
 
 
 def source() -> str:
-    """Return the C source of the library that FusedOptimizer calls."""
+    """Return the C source that FusedOptimizer compiles."""
     return (files("featherweight.training.compiled") / "c" / "optimize.c").read_text()
 
 
 class FusedOptimizer:
-    """An optimizer and the average of its network, updated by a library compiled from source().
+    """An optimizer and the average of its network, updated by compiled C. The CPU only.
 
-    average: made by build_average() from `model`, or None. It is updated in step(), so do not call update_parameters().
-    step() notices a parameter, gradient or average that has moved in memory, and a state that the optimizer has loaded.
-    Call rebind() after any other replacement of a tensor, such as of a buffer of the network.
-    Raises NotFused if C cannot do the same as torch.
+    average: made by build_average() from `model`, or None. Each step updates it, in place of update_parameters().
+    Each step notices a parameter, gradient or average that has moved in memory, and a state that the optimizer loaded.
+    Call rebind() after any other replacement of a tensor. Examples are a buffer of the network and a new group.
+    Raises NotFused if C cannot do the same as torch, and NoLibrary if nothing can be compiled here.
     """
 
-    def __init__(
-        self, optimizer: Optimizer, model: nn.Module, average: AveragedModel | None, library: ctypes.CDLL
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, model: nn.Module, average: AveragedModel | None = None) -> None:
         self.optimizer, self.model, self.average = optimizer, model, average
         self.decay = 0.0 if average is None else decay_of(average)
+        library = load("optimize", source())
         self.optimize, self.muon_scratch = library.optimize, library.muon_scratch
         self.optimize.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p]
         self.optimize.restype = None

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("O3")      /* at -O2, gcc 12 vectorises few loops. Adam's needs -fno-math-errno as well, for sqrtf */
+#pragma GCC optimize("O3")      /* at -O2, gcc 12 vectorises few loops. Adam's loop needs -fno-math-errno too, for sqrtf */
 #endif
 
 enum { LANES = 16 };
@@ -18,7 +18,7 @@ enum { ROWS = 8 };      /* rows of a product that are summed in registers at onc
 enum { ROWS = 4 };      /* a vector of 16 floats takes two registers of 8 or four of 4 */
 #endif
 
-typedef float vector __attribute__((vector_size(4 * LANES)));
+typedef float vector __attribute__((vector_size(4 * LANES), may_alias));     /* the same memory is read as floats */
 
 enum rule { SGD, ADAM, MUON };
 
@@ -156,7 +156,9 @@ static void multiply(const struct matrix *m, float *restrict out, int64_t rows, 
             for (int r = 0; r < ROWS; r++) {
                 int64_t place = (row + r) * m->width + column;
                 vector product = times * sum[r];
-                *(vector *)(out + place) = kept ? keep * *(const vector *)(kept + place) + product : product;
+                if (kept)
+                    product += keep * *(const vector *)(kept + place);
+                *(vector *)(out + place) = product;
             }
         }
 }
@@ -221,13 +223,15 @@ static void muon(const struct group *g, const struct parameter *p, float *memory
 
 /* ---- the average of the weights ---- */
 
-/* Average counters as torch does: in float32, rounded after each operation, then rounded towards 0. */
+/* Average counters as torch does: in float32, rounded after each operation, then rounded towards 0.
+ * volatile keeps the compiler from a fused multiply-add, which rounds once only: 9.9999999 is another counter than 10.
+ */
 static void average_counts(int64_t *average, const int64_t *current, int64_t size, double decay)
 {
     float kept = (float)decay, fresh = (float)(1 - decay);
     for (int64_t i = 0; i < size; i++) {
-        float old = (float)((double)(float)average[i] * kept);      /* exact in double: no fused multiply-add follows */
-        float new = (float)((double)(float)current[i] * fresh);
+        volatile float old = (float)average[i] * kept;
+        volatile float new = (float)current[i] * fresh;
         average[i] = (int64_t)(old + new);
     }
 }
