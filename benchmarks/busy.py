@@ -21,7 +21,8 @@ import report
 from featherweight.recipe import TrainingSection, recipe_names
 
 AIM = 1.3       # largest ratio: seconds beside a busy core / seconds of one thread alone
-SPIN = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(range(1_000_000))"      # ends with its parent
+# It ends with its parent.
+SPIN = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(range(1_000_000))"
 OURS = ["-m", "featherweight"]
 TORCH = ["-c", "import torch; from featherweight.cli import main; main()"]      # torch loads before we set anything
 ENGINES = ("auto", "torch")
