@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from featherweight.continuation import check_start, recipe_from
+from featherweight.cores import free_cores
 from featherweight.devices import pick_device
 from featherweight.errors import RecipeError, TrainingInterrupted
 from featherweight.experiment import name_of
@@ -29,7 +30,7 @@ from featherweight.tasks import build_task
 from featherweight.teachers import keep_apart, with_teacher
 from featherweight.training.stop_signals import stop_signals
 from featherweight.wording import option
-from featherweight.workers import cores, refuse_while_importing
+from featherweight.workers import refuse_while_importing
 
 
 def train_seeds(
@@ -91,7 +92,7 @@ def train_in_folder(
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
     begun = replicas.seeds
     in_step = can_keep_step(recipe, torch_device)
-    watcher.on_start(training, seeds, finished, len(todo) if in_step else min(cores(), len(todo)))
+    watcher.on_start(training, seeds, finished, len(todo) if in_step else min(free_cores(), len(todo)))
     if todo:
         replicas.forget_summary()
         seconds = train_missing(Job(recipe, dataset, device, replicas), todo, watcher, in_step=in_step)
