@@ -18,8 +18,9 @@ def c_source(plan: Plan, *, half: bool, timed: bool = False) -> str:
     timed: measure the time of each stage.
     """
     slots = gradient_slots(plan)
-    parts = [f"#define HALF {int(half)}\n#define TIMED {int(timed)}\n#define STAGES {len(plan.stages)}", c_file("vectors.c"), c_file("network.c"),
-             stage_table(plan, slots), c_file("random.c"), c_file("normalise.c")]
+    settings: dict[str, object] = {"HALF": int(half), "TIMED": int(timed), "STAGES": len(plan.stages)}
+    parts = [*defined(settings), c_file("vectors.c"), c_file("network.c"), stage_table(plan, slots),
+             c_file("random.c"), c_file("normalise.c")]
     for index in range(len(plan.stages)):
         parts += stage_source(plan, index)
     return "\n".join([*parts, rooms(plan), c_file("run.c"), passes(plan, slots)])

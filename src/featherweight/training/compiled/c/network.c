@@ -45,7 +45,7 @@ struct Net {
     Parameters parameters[STAGES];
     void *z[STAGES], *gradient[STAGES], *slot[STAGES];
     size_t apart[STAGES];       /* bytes from one slice of a gradient to the next: threads share a slot */
-    ivec *kept[STAGES];         /* one bit for each value of z that dropout keeps */
+    Kept *kept[STAGES];         /* whether dropout keeps a value, [slice][row][channel][column] */
     float *forward_weights[STAGES], *backward_weights[STAGES];
     Local *local[STAGES];       /* of each thread */
     void **room;                /* scratch rows of each thread */

@@ -236,7 +236,7 @@ static int allocate(Net *net, size_t room)
         const size_t c = stage->c;
         ROOM(net->z[i], slices * size_of(stage) * stage->bytes);
         if (stage->slot >= 0) net->gradient[i] = net->slot[stage->slot], net->apart[i] = of_slot[stage->slot];
-        if (stage->dropout) ROOM(net->kept[i], slices * c * stage->h * CEIL(stage->w, 32) * VECTORS * sizeof(ivec));
+        if (stage->dropout) ROOM(net->kept[i], slices * c * stage->h * stage->w * sizeof(Kept));
         if (stage->kh) ROOM(net->forward_weights[i], weights_of(stage) * 8);
         if (stage->kh) ROOM(net->backward_weights[i], weights_of(stage) * 8);
         ROOM(net->local[i], net->threads * sizeof(Local));

@@ -4,7 +4,6 @@
 
 #define SIZE ((size_t)C * H * CHANNEL(W))
 #define AT(y, c, x, u) ((((size_t)(y) * C + (c)) * CHANNEL(W)) + (x) * IMAGES + (u) * LANES)
-#define BITS ((size_t)H * C * CEIL(W, 32) * VECTORS)
 
 /* Store a value of z, after ReLU, and add it to the sums. row: of z. near: to be set to a value of z by the first. */
 INLINE void FN(put)(TYPE *row, vec *sums, float *near, int first, int c, int x, vec *value)
@@ -27,24 +26,15 @@ INLINE void FN(put)(TYPE *row, vec *sums, float *near, int first, int c, int x, 
 }
 
 #if DROP
-/* Draw the bits of row y of slice s. Each row of a channel has a generator of its own, which starts at a hash of the
-   step, the stage and the place: Marsaglia's xorshift (2003) with 16 bits for each value. */
+/* Draw what dropout keeps of row y of slice s. Each row of a channel has generators of its own, which start at a hash
+   of the step, the stage and the place: Marsaglia's xorshift (2003). */
 INLINE void FN(draw)(Net *net, int s, int y)
 {
     const int least = (int)lrintf((1 - stages[I].keep) * 65536);
-    ivec *kept = net->kept[I] + (size_t)s * BITS;
-    for (int c = 0; c < C; c++) {
-        ivec bits[VECTORS], random = started(net->key, I, (s * H + y) * C + c);
-        for (int x = 0; x < W; x++) {
-            if (x % 32 == 0) UNROLL for (int u = 0; u < VECTORS; u++) bits[u] = iset(0);
-            random = next(random);
-            const ivec at = iset((int32_t)(1u << x % 32));
-            bits[0] |= ((random & 65535) >= least) & at;
-            bits[1] |= ((ivec)((uvec)random >> 16) >= least) & at;
-            if (x % 32 == 31 || x == W - 1)
-                UNROLL for (int u = 0; u < VECTORS; u++)
-                    kept[((y * C + c) * CEIL(W, 32) + x / 32) * VECTORS + u] = net->training ? bits[u] : iset(-1);
-        }
+    Kept *kept = net->kept[I] + ((size_t)s * H + y) * C * W;
+    for (int c = 0; c < C; c++, kept += W) {
+        ivec random = started(net->key, I, (s * H + y) * C + c);
+        for (int x = 0; x < W; x++) kept[x] = net->training ? drawn(&random, least) : KEEP_ALL;
     }
 }
 #endif

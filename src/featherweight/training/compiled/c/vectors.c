@@ -83,6 +83,17 @@ INLINE vec blend(mask m, vec yes, vec no) { return (vec)(((ivec)yes & m) | ((ive
 INLINE mask as_mask(ivec a) { return a; }
 #endif
 
+/* The images of a slice that dropout keeps. */
+#if defined(__AVX512BW__)
+typedef uint32_t Kept;
+#define KEEP_ALL ((Kept)-1)
+INLINE mask kept_of(const Kept *kept, int u) { return (mask)(*kept >> 16 * u); }
+#else
+typedef struct { ivec of[VECTORS]; } Kept;
+#define KEEP_ALL ((Kept){{REPEATED(-1), REPEATED(-1)}})
+INLINE mask kept_of(const Kept *kept, int u) { return as_mask(kept->of[u]); }
+#endif
+
 /* A NaN stays a NaN: MAXPS returns its second operand if one operand is NaN. */
 INLINE vec relu(vec x)
 {

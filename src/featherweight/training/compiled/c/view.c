@@ -6,7 +6,6 @@
 
 #undef P_SIZE
 #define P_SIZE ((size_t)P_C * P_H * CHANNEL(P_W))
-#define WORDS CEIL(P_W, 32)                 /* of 32 columns with one bit each */
 #define VIEW_H (P_H / P_KH)
 #define VIEW_W (P_W / P_KW)
 #define WINDOW (P_KH * P_KW)
@@ -17,16 +16,10 @@
 #define OVER_WINDOW
 #endif
 #define P_AT(y, c, x, u) ((((size_t)(y) * P_C + (c)) * CHANNEL(P_W)) + (x) * IMAGES + (u) * LANES)
-#define KEPT(y, c, x, u) kept_bit(kept, (((y) * P_C + (c)) * WORDS + (x) / 32) * VECTORS + (u), x)
-
-#ifndef VIEW_ONCE
-#define VIEW_ONCE
-/* The images in which dropout keeps column x. */
-INLINE mask kept_bit(const ivec *kept, int at, int x) { return with_bits(kept[at], iset((int32_t)(1u << x % 32))); }
-#endif
+#define KEPT(y, c, x, u) kept_of(kept + ((y) * P_C + (c)) * P_W + (x), u)
 
 /* The value of z after normalisation, ReLU and dropout. */
-INLINE vec PFN(value)(vec z, vec factor, vec summand, vec scale, const ivec *kept, int c, int y, int x, int u)
+INLINE vec PFN(value)(vec z, vec factor, vec summand, vec scale, const Kept *kept, int c, int y, int x, int u)
 {
     (void)factor, (void)summand, (void)scale, (void)kept, (void)c, (void)y, (void)x, (void)u;
     if (P_NORM) z = z * factor + summand;
@@ -36,7 +29,7 @@ INLINE vec PFN(value)(vec z, vec factor, vec summand, vec scale, const ivec *kep
 }
 
 /* One value of the view. */
-INLINE vec PFN(seen)(const P_TYPE *z, vec factor, vec summand, vec scale, const ivec *kept, int c, int y, int x, int u)
+INLINE vec PFN(seen)(const P_TYPE *z, vec factor, vec summand, vec scale, const Kept *kept, int c, int y, int x, int u)
 {
     vec r = ZERO;
     mask broken = (mask){0};                    /* of NaN */
@@ -61,7 +54,7 @@ INLINE void PFN(row)(const Net *net, int t, int s, int y, float *restrict to, in
 {
     const P_TYPE *z = (const P_TYPE *)net->z[P] + (size_t)s * P_SIZE;
     const Local *local = &net->local[P][t];
-    const ivec *kept = P_DROP ? net->kept[P] + (size_t)s * P_H * P_C * WORDS * VECTORS : NULL;
+    const Kept *kept = P_DROP ? net->kept[P] + (size_t)s * P_H * P_C * P_W : NULL;
     const vec scale = set(P_DROP && net->training ? 1 / stages[P].keep : 1);
     const int at_once = form == PAIRS ? 2 : 1;
     for (int c = 0; c < P_C; c += at_once) {
@@ -97,7 +90,7 @@ INLINE void PFN(back)(Net *net, int t, int s, int c, int y, int x, const vec *g)
     const P_TYPE *z = (const P_TYPE *)net->z[P] + (size_t)s * P_SIZE;
     P_TYPE *to = gradient_of(net, P, s);
     const Local *local = &net->local[P][t];
-    const ivec *kept = P_DROP ? net->kept[P] + (size_t)s * P_H * P_C * WORDS * VECTORS : NULL;
+    const Kept *kept = P_DROP ? net->kept[P] + (size_t)s * P_H * P_C * P_W : NULL;
     const vec scale = set(P_DROP ? 1 / stages[P].keep : 1);
     const vec factor = P_NORM ? set(local->factor[c]) : ZERO, summand = P_NORM ? set(local->summand[c]) : ZERO;
     const vec mean = P_NORM ? set(local->mean[c]) : ZERO;
