@@ -48,7 +48,7 @@ class EngineChoice:
 def choose_engine(
     wanted: str, model: nn.Module, inputs: Sequence[Tensor], *, precision: str, device: torch.device
 ) -> EngineChoice:
-    """Return the engine for a network, compiled if possible. It never fails: torch trains whatever C cannot.
+    """Return the engine for a network, compiled if possible. It never fails: torch trains what C cannot.
 
     wanted: "auto", "torch" or "compiled"; "auto" compiles thin networks only. inputs: blank, (N, ...) each.
     The network's weights move to torch's standard memory layout if it is compiled.

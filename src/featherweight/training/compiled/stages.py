@@ -1,7 +1,7 @@
 """The plan of a compiled network: stages, and what follows the stored result of each.
 
 A stage is one convolution, one join, one softmax or one input. Its result z is stored. Normalisation, ReLU, dropout and
-pooling are computed again wherever a later stage reads them. So they belong to the stage before them.
+pooling are computed again by each later stage that reads them. So they belong to the stage before them.
 """
 
 from __future__ import annotations
