@@ -108,6 +108,14 @@ class Stage:
         return channels, height // rows, width // columns
 
     @property
+    def followed(self) -> str:
+        """Names of what follows the sums of the stage, in order, such as "ReLU, BatchNorm, MaxPool"."""
+        pool = f"{self.pool.kind.capitalize()}Pool" if self.pool else ""
+        names = [("ReLU", self.rectified), ("BatchNorm", self.norm), ("ReLU", self.relu),
+                 ("Dropout", self.dropout and not self.late), (pool, self.pool), ("Dropout", self.late)]
+        return ", ".join(name for name, has in names if has)
+
+    @property
     def plain(self) -> bool:
         """True if nothing follows z."""
         return not (self.norm or self.relu or self.dropout or self.pool)
