@@ -15,7 +15,7 @@ from featherweight.codegen.library import load
 from featherweight.graph.recorder import Recorder
 from featherweight.graph.twin import untouched_random_state
 from featherweight.training.compiled.lowering import NotCompiled, plan_of
-from featherweight.training.compiled.source import c_source
+from featherweight.training.compiled.source import c_file, c_source
 from featherweight.training.compiled.stages import Conv, Plan
 from featherweight.training.rehearsal import copy_of
 from featherweight.user_code import quietly
@@ -79,6 +79,8 @@ def compile_network(
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if not all(tensor.is_contiguous() for tensor in chain(model.parameters(), model.buffers())):
         raise NotCompiled("a weight of the network is a view")
+    for name in ("augment", "loss", "optimize"):      # the same for all networks
+        load(name, c_file(f"{name}.c"))
     return Program(load("network", c_source(plan, half=half)), plan)
 
 
