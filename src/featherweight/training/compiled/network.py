@@ -26,7 +26,7 @@ class CompiledNetwork:
 
         Raises MemoryError if the buffers do not fit.
         """
-        self.plan, self.library = program.plan, program.library
+        self.plan, self.library, self.largest = program.plan, program.library, largest
         plan, library = program.plan, program.library
         library.create.restype = Pointer
         handle = library.create(largest, max(1, min(threads, math.ceil(largest / SLICE))), int(training))
