@@ -243,6 +243,7 @@ def batch_norm(at: Reading) -> None:
     twin = getattr(layer, "num_batches_tracked", None)
     batches = None if twin is None else at.originals.get(id(twin))
     at.require(mean is None or batches is not None)
+    at.require(getattr(layer, "momentum", 0) is not None)       # a mean of all batches: another momentum each time
     stage.norm = Norm(at.original("weight"), at.original("bias"), mean, variance, batches,
                       at.given.get("eps", 1e-5), at.given.get("momentum", 0.1))
     at.finish(seen)
