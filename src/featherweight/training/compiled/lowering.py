@@ -1,4 +1,4 @@
-"""From the record of a training pass to the plan of its C: a table from the operation to its rule."""
+"""From the record of a pass to the plan of its C: a table from the operation to its rule."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Seen:
 class Reading:
     """The plan while the calls of a record are read, one after the other."""
 
-    def __init__(self, record: Record, originals: Mapping[int, Tensor]) -> None:
-        self.record, self.originals = record, originals
+    def __init__(self, record: Record, originals: Mapping[int, Tensor], training: bool) -> None:
+        self.record, self.originals, self.training = record, originals, training
         self.plan = Plan()
         self.seen: dict[Value, Seen] = {}
         self.uses = Counter(value for call in record.calls for value in set(call.sources))
@@ -126,14 +126,14 @@ class Reading:
         return seen, stage
 
 
-def plan_of(record: Record, model: nn.Module) -> Plan:
-    """Return the plan of a network from the record of a copy of it in training mode.
+def plan_of(record: Record, model: nn.Module, *, training: bool = True) -> Plan:
+    """Return the plan of a network from the record of a copy of it in training or evaluation mode.
 
     Raises NotCompiled if an operation of the network has no compiled form.
     """
     if record.branches:
         raise NotCompiled("forward reads a value of the image as a Python number")
-    reading = Reading(record, originals_of(record.module, model))
+    reading = Reading(record, originals_of(record.module, model), training)
     for index, value in enumerate(record.inputs):
         reading.seen[value] = reading.add(Input(index), (), image_shape(value.shape[1:]))
     for call in needed(record):
@@ -238,8 +238,8 @@ def relu(at: Reading) -> None:
 
 
 def batch_norm(at: Reading) -> None:
-    """Read batch normalisation with the statistics of the batch."""
-    at.require(bool(at.given.get("training", False)) and at.given.get("momentum") is not None)
+    """Read batch normalisation with the statistics of the batch, in evaluation mode with the running ones."""
+    at.require(bool(at.given.get("training", False)) == at.training and at.given.get("momentum") is not None)
     seen, stage = at.open_stage(at.source, lambda stage: stage.plain and not isinstance(stage.made, Softmax))
     at.require(len(at.source.shape) == 4 or at.shape(seen)[1:] == (1, 1))
     mean, variance = at.original("running_mean"), at.original("running_var")
@@ -247,18 +247,19 @@ def batch_norm(at: Reading) -> None:
     twin = getattr(layer, "num_batches_tracked", None)
     batches = None if twin is None else at.originals.get(id(twin))
     at.require(mean is None or batches is not None)
+    at.require(getattr(layer, "momentum", 0) is not None)       # a mean of all batches: another momentum each time
     stage.norm = Norm(at.original("weight"), at.original("bias"), mean, variance, batches,
                       at.given.get("eps", 1e-5), at.given.get("momentum", 0.1))
     at.finish(seen)
 
 
 def dropout(at: Reading) -> None:
-    """Read dropout, with a probability rounded to a multiple of 1/65536."""
-    part = round(at.given.get("p", 0.5) * 65536) / 65536
-    if not at.given.get("training", True) or part == 0:
+    """Read dropout, with a probability rounded to a multiple of 1/65536. In evaluation mode, it must do nothing."""
+    part, works = round(at.given.get("p", 0.5) * 65536) / 65536, at.given.get("training", True)
+    if part == 0 or (at.training and not works):
         same(at)
         return
-    at.require(part < 1)
+    at.require(part < 1 and bool(works) == at.training)
     seen, stage = at.open_stage(at.source, lambda stage: not stage.dropout)
     stage.dropout, stage.late = part, stage.pool is not None
     at.finish(seen)

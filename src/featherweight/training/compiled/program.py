@@ -63,13 +63,17 @@ def choose_engine(
         return EngineChoice(why=str(fault))
 
 
-def compile_network(model: nn.Module, inputs: Sequence[Tensor], *, half: bool, thin: bool = False) -> Program:
+def compile_network(
+    model: nn.Module, inputs: Sequence[Tensor], *, half: bool, thin: bool = False, training: bool = True
+) -> Program:
     """Return the compiled program of a network. half: feature maps in bf16. thin: only if it has few channels.
 
+    training: record the network in training mode, else in evaluation mode. Both modes of most networks give the same
+    C. A program that was recorded in one mode is only for passes in that mode.
     Raises NotCompiled if an operation has no compiled form, or with `thin` if the network is too wide.
     Raises NoLibrary if nothing can be compiled on this machine.
     """
-    plan = recorded_plan(model, inputs)
+    plan = recorded_plan(model, inputs, training=training)
     if thin:
         check_thin(plan)
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -80,8 +84,9 @@ def compile_network(model: nn.Module, inputs: Sequence[Tensor], *, half: bool, t
     return Program(load("network", c_source(plan, half=half)), plan)
 
 
-def recorded_plan(model: nn.Module, inputs: Sequence[Tensor]) -> Plan:
-    """Return the plan of a network. A copy runs twice in training mode, and must do the same both times."""
+def recorded_plan(model: nn.Module, inputs: Sequence[Tensor], *, training: bool = True) -> Plan:
+    """Return the plan of a network. A copy runs twice in training or evaluation mode, and must do the same both times.
+    """
     if has_hooks(model):
         raise NotCompiled("a hook of the network would not be called")
     plans = []
@@ -89,10 +94,10 @@ def recorded_plan(model: nn.Module, inputs: Sequence[Tensor]) -> Plan:
         twin = copy_of(model)
         if twin is None:
             raise NotCompiled("the network cannot be copied")
-        recorder = Recorder(twin.train(), distinct=True)
+        recorder = Recorder(twin.train(training), distinct=True)
         with torch.inference_mode(False), torch.no_grad(), untouched_random_state(twin), quietly():
             recorder.run([value.contiguous() for value in inputs])
-        plans.append(plan_of(recorder.record, model))
+        plans.append(plan_of(recorder.record, model, training=training))
     if c_source(plans[0], half=False) != c_source(plans[1], half=False):
         raise NotCompiled("the network does not compute the same each time")
     return plans[0]

@@ -16,7 +16,7 @@ Shape = tuple[int, int, int]        # channels, height, width of one image
 
 @dataclass(frozen=True)
 class Norm:
-    """Batch normalisation with the statistics of the batch."""
+    """Batch normalisation."""
 
     gain: Tensor | None
     shift: Tensor | None
