@@ -108,7 +108,8 @@ INLINE void PFN(back)(Net *net, int t, int s, int c, int y, int x, const vec *g)
                     else top += v * v;
                 }
         if (P_POOL == MAX_POOL && P_RELU) open = top > ZERO;
-        if (P_POOL == ROOT_POOL) e /= root(top * set(1.0f / WINDOW) + set(P_ADDED)) * set(WINDOW);
+        if (P_POOL == ROOT_POOL)        /* images beyond the batch have no gradient, but their root may be 0 */
+            e = select_(e != ZERO, e / (root(top * set(1.0f / WINDOW) + set(P_ADDED)) * set(WINDOW)));
         OVER_WINDOW for (int i = 0; i < P_KH; i++)
             OVER_WINDOW for (int j = 0; j < P_KW; j++) {
                 const int yy = y * P_KH + i, xx = x * P_KW + j;
