@@ -1,4 +1,4 @@
-"""Gradients and running statistics of every network of the catalogue against torch in float64."""
+"""Gradients and running statistics of every network that "auto" compiles against torch in float64."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from beside_torch import assert_equal, by_c, by_torch, draw_inputs, randomised
 
 from featherweight.models import CATALOGUE, build_model
 
-SIZES = {name: (128, 77, 5, 2) for name in CATALOGUE}
+THIN = sorted(CATALOGUE.keys() - {"session1", "session7-model3"})      # model 3 has the network of model 2
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", THIN)
 def test_gradients_are_those_of_torch(name: str) -> None:
     model = randomised(build_model(name))
-    for count in SIZES[name]:
+    for count in (128, 77, 5, 2):
         inputs = draw_inputs(model, model.input_shapes, count)
         expected = by_torch(model, inputs)
         for threads in (1, 2) if count > 32 else (1,):
