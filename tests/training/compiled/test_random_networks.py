@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from featherweight.models.layers import GainlessNorm
 
 NETWORKS = int(os.environ.get("FEATHERWEIGHT_NETWORKS", "12"))
-Made = Callable[[dict[int, Tensor]], Tensor]
+Made = Callable[[nn.ModuleList, dict[int, Tensor]], Tensor]     # (layers, maps) -> map
 
 
 class RandomNetwork(nn.Module):
@@ -40,7 +40,7 @@ class RandomNetwork(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         maps = {index: one.view(*one.shape, *[1] * (4 - one.dim())) for index, one in enumerate(inputs)}
         for step in self.steps:
-            maps[len(maps)] = step(maps)
+            maps[len(maps)] = step(self.parts, maps)
         return maps[len(maps) - 1].flatten(1)
 
     # --- growth
@@ -59,10 +59,11 @@ class RandomNetwork(nn.Module):
 
     def layer(self, at: int, module: nn.Module) -> None:
         """Add a layer on a map. Its result's shape is that of a run."""
+        number = len(self.parts)
         self.parts.append(module)
         with torch.no_grad():
             shape = module(torch.zeros(2, *self.shapes[at])).shape[1:]
-        self.add(shape, lambda maps: module(maps[at]))
+        self.add(shape, lambda parts, maps: parts[number](maps[at]))
 
     def convolve(self, at: int) -> None:
         draw, (channels, height, width) = self.chance, self.shapes[at]
@@ -99,7 +100,7 @@ class RandomNetwork(nn.Module):
     def crop(self, at: int) -> None:
         channels, height, width = self.shapes[at]
         if height > 1 and width > 1:
-            self.add((channels, height - 1, width - 1), lambda maps: maps[at][:, :, 1:, :-1])
+            self.add((channels, height - 1, width - 1), lambda _, maps: maps[at][:, :, 1:, :-1])
 
     def join(self, at: int) -> None:
         """Add a map, cropped at its end, to one with as many channels."""
@@ -108,17 +109,17 @@ class RandomNetwork(nn.Module):
         other = self.chance.choice(others)
         rows, columns = min(height, self.shapes[other][1]), min(width, self.shapes[other][2])
         self.add((channels, rows, columns),
-                 lambda maps: maps[at][:, :, :rows, :columns] + maps[other][:, :, -rows:, -columns:])
+                 lambda _, maps: maps[at][:, :, :rows, :columns] + maps[other][:, :, -rows:, -columns:])
 
     def concatenate(self, at: int) -> None:
         _, height, width = self.shapes[at]
         others = [index for index, shape in enumerate(self.shapes) if shape[1:] == (height, width)]
         chosen = [at, *self.chance.choices(others, k=self.chance.randint(1, 2))]
         self.add((sum(self.shapes[one][0] for one in chosen), height, width),
-                 lambda maps: torch.cat([maps[one] for one in chosen], 1))
+                 lambda _, maps: torch.cat([maps[one] for one in chosen], 1))
 
     def log_softmax(self, at: int) -> None:
-        self.add(self.shapes[at], lambda maps: F.log_softmax(maps[at], 1))
+        self.add(self.shapes[at], lambda _, maps: F.log_softmax(maps[at], 1))
 
     def finish(self) -> None:
         """Add ten outputs: from a mean or a flattened map, together with the second input if there is one."""
@@ -128,7 +129,7 @@ class RandomNetwork(nn.Module):
             if len(self.input_shapes) > 1:
                 first, at = len(self.shapes) - 1, 1
                 self.add((self.shapes[first][0] + self.shapes[1][0], 1, 1),
-                         lambda maps: torch.cat([maps[first], maps[1]], 1))
+                         lambda _, maps: torch.cat([maps[first], maps[1]], 1))
         channels, height, width = self.shapes[-1]
         self.layer(len(self.shapes) - 1, nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, 10), Wide()))
 
