@@ -24,7 +24,7 @@ FAR = 2e-7          # distance from a kink, as part of the standard deviation: C
 DRAWS = 60          # of inputs
 GRADIENT = 1e-4     # largest error of a parameter's gradient, as part of its norm
 STATISTIC = 1e-5
-VANISHING = 1e-7    # a gradient of less than this part of the largest one is 0 but for rounding
+VANISHING = 1e-5    # a gradient vanishes if its norm is less than this part of the largest one
 
 
 @dataclass
@@ -144,21 +144,27 @@ def distance(found: Tensor, expected: Tensor) -> float:
 
 
 def gradient_errors(found: Passes, expected: Passes) -> dict[str, float]:
-    """Error of each gradient as part of its norm, or of VANISHING times the largest norm if that is more."""
+    """Error of each gradient as part of its norm, or as part of VANISHING times the largest norm if that is more."""
     assert found.gradients.keys() == expected.gradients.keys()
-    largest = max(float(one.norm()) for one in expected.gradients.values())
-    return {name: float((found.gradients[name].double() - one).norm() / max(float(one.norm()), VANISHING * largest, 1e-30))
-            if float(one.norm()) > VANISHING * largest
-            else float((found.gradients[name].double() - one).norm() / largest)
+    least = VANISHING * max(float(one.norm()) for one in expected.gradients.values())
+    return {name: float((found.gradients[name].double() - one).norm()) / max(float(one.norm()), least)
             for name, one in expected.gradients.items()}
 
 
-def assert_equal(found: Passes, expected: Passes, gradient: float = GRADIENT) -> None:
-    """Assert that C did as torch in float64: log-probabilities, gradients and running statistics."""
+def assert_equal(found: Passes, expected: Passes, rounded: Passes | None = None) -> None:
+    """Assert that C did as torch in float64: log-probabilities, gradients and running statistics.
+
+    rounded: by torch in float32. A vanishing gradient is a difference of large numbers, such as that of a bias before a
+    normalisation. Its error may be ten times that of torch.
+    """
     for ours, theirs in zip(found.heads, expected.heads, strict=True):
         assert distance(ours.log_softmax(1), theirs.log_softmax(1)) < GRADIENT
-    errors = gradient_errors(found, expected)
-    assert not {name: error for name, error in errors.items() if not error < gradient}
+    limits = dict.fromkeys(expected.gradients, GRADIENT)
+    if rounded is not None:
+        largest = max(float(one.norm()) for one in expected.gradients.values())
+        limits |= {name: max(GRADIENT, 10 * error) for name, error in gradient_errors(rounded, expected).items()
+                   if float(expected.gradients[name].norm()) < VANISHING * largest}
+    assert not {name: error for name, error in gradient_errors(found, expected).items() if not error < limits[name]}
     for name, expected_one in expected.statistics.items():
         ours = found.statistics[name]
         if ours.dtype == torch.int64:
@@ -170,4 +176,5 @@ def assert_equal(found: Passes, expected: Passes, gradient: float = GRADIENT) ->
 def check(model: nn.Module, shapes: Sequence[tuple[int, ...]], count: int, threads: int = 1) -> None:
     """Assert that the compiled network does as torch in float64 for a batch of random images."""
     inputs = draw_inputs(randomised(model), shapes, count)
-    assert_equal(by_c(model, inputs, threads), by_torch(model, inputs))
+    rounded = by_torch(model, inputs, torch.float32)
+    assert_equal(by_c(model, inputs, threads), by_torch(model, inputs), rounded)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,15 @@ import torch
 from torch import nn
 
 import featherweight
+from featherweight import experiment
 from featherweight.codegen import library
 from featherweight.codegen.compiler import version_of
+from featherweight.errors import TrainingInterrupted
 from featherweight.preparation import PreparedTraining, build_training, load_data
 from featherweight.training.compiled.program import choose_engine
 from featherweight.training.loop import train
 
+STEP = 19       # in the middle of the second epoch
 IMAGES = [torch.zeros(2, 1, 8, 8)]
 
 
@@ -40,7 +44,6 @@ class Sometimes(nn.Module):
         self.calls = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        import random
         return torch.relu(x) if random.random() < 0.5 else x
 
 
@@ -148,6 +151,18 @@ def equal(one: PreparedTraining, other: PreparedTraining) -> bool:
     return all(a.equal(b) for a, b in zip(weights(one), weights(other), strict=True))
 
 
+class StopAt(experiment.Silent):
+    """A signal arrives after this many steps."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def on_step(self, state, steps) -> None:
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGTERM)
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_replicas_equal_seeds_alone_bit_for_bit(name, digits_recipe):
     recipe = digits_recipe(**VARIANTS[name])
@@ -163,10 +178,9 @@ def test_replicas_equal_seeds_alone_bit_for_bit(name, digits_recipe):
 def test_an_interrupted_training_resumes_bit_for_bit(name, digits_recipe, tmp_path):
     recipe = digits_recipe(**VARIANTS[name])
     whole = featherweight.train(recipe, tmp_path / "whole", device="cpu")
-    calls = iter(range(10**6))
     run = tmp_path / "run"
-    with pytest.raises(featherweight.TrainingInterrupted):
-        featherweight.train(recipe, run, device="cpu", should_stop=lambda: next(calls) >= 19)
+    with pytest.raises(TrainingInterrupted):
+        featherweight.train(recipe, run, device="cpu", watcher=StopAt(STEP))
     resumed = featherweight.train(recipe, run, device="cpu", resume=True)
     ours, theirs = resumed.weights(), whole.weights()
     assert all(ours[key].equal(theirs[key]) for key in theirs)
@@ -174,5 +188,11 @@ def test_an_interrupted_training_resumes_bit_for_bit(name, digits_recipe, tmp_pa
 
 def test_both_heads_of_digit_sum_are_compiled(tmp_path):
     recipe = featherweight.Recipe.load("digit-sum", ["data.dataset=digits", "training.epochs=1"])
+    run = featherweight.train(recipe, tmp_path / "run", device="cpu")
+    assert json.loads((run.path / "result.json").read_text())["engine"] == "compiled"
+
+
+def test_soft_labels_are_learned_compiled(digits_recipe, teachers, tmp_path):
+    recipe = digits_recipe(distillation={"teacher": str(teachers)})
     run = featherweight.train(recipe, tmp_path / "run", device="cpu")
     assert json.loads((run.path / "result.json").read_text())["engine"] == "compiled"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from beside_torch import assert_equal, by_c, by_torch, draw_inputs, randomised
 
 from featherweight.models import CATALOGUE, build_model
@@ -15,6 +16,6 @@ def test_gradients_are_those_of_torch(name: str) -> None:
     model = randomised(build_model(name))
     for count in ((37, 2) if name == "session5" else (128, 77, 5, 2)):
         inputs = draw_inputs(model, model.input_shapes, count)
-        expected = by_torch(model, inputs)
+        expected, rounded = by_torch(model, inputs), by_torch(model, inputs, torch.float32)
         for threads in (1, 2) if count > 32 else (1,):
-            assert_equal(by_c(model, inputs, threads), expected)
+            assert_equal(by_c(model, inputs, threads), expected, rounded)

@@ -28,6 +28,7 @@ class RandomNetwork(nn.Module):
     def __init__(self, seed: int) -> None:
         super().__init__()
         self.chance, self.parts, self.steps = random.Random(seed), nn.ModuleList(), list[Made]()
+        self.read = set[int]()
         draw = self.chance
         self.input_shapes = [(draw.randint(1, 3), draw.randint(5, 40), draw.randint(5, 40))]
         if draw.random() < 0.2:
@@ -41,7 +42,7 @@ class RandomNetwork(nn.Module):
         maps = {index: one.view(*one.shape, *[1] * (4 - one.dim())) for index, one in enumerate(inputs)}
         for step in self.steps:
             maps[len(maps)] = step(self.parts, maps)
-        return maps[len(maps) - 1].flatten(1)
+        return maps[len(maps) - 1]
 
     # --- growth
 
@@ -53,7 +54,8 @@ class RandomNetwork(nn.Module):
                                        self.concatenate, self.log_softmax, self.pool_adaptively]
         draw.choice(kinds)(at)
 
-    def add(self, shape: tuple[int, ...], step: Made) -> None:
+    def add(self, shape: tuple[int, ...], step: Made, *sources: int) -> None:
+        self.read.update(sources)
         self.shapes.append((shape[0], shape[1], shape[2]))
         self.steps.append(step)
 
@@ -63,7 +65,7 @@ class RandomNetwork(nn.Module):
         self.parts.append(module)
         with torch.no_grad():
             shape = module(torch.zeros(2, *self.shapes[at])).shape[1:]
-        self.add(shape, lambda parts, maps: parts[number](maps[at]))
+        self.add(shape, lambda parts, maps: parts[number](maps[at]), at)
 
     def convolve(self, at: int) -> None:
         draw, (channels, height, width) = self.chance, self.shapes[at]
@@ -100,7 +102,7 @@ class RandomNetwork(nn.Module):
     def crop(self, at: int) -> None:
         channels, height, width = self.shapes[at]
         if height > 1 and width > 1:
-            self.add((channels, height - 1, width - 1), lambda _, maps: maps[at][:, :, 1:, :-1])
+            self.add((channels, height - 1, width - 1), lambda _, maps: maps[at][:, :, 1:, :-1], at)
 
     def join(self, at: int) -> None:
         """Add a map, cropped at its end, to one with as many channels."""
@@ -109,36 +111,31 @@ class RandomNetwork(nn.Module):
         other = self.chance.choice(others)
         rows, columns = min(height, self.shapes[other][1]), min(width, self.shapes[other][2])
         self.add((channels, rows, columns),
-                 lambda _, maps: maps[at][:, :, :rows, :columns] + maps[other][:, :, -rows:, -columns:])
+                 lambda _, maps: maps[at][:, :, :rows, :columns] + maps[other][:, :, -rows:, -columns:], at, other)
 
     def concatenate(self, at: int) -> None:
         _, height, width = self.shapes[at]
         others = [index for index, shape in enumerate(self.shapes) if shape[1:] == (height, width)]
         chosen = [at, *self.chance.choices(others, k=self.chance.randint(1, 2))]
         self.add((sum(self.shapes[one][0] for one in chosen), height, width),
-                 lambda _, maps: torch.cat([maps[one] for one in chosen], 1))
+                 lambda _, maps: torch.cat([maps[one] for one in chosen], 1), *chosen)
 
     def log_softmax(self, at: int) -> None:
-        self.add(self.shapes[at], lambda _, maps: F.log_softmax(maps[at], 1))
+        self.add(self.shapes[at], lambda _, maps: F.log_softmax(maps[at], 1), at)
 
     def finish(self) -> None:
-        """Add ten outputs: from a mean or a flattened map, together with the second input if there is one."""
-        at = len(self.shapes) - 1
-        if self.chance.random() < 0.5:
-            self.layer(at, nn.AdaptiveAvgPool2d(1))
-            if len(self.input_shapes) > 1:
-                first, at = len(self.shapes) - 1, 1
-                self.add((self.shapes[first][0] + self.shapes[1][0], 1, 1),
-                         lambda _, maps: torch.cat([maps[first], maps[1]], 1))
-        channels, height, width = self.shapes[-1]
-        self.layer(len(self.shapes) - 1, nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, 10), Wide()))
+        """Add ten outputs: from the last map, flattened or its mean, and the means of all maps that nothing reads."""
+        last, mean = len(self.shapes) - 1, self.chance.random() < 0.5
+        others = [index for index in range(last) if index not in self.read]
+        self.parts.append(nn.LazyLinear(10))
 
+        def outputs(parts: nn.ModuleList, maps: dict[int, Tensor]) -> Tensor:
+            own = maps[last].mean((2, 3)) if mean else maps[last].flatten(1)
+            return parts[-1](own) if not others else parts[-1](torch.cat(
+                [maps[last].mean((2, 3)), *(maps[one].mean((2, 3)) for one in others)], 1))
 
-class Wide(nn.Module):
-    """(N, C) -> (N, C, 1, 1)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x[:, :] if x.dim() > 2 else x.unsqueeze(2).unsqueeze(3)
+        self.steps.append(outputs)
+        self(*(torch.zeros(2, *shape) for shape in self.input_shapes))
 
 
 @pytest.mark.parametrize("seed", range(NETWORKS))

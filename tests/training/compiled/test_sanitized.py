@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -130,6 +131,7 @@ def test_older_processors_compute_the_same(march: str, half: bool, tmp_path: Pat
     program = build(model, tmp_path, [*FAST, f"-march={march}"], half=half)
     found = pass_through(CompiledNetwork(program, COUNT, 1), model, inputs)
     if half:
-        assert max(gradient_errors(found, expected).values()) < 0.1
+        errors = gradient_errors(found, expected).values()
+        assert median(errors) < 0.05 and max(errors) < 0.5
     else:
-        assert_equal(found, expected)
+        assert_equal(found, expected, by_torch(model, inputs, torch.float32))

@@ -134,7 +134,10 @@ def plan_of(record: Record, model: nn.Module) -> Plan:
     reading = Reading(record, originals_of(record.module, model))
     for index, value in enumerate(record.inputs):
         reading.seen[value] = reading.add(Input(index), (), image_shape(value.shape[1:]))
-    for call in needed(record):
+    calls_needed = needed(record)
+    if any(call.operation == "batch_norm" and call.sources and call not in calls_needed for call in record.calls):
+        raise NotCompiled("no output depends on a normalisation, but its statistics are measured")
+    for call in calls_needed:
         reading.open(call)
         RULES[call.operation](reading)
     plan = reading.plan
