@@ -24,7 +24,7 @@ FAR = 2e-7          # distance from a kink, as part of the standard deviation: C
 DRAWS = 60          # of inputs
 GRADIENT = 1e-4     # largest error of a parameter's gradient, as part of its norm
 STATISTIC = 1e-5
-VANISHING = 1e-5    # a gradient vanishes if its norm is less than this part of the largest one
+SMALL = 1e-2        # a gradient is small if its norm is less than this part of the largest one: some are exactly 0
 
 
 @dataclass
@@ -144,9 +144,9 @@ def distance(found: Tensor, expected: Tensor) -> float:
 
 
 def gradient_errors(found: Passes, expected: Passes) -> dict[str, float]:
-    """Error of each gradient as part of its norm, or as part of VANISHING times the largest norm if that is more."""
+    """Error of each gradient as part of its norm, or as part of SMALL times the largest norm if that is more."""
     assert found.gradients.keys() == expected.gradients.keys()
-    least = VANISHING * max(float(one.norm()) for one in expected.gradients.values())
+    least = SMALL * max(float(one.norm()) for one in expected.gradients.values())
     return {name: float((found.gradients[name].double() - one).norm()) / max(float(one.norm()), least)
             for name, one in expected.gradients.items()}
 
@@ -154,16 +154,13 @@ def gradient_errors(found: Passes, expected: Passes) -> dict[str, float]:
 def assert_equal(found: Passes, expected: Passes, rounded: Passes | None = None) -> None:
     """Assert that C did as torch in float64: log-probabilities, gradients and running statistics.
 
-    rounded: by torch in float32. A vanishing gradient is a difference of large numbers, such as that of a bias before a
-    normalisation. Its error may be ten times that of torch.
+    rounded: by torch in float32. An ill-conditioned batch, as one of two images, may have three times its errors.
     """
     for ours, theirs in zip(found.heads, expected.heads, strict=True):
         assert distance(ours.log_softmax(1), theirs.log_softmax(1)) < GRADIENT
     limits = dict.fromkeys(expected.gradients, GRADIENT)
     if rounded is not None:
-        largest = max(float(one.norm()) for one in expected.gradients.values())
-        limits |= {name: max(GRADIENT, 10 * error) for name, error in gradient_errors(rounded, expected).items()
-                   if float(expected.gradients[name].norm()) < VANISHING * largest}
+        limits |= {name: max(GRADIENT, 3 * error) for name, error in gradient_errors(rounded, expected).items()}
     assert not {name: error for name, error in gradient_errors(found, expected).items() if not error < limits[name]}
     for name, expected_one in expected.statistics.items():
         ours = found.statistics[name]

@@ -7,6 +7,7 @@ pooling are computed again wherever a later stage reads them. So they belong to 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
 from torch import Tensor
 
 Shape = tuple[int, int, int]        # channels, height, width of one image
