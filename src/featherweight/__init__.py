@@ -6,6 +6,8 @@ Each public name is imported on first use. So importing the package and `feather
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -44,6 +46,8 @@ __all__ = ["__version__", *_HOMES]  # noqa: PLE0604  the names of _HOMES are str
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'featherweight' has no attribute {name!r}")
+    if "torch" not in sys.modules:      # torch reads the environment once, when it loads
+        importlib.import_module("featherweight.cores").wait_passively(os.environ)
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

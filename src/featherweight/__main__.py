@@ -1,6 +1,8 @@
-"""Entry point of `featherweight` and `python -m featherweight`. Installs signal handlers before other imports."""
+"""Entry point of `featherweight` and `python -m featherweight`. Prepares signals and OpenMP before other imports."""
 
 from __future__ import annotations
+
+import os
 
 from featherweight import interruption
 
@@ -8,6 +10,9 @@ from featherweight import interruption
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. A signal ends the process at any moment, with a message of one line."""
     interruption.heed("featherweight: interrupted.")
+    from featherweight.cores import wait_passively
+
+    wait_passively(os.environ)      # torch reads it when it loads
     from featherweight.files import temporary_files_in_one_folder
 
     with temporary_files_in_one_folder():

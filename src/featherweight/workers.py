@@ -1,4 +1,4 @@
-"""Run jobs on worker processes with one thread each, by default one process per core.
+"""Run jobs on worker processes with one thread each, by default one process per free core.
 
 On small networks two processes with one thread each are faster than one process with two threads. A worker that dies,
 for instance because the system killed it, is replaced. Its job then runs again and can resume from its files. Tensors
@@ -24,6 +24,7 @@ import torch
 from torch import multiprocessing
 
 from featherweight import interruption
+from featherweight.cores import children_wait_passively, free_cores
 from featherweight.errors import FeatherweightError, TrainingInterrupted
 from featherweight.files import refusal
 
@@ -73,7 +74,7 @@ def run_jobs(
     """
     refuse_while_importing()
     waiting, outcomes, deaths = list(jobs), Outcomes(), dict.fromkeys(jobs, 0)
-    with _crew(work, shared, min(workers or cores(), len(jobs))) as crew:
+    with _crew(work, shared, min(workers or free_cores(), len(jobs))) as crew:
         while waiting or any(worker.job is not None for worker in crew):
             if should_stop() and not outcomes.stopped:
                 outcomes.stopped, waiting = True, []
@@ -95,11 +96,6 @@ def run_jobs(
                 else:
                     _settle(worker, message, outcomes)
     return outcomes
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def refuse_while_importing() -> None:
@@ -182,7 +178,7 @@ class _Process(SpawnProcess):
 def _start(work: Work, shared: Any) -> _Worker:
     ours, theirs = multiprocessing.Pipe()       # spawned, as a fork of a process with OpenMP threads can hang
     process = _Process(name=NAME, target=_work, args=(theirs, work, shared), daemon=True)
-    with _spared_ctrl_c():
+    with _spared_ctrl_c(), children_wait_passively():
         process.start()
     theirs.close()      # then the death of the worker closes the pipe, which raises EOFError here
     return _Worker(process, ours)

@@ -159,6 +159,15 @@ def test_replicas_compare_with_one_after_another(tmp_path: Path) -> None:
     assert found["median"] == pytest.approx(together / (2 * alone), abs=0.01)
 
 
+def test_busy_compares_with_one_thread_alone(tmp_path: Path) -> None:
+    content = run("busy.py", "--data", "digits", "--repeats", "1", folder=tmp_path)
+    assert {name: set(found["seconds"]) for name, found in content["results"].items()} == dict.fromkeys(
+        ("one thread, alone", "default settings, alone", "default settings, one core busy",
+         "torch's own settings, one core busy"), SPREAD
+    )
+    assert len(content["ratios"]) == 3 and "training.epochs=1" in content["settings"]["overrides"]
+
+
 def test_gpu_measures_one_seed_fast_and_many_together(tmp_path: Path) -> None:
     once = ["--set", "training.epochs=1", "--set", "data.upright=false"]
     arguments = ["--device", "cpu", "--data", "digits", "--parts", "fast", "seeds", "--seeds", "1", "--replicas", "2"]

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from featherweight import experiment
+from featherweight.cores import free_cores
 from featherweight.errors import RecipeError, RunError, TrainingInterrupted
 from featherweight.files import names_in
 from featherweight.preparation import load_data
@@ -22,7 +23,6 @@ from featherweight.replication.one_process import can_keep_step, train_in_one_pr
 from featherweight.replication.seeds import describe
 from featherweight.runs import Run, open_runs
 from featherweight.statistics import bootstrap_interval
-from featherweight.workers import cores
 
 EVERYTHING = {
     "augmentation": {"rotation": 7.0}, "data": {"validation": 100}, "training": {"epochs": 2, "ema": 0.9},
@@ -142,7 +142,7 @@ def test_killed_workers_are_replaced_and_go_on(digits_recipe, tmp_path):
     thread.start()
     done = train_seeds(recipe, [1, 2], tmp_path / "runs")
     thread.join()
-    assert len(killed) == min(2, cores()) and done.summary["test"]["class"]["count"] == 2
+    assert len(killed) == min(2, free_cores()) and done.summary["test"]["class"]["count"] == 2
     alone = experiment.train_recipe(recipe.with_seed(1), tmp_path / "alone")
     assert same_weights(alone, done.run(1)) and len(done.run(1).history) == 60
 

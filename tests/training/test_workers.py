@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from featherweight.errors import FeatherweightError
-from featherweight.workers import ATTEMPTS, cores, run_jobs
+from featherweight.workers import ATTEMPTS, run_jobs
 
 
 def describe(shared, job, tell):
@@ -139,7 +139,3 @@ def test_what_a_worker_prints_is_no_result(capfd):
     assert run_jobs(talk, [1], None).done == [1]
     captured = capfd.readouterr()
     assert captured.out == "" and captured.err == "talk of a job\n"
-
-
-def test_there_is_a_core():
-    assert 1 <= cores() <= os.cpu_count()

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featherweight import experiment, runs
+import torch
+
+from featherweight import cores, experiment, runs
 from featherweight.continuation import recipe_from
 from featherweight.data import Dataset, as_dataset, resized
+from featherweight.devices import pick_device
 from featherweight.errors import DataError, RecipeError
 from featherweight.interface.run import Run
 from featherweight.models import Blueprint, blueprint_of, find_blueprint
@@ -28,6 +31,8 @@ DEFAULTS: dict[str, Any] = {    # used if no recipe is given
     "training": {"epochs": 15},
 }
 MOVED = {"rotation": 7, "shift": 0.05, "scale": 0.05, "fade": 0.5}     # for handwriting, as in tuned recipes
+
+TOLD: list[str] = []        # the note on threads that this process has shown
 
 Settings = str | Sequence[str] | Mapping[str, Any]
 
@@ -61,13 +66,22 @@ def train(
     """
     settled = settle(recipe if start is None else recipe_from(start, recipe), model, data, settings)
     with nullcontext(experiment.Silent()) if quiet else progress() as watcher:
-        for note in settled.notes:
+        for note in (*settled.notes, *([] if quiet else threads_notes(str(device)))):
             watcher.on_note(note)
         run = experiment.train_recipe(
             settled.recipe, out, data_dir=data_dir, device=str(device), resume=resume, force=force, watcher=watcher,
             dataset=settled.dataset, blueprint=settled.blueprint,
         )
     return Run(run.path, data_dir=data_dir)
+
+
+def threads_notes(device: str) -> list[str]:
+    """Return a note if torch's threads make training on this device slow. A process gets one such note at most."""
+    if TOLD or pick_device(device).type != "cpu":
+        return []
+    notes = [note for note in [cores.advice(torch.get_num_threads())] if note]
+    TOLD.extend(notes)
+    return notes
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from featherweight.continuation import check_start, recipe_from
+from featherweight.cores import free_cores
 from featherweight.devices import pick_device
 from featherweight.errors import RecipeError, TrainingInterrupted
 from featherweight.experiment import name_of
@@ -29,7 +30,7 @@ from featherweight.tasks import build_task
 from featherweight.teachers import keep_apart, with_teacher
 from featherweight.training.stop_signals import stop_signals
 from featherweight.wording import option
-from featherweight.workers import cores, refuse_while_importing
+from featherweight.workers import refuse_while_importing
 
 
 def train_seeds(
@@ -91,7 +92,7 @@ def train_in_folder(
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
     begun = replicas.seeds
     in_step = can_keep_step(recipe, torch_device)
-    watcher.on_start(training, seeds, finished, len(todo) if in_step else min(cores(), len(todo)))
+    watcher.on_start(training, seeds, finished, len(todo) if in_step else min(free_cores(), len(todo)))
     if todo:
         replicas.forget_summary()
         seconds = train_missing(Job(recipe, dataset, device, replicas), todo, watcher, in_step=in_step)
@@ -135,9 +136,9 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
     test = {head: describe([run.result["test"][head]["accuracy"] for run in runs]) for head in first["test"]}
     heads = build_task(runs[0].recipe.task).heads       # without "both", which is not a head
     goal = compare_with_goal(runs[0].recipe, first["parameters"], {head: test[head]["mean"] for head in heads})
-    same = ("recipe", "model", "parameters", "dataset", "train_images", "device", "precision")
+    same = ("recipe", "model", "parameters", "dataset", "train_images", "device", "precision", "engine")
     content = {
-        **{key: first[key] for key in same},
+        **{key: first[key] for key in same if key in first},        # runs of earlier versions have no engine
         **endings([run.result for run in runs]),
         "seeds": list(seeds),
         "seconds_a_seed": round(summarize_values([run.result["seconds"] for run in runs]).mean, 3),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+
+from featherweight.cores import free_cores
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -21,5 +22,5 @@ class Limits:
     reading_seconds: float = 30         # until the client has read the response: the connection is closed
     stop_seconds: float = 3             # to finish requests in progress when the server stops
     places: int = 64                    # requests in the queue or in a worker: 503
-    workers: int = min(8, os.cpu_count() or 1)      # processes that compute predictions
+    workers: int = min(8, free_cores())  # processes that compute predictions
     hosts: tuple[str, ...] = LOOPBACK   # allowed host names, without port: 403; empty allows any

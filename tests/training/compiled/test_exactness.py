@@ -30,11 +30,11 @@ from featherweight.training.compiled.network import CompiledNetwork
 from featherweight.training.compiled.program import compile_network
 
 
-def small(*, pool: bool = True) -> nn.Module:
+def small() -> nn.Module:
     """A network with all that a NaN could be lost in, and with dropout."""
     return nn.Sequential(
-        nn.Conv2d(1, 5, 3), nn.ReLU(), nn.BatchNorm2d(5), nn.Dropout(0.1), nn.Conv2d(5, 6, 3), nn.BatchNorm2d(6), nn.ReLU(),
-        nn.MaxPool2d(2) if pool else nn.Identity(), nn.Conv2d(6, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Conv2d(1, 5, 3), nn.ReLU(), nn.BatchNorm2d(5), nn.Dropout(0.1), nn.Conv2d(5, 6, 3), nn.BatchNorm2d(6),
+        nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
     )
 
 

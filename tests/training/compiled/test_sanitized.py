@@ -115,7 +115,8 @@ def sizes_of(program: Program) -> list[int]:
 def test_compilers_have_no_warning(half: bool, tmp_path: Path) -> None:
     plan = recorded_plan(Residual(), [torch.zeros(2, *SHAPE)])
     (tmp_path / "network.c").write_text(c_source(plan, half=half))
-    strict = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-march=native", "-fsyntax-only"]
+    strict = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-march=native",
+              "-fsyntax-only"]
     compilers = [name for name in ("gcc", "clang") if shutil.which(name)]
     for name in compilers:
         subprocess.run([name, *strict, "network.c"], cwd=tmp_path, check=True)

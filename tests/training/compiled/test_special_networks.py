@@ -128,9 +128,11 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "normalisation of two maps": (lambda: Given(
         lambda net, x: net.l(net.b(net.d(net.b(net.c(x)))).flatten(1)), b=nn.BatchNorm2d(4)), "share"),
     "view of a flattened map": (lambda: Given(
-        lambda net, x: net.l(net.k(net.c(x).flatten(1).view(-1, 140, 1, 1)).flatten(1)), k=nn.Conv2d(140, 10, 1)), "view"),
+        lambda net, x: net.l(net.k(net.c(x).flatten(1).view(-1, 140, 1, 1)).flatten(1)), k=nn.Conv2d(140, 10, 1)),
+        "view"),
     "swapped axes": (lambda: Given(
-        lambda net, x: net.l(net.k(net.c(x)).squeeze(3).unsqueeze(2).flatten(1)), k=nn.Conv2d(4, 4, (1, 5))), "unsqueeze"),
+        lambda net, x: net.l(net.k(net.c(x)).squeeze(3).unsqueeze(2).flatten(1)), k=nn.Conv2d(4, 4, (1, 5))),
+        "unsqueeze"),
     "part of the batch": (lambda: Given(lambda net, x: net.l(net.c(x[:2]).flatten(1))), "getitem"),
 }
 

@@ -16,6 +16,8 @@ from featherweight.graph import calls
 from featherweight.graph.record import Call, Record, Value
 from featherweight.training.compiled.stages import Conv, Input, Join, Norm, Part, Plan, Pool, Shape, Softmax, Stage
 
+MOST_ROWS = 64      # of a kernel, which the C holds at once
+
 
 class NotCompiled(Exception):
     """A network, a recipe or a machine for which training cannot be compiled. The text says why, in a few words."""
@@ -23,7 +25,7 @@ class NotCompiled(Exception):
 
 @dataclass(frozen=True)
 class Seen:
-    """What a recorded value is: the view of a stage, with zeros around it, and perhaps in the middle of a formula.
+    """A recorded value in the plan: the view of a stage, with zeros around it, and perhaps in the middle of a formula.
 
     pads: rows above, columns left, rows below, columns right; negative ones are cut off.
     formula: operations of a root mean square so far, "square", "mean" or "plus". added: the summand under the root.
@@ -200,6 +202,7 @@ def convolution(at: Reading) -> None:
     stride, dilation = (calls.per_axis(at.given.get(key, 1), 2) for key in ("stride", "dilation"))
     at.require(stride[0] == stride[1] and dilation == (1, 1))
     rows, columns = int(weight.shape[2]), int(weight.shape[3])
+    at.require(rows <= MOST_ROWS)
     padding = at.given.get("padding", 0)
     if padding == "same":
         more = (rows - 1) // 2, (columns - 1) // 2
@@ -219,6 +222,7 @@ def linear(at: Reading) -> None:
     at.require(weight is not None and len(at.source.shape) == 2)
     assert weight is not None
     _, height, width = at.shape(seen)
+    at.require(height <= MOST_ROWS)
     made = Conv(weight, at.original("bias"), (height, width), 1, 0, 0, 1)
     at.finish(at.add(made, (seen.stage,), (len(weight), 1, 1)))
 

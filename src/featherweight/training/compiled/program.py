@@ -17,7 +17,7 @@ from featherweight.codegen.library import load
 from featherweight.graph.recorder import Recorder
 from featherweight.graph.twin import untouched_random_state
 from featherweight.training.compiled.lowering import NotCompiled, plan_of
-from featherweight.training.compiled.source import c_source
+from featherweight.training.compiled.source import c_file, c_source
 from featherweight.training.compiled.stages import Conv, Plan
 from featherweight.training.rehearsal import copy_of
 from featherweight.user_code import quietly
@@ -51,7 +51,7 @@ class EngineChoice:
 def choose_engine(
     wanted: str, model: nn.Module, inputs: Sequence[Tensor], *, precision: str, device: torch.device
 ) -> EngineChoice:
-    """Return the engine for a network, compiled if possible. It never fails: torch trains whatever C cannot.
+    """Return the engine for a network, compiled if possible. It never fails: torch trains what C cannot.
 
     wanted: "auto", "torch" or "compiled"; "auto" compiles thin networks only. inputs: blank, (N, ...) each.
     The network's weights move to torch's standard memory layout if it is compiled.
@@ -78,11 +78,13 @@ def compile_network(model: nn.Module, inputs: Sequence[Tensor], *, half: bool, t
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if not all(tensor.is_contiguous() for tensor in chain(model.parameters(), model.buffers())):
         raise NotCompiled("a weight of the network is a view")
+    for name in ("augment", "loss", "optimize"):      # the same for all networks
+        load(name, c_file(f"{name}.c"))
     return Program(load("network", c_source(plan, half=half)), plan)
 
 
 def recorded_plan(model: nn.Module, inputs: Sequence[Tensor]) -> Plan:
-    """Return the plan of a network. A copy runs for each of BATCHES in training mode, and must do the same each time."""
+    """Return the plan of a network. A copy runs with each of BATCHES in training mode, and must do the same."""
     if has_hooks(model):
         raise NotCompiled("a hook of the network would not be called")
     plans = []

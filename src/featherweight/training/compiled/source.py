@@ -11,14 +11,16 @@ from featherweight.training.compiled.stages import Conv, Input, Join, Part, Plan
 INCLUDE = re.compile(r'^#include "(\w+\.c)"$', re.MULTILINE)
 
 
-def c_source(plan: Plan, *, half: bool) -> str:
+def c_source(plan: Plan, *, half: bool, timed: bool = False) -> str:
     """Return the C of a network's training passes, one file.
 
     half: store feature maps as bf16, and multiply in bf16 if the processor has dot products of it.
+    timed: measure the time of each stage.
     """
     slots = gradient_slots(plan)
-    parts = [f"#define HALF {int(half)}\n#define STAGES {len(plan.stages)}", c_file("vectors.c"), c_file("network.c"),
-             stage_table(plan, slots), c_file("random.c"), c_file("normalise.c")]
+    settings: dict[str, object] = {"HALF": int(half), "TIMED": int(timed), "STAGES": len(plan.stages)}
+    parts = [*defined(settings), c_file("vectors.c"), c_file("network.c"), stage_table(plan, slots),
+             c_file("random.c"), c_file("normalise.c")]
     for index in range(len(plan.stages)):
         parts += stage_source(plan, index)
     return "\n".join([*parts, rooms(plan), c_file("run.c"), passes(plan, slots)])
@@ -133,12 +135,13 @@ def passes(plan: Plan, slots: list[int]) -> str:
     ahead += [f"take_in(net, t, {index}, net->inputs[{stage.made.index}]);"
               for index, stage in enumerate(plan.stages) if isinstance(stage.made, Input)]
     ahead.append("meet(net);")
-    back = [f"take_gradient(net, t, {index}, net->head_gradients[{head}]);" for head, index in enumerate(plan.heads) if slots[index] >= 0]
+    back = [f"take_gradient(net, t, {index}, net->head_gradients[{head}]);"
+            for head, index in enumerate(plan.heads) if slots[index] >= 0]
     back += [f"clear(net, t, {index});" for index, stage in enumerate(plan.stages) if to_clear(plan, index, slots)]
     for index, stage in enumerate(plan.stages):
         if isinstance(stage.made, Input):
             continue
-        ahead.append(f"EACH(forward_{index});")
+        ahead.append(f"EACH(forward_{index}, {index}, FORWARD);")
         if stage.norm:
             ahead += ["meet(net);", f"normalise(net, t, {index});"]
         if stage.head is not None:
@@ -149,7 +152,7 @@ def passes(plan: Plan, slots: list[int]) -> str:
             continue
         if stage.norm:
             back += ["meet(net);", f"normalise_back(net, t, {index});"]
-        back.append(f"EACH(backward_{index});")
+        back.append(f"EACH(backward_{index}, {index}, BACKWARD);")
     back += ["meet(net);", "collect(net, t);"]
     return "\n".join([function("forward_all", ahead), function("backward_all", back)])
 

@@ -1,7 +1,7 @@
 """The plan of a compiled network: stages, and what follows the stored result of each.
 
 A stage is one convolution, one join, one softmax or one input. Its result z is stored. Normalisation, ReLU, dropout and
-pooling are computed again wherever a later stage reads them. So they belong to the stage before them.
+pooling are computed again by each later stage that reads them. So they belong to the stage before them.
 """
 
 from __future__ import annotations
@@ -113,6 +113,14 @@ class Stage:
         norm = self.norm
         own += [norm.gain, norm.shift, norm.mean, norm.variance, norm.batches] if norm else []
         return [tensor for tensor in own if tensor is not None]
+
+    @property
+    def followed(self) -> str:
+        """Names of what follows the sums of the stage, in order, such as "ReLU, BatchNorm, MaxPool"."""
+        pool = f"{self.pool.kind.capitalize()}Pool" if self.pool else ""
+        names = [("ReLU", self.rectified), ("BatchNorm", self.norm), ("ReLU", self.relu),
+                 ("Dropout", self.dropout and not self.late), (pool, self.pool), ("Dropout", self.late)]
+        return ", ".join(name for name, has in names if has)
 
     @property
     def plain(self) -> bool:

@@ -43,7 +43,7 @@ INLINE float *FN(rows_read)(Net *net, int t, int s)
 /* Rows of the input that exist and that row y of the output needs, counted from the first. */
 INLINE int FN(needed)(int y) { return LEAST(HIN, y * STRIDE - TOP + KH); }
 
-static void FN(forward)(Net *net, int t, int s)
+STAGE_PASS FN(forward)(Net *net, int t, int s)
 {
     FN(Room) *room = net->room[t];
     Local *local = &net->local[I][t];
@@ -53,12 +53,13 @@ static void FN(forward)(Net *net, int t, int s)
     for (int y = 0, done = 0; y < H; y++) {
         for (; !DIRECT && done < FN(needed)(y); done++)
             PFN(row)(net, t, s, done, rows + (ptrdiff_t)(done & X_MASK) * X_ROW, X_WIDTH, LEFT, PAIR ? PAIRS : FLOATS);
+        fetch(z + AT(y + 1, 0, 0, 0), AT(1, 0, 0, 0) * sizeof *z, 1);
         FN(forward_row)(net, rows, y, z + AT(y, 0, 0, 0), local->row_sums, local->near, s == t && y == 0);
         FN(end_row)(net, t, s, y);
     }
 }
 
-static void FN(backward)(Net *net, int t, int s)
+STAGE_PASS FN(backward)(Net *net, int t, int s)
 {
     FN(Room) *room = net->room[t];
     Local *local = &net->local[I][t];
@@ -74,6 +75,6 @@ static void FN(backward)(Net *net, int t, int s)
         if (!WHOLE) FN(weight_rows)(rows, gradients, y, y + 1, local->weight_sums);
         else if (y == H - 1) FN(weight_rows)(rows, gradients, 0, H, local->weight_sums);
         for (; BACK && next < (y < H - 1 ? LEAST(HIN, (y + 1) * STRIDE - TOP) : HIN); next++)
-            FN(back_row)(net, t, s, room->d, next);
+            FN(back_row)(net, t, s, room->d, next), PFN(fetch)(net, s, next + 1);
     }
 }

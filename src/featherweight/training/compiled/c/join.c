@@ -8,7 +8,7 @@ typedef struct {
     float sum[C * CHANNEL(W)] __attribute__((aligned(64)));     /* one row of z, or of its gradient */
 } FN(Room);
 
-static void FN(forward)(Net *net, int t, int s)
+STAGE_PASS FN(forward)(Net *net, int t, int s)
 {
     FN(Room) *room = net->room[t];
     Local *local = &net->local[I][t];
@@ -25,7 +25,7 @@ static void FN(forward)(Net *net, int t, int s)
     }
 }
 
-static void FN(backward)(Net *net, int t, int s)
+STAGE_PASS FN(backward)(Net *net, int t, int s)
 {
     FN(Room) *room = net->room[t];
     for (int y = 0; y < H; y++) {

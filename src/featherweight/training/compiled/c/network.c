@@ -45,7 +45,7 @@ struct Net {
     Parameters parameters[STAGES];
     void *z[STAGES], *gradient[STAGES], *slot[STAGES];
     size_t apart[STAGES];       /* bytes from one slice of a gradient to the next: threads share a slot */
-    ivec *kept[STAGES];         /* one bit for each value of z that dropout keeps */
+    Kept *kept[STAGES];         /* whether dropout keeps a value, [slice][row][channel][column] */
     float *forward_weights[STAGES], *backward_weights[STAGES];
     Local *local[STAGES];       /* of each thread */
     void **room;                /* scratch rows of each thread */
@@ -54,6 +54,7 @@ struct Net {
     float *const *heads;
     const float *const *head_gradients;
     int job, jobs, arrived, phase, started;     /* started: helping threads */
+    double seconds[2][STAGES];  /* of each stage, forward and backward, if TIMED */
     void *blocks;               /* of memory, each with a pointer to the next */
     pthread_mutex_t lock;
     pthread_cond_t wake, met;

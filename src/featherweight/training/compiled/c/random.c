@@ -14,7 +14,7 @@ INLINE uint32_t mixed(uint32_t x)       /* the last steps of MurmurHash3 (Appleb
     return x ^ x >> 16;
 }
 
-/* The state of 16 bits times VECTORS generators: one for each image of a slice. */
+/* The state of a generator for each lane. Each draws 16 bits for each of the VECTORS images of the lane. */
 INLINE ivec started(uint32_t key, int stage, int place)
 {
     const uint32_t seed = mixed(mixed(key + 0x9e3779b9u * (uint32_t)(stage + 1)) + (uint32_t)place);
@@ -23,4 +23,15 @@ INLINE ivec started(uint32_t key, int stage, int place)
     x = (x ^ x >> 16) * 0x85ebca6bu;
     x = (x ^ x >> 13) * 0xc2b2ae35u;
     return (ivec)((x ^ x >> 16) | 1);
+}
+
+/* Draw whether dropout keeps one value of each image. least: of 65536, below which it is dropped. */
+INLINE Kept drawn(ivec *random, int least)
+{
+    *random = next(*random);
+#if defined(__AVX512BW__)
+    return _mm512_cmpge_epu16_mask((__m512i)*random, _mm512_set1_epi16((short)least));
+#else
+    return (Kept){{(*random & 65535) >= least, (ivec)((uvec)*random >> 16) >= least}};
+#endif
 }

@@ -153,12 +153,29 @@ static void meet(Net *net)
     }
 }
 
-#define EACH(work) for (int s = t; s < net->slices; s += net->threads) work(net, t, s)
+#if TIMED
+#include <time.h>
+INLINE double now(void)
+{
+    struct timespec moment;
+    clock_gettime(CLOCK_MONOTONIC, &moment);
+    return (double)moment.tv_sec + 1e-9 * (double)moment.tv_nsec;
+}
+#define EACH(work, i, direction) \
+    do { \
+        const double begun = now(); \
+        for (int s = t; s < net->slices; s += net->threads) work(net, t, s); \
+        if (t == 0) net->seconds[direction][i] = now() - begun; \
+    } while (0)
+#else
+#define EACH(work, i, direction) for (int s = t; s < net->slices; s += net->threads) work(net, t, s)
+#endif
+
+enum { FORWARD, BACKWARD, END };
 
 static void forward_all(Net *net, int t);
 static void backward_all(Net *net, int t);
 
-enum { FORWARD, BACKWARD, END };
 
 static void work(Net *net, int t)
 {
@@ -219,7 +236,7 @@ static int allocate(Net *net, size_t room)
         const size_t c = stage->c;
         ROOM(net->z[i], slices * size_of(stage) * stage->bytes);
         if (stage->slot >= 0) net->gradient[i] = net->slot[stage->slot], net->apart[i] = of_slot[stage->slot];
-        if (stage->dropout) ROOM(net->kept[i], slices * c * stage->h * CEIL(stage->w, 32) * VECTORS * sizeof(ivec));
+        if (stage->dropout) ROOM(net->kept[i], slices * c * stage->h * stage->w * sizeof(Kept));
         if (stage->kh) ROOM(net->forward_weights[i], weights_of(stage) * 8);
         if (stage->kh) ROOM(net->backward_weights[i], weights_of(stage) * 8);
         ROOM(net->local[i], net->threads * sizeof(Local));
@@ -295,3 +312,8 @@ void backward(Net *net, const float *const *head_gradients)
     net->head_gradients = head_gradients;
     run(net, BACKWARD);
 }
+
+#if TIMED
+/* seconds: of the last forward (STAGES numbers) and backward pass (STAGES numbers) of each stage, of thread 0. */
+void times(const Net *net, double *seconds) { memcpy(seconds, net->seconds, sizeof net->seconds); }
+#endif

@@ -11,7 +11,7 @@ INLINE vec FN(exponential)(vec x)
     return x;
 }
 
-static void FN(forward)(Net *net, int t, int s)
+STAGE_PASS FN(forward)(Net *net, int t, int s)
 {
     FN(Room) *room = net->room[t];
     TYPE *z = (TYPE *)net->z[I] + (size_t)s * SIZE;
@@ -37,7 +37,7 @@ static void FN(forward)(Net *net, int t, int s)
     }
 }
 
-static void FN(backward)(Net *net, int t, int s)
+STAGE_PASS FN(backward)(Net *net, int t, int s)
 {
     FN(Room) *room = net->room[t];
     const TYPE *z = (const TYPE *)net->z[I] + (size_t)s * SIZE;

@@ -1,10 +1,9 @@
 /* What every stage does with its own z: sums for normalisation, random bits for dropout, and the gradient at z.
 
-   Set before: I, C, H, W, TYPE, NORM, RECTIFIED (ReLU before the normalisation), DROP, LATE, D_H, D_W, BIAS. */
+   Set before: I, C, H, W, TYPE, NORM, RECTIFIED (ReLU before the normalisation), DROP, BIAS. */
 
 #define SIZE ((size_t)C * H * CHANNEL(W))
 #define AT(y, c, x, u) ((((size_t)(y) * C + (c)) * CHANNEL(W)) + (x) * IMAGES + (u) * LANES)
-#define BITS ((size_t)H * C * CEIL(W, 32) * VECTORS)
 
 /* Store a value of z, after ReLU, and add it to the sums. row: of z. near: to be set to a value of z by the first. */
 INLINE void FN(put)(TYPE *row, vec *sums, float *near, int first, int c, int x, vec *value)
@@ -27,24 +26,15 @@ INLINE void FN(put)(TYPE *row, vec *sums, float *near, int first, int c, int x, 
 }
 
 #if DROP
-/* Draw the bits of row y of slice s. Each row of a channel has a generator of its own, which starts at a hash of the
-   step, the stage and the place: Marsaglia's xorshift (2003) with 16 bits for each value. */
+/* Draw what dropout keeps of row y of slice s. Each row of a channel has generators of its own, which start at a hash
+   of the step, the stage and the place: Marsaglia's xorshift (2003). */
 INLINE void FN(draw)(Net *net, int s, int y)
 {
     const int least = (int)lrintf((1 - stages[I].keep) * 65536);
-    ivec *kept = net->kept[I] + (size_t)s * BITS;
-    for (int c = 0; c < C; c++) {
-        ivec bits[VECTORS], random = started(net->key, I, (s * H + y) * C + c);
-        for (int x = 0; x < W; x++) {
-            if (x % 32 == 0) UNROLL for (int u = 0; u < VECTORS; u++) bits[u] = iset(0);
-            random = next(random);
-            const ivec at = iset((int32_t)(1u << x % 32));
-            bits[0] |= ((random & 65535) >= least) & at;
-            bits[1] |= ((ivec)((uvec)random >> 16) >= least) & at;
-            if (x % 32 == 31 || x == W - 1)
-                UNROLL for (int u = 0; u < VECTORS; u++)
-                    kept[((y * C + c) * CEIL(W, 32) + x / 32) * VECTORS + u] = net->training ? bits[u] : iset(-1);
-        }
+    Kept *kept = net->kept[I] + ((size_t)s * H + y) * C * W;
+    for (int c = 0; c < C; c++, kept += W) {
+        ivec random = started(net->key, I, (s * H + y) * C + c);
+        for (int x = 0; x < W; x++) kept[x] = net->training ? drawn(&random, least) : KEEP_ALL;
     }
 }
 #endif
@@ -61,8 +51,9 @@ INLINE void FN(end_row)(Net *net, int t, int s, int y)
             sums[0] = sums[1] = ZERO;
             for (int x = 0; x < W; x++)
                 for (int u = 0; u < VECTORS; u++) {
+                    const mask valid = as_mask(net->mask[u]);
                     const vec value = GET(row + AT(0, c, x, u)), d = value - set(local->near[c]);
-                    sums[0] += select_(net->mask[u], d), sums[1] += select_(net->mask[u], d * d);
+                    sums[0] += where(valid, d), sums[1] += where(valid, d * d);
                 }
         }
         local->sums[2 * c] += sums[0], local->sums[2 * c + 1] += sums[1];
@@ -98,8 +89,8 @@ INLINE void FN(gradient_row)(Net *net, int t, int s, int y, float *restrict to, 
                     r[e] = GET(g + AT(y, c + e, x, u));
                     const vec zz = NORM || RECTIFIED ? GET(z + AT(y, c + e, x, u)) : ZERO;
                     if (NORM) r[e] = a[e] * r[e] + (b[e] * zz + d[e]);
-                    if (RECTIFIED) r[e] = select_(zz > ZERO, r[e]);
-                    if (!whole && s == net->slices - 1) r[e] = select_(net->mask[u], r[e]);
+                    if (RECTIFIED) r[e] = where(above(zz, ZERO), r[e]);
+                    if (!whole) r[e] = where(as_mask(net->mask[u]), r[e]);
                     if (BIAS) bias[e] += r[e];
                     if (form == PAIRS)
                         store_half((void *)(natural + (c + e) * NATURAL(width) + ((x * apart + left) * IMAGES + u * LANES) / 2), r[e]);

@@ -38,6 +38,7 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+#define STAGE_PASS static __attribute__((noinline)) void   /* the pass of one stage, compiled by itself */
 #ifdef __clang__
 #define UNROLL _Pragma("unroll")
 #else
@@ -58,8 +59,40 @@ INLINE vec set(float a) { return (vec)REPEATED(a); }
 INLINE ivec iset(int32_t a) { return (ivec)REPEATED(a); }
 INLINE vec load(const float *p) { return *(const vec *)p; }
 INLINE void store(float *p, vec x) { *(vec *)p = x; }
-INLINE vec select_(ivec mask, vec x) { return (vec)((ivec)x & mask); }
-INLINE vec blend(ivec mask, vec yes, vec no) { return (vec)(((ivec)yes & mask) | ((ivec)no & ~mask)); }
+
+/* A mask has a bit, or a number of equal bits, for each lane. Masks are combined by &, | and ~. */
+#if defined(__AVX512F__)
+typedef __mmask16 mask;
+#define ALL ((mask)-1)
+INLINE mask above(vec a, vec b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ); }
+INLINE mask equal(vec a, vec b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_EQ_OQ); }
+INLINE mask not_a_number(vec a) { return _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q); }
+INLINE mask with_bits(ivec a, ivec bits) { return _mm512_test_epi32_mask((__m512i)a, (__m512i)bits); }
+INLINE vec where(mask m, vec x) { return (vec)_mm512_maskz_mov_ps(m, (__m512)x); }
+INLINE vec blend(mask m, vec yes, vec no) { return (vec)_mm512_mask_mov_ps((__m512)no, m, (__m512)yes); }
+INLINE mask as_mask(ivec a) { return with_bits(a, a); }
+#else
+typedef ivec mask;
+#define ALL iset(-1)
+INLINE mask above(vec a, vec b) { return a > b; }
+INLINE mask equal(vec a, vec b) { return a == b; }
+INLINE mask not_a_number(vec a) { return a != a; }
+INLINE mask with_bits(ivec a, ivec bits) { return (a & bits) != iset(0); }
+INLINE vec where(mask m, vec x) { return (vec)((ivec)x & m); }
+INLINE vec blend(mask m, vec yes, vec no) { return (vec)(((ivec)yes & m) | ((ivec)no & ~m)); }
+INLINE mask as_mask(ivec a) { return a; }
+#endif
+
+/* The images of a slice that dropout keeps. */
+#if defined(__AVX512BW__)
+typedef uint32_t Kept;
+#define KEEP_ALL ((Kept)-1)
+INLINE mask kept_of(const Kept *kept, int u) { return (mask)(*kept >> 16 * u); }
+#else
+typedef struct { ivec of[VECTORS]; } Kept;
+#define KEEP_ALL ((Kept){{REPEATED(-1), REPEATED(-1)}})
+INLINE mask kept_of(const Kept *kept, int u) { return as_mask(kept->of[u]); }
+#endif
 
 /* A NaN stays a NaN: MAXPS returns its second operand if one operand is NaN. */
 INLINE vec relu(vec x)
@@ -73,10 +106,16 @@ INLINE vec relu(vec x)
 #endif
 }
 
-/* The larger one, or NaN if one of both is NaN. */
+/* The larger one; b if one of both is NaN. */
 INLINE vec larger(vec a, vec b)
 {
-    return blend((a > b) | (a != a), a, b);
+#if defined(__AVX512F__)
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX__)
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return blend(above(a, b), a, b);
+#endif
 }
 
 INLINE vec root(vec x)
@@ -102,6 +141,15 @@ INLINE double total(vec x)
 #define KEEP(x) ((void)0)
 #endif
 
+/* Ask for memory that is needed soon, as the processor does not guess jumps from row to row. written: 1 to write it. */
+INLINE void fetch(const void *from, size_t bytes, const int written)
+{
+    for (size_t at = 0; at < bytes; at += 64) {
+        if (written) __builtin_prefetch((const char *)from + at, 1, 2);
+        else __builtin_prefetch((const char *)from + at, 0, 2);
+    }
+}
+
 /* ---- storage of feature maps: float, or bf16 if HALF */
 
 INLINE uint16_t rounded(float x)
@@ -115,7 +163,11 @@ INLINE uint16_t rounded(float x)
 typedef uint16_t stored;
 INLINE vec load_half(const uint16_t *p)
 {
+#if defined(__AVX512F__)
+    return (vec)_mm512_slli_epi32(_mm512_cvtepu16_epi32(*(const __m256i *)p), 16);
+#else
     return (vec)(__builtin_convertvector(*(const halves *)p, uvec) << 16);
+#endif
 }
 INLINE void store_half(uint16_t *p, vec x)
 {
