@@ -136,14 +136,17 @@ def plan_of(record: Record, model: nn.Module, *, training: bool = True) -> Plan:
     reading = Reading(record, originals_of(record.module, model), training)
     for index, value in enumerate(record.inputs):
         reading.seen[value] = reading.add(Input(index), (), image_shape(value.shape[1:]))
-    for call in needed(record):
+    calls_needed = needed(record)
+    if any(call.operation == "batch_norm" and call.sources and call not in calls_needed for call in record.calls):
+        raise NotCompiled("no output depends on a normalisation, but its statistics are measured")
+    for call in calls_needed:
         reading.open(call)
         RULES[call.operation](reading)
     plan = reading.plan
     for index, value in enumerate(record.outputs):
         plan.heads.append(head_stage(reading, value, index))
-    weights = [stage.made.weight.data_ptr() for stage in plan.stages if isinstance(stage.made, Conv)]
-    if len(set(weights)) < len(weights):
+    places = [tensor.data_ptr() for stage in plan.stages for tensor in stage.tensors]
+    if len(set(places)) < len(places):
         raise NotCompiled("two layers share their weights")
     return plan
 
@@ -306,7 +309,7 @@ def mean(at: Reading) -> None:
 
 def power(at: Reading) -> None:
     """Read the square of a root mean square."""
-    exponent = at.call.args[1] if len(at.call.args) > 1 else at.given.get("exponent")
+    exponent = 2 if at.call.operation == "square" else (*at.call.args, at.given.get("exponent"))[1]
     seen = at.seen[at.source]
     at.require(exponent == 2 and not seen.formula and at.uses[at.call.outputs[0]] == 1)
     at.finish(replace(at.flat(seen), formula="square"))
@@ -405,16 +408,19 @@ def same(at: Reading) -> None:
 
 
 def reshaped(at: Reading) -> None:
-    """Read a reshape that keeps the order of one image: flatten, and axes of length 1 that come or go."""
+    """Read a flatten, and a reshape that takes away axes of length 1 or gives them back at the same place."""
     before, after = at.source.shape[1:], at.call.outputs[0].shape[1:]
 
-    def short(shape: tuple[int, ...]) -> list[int]:
-        return [size for size in shape if size != 1]
-
-    at.require((len(after) == 1 and after[0] == prod(before)) or (
-        short(before) == short(after) and (before[:1] == after[:1] or not short(before))))
     seen = at.seen[at.source]
-    at.finish(at.flat(seen) if len(after) == 1 and any(seen.pads) else seen)
+    if len(after) == 3:
+        at.require(after == at.shape(seen))
+    elif len(after) == 1:
+        at.require(after[0] == prod(before))
+        seen = at.flat(seen) if any(seen.pads) else seen
+    else:
+        at.require(before[:1] == after[:1])
+        at.require([size for size in before if size != 1] == [size for size in after if size != 1])
+    at.finish(seen)
 
 
 Rule = Callable[[Reading], None]

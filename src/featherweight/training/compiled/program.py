@@ -6,9 +6,11 @@ import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from featherweight.codegen.compiler import NoLibrary
 from featherweight.codegen.library import load
@@ -22,6 +24,7 @@ from featherweight.user_code import quietly
 
 WIDEST = 128            # channels of the widest network that "auto" compiles: torch is as fast for wider ones
 MOST_WEIGHTS = 300_000  # of a network that "auto" compiles
+BATCHES = (2, 3)        # numbers of images for which a network is recorded
 
 
 @dataclass(frozen=True)
@@ -85,26 +88,42 @@ def compile_network(
 
 
 def recorded_plan(model: nn.Module, inputs: Sequence[Tensor], *, training: bool = True) -> Plan:
-    """Return the plan of a network. A copy runs twice in training or evaluation mode, and must do the same both times.
+    """Return the plan of a network. A copy runs with each of BATCHES in training or evaluation mode.
+
+    Raises NotCompiled if the copies do not compute the same.
     """
     if has_hooks(model):
         raise NotCompiled("a hook of the network would not be called")
     plans = []
-    for _ in range(2):
+    for count in BATCHES:
         twin = copy_of(model)
         if twin is None:
             raise NotCompiled("the network cannot be copied")
         recorder = Recorder(twin.train(training), distinct=True)
-        with torch.inference_mode(False), torch.no_grad(), untouched_random_state(twin), quietly():
-            recorder.run([value.contiguous() for value in inputs])
+        with torch.inference_mode(False), torch.no_grad(), untouched_random_state(twin), quietly(), GradientSwitch():
+            recorder.run([value[:1].repeat(count, *(1 for _ in value.shape[1:])) for value in inputs])
         plans.append(plan_of(recorder.record, model, training=training))
     if c_source(plans[0], half=False) != c_source(plans[1], half=False):
         raise NotCompiled("the network does not compute the same each time")
     return plans[0]
 
 
+class GradientSwitch(TorchFunctionMode):
+    """A context that raises NotCompiled if the network turns gradients off or on, as torch.no_grad() does."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.__name__ == "_set_grad_enabled":
+            raise NotCompiled("forward turns gradients off or on")
+        return func(*args, **(kwargs or {}))
+
+
 def has_hooks(model: nn.Module) -> bool:
-    """Return True if a module has a hook of the user. Hooks before forward of the network itself are recorded."""
+    """Return True if a module or parameter has a hook of the user.
+
+    Hooks before forward of the network itself are recorded.
+    """
+    if any(one._backward_hooks or one._post_accumulate_grad_hooks for one in model.parameters()):
+        return True
     return any(part._forward_hooks or part._backward_hooks or part._backward_pre_hooks
                or (part._forward_pre_hooks and part is not model) for part in model.modules())
 

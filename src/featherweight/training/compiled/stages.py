@@ -7,7 +7,6 @@ pooling are computed again by each later stage that reads them. So they belong t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
@@ -108,6 +107,14 @@ class Stage:
         return channels, height // rows, width // columns
 
     @property
+    def tensors(self) -> list[Tensor]:
+        """Parameters and running statistics of the stage."""
+        own = [self.made.weight, self.made.bias] if isinstance(self.made, Conv) else []
+        norm = self.norm
+        own += [norm.gain, norm.shift, norm.mean, norm.variance, norm.batches] if norm else []
+        return [tensor for tensor in own if tensor is not None]
+
+    @property
     def followed(self) -> str:
         """Names of what follows the sums of the stage, in order, such as "ReLU, BatchNorm, MaxPool"."""
         pool = f"{self.pool.kind.capitalize()}Pool" if self.pool else ""
@@ -131,7 +138,5 @@ class Plan:
     def needs_gradient(self, index: int) -> bool:
         """Return True if the gradient of a stage's result is needed: it or an earlier stage has parameters."""
         stage = self.stages[index]
-        own = [stage.made.weight, stage.made.bias] if isinstance(stage.made, Conv) else []
-        own += [stage.norm.gain, stage.norm.shift] if stage.norm else []
-        trained: list[Any] = [tensor for tensor in own if tensor is not None and tensor.requires_grad]
-        return bool(trained) or any(self.needs_gradient(source) for source in stage.sources)
+        trained = any(tensor.requires_grad for tensor in stage.tensors)
+        return trained or any(self.needs_gradient(source) for source in stage.sources)

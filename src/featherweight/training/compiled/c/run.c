@@ -226,7 +226,7 @@ static int allocate(Net *net, size_t room, int training)
 #define ROOM(place, bytes) good = ((place) = room_for(net, bytes)) != NULL && good
     for (int i = 0; i < STAGES; i++)
         if (stages[i].slot >= 0)
-            of_slot[stages[i].slot] = MOST(of_slot[stages[i].slot], size_of(&stages[i]) * stages[i].bytes);
+            of_slot[stages[i].slot] = MOST(of_slot[stages[i].slot], CEIL(size_of(&stages[i]) * stages[i].bytes, 64) * 64);
     for (int i = 0; i < STAGES; i++)
         if (training && of_slot[i]) ROOM(net->slot[i], slices * of_slot[i]);
     ROOM(net->room, net->threads * sizeof(void *));

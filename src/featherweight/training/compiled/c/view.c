@@ -112,7 +112,8 @@ INLINE vec PFN(shared)(const PFN(Channel) *at, vec g, int y, int x, int u)
     if (P_DROP && P_LATE) g = PFN(dropped)(at, g, y, x, u);
     if (P_DROP && !P_LATE) g *= at->scale;
     if (P_POOL == MEAN_POOL) g *= set(1.0f / WINDOW);
-    if (P_POOL == ROOT_POOL) g /= PFN(pooled)(at, y, x, u, 0) * set(WINDOW);
+    if (P_POOL == ROOT_POOL)        /* images beyond the batch have no gradient, but their root may be 0 */
+        g = where(~equal(g, ZERO), g / (PFN(pooled)(at, y, x, u, 0) * set(WINDOW)));
     return g;
 }
 
