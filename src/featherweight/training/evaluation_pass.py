@@ -46,7 +46,7 @@ def evaluation_pass(model: nn.Module, inputs: Sequence[Tensor], *, precision: st
 
 def run_compiled(network: CompiledNetwork, *values: Tensor) -> tuple[Tensor, ...]:
     """Return the outputs of a compiled network in evaluation mode, float32 (N, classes) of each head."""
-    parts = zip(*(value.float().contiguous().split(network.largest) for value in values), strict=True)
+    parts = zip(*(torch.split(value.float().contiguous(), network.largest) for value in values), strict=True)
     outputs = [network.forward(part, key=0, training=False) for part in parts]
     return tuple(torch.cat(head) for head in zip(*outputs, strict=True))
 
