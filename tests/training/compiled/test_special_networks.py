@@ -96,9 +96,14 @@ def test_unusual_networks_are_compiled(name: str) -> None:
     check(NETWORKS[name](), [SHAPE], 37)
 
 
-def test_linear_layers_read_tall_maps() -> None:
-    check(nn.Sequential(nn.Conv2d(1, 2, (1, 3)), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(140, 10)),
-          [(1, 70, 3)], 33)
+def tall(rows: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 2, (1, 3)), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(2 * rows, 10))
+
+
+def test_linear_layers_read_maps_of_64_rows() -> None:
+    check(tall(64), [(1, 64, 3)], 33)
+    with pytest.raises(NotCompiled, match="linear"):
+        compile_network(tall(65), [torch.zeros(2, 1, 65, 3)], half=False)
 
 
 def test_heads_without_trained_parameters_need_no_gradient() -> None:
