@@ -99,7 +99,8 @@ def print_results(content: dict[str, Any]) -> None:
     for name, found in networks.items():
         title = f"{name} · us: best/median · peak of a core: {found['peak_gflops']['float32']:.0f} GFLOP/s"
         dots = found["peak_gflops"]["bf16"] if name.endswith("bf16") else 0
-        report.print_table(title + (f", bf16 {dots:.0f}" if dots else ""), COLUMNS, [row_of(one) for one in found["stages"]])
+        title += f", bf16 {dots:.0f}" if dots else ""
+        report.print_table(title, COLUMNS, [row_of(one) for one in found["stages"]])
     rows = [[name, *(f"{found['us'][part]['median'] / 1000:.2f}" for part in (*PARTS, "rest", "step"))]
             for name, found in networks.items()]
     batch = content["settings"]["batch_size"]
