@@ -132,7 +132,8 @@ def print_results(options: argparse.Namespace, content: dict[str, Any]) -> None:
         aim = f"<= {AIM}" if name == JUDGED else "-"
         rows.append([name, report.show(found["seconds"], 2), report.show(ratio, 2), aim])
     machine = content["machine"]
-    title = f"{options.recipe}, one epoch of {options.data}, engine {content['engine']} · {machine['processor']}, {machine['cores']} cores"
+    trained = f"{options.recipe}, one epoch of {options.data}, engine {content['engine']}"
+    title = f"{trained} · {machine['processor']}, {machine['cores']} cores"
     report.print_table(title, ["case", "seconds", "times one thread alone", "aim"], rows)
 
 
