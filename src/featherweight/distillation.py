@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from featherweight.augment import Augmentation, normalise
-from featherweight.forward import outputs_for, scaled
-from featherweight.networks import load_network
+from featherweight.forward import scaled
+from featherweight.networks import example, load_network
 from featherweight.runs import Run
 from featherweight.tasks import Task, build_task
+from featherweight.training.evaluation_pass import EvaluationPass, evaluation_pass
 
 BATCH = 500         # images
 SEED = 2015         # of the augmentation: the same for all seeds of a recipe, and after resuming
@@ -24,24 +25,28 @@ SEED = 2015         # of the augmentation: the same for all seeds of a recipe, a
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained network with the normalisation of its training."""
+    """The forward pass of a trained network, with the normalisation of its training."""
 
-    network: nn.Module
+    forward: EvaluationPass
     task: Task
     classes: int
     mean: Tensor        # (C,), of the teacher's training pixels in [0, 1]
     std: Tensor         # (C,)
 
     @classmethod
-    def of(cls, run: Run, device: torch.device) -> Teacher:
-        """Load the network of a finished run onto a device."""
+    def of(cls, run: Run, device: torch.device, precision: str = "float32") -> Teacher:
+        """Load the network of a finished run onto a device. precision: "float32" or "bf16", of its forward pass."""
         mean, std = (torch.tensor(run.result[key], device=device) for key in ("mean", "std"))
-        return cls(load_network(run, device), build_task(run.recipe.task), len(run.result["classes"]), mean, std)
+        forward = evaluation_pass(
+            load_network(run, device), example(run.recipe, device), precision=precision,
+            engine=run.result.get("engine", "torch"),
+        )
+        return cls(forward, build_task(run.recipe.task), len(run.result["classes"]), mean, std)
 
     def probabilities(self, images: Tensor, temperature: float) -> Tensor:
         """Return softmax(log-probabilities / temperature), float32 (N, classes). images: (N, C, H, W) in [0, 1]."""
         task_batch = self.task.fixed_batch(torch.zeros(len(images), dtype=torch.int64, device=images.device))
-        head = outputs_for(self.network, normalise(images, self.mean, self.std), *task_batch.inputs)[0]   # class
+        head = self.forward(normalise(images, self.mean, self.std), *task_batch.inputs)[0]   # class
         return F.softmax(head.float()[:, : self.classes] / temperature, dim=1)
 
 

@@ -127,7 +127,8 @@ def examine(
     run = run if isinstance(run, Run) else Run.open(run)
     network, dataset, images = load(run, data, data_dir, device)
     task = build_task(run.recipe.task)
-    answers, _ = run_on(network, images, [task.fixed_batch(images.labels)], run.result["precision"])
+    task_batches = [task.fixed_batch(images.labels)]
+    answers, _ = run_on(network, images, task_batches, run.result["precision"], run.result.get("engine", "torch"))
     for head, found in zip(task.heads, answers, strict=True):
         if found.isnan().any():
             raise NoNumbers(run.path, head)
@@ -150,7 +151,7 @@ def evaluate(
     pixels = as_input(images.images[:FEW], images.mean, images.std)
     if not random_calls(network, (pixels[:2], *task.fixed_batch(images.labels[:2]).inputs)):
         check_alone(network, (pixels, *task.fixed_batch(images.labels[:FEW]).inputs))
-    return measure(network, images, task, run.result["precision"])
+    return measure(network, images, task, run.result["precision"], run.result.get("engine", "torch"))
 
 
 def against_record(run: Run, scores: Mapping[str, Score]) -> list[str]:

@@ -75,7 +75,8 @@ def notes_after(state: TrainingState) -> list[str]:
 def test_outputs(training: PreparedTraining) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Return the trained network's log-probabilities of the test images, and the targets, per head."""
     test = training.dataset.test.to(training.device)
-    return run_on(training.state.trained, test, training.task.evaluation_batches(test.labels), training.precision)
+    task_batches = training.task.evaluation_batches(test.labels)
+    return run_on(training.state.trained, test, task_batches, training.precision, training.engine.name)
 
 
 def compare_with_goal(recipe: Recipe, parameters: int, accuracies: Mapping[str, float]) -> dict[str, Any]:

@@ -41,8 +41,9 @@ def with_teacher(
     for run in runs:
         check_data(run, recipe, dataset)
         check_validation(run, recipe, seeds or [recipe.training.seed])
-    teachers = [Teacher.of(run, device) for run in runs]
-    with autocast(pick_precision(recipe.training.precision, device), device):
+    precision = pick_precision(recipe.training.precision, device)
+    teachers = [Teacher.of(run, device, precision) for run in runs]
+    with autocast(precision, device):
         soft = soft_labels(
             teachers, dataset.train.images, Augmentation(**recipe.augmentation.model_dump()), wanted.temperature,
             device, lambda answered: tell(wanted.teacher, len(runs), answered, len(dataset.train)),

@@ -59,5 +59,6 @@ def run_trial(
     if training.plan.keep_best:
         training.state.return_to_best()
     assert training.dataset.validation is not None
-    scores = measure(training.state.trained, training.dataset.validation.to(device), training.task, training.precision)
+    scores = measure(training.state.trained, training.dataset.validation.to(device), training.task,
+                     training.precision, training.engine.name)
     return Trial(training.parameters, scores, records, training.state.position.seconds)

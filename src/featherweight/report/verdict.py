@@ -46,8 +46,9 @@ def verdict_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def trained(result: Mapping[str, Any]) -> str:
-    """Return epochs, time, device, precision and seeds in words."""
-    how = f"{result['device']}, {result['precision']}"
+    """Return epochs, time, device, precision, engine and seeds in words."""
+    keys = ("device", "precision", "engine")        # runs of earlier versions have no engine
+    how = ", ".join(result[key] for key in keys if key in result)
     if "seeds" not in result:
         return f"{result['epochs']} epochs in {duration(result['seconds'])} ({how}), seed {result['seed']}"
     whole = "" if result["wall_seconds"] is None else f", all in {duration(result['wall_seconds'])}"

@@ -1,4 +1,4 @@
-"""The compiled engine: a network's passes, the augmentation and the optimizer in C. torch computes the loss."""
+"""The compiled engine: passes of the network, loss, augmentation and optimizer in C."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.codegen.compiler import NoLibrary
-from featherweight.tasks import Outputs, Task, TaskBatch
+from featherweight.tasks import Task
 from featherweight.training.compiled.augment import FusedAugmentation
+from featherweight.training.compiled.loss import FusedLoss
 from featherweight.training.compiled.network import CompiledNetwork
 from featherweight.training.compiled.optimize import FusedOptimizer
 from featherweight.training.compiled.structs import NotFused
 from featherweight.training.count import Count
-from featherweight.training.engine import Engine, Passes, Replica, TorchEngine, make_learn, prepare
+from featherweight.training.engine import Engine, Replica, TorchEngine, prepare
 from featherweight.training.optimization import move
 from featherweight.training.plan import Plan
 from featherweight.training.state import TrainingState
@@ -47,14 +48,30 @@ Step = Callable[[Tensor, float, float], None]
 
 def make_step(replica: Replica, task: Task, count: Count) -> Step:
     """Return the function (picked int64 (N,), left, lr) -> None of one step of a replica."""
-    augment, update = make_augment(replica), make_update(replica.state)
-    learn = make_learn(replica, task, count, make_passes(replica))
+    state, data, plan = replica.state, replica.data, replica.plan
+    augment, update = make_augment(replica), make_update(state)
+    network, loss = make_network(replica), FusedLoss(plan.loss, count)
 
     def step(picked: Tensor, left: float, lr: float) -> None:
-        learn(augment(picked, left), picked)
+        images, batch = augment(picked, left), data.pick(picked)
+        task_batch = task.training_batch(batch.labels, state.generator, batch.soft)
+        outputs = network.forward([images, *task_batch.inputs], key=key_of(plan, state, len(data)))
+        each = None if state.losses is None else torch.zeros(len(picked))
+        network.backward(loss(outputs, task_batch, each))
+        if plan.gradient_clip:
+            nn.utils.clip_grad_norm_(state.model.parameters(), plan.gradient_clip)
         update(lr)
+        if state.losses is not None and each is not None:
+            state.losses[picked] = each
 
     return step
+
+
+def make_network(replica: Replica) -> CompiledNetwork:
+    """Return the compiled passes of a replica's network."""
+    assert replica.program is not None
+    largest = min(replica.plan.batch_size, len(replica.data))
+    return CompiledNetwork(replica.program, largest, torch.get_num_threads())
 
 
 def make_augment(replica: Replica) -> Callable[[Tensor, float], Tensor]:
@@ -80,27 +97,6 @@ def update_by_torch(state: TrainingState, lr: float) -> None:
     move([state.optimizer], lr)
     if state.average is not None:
         state.average.update_parameters(state.model)
-
-
-def make_passes(replica: Replica) -> Passes:
-    """Return the function (images, task_batch) -> (loss, outputs), which also sets the gradients of the parameters."""
-    assert replica.program is not None
-    state, plan = replica.state, replica.plan
-    largest = min(plan.batch_size, len(replica.data))
-    network = CompiledNetwork(replica.program, largest, torch.get_num_threads())
-
-    def passes(images: Tensor, task_batch: TaskBatch) -> tuple[Tensor, Outputs]:
-        network.bind()
-        heads = network.forward([images, *task_batch.inputs], key=key_of(plan, state, len(replica.data)))
-        leaves = tuple(head.requires_grad_() for head in heads)
-        loss = plan.loss(leaves, task_batch.targets, task_batch.soft)
-        gradients = torch.autograd.grad(loss, leaves)
-        network.backward(gradients)
-        if plan.gradient_clip:
-            nn.utils.clip_grad_norm_(state.model.parameters(), plan.gradient_clip)
-        return loss.detach(), tuple(head.detach() for head in heads)
-
-    return passes
 
 
 def key_of(plan: Plan, state: TrainingState, images: int) -> int:

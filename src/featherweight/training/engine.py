@@ -17,7 +17,7 @@ from featherweight.augment import normalise
 from featherweight.data import Images
 from featherweight.devices import layout_for
 from featherweight.forward import scaled
-from featherweight.tasks import Outputs, Task, TaskBatch, as_heads
+from featherweight.tasks import Task, as_heads
 from featherweight.training.compiled.program import Program
 from featherweight.training.count import Count
 from featherweight.training.optimization import move
@@ -27,7 +27,6 @@ from featherweight.training.state import TrainingState
 from featherweight.training.step import make_passes
 
 Learn = Callable[[Tensor, Tensor], None]
-Passes = Callable[[Tensor, TaskBatch], tuple[Tensor, Outputs]]      # (loss, outputs); sets the gradients
 
 
 @dataclass
@@ -78,8 +77,7 @@ class TorchEngine:
 
 def make_advance(replicas: Sequence[Replica], task: Task, count: Count) -> Work:
     """Return the function (picked, left, lr) -> None of one step of all replicas; arguments as in Engine.step."""
-    learns = [make_learn(replica, task, count.row(index), torch_passes(replica))
-              for index, replica in enumerate(replicas)]
+    learns = [make_learn(replica, task, count.row(index)) for index, replica in enumerate(replicas)]
     learn_all = side_by_side(learns, replicas[0].data.device)
     optimizers = [replica.state.optimizer for replica in replicas]
 
@@ -99,16 +97,12 @@ def prepare(replicas: Sequence[Replica], picked: Tensor, left: float | Tensor) -
     return normalise(images, first.data.mean, first.data.std).contiguous(memory_format=layout_for(images.device))
 
 
-def torch_passes(replica: Replica) -> Passes:
-    """Return the forward and backward pass of a replica by torch."""
-    plan = replica.plan
-    return make_passes(replica.state.model, plan.loss, precision=plan.precision, device=replica.data.device,
-                       gradient_clip=plan.gradient_clip)
-
-
-def make_learn(replica: Replica, task: Task, count: Count, passes: Passes) -> Learn:
+def make_learn(replica: Replica, task: Task, count: Count) -> Learn:
     """Return the function (inputs (N, C, H, W), int64 (N,)) -> None that computes the gradients of one batch."""
     state, data, plan = replica.state, replica.data, replica.plan
+    passes = make_passes(
+        state.model, plan.loss, precision=plan.precision, device=data.device, gradient_clip=plan.gradient_clip
+    )
 
     def learn(images: Tensor, picked: Tensor) -> None:
         batch = data.pick(picked)

@@ -10,39 +10,48 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featherweight.data import Images
-from featherweight.devices import autocast
 from featherweight.errors import TrainingDiverged
 from featherweight.evaluation import Score, score, score_all
-from featherweight.forward import as_input, evaluating, outputs_for
+from featherweight.forward import as_input, evaluating
 from featherweight.tasks import Task, TaskBatch
+from featherweight.training.evaluation_pass import evaluation_pass
 
 CLIP = "training.gradient_clip=1"
 
 
 @torch.no_grad()
 def run_on(
-    model: nn.Module, data: Images, task_batches: Iterable[TaskBatch], precision: str, batch_size: int = 500
+    model: nn.Module, data: Images, task_batches: Iterable[TaskBatch], precision: str, engine: str = "torch",
+    batch_size: int = 500,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Return log-probabilities (Q x N, classes) and targets (Q x N,), a CPU tensor per head.
 
     task_batches: Q of them, each for all N images of `data`. precision: "float32" or "bf16".
+    engine: that trained the network, "torch" or "compiled". A network that was trained in C also runs in C.
     """
-    answers, truths = [], []
-    with evaluating(model), autocast(precision, data.device):
+    answers, truths, task_batches = [], [], list(task_batches)
+    example = [as_input(data.pixels(slice(1)), data.mean, data.std), *(value[:1] for value in task_batches[0].inputs)]
+    with evaluating(model):
+        run = evaluation_pass(model, example, precision=precision, engine=engine)
         for task_batch in task_batches:
             for start in range(0, len(data), batch_size):
                 part = slice(start, start + batch_size)
                 images = as_input(data.pixels(part), data.mean, data.std)
-                outputs = outputs_for(model, images, *(value[part] for value in task_batch.inputs))
+                outputs = run(images, *(value[part] for value in task_batch.inputs))
                 answers.append([F.log_softmax(head.float(), dim=1).cpu() for head in outputs])
             truths.append([target.cpu() for target in task_batch.targets])
     heads = tuple(torch.cat(parts) for parts in zip(*answers, strict=True))
     return heads, tuple(torch.cat(parts) for parts in zip(*truths, strict=True))
 
 
-def measure(model: nn.Module, data: Images, task: Task, precision: str) -> dict[str, Score]:
-    """Return the score of each head. A task with several heads adds "both": all heads right at once."""
-    return score_heads(task, *run_on(model, data, task.evaluation_batches(data.labels), precision))
+def measure(
+    model: nn.Module, data: Images, task: Task, precision: str, engine: str = "torch"
+) -> dict[str, Score]:
+    """Return the score of each head. A task with several heads adds "both": all heads right at once.
+
+    precision, engine: as in run_on.
+    """
+    return score_heads(task, *run_on(model, data, task.evaluation_batches(data.labels), precision, engine))
 
 
 def score_heads(task: Task, answers: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> dict[str, Score]:

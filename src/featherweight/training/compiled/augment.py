@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-from importlib.resources import files
 
 import torch
 from torch import Tensor
@@ -12,11 +11,7 @@ from torch import Tensor
 from featherweight.augment import Augmentation, bicubic
 from featherweight.codegen.library import load
 from featherweight.data import Images
-
-
-def source() -> str:
-    """Return the C source that FusedAugmentation compiles."""
-    return (files("featherweight.training.compiled") / "c" / "augment.c").read_text()
+from featherweight.training.compiled.source import c_file
 
 
 class Settings(ctypes.Structure):
@@ -55,7 +50,7 @@ class FusedAugmentation:
         self.stored = data.stored.contiguous()
         self.tables = [data.mean.float().contiguous(), data.std.float().contiguous(), *_bicubics(data)]
         self.settings = _settings(augmentation, self.stored, self.tables)
-        library = load("augment", source())
+        library = load("augment", c_file("augment.c"))
         self.augment, size = library.augment, library.augmentation_scratch
         self.augment.restype = size.restype = ctypes.c_int64
         self.augment.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]

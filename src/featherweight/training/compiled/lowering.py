@@ -1,4 +1,4 @@
-"""From the record of a training pass to the plan of its C: a table from the operation to its rule."""
+"""From the record of a pass to the plan of its C: a table from the operation to its rule."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from featherweight.graph import calls
 from featherweight.graph.record import Call, Record, Value
 from featherweight.training.compiled.stages import Conv, Input, Join, Norm, Part, Plan, Pool, Shape, Softmax, Stage
 
+MOST_ROWS = 64      # of a kernel, which the C holds at once
+
 
 class NotCompiled(Exception):
     """A network, a recipe or a machine for which training cannot be compiled. The text says why, in a few words."""
@@ -23,7 +25,7 @@ class NotCompiled(Exception):
 
 @dataclass(frozen=True)
 class Seen:
-    """What a recorded value is: the view of a stage, with zeros around it, and perhaps in the middle of a formula.
+    """A recorded value in the plan: the view of a stage, with zeros around it, and perhaps in the middle of a formula.
 
     pads: rows above, columns left, rows below, columns right; negative ones are cut off.
     formula: operations of a root mean square so far, "square", "mean" or "plus". added: the summand under the root.
@@ -38,8 +40,8 @@ class Seen:
 class Reading:
     """The plan while the calls of a record are read, one after the other."""
 
-    def __init__(self, record: Record, originals: Mapping[int, Tensor]) -> None:
-        self.record, self.originals = record, originals
+    def __init__(self, record: Record, originals: Mapping[int, Tensor], training: bool) -> None:
+        self.record, self.originals, self.training = record, originals, training
         self.plan = Plan()
         self.seen: dict[Value, Seen] = {}
         self.uses = Counter(value for call in record.calls for value in set(call.sources))
@@ -124,24 +126,27 @@ class Reading:
         return seen, stage
 
 
-def plan_of(record: Record, model: nn.Module) -> Plan:
-    """Return the plan of a network from the record of a copy of it in training mode.
+def plan_of(record: Record, model: nn.Module, *, training: bool = True) -> Plan:
+    """Return the plan of a network from the record of a copy of it in training or evaluation mode.
 
     Raises NotCompiled if an operation of the network has no compiled form.
     """
     if record.branches:
         raise NotCompiled("forward reads a value of the image as a Python number")
-    reading = Reading(record, originals_of(record.module, model))
+    reading = Reading(record, originals_of(record.module, model), training)
     for index, value in enumerate(record.inputs):
         reading.seen[value] = reading.add(Input(index), (), image_shape(value.shape[1:]))
-    for call in needed(record):
+    calls_needed = needed(record)
+    if any(call.operation == "batch_norm" and call.sources and call not in calls_needed for call in record.calls):
+        raise NotCompiled("no output depends on a normalisation, but its statistics are measured")
+    for call in calls_needed:
         reading.open(call)
         RULES[call.operation](reading)
     plan = reading.plan
     for index, value in enumerate(record.outputs):
         plan.heads.append(head_stage(reading, value, index))
-    weights = [stage.made.weight.data_ptr() for stage in plan.stages if isinstance(stage.made, Conv)]
-    if len(set(weights)) < len(weights):
+    places = [tensor.data_ptr() for stage in plan.stages for tensor in stage.tensors]
+    if len(set(places)) < len(places):
         raise NotCompiled("two layers share their weights")
     return plan
 
@@ -197,6 +202,7 @@ def convolution(at: Reading) -> None:
     stride, dilation = (calls.per_axis(at.given.get(key, 1), 2) for key in ("stride", "dilation"))
     at.require(stride[0] == stride[1] and dilation == (1, 1))
     rows, columns = int(weight.shape[2]), int(weight.shape[3])
+    at.require(rows <= MOST_ROWS)
     padding = at.given.get("padding", 0)
     if padding == "same":
         more = (rows - 1) // 2, (columns - 1) // 2
@@ -216,6 +222,7 @@ def linear(at: Reading) -> None:
     at.require(weight is not None and len(at.source.shape) == 2)
     assert weight is not None
     _, height, width = at.shape(seen)
+    at.require(height <= MOST_ROWS)
     made = Conv(weight, at.original("bias"), (height, width), 1, 0, 0, 1)
     at.finish(at.add(made, (seen.stage,), (len(weight), 1, 1)))
 
@@ -234,8 +241,8 @@ def relu(at: Reading) -> None:
 
 
 def batch_norm(at: Reading) -> None:
-    """Read batch normalisation with the statistics of the batch."""
-    at.require(bool(at.given.get("training", False)) and at.given.get("momentum") is not None)
+    """Read batch normalisation with the statistics of the batch, in evaluation mode with the running ones."""
+    at.require(bool(at.given.get("training", False)) == at.training and at.given.get("momentum") is not None)
     seen, stage = at.open_stage(at.source, lambda stage: stage.plain and not isinstance(stage.made, Softmax))
     at.require(len(at.source.shape) == 4 or at.shape(seen)[1:] == (1, 1))
     mean, variance = at.original("running_mean"), at.original("running_var")
@@ -243,18 +250,19 @@ def batch_norm(at: Reading) -> None:
     twin = getattr(layer, "num_batches_tracked", None)
     batches = None if twin is None else at.originals.get(id(twin))
     at.require(mean is None or batches is not None)
+    at.require(getattr(layer, "momentum", 0) is not None)       # a mean of all batches: another momentum each time
     stage.norm = Norm(at.original("weight"), at.original("bias"), mean, variance, batches,
                       at.given.get("eps", 1e-5), at.given.get("momentum", 0.1))
     at.finish(seen)
 
 
 def dropout(at: Reading) -> None:
-    """Read dropout, with a probability rounded to a multiple of 1/65536."""
-    part = round(at.given.get("p", 0.5) * 65536) / 65536
-    if not at.given.get("training", True) or part == 0:
+    """Read dropout, with a probability rounded to a multiple of 1/65536. In evaluation mode, it must do nothing."""
+    part, works = round(at.given.get("p", 0.5) * 65536) / 65536, at.given.get("training", True)
+    if part == 0 or (at.training and not works):
         same(at)
         return
-    at.require(part < 1)
+    at.require(part < 1 and bool(works) == at.training)
     seen, stage = at.open_stage(at.source, lambda stage: not stage.dropout)
     stage.dropout, stage.late = part, stage.pool is not None
     at.finish(seen)
@@ -301,7 +309,7 @@ def mean(at: Reading) -> None:
 
 def power(at: Reading) -> None:
     """Read the square of a root mean square."""
-    exponent = at.call.args[1] if len(at.call.args) > 1 else at.given.get("exponent")
+    exponent = 2 if at.call.operation == "square" else (*at.call.args, at.given.get("exponent"))[1]
     seen = at.seen[at.source]
     at.require(exponent == 2 and not seen.formula and at.uses[at.call.outputs[0]] == 1)
     at.finish(replace(at.flat(seen), formula="square"))
@@ -400,16 +408,19 @@ def same(at: Reading) -> None:
 
 
 def reshaped(at: Reading) -> None:
-    """Read a reshape that keeps the order of one image: flatten, and axes of length 1 that come or go."""
+    """Read a flatten, and a reshape that takes away axes of length 1 or gives them back at the same place."""
     before, after = at.source.shape[1:], at.call.outputs[0].shape[1:]
 
-    def short(shape: tuple[int, ...]) -> list[int]:
-        return [size for size in shape if size != 1]
-
-    at.require((len(after) == 1 and after[0] == prod(before)) or (
-        short(before) == short(after) and (before[:1] == after[:1] or not short(before))))
     seen = at.seen[at.source]
-    at.finish(at.flat(seen) if len(after) == 1 and any(seen.pads) else seen)
+    if len(after) == 3:
+        at.require(after == at.shape(seen))
+    elif len(after) == 1:
+        at.require(after[0] == prod(before))
+        seen = at.flat(seen) if any(seen.pads) else seen
+    else:
+        at.require(before[:1] == after[:1])
+        at.require([size for size in before if size != 1] == [size for size in after if size != 1])
+    at.finish(seen)
 
 
 Rule = Callable[[Reading], None]

@@ -21,19 +21,22 @@ Pointer = ctypes.c_void_p
 class CompiledNetwork:
     """Forward and backward passes of one network by its compiled C. Weights and gradients stay tensors of torch."""
 
-    def __init__(self, program: Program, largest: int, threads: int) -> None:
-        """largest: number of images of the largest batch. Raises MemoryError if the buffers do not fit."""
-        self.plan, self.library = program.plan, program.library
+    def __init__(self, program: Program, largest: int, threads: int, *, training: bool = True) -> None:
+        """largest: number of images of the largest batch. training: False for forward passes in evaluation mode only.
+
+        Raises MemoryError if the buffers do not fit.
+        """
+        self.plan, self.library, self.largest = program.plan, program.library, largest
         plan, library = program.plan, program.library
         library.create.restype = Pointer
-        handle = library.create(largest, max(1, min(threads, math.ceil(largest / SLICE))))
+        handle = library.create(largest, max(1, min(threads, math.ceil(largest / SLICE))), int(training))
         if not handle:
-            raise MemoryError("no memory for the buffers of compiled training")
+            raise MemoryError("no memory for the buffers of a compiled network")
         self.handle = Pointer(handle)
         weakref.finalize(self, library.destroy, self.handle)
         self.classes = [plan.stages[index].shape[0] for index in plan.heads]
         self.trained = [tensor for stage in plan.stages for tensor in trained_tensors(stage)]
-        for tensor in self.trained:
+        for tensor in self.trained if training else []:
             tensor.grad = torch.zeros_like(tensor)
         self.bound: list[int] = []
         self.bind()

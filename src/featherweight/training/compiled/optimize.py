@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import inspect
-from importlib.resources import files
 from itertools import chain
 from typing import Any
 
@@ -19,14 +18,10 @@ from torch.optim.swa_utils import AveragedModel
 
 from featherweight.codegen.library import load
 from featherweight.training.compiled.rules import MUON_RULE, batches
+from featherweight.training.compiled.source import c_file
 from featherweight.training.compiled.structs import Average, Group, NotFused, Pair, array, same_layout
 
 EXPONENTIAL = "get_ema_multi_avg_fn.<locals>.ema_update"    # torch's function of an exponential average
-
-
-def source() -> str:
-    """Return the C source that FusedOptimizer compiles."""
-    return (files("featherweight.training.compiled") / "c" / "optimize.c").read_text()
 
 
 class FusedOptimizer:
@@ -41,7 +36,7 @@ class FusedOptimizer:
     def __init__(self, optimizer: Optimizer, model: nn.Module, average: AveragedModel | None = None) -> None:
         self.optimizer, self.model, self.average = optimizer, model, average
         self.decay = 0.0 if average is None else decay_of(average)
-        library = load("optimize", source())
+        library = load("optimize", c_file("optimize.c"))
         self.optimize, self.muon_scratch = library.optimize, library.muon_scratch
         self.optimize.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p]
         self.optimize.restype = None

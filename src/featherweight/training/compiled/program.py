@@ -6,22 +6,25 @@ import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from featherweight.codegen.compiler import NoLibrary
 from featherweight.codegen.library import load
 from featherweight.graph.recorder import Recorder
 from featherweight.graph.twin import untouched_random_state
 from featherweight.training.compiled.lowering import NotCompiled, plan_of
-from featherweight.training.compiled.source import c_source
+from featherweight.training.compiled.source import c_file, c_source
 from featherweight.training.compiled.stages import Conv, Plan
 from featherweight.training.rehearsal import copy_of
 from featherweight.user_code import quietly
 
 WIDEST = 128            # channels of the widest network that "auto" compiles: torch is as fast for wider ones
 MOST_WEIGHTS = 300_000  # of a network that "auto" compiles
+BATCHES = (2, 3)        # numbers of images for which a network is recorded
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class EngineChoice:
 def choose_engine(
     wanted: str, model: nn.Module, inputs: Sequence[Tensor], *, precision: str, device: torch.device
 ) -> EngineChoice:
-    """Return the engine for a network, compiled if possible. It never fails: torch trains whatever C cannot.
+    """Return the engine for a network, compiled if possible. It never fails: torch trains what C cannot.
 
     wanted: "auto", "torch" or "compiled"; "auto" compiles thin networks only. inputs: blank, (N, ...) each.
     The network's weights move to torch's standard memory layout if it is compiled.
@@ -63,41 +66,64 @@ def choose_engine(
         return EngineChoice(why=str(fault))
 
 
-def compile_network(model: nn.Module, inputs: Sequence[Tensor], *, half: bool, thin: bool = False) -> Program:
+def compile_network(
+    model: nn.Module, inputs: Sequence[Tensor], *, half: bool, thin: bool = False, training: bool = True
+) -> Program:
     """Return the compiled program of a network. half: feature maps in bf16. thin: only if it has few channels.
 
+    training: record the network in training mode, else in evaluation mode. Both modes of most networks give the same
+    C. A program that was recorded in one mode is only for passes in that mode.
     Raises NotCompiled if an operation has no compiled form, or with `thin` if the network is too wide.
     Raises NoLibrary if nothing can be compiled on this machine.
     """
-    plan = recorded_plan(model, inputs)
+    plan = recorded_plan(model, inputs, training=training)
     if thin:
         check_thin(plan)
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if not all(tensor.is_contiguous() for tensor in chain(model.parameters(), model.buffers())):
         raise NotCompiled("a weight of the network is a view")
+    for name in ("augment", "loss", "optimize"):      # the same for all networks
+        load(name, c_file(f"{name}.c"))
     return Program(load("network", c_source(plan, half=half)), plan)
 
 
-def recorded_plan(model: nn.Module, inputs: Sequence[Tensor]) -> Plan:
-    """Return the plan of a network. A copy runs twice in training mode, and must do the same both times."""
+def recorded_plan(model: nn.Module, inputs: Sequence[Tensor], *, training: bool = True) -> Plan:
+    """Return the plan of a network. A copy runs with each of BATCHES in training or evaluation mode.
+
+    Raises NotCompiled if the copies do not compute the same.
+    """
     if has_hooks(model):
         raise NotCompiled("a hook of the network would not be called")
     plans = []
-    for _ in range(2):
+    for count in BATCHES:
         twin = copy_of(model)
         if twin is None:
             raise NotCompiled("the network cannot be copied")
-        recorder = Recorder(twin.train(), distinct=True)
-        with torch.inference_mode(False), torch.no_grad(), untouched_random_state(twin), quietly():
-            recorder.run([value.contiguous() for value in inputs])
-        plans.append(plan_of(recorder.record, model))
+        recorder = Recorder(twin.train(training), distinct=True)
+        with torch.inference_mode(False), torch.no_grad(), untouched_random_state(twin), quietly(), GradientSwitch():
+            recorder.run([value[:1].repeat(count, *(1 for _ in value.shape[1:])) for value in inputs])
+        plans.append(plan_of(recorder.record, model, training=training))
     if c_source(plans[0], half=False) != c_source(plans[1], half=False):
         raise NotCompiled("the network does not compute the same each time")
     return plans[0]
 
 
+class GradientSwitch(TorchFunctionMode):
+    """A context that raises NotCompiled if the network turns gradients off or on, as torch.no_grad() does."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.__name__ == "_set_grad_enabled":
+            raise NotCompiled("forward turns gradients off or on")
+        return func(*args, **(kwargs or {}))
+
+
 def has_hooks(model: nn.Module) -> bool:
-    """Return True if a module has a hook of the user. Hooks before forward of the network itself are recorded."""
+    """Return True if a module or parameter has a hook of the user.
+
+    Hooks before forward of the network itself are recorded.
+    """
+    if any(one._backward_hooks or one._post_accumulate_grad_hooks for one in model.parameters()):
+        return True
     return any(part._forward_hooks or part._backward_hooks or part._backward_pre_hooks
                or (part._forward_pre_hooks and part is not model) for part in model.modules())
 

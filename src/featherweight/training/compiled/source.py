@@ -135,7 +135,8 @@ def passes(plan: Plan, slots: list[int]) -> str:
     ahead += [f"take_in(net, t, {index}, net->inputs[{stage.made.index}]);"
               for index, stage in enumerate(plan.stages) if isinstance(stage.made, Input)]
     ahead.append("meet(net);")
-    back = [f"take_gradient(net, t, {index}, net->head_gradients[{head}]);" for head, index in enumerate(plan.heads)]
+    back = [f"take_gradient(net, t, {index}, net->head_gradients[{head}]);"
+            for head, index in enumerate(plan.heads) if slots[index] >= 0]
     back += [f"clear(net, t, {index});" for index, stage in enumerate(plan.stages) if to_clear(plan, index, slots)]
     for index, stage in enumerate(plan.stages):
         if isinstance(stage.made, Input):
@@ -177,13 +178,17 @@ def is_first_writer(plan: Plan, reader: int, number: int) -> bool:
 
 
 def covered_in_part(plan: Plan, index: int) -> bool:
-    """Return True if the first reader does not write the whole gradient: it crops, or pooling leaves out a row."""
+    """Return True if the first reader does not write the whole gradient before others add to it.
+
+    Examples: it crops, pooling leaves out a row, or it reads the stage twice, with other rows above.
+    """
     stage = plan.stages[index]
     _, height, width = stage.shape
     rows, columns = stage.pool.window if stage.pool else (1, 1)
     crops = any(isinstance(made, Join) and not whole(plan, plan.stages[reader], made.parts[number])
                 for reader, number in readers(plan, index) for made in [plan.stages[reader].made])
-    return crops or bool(height % rows or width % columns)
+    twice = any(made.sources.count(index) > 1 for made in plan.stages)
+    return crops or twice or bool(height % rows or width % columns)
 
 
 def whole(plan: Plan, join: Stage, part: Part) -> bool:

@@ -1,13 +1,12 @@
 """The plan of a compiled network: stages, and what follows the stored result of each.
 
 A stage is one convolution, one join, one softmax or one input. Its result z is stored. Normalisation, ReLU, dropout and
-pooling are computed again wherever a later stage reads them. So they belong to the stage before them.
+pooling are computed again by each later stage that reads them. So they belong to the stage before them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
@@ -16,7 +15,7 @@ Shape = tuple[int, int, int]        # channels, height, width of one image
 
 @dataclass(frozen=True)
 class Norm:
-    """Batch normalisation with the statistics of the batch."""
+    """Batch normalisation."""
 
     gain: Tensor | None
     shift: Tensor | None
@@ -108,6 +107,22 @@ class Stage:
         return channels, height // rows, width // columns
 
     @property
+    def tensors(self) -> list[Tensor]:
+        """Parameters and running statistics of the stage."""
+        own = [self.made.weight, self.made.bias] if isinstance(self.made, Conv) else []
+        norm = self.norm
+        own += [norm.gain, norm.shift, norm.mean, norm.variance, norm.batches] if norm else []
+        return [tensor for tensor in own if tensor is not None]
+
+    @property
+    def followed(self) -> str:
+        """Names of what follows the sums of the stage, in order, such as "ReLU, BatchNorm, MaxPool"."""
+        pool = f"{self.pool.kind.capitalize()}Pool" if self.pool else ""
+        names = [("ReLU", self.rectified), ("BatchNorm", self.norm), ("ReLU", self.relu),
+                 ("Dropout", self.dropout and not self.late), (pool, self.pool), ("Dropout", self.late)]
+        return ", ".join(name for name, has in names if has)
+
+    @property
     def plain(self) -> bool:
         """True if nothing follows z."""
         return not (self.norm or self.relu or self.dropout or self.pool)
@@ -123,7 +138,5 @@ class Plan:
     def needs_gradient(self, index: int) -> bool:
         """Return True if the gradient of a stage's result is needed: it or an earlier stage has parameters."""
         stage = self.stages[index]
-        own = [stage.made.weight, stage.made.bias] if isinstance(stage.made, Conv) else []
-        own += [stage.norm.gain, stage.norm.shift] if stage.norm else []
-        trained: list[Any] = [tensor for tensor in own if tensor is not None and tensor.requires_grad]
-        return bool(trained) or any(self.needs_gradient(source) for source in stage.sources)
+        trained = any(tensor.requires_grad for tensor in stage.tensors)
+        return trained or any(self.needs_gradient(source) for source in stage.sources)

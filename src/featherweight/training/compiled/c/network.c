@@ -71,7 +71,8 @@ INLINE void *gradient_of(const Net *net, int i, int s) { return (char *)net->gra
 INLINE int partial(const Net *net, int s) { return (s + 1) * IMAGES > net->images; }
 
 /* Power of two of at least n rows: all rows of a small map, else those that a kernel of k rows needs. */
-#define POWER(n) ((n) <= 1 ? 1 : (n) <= 2 ? 2 : (n) <= 4 ? 4 : (n) <= 8 ? 8 : (n) <= 16 ? 16 : (n) <= 32 ? 32 : 64)
+#define POWER(n) ((n) <= 1 ? 1 : (n) <= 2 ? 2 : (n) <= 4 ? 4 : (n) <= 8 ? 8 : (n) <= 16 ? 16 : (n) <= 32 ? 32 : \
+                  (n) <= 64 ? 64 : (n) <= 128 ? 128 : (n) <= 256 ? 256 : (n) <= 512 ? 512 : 1024)
 #define RING(rows, k) POWER((rows) <= 12 ? (rows) : (k))
 
 #define GET(p) _Generic(*(p), float: load, uint16_t: load_half)((const void *)(p))

@@ -32,6 +32,7 @@ static void prepare(Net *net, int t)
         Local *local = &net->local[i][t];
         if (stage->kh && i % net->threads == t) arrange(net, i);
         memset(local->sums, 0, 2 * stage->c * sizeof(vec));
+        if (!net->training) continue;
         memset(local->backward_sums, 0, 2 * stage->c * sizeof(vec));
         if (stage->kh) memset(local->weight_sums, 0, weights_of(stage) * sizeof(vec));
         if (stage->kh) memset(local->bias_sums, 0, stage->c * sizeof(vec));
@@ -216,7 +217,8 @@ static void *room_for(Net *net, size_t bytes)
     return (char *)block + PAGE;
 }
 
-static int allocate(Net *net, size_t room)
+/* training: with the buffers of the backward pass. */
+static int allocate(Net *net, size_t room, int training)
 {
     const int slices = CEIL(net->largest, IMAGES);
     size_t of_slot[STAGES] = {0};
@@ -224,9 +226,9 @@ static int allocate(Net *net, size_t room)
 #define ROOM(place, bytes) good = ((place) = room_for(net, bytes)) != NULL && good
     for (int i = 0; i < STAGES; i++)
         if (stages[i].slot >= 0)
-            of_slot[stages[i].slot] = MOST(of_slot[stages[i].slot], size_of(&stages[i]) * stages[i].bytes);
+            of_slot[stages[i].slot] = MOST(of_slot[stages[i].slot], CEIL(size_of(&stages[i]) * stages[i].bytes, 64) * 64);
     for (int i = 0; i < STAGES; i++)
-        if (of_slot[i]) ROOM(net->slot[i], slices * of_slot[i]);
+        if (training && of_slot[i]) ROOM(net->slot[i], slices * of_slot[i]);
     ROOM(net->room, net->threads * sizeof(void *));
     ROOM(net->ids, net->threads * sizeof(pthread_t));
     ROOM(net->helpers, net->threads * sizeof(Helper));
@@ -245,7 +247,7 @@ static int allocate(Net *net, size_t room)
             ROOM(local->sums, 2 * c * sizeof(vec));
             ROOM(local->row_sums, 2 * c * sizeof(vec));
             ROOM(local->backward_sums, 2 * c * sizeof(vec));
-            if (stage->kh) ROOM(local->weight_sums, weights_of(stage) * sizeof(vec));
+            if (training && stage->kh) ROOM(local->weight_sums, weights_of(stage) * sizeof(vec));
             if (stage->kh) ROOM(local->bias_sums, c * sizeof(vec));
             ROOM(local->near, c * sizeof(float));
             ROOM(local->factor, c * sizeof(float));
@@ -271,8 +273,9 @@ void destroy(Net *net)
     free(net);
 }
 
-/* Return a network for batches of up to `largest` images, or NULL without memory or threads. */
-Net *create(int largest, int threads)
+/* Return a network for batches of up to `largest` images, or NULL without memory or threads. training: 0 if it is
+   only for forward passes in evaluation mode. */
+Net *create(int largest, int threads, int training)
 {
     Net *net = NULL;
     if (posix_memalign((void **)&net, 64, sizeof(Net))) return NULL;    /* aligned for the vectors in it */
@@ -281,7 +284,7 @@ Net *create(int largest, int threads)
     pthread_mutex_init(&net->lock, NULL);
     pthread_cond_init(&net->wake, NULL);
     pthread_cond_init(&net->met, NULL);
-    int good = allocate(net, sizeof(Room));
+    int good = allocate(net, sizeof(Room), training);
     for (int t = 1; good && t < threads; t++) {
         net->helpers[t] = (Helper){net, t};
         good = !pthread_create(&net->ids[t], NULL, help, &net->helpers[t]);

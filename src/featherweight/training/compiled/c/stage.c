@@ -1,6 +1,6 @@
 /* What every stage does with its own z: sums for normalisation, random bits for dropout, and the gradient at z.
 
-   Set before: I, C, H, W, TYPE, NORM, RECTIFIED (ReLU before the normalisation), DROP, LATE, D_H, D_W, BIAS. */
+   Set before: I, C, H, W, TYPE, NORM, RECTIFIED (ReLU before the normalisation), DROP, BIAS. */
 
 #define SIZE ((size_t)C * H * CHANNEL(W))
 #define AT(y, c, x, u) ((((size_t)(y) * C + (c)) * CHANNEL(W)) + (x) * IMAGES + (u) * LANES)
@@ -90,7 +90,7 @@ INLINE void FN(gradient_row)(Net *net, int t, int s, int y, float *restrict to, 
                     const vec zz = NORM || RECTIFIED ? GET(z + AT(y, c + e, x, u)) : ZERO;
                     if (NORM) r[e] = a[e] * r[e] + (b[e] * zz + d[e]);
                     if (RECTIFIED) r[e] = where(above(zz, ZERO), r[e]);
-                    if (!whole && s == net->slices - 1) r[e] = where(as_mask(net->mask[u]), r[e]);
+                    if (!whole) r[e] = where(as_mask(net->mask[u]), r[e]);
                     if (BIAS) bias[e] += r[e];
                     if (form == PAIRS)
                         store_half((void *)(natural + (c + e) * NATURAL(width) + ((x * apart + left) * IMAGES + u * LANES) / 2), r[e]);

@@ -155,6 +155,7 @@ INLINE void fetch(const void *from, size_t bytes, const int written)
 INLINE uint16_t rounded(float x)
 {
     union { float f; uint32_t u; } a = {x};
+    if (x != x) return 0x7fc0;      /* adding to a NaN of all ones would give 0 */
     return (uint16_t)((a.u + 0x7fff + (a.u >> 16 & 1)) >> 16);
 }
 
@@ -174,7 +175,8 @@ INLINE void store_half(uint16_t *p, vec x)
     *(__m256i *)p = (__m256i)_mm512_cvtneps_pbh((__m512)x);
 #else
     const uvec u = (uvec)x;
-    *(halves *)p = __builtin_convertvector((u + 0x7fff + (u >> 16 & 1)) >> 16, halves);
+    const uvec nearest = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+    *(halves *)p = __builtin_convertvector((uvec)blend(x == x, (vec)nearest, (vec)iset(0x7fc0)), halves);
 #endif
 }
 INLINE stored as_stored(float x) { return rounded(x); }
