@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import report
-from featherweight.recipe import TrainingSection, recipe_names
+from featherweight.recipe import recipe_names
 
 AIM = 1.3       # largest ratio: seconds beside a busy core / seconds of one thread alone
 # It ends with its parent.
 SPIN = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(range(1_000_000))"
 OURS = ["-m", "featherweight"]
 TORCH = ["-c", "import torch; from featherweight.cli import main; main()"]      # torch loads before we set anything
-ENGINES = ("auto", "torch")
 
 
 class Case(NamedTuple):
@@ -53,7 +52,8 @@ def main() -> int:
     seconds: dict[str, list[float]] = {name: [] for name in CASES}
     for repeat in range(options.repeats):
         for name, case in CASES.items():
-            seconds[name].append(seconds_of(options, case))
+            spent, content["engine"] = measure(options, case)
+            seconds[name].append(spent)
             report.say(f"turn {repeat + 1}: {name}: {seconds[name][-1]:.2f} s")
         content |= summarise(seconds)
         report.save(options.out, content)
@@ -70,18 +70,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=report.positive, default=3)
     parser.add_argument("--data", choices=("mnist", "digits"), default="mnist")
     parser.add_argument("--data-dir", type=lambda text: str(Path(text).resolve()), help="folder with mnist/*.gz")
-    parser.add_argument("--engine", choices=ENGINES, default="auto", help="ignored by recipes without training.engine")
+    parser.add_argument("--engine", choices=("auto", "torch", "compiled"), default="auto", help="training.engine")
     return parser.parse_args()
 
 
 def overrides(options: argparse.Namespace) -> list[str]:
-    """Return the settings of the recipe. The engine is among them if recipes have the key training.engine."""
-    engine = [f"training.engine={options.engine}"] if "engine" in TrainingSection.model_fields else []
-    return [f"training.epochs={options.epochs}", *engine]
+    """Return the changes of the recipe."""
+    return [f"training.epochs={options.epochs}", f"training.engine={options.engine}"]
 
 
-def seconds_of(options: argparse.Namespace, case: Case) -> float:
-    """Return the seconds of the last epoch of one training command."""
+def measure(options: argparse.Namespace, case: Case) -> tuple[float, str]:
+    """Return the seconds of the last epoch of one training command, and the engine that trained."""
     command = [sys.executable, *case.program, "train", options.recipe, "--data", options.data, "--no-report"]
     command += ["--device", "cpu", "--data-dir", options.data_dir] if options.data_dir else ["--device", "cpu"]
     for setting in overrides(options):
@@ -93,7 +92,8 @@ def seconds_of(options: argparse.Namespace, case: Case) -> float:
         if done.returncode:
             report.say(f"ended with exit code {done.returncode}: {done.stderr.strip()}")
             sys.exit(done.returncode if done.returncode > 0 else 1)
-        return float(json.loads((run / "history.jsonl").read_text().splitlines()[-1])["seconds"])
+        last, result = (run / "history.jsonl").read_text().splitlines()[-1], (run / "result.json").read_text()
+        return float(json.loads(last)["seconds"]), json.loads(result)["engine"]
 
 
 def environment(threads: int | None) -> dict[str, str]:
@@ -132,7 +132,8 @@ def print_results(options: argparse.Namespace, content: dict[str, Any]) -> None:
         aim = f"<= {AIM}" if name == JUDGED else "-"
         rows.append([name, report.show(found["seconds"], 2), report.show(ratio, 2), aim])
     machine = content["machine"]
-    title = f"{options.recipe}, one epoch of {options.data} · {machine['processor']}, {machine['cores']} cores"
+    trained = f"{options.recipe}, one epoch of {options.data}, engine {content['engine']}"
+    title = f"{trained} · {machine['processor']}, {machine['cores']} cores"
     report.print_table(title, ["case", "seconds", "times one thread alone", "aim"], rows)
 
 

@@ -24,4 +24,4 @@ class Epoch:
 
     seconds: float
     train_loss: float                           # running mean; similar for all peers, as they train the same network
-    augmentation_share: float | None = None     # fraction of the epoch spent in augmentation; only for our own loop
+    augmentation_share: float | None = None     # of the epoch, measured by augmenting again; only for our own loop

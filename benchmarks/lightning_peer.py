@@ -54,7 +54,7 @@ class Stopwatch(Callback):
 
 
 class Lightning:
-    precision = "float32"
+    precision, engine = "float32", "torch"
 
     def __init__(
         self, model: nn.Module, augmentation: Augmentation, batch_size: int, seed: int, lr: float, momentum: float

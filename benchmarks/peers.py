@@ -18,16 +18,18 @@ import torch
 import torch.nn.functional as F
 from jobs import Epoch, Job
 from per_image import Compose, Normalize, PictureDataset, RandomAffine, ToTensor
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from featherweight.augment import Augmentation
 from featherweight.data import Images, load_dataset
-from featherweight.devices import keep_freed_memory, pick_precision
-from featherweight.errors import FeatherweightError
-from featherweight.models import build_model
+from featherweight.devices import keep_freed_memory, layout_for, pick_precision
+from featherweight.errors import FeatherweightError, ModelError
+from featherweight.models import build_model, input_shapes
 from featherweight.tasks import ClassificationTask
-from featherweight.training.engine import Replica
+from featherweight.training.compiled.program import choose_engine
+from featherweight.training.compiled_engine import make_augment
+from featherweight.training.engine import Replica, prepare
 from featherweight.training.loop import train
 from featherweight.training.optimization import build_optimizer, build_schedule
 from featherweight.training.plan import Plan
@@ -42,6 +44,7 @@ class Peer(Protocol):
     """One implementation of training. Weights and optimizer are kept between epochs."""
 
     precision: str
+    engine: str
 
     def epoch(self, data: Images) -> Epoch: ...
 
@@ -49,7 +52,7 @@ class Peer(Protocol):
 class Usual:
     """The training loop of the documents: PIL transforms per image, two workers, float32, .item() after each step."""
 
-    precision = "float32"
+    precision, engine = "float32", "torch"
 
     def __init__(self, job: Job, model: nn.Module) -> None:
         self.job, self.model = job, model
@@ -74,39 +77,42 @@ class Usual:
 
 
 class Ours:
-    """featherweight.training.loop.train, built from plain values instead of a recipe."""
+    """featherweight.training.loop.train, built from plain values instead of a recipe.
 
-    def __init__(self, job: Job, model: nn.Module, precision: str) -> None:
+    engine: "torch" or "compiled". Exits with code 2 if the network cannot be compiled here.
+    """
+
+    def __init__(self, job: Job, model: nn.Module, engine: str, precision: str) -> None:
         keep_freed_memory()
-        self.job, self.precision = job, pick_precision(precision, torch.device("cpu"))
-        model = model.to(memory_format=torch.channels_last)
+        cpu = torch.device("cpu")
+        self.job, self.precision = job, pick_precision(precision, cpu)
+        model = model.to(memory_format=layout_for(cpu))
+        blank = [torch.zeros(2, *shape) for shape in input_shapes(model)]
+        chosen = choose_engine(engine, model, blank, precision=self.precision, device=cpu)
+        if chosen.name != engine:
+            raise ModelError(f"{job.peer}: {job.model} is not compiled: {chosen.why}")
+        self.engine, self.program = chosen.name, chosen.program
         optimizer = build_optimizer(model.parameters(), "sgd", lr=LR, momentum=MOMENTUM)
         schedule = build_schedule(optimizer, "constant", total_steps=1)
         self.state = TrainingState(model, optimizer, schedule, None, torch.Generator().manual_seed(job.seed))
 
     def epoch(self, data: Images) -> Epoch:
         self.state.position = Position()
-        timed = TimedAugmentation()
-        plan = Plan(1, self.job.batch_size, self.job.seed, self.precision, augmentation=timed)  # type: ignore[arg-type]
+        plan = Plan(1, self.job.batch_size, self.job.seed, self.precision, augmentation=build_augmentation())
+        replica = Replica(self.state, data, plan, program=self.program)
         started = time.perf_counter()
-        [[record]] = train([Replica(self.state, data, plan)], ClassificationTask())
-        return Epoch(time.perf_counter() - started, record.train_loss, timed.seconds / record.seconds)
+        [[record]] = train([replica], ClassificationTask())
+        seconds = time.perf_counter() - started
+        return Epoch(seconds, record.train_loss, seconds_to_augment(replica) / seconds)
 
 
-class TimedAugmentation:
-    """Our augmentation, with a sum of the seconds spent in it."""
-
-    def __init__(self) -> None:
-        self.augmentation, self.seconds = build_augmentation(), 0.0
-
-    def left(self, done: float) -> float:
-        return self.augmentation.left(done)
-
-    def __call__(self, images: Tensor, *generators: torch.Generator, left: float | Tensor = 1.0) -> Tensor:
-        started = time.perf_counter()
-        changed = self.augmentation(images, *generators, left=left)
-        self.seconds += time.perf_counter() - started
-        return changed
+def seconds_to_augment(replica: Replica) -> float:
+    """Augment and normalise all images of an epoch once more, without training, and return the seconds."""
+    augment = make_augment(replica) if replica.program else lambda picked, left: prepare([replica], picked[None], left)
+    started = time.perf_counter()
+    for picked in torch.randperm(len(replica.data)).split(replica.plan.batch_size):
+        augment(picked, 1.0)
+    return time.perf_counter() - started
 
 
 def build_augmentation() -> Augmentation:
@@ -121,8 +127,9 @@ def build_lightning(job: Job, model: nn.Module) -> Peer:
 
 PEERS: dict[str, Callable[[Job, nn.Module], Peer]] = {
     "usual": Usual,
-    "featherweight-auto": lambda job, model: Ours(job, model, "auto"),
-    "featherweight-float32": lambda job, model: Ours(job, model, "float32"),
+    "featherweight-compiled": lambda job, model: Ours(job, model, "compiled", "auto"),
+    "featherweight-torch": lambda job, model: Ours(job, model, "torch", "auto"),
+    "featherweight-float32": lambda job, model: Ours(job, model, "compiled", "float32"),
     "lightning": build_lightning,
 }
 
@@ -147,7 +154,8 @@ def measure(job: Job) -> dict[str, Any]:
     peer.epoch(data.first(warm_up))
     epoch = peer.epoch(data)
     return {
-        "peer": job.peer, "model": job.model, "seed": job.seed, "precision": peer.precision, "images": len(data),
+        "peer": job.peer, "model": job.model, "seed": job.seed, "precision": peer.precision, "engine": peer.engine,
+        "threads": torch.get_num_threads(), "images": len(data),
         "seconds": epoch.seconds, "images_per_second": len(data) / epoch.seconds,
         "peak_mb": peak_mb(resource.RUSAGE_SELF), "peak_mb_before_training": loaded_mb,
         "workers_peak_mb": peak_mb(resource.RUSAGE_CHILDREN), "augmentation_share": epoch.augmentation_share,

@@ -15,6 +15,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -42,13 +43,16 @@ def main() -> int:
         command += ["--out", str(folder), "--resume", "--no-report", *options.train]
         command += [f"--set={setting}" for setting in settings(options)]
         started = report.begin("recipes", {"recipe": name, "seeds": numbers, "train": options.train})
+        clock = time.perf_counter()
         code = subprocess.run(command, check=False).returncode
+        seconds = round(time.perf_counter() - clock, 1)
         if code:
             report.say(f"{name} ended with exit code {code}; what is trained stays in {folder}")
             return code
         seeds = sorted(before + [seed_of(run) for run in Replicas(folder).runs], key=lambda one: one["seed"])
         summary = Replicas(folder).summary | over_all(recipe, seeds)
-        content = {"recipe": what_counts(recipe), "summary": summary, "seeds": seeds, "complete": True}
+        content = {"recipe": what_counts(recipe), "summary": summary, "seconds_of_the_command": seconds,
+                   "seeds": seeds, "complete": True}
         report.save(file, started | content | taught_by(options))
     print_results(options)
     return 0
@@ -117,7 +121,7 @@ def seed_of(run: Run) -> dict[str, Any]:
     test = {head: {key: score[key] for key in KEPT if key in score} for head, score in run.result["test"].items()}
     return {
         "seed": run.result["seed"], "seconds": run.result["seconds"], "test": test, "train": run.result["train"],
-        "threads": run.environment["threads"], "commit": commit(),
+        "engine": run.result.get("engine", "torch"), "threads": run.environment["threads"], "commit": commit(),
     }
 
 

@@ -7,6 +7,7 @@ fresh process, including its start and the loading of data. The two commands tak
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -26,8 +27,10 @@ def main() -> int:
     alone: list[float] = []
     together: list[float] = []
     for repeat in range(options.repeats):
-        alone.append(seconds_of(options, "--set", f"training.seed={repeat + 1}"))
-        together.append(seconds_of(options, "--seeds", str(options.seeds)))
+        seconds, content["engine"] = train(options, "--set", f"training.seed={repeat + 1}")
+        alone.append(seconds)
+        seconds, content["engine"] = train(options, "--seeds", str(options.seeds))
+        together.append(seconds)
         content["results"] = {"one seed alone": report.spread(alone, 2), "all seeds": report.spread(together, 2)}
         shares = [both / (options.seeds * one) for one, both in zip(alone, together, strict=True)]
         content["ratios"] = {f"{options.seeds} seeds / {options.seeds} x one alone": report.spread(shares, 3)}
@@ -53,8 +56,8 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def seconds_of(options: argparse.Namespace, *which: str) -> float:
-    """Return the wall time of one training command from start to exit."""
+def train(options: argparse.Namespace, *which: str) -> tuple[float, str]:
+    """Return the seconds of one training command from start to exit, and the engine that trained."""
     command = [sys.executable, "-m", "featherweight", "train", options.recipe, "--data", options.data, "--no-report"]
     command += ["--set", f"training.epochs={options.epochs}", *which]
     command += ["--data-dir", options.data_dir] if options.data_dir else []
@@ -62,10 +65,11 @@ def seconds_of(options: argparse.Namespace, *which: str) -> float:
         started = time.perf_counter()
         done = subprocess.run([*command, "--out", f"{folder}/run"], capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - started
-    if done.returncode:
-        report.say(f"ended with exit code {done.returncode}: {done.stderr.strip()}")
-        sys.exit(done.returncode)
-    return seconds
+        if done.returncode:
+            report.say(f"ended with exit code {done.returncode}: {done.stderr.strip()}")
+            sys.exit(done.returncode)
+        result = next(Path(folder).rglob("result.json"))
+        return seconds, json.loads(result.read_text())["engine"]
 
 
 if __name__ == "__main__":

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 import torch
 
+from featherweight.codegen.compiler import find_compiler
 from featherweight.runs import Run
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SPREAD = {"median", "min", "max", "all"}
-PEERS = ["usual", "featherweight-auto", "featherweight-float32"]
+PEERS = ["usual", "featherweight-compiled", "featherweight-torch", "featherweight-float32"]
+
+ENGINES = ("torch", "compiled")
 
 
 def start(script: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -38,20 +41,28 @@ def run(script: str, *arguments: str, folder: Path) -> dict[str, Any]:
     return content
 
 
-def test_usual_loop_compares_the_peers(tmp_path: Path) -> None:
-    arguments = ["--data", "digits", "--images", "64", "--batch-size", "32", "--repeats", "1"]
+def test_usual_loop_compares_the_peers_and_the_threads(tmp_path: Path) -> None:
+    if find_compiler() is None:
+        pytest.skip("no C compiler")
+    arguments = ["--data", "digits", "--images", "64", "--batch-size", "32", "--repeats", "1", "--threads", "1", "2"]
     content = run(
         "usual_loop.py", *arguments, "--models", "session7-model2", "--peers", *PEERS, folder=tmp_path
     )
-    results = content["results"]["session7-model2"]
-    assert list(results) == PEERS
-    for found in results.values():
+    results, ratios = content["results"]["session7-model2"], content["ratios"]["session7-model2"]
+    assert {threads: list(found) for threads, found in results.items()} == {"2 threads": PEERS, "1 thread": PEERS[1:]}
+    for peer, found in results["2 threads"].items():
         assert found["images"] == 64
+        assert found["engine"] == ("torch" if peer in ("usual", "featherweight-torch") else "compiled")
         assert all(set(found[key]) == SPREAD for key in ("seconds", "images_per_second", "peak_mb"))
-    assert results["usual"]["workers_peak_mb"]["max"] > 0
-    assert 0 < results["featherweight-float32"]["augmentation_share"]["median"] < 1
-    assert set(content["ratios"]["session7-model2"]) == {f"usual / {peer}" for peer in PEERS[1:]}
-    assert len(content["raw"]) == len(PEERS)
+    assert results["2 threads"]["usual"]["workers_peak_mb"]["max"] > 0
+    assert all(0 < results["1 thread"][peer]["augmentation_share"]["median"] < 1 for peer in PEERS[1:])
+    engines = "featherweight-torch / featherweight-compiled"
+    assert set(ratios["2 threads"]) == {*(f"usual / {peer}" for peer in PEERS[1:]), engines}
+    assert set(ratios["1 thread"]) == {engines} and set(ratios["1 thread / 2 threads"]) == set(PEERS[1:])
+    for peer, found in ratios["1 thread / 2 threads"].items():
+        one, two = (results[threads][peer]["seconds"]["median"] for threads in ("1 thread", "2 threads"))
+        assert found["median"] == pytest.approx(one / two, rel=0.2)
+    assert len(content["raw"]) == 2 * len(PEERS) - 1
 
 
 def test_usual_loop_has_lightning_as_a_peer(tmp_path: Path) -> None:
@@ -81,7 +92,7 @@ def test_a_missing_lightning_is_one_line_and_the_others_go_on(
 
 def test_kernels_compares_each_precision(tmp_path: Path) -> None:
     arguments = ["--models", "session6", "--blocks", "2", "--steps", "1", "--warm-up", "1", "--batch-size", "16"]
-    content = run("kernels.py", *arguments, folder=tmp_path)
+    content = run("kernels.py", "--parts", "narrow", *arguments, folder=tmp_path)
     for precision in ("float32", "bf16"):
         assert set(content["ratios"]["session6"][precision]["torch / narrow"]) == SPREAD
         found = content["results"]["session6"][precision]
@@ -90,6 +101,28 @@ def test_kernels_compares_each_precision(tmp_path: Path) -> None:
     assert {("batch_norm", (16, 16, 26, 26)), ("dropout", (16, 16, 11, 11))} <= operations
     assert len(content["operations"]) == 2 * len(operations)
     assert all(set(one["torch / narrow"]) == SPREAD for one in content["operations"])
+
+
+def test_kernels_hold_each_layer_against_the_peak(tmp_path: Path) -> None:
+    if find_compiler() is None:
+        pytest.skip("no C compiler")
+    arguments = ["--models", "feather-8k", "--precisions", "bf16", "--warm-up", "1", "--rounds", "3"]
+    content = run("kernels.py", "--parts", "layers", *arguments, "--compilations", "1", folder=tmp_path)
+    found = content["layers"]["feather-8k"]["bf16"]
+    first, depthwise, *_ = found["stages"]
+    assert (first["shape"], first["kernel"], depthwise["kernel"]) == ([10, 26, 26], "3x3", "3x3 g10")
+    operations = 128 * 2 * 10 * 26 * 26 * 9
+    speed = first["forward"]["gflops"]
+    assert speed == pytest.approx(1e-3 * operations / first["forward"]["us"]["best"], rel=0.01)
+    peak = found["peak_gflops"]["bf16"] or found["peak_gflops"]["float32"]
+    assert first["forward"]["of_peak"] == pytest.approx(speed / peak, abs=0.01)
+    assert depthwise["backward"]["of_peak"] == pytest.approx(
+        depthwise["backward"]["gflops"] / found["peak_gflops"]["float32"], abs=0.01)
+    assert 0 < found["us"]["forward"]["best"] <= found["us"]["forward"]["median"] < found["us"]["step"]["median"]
+    assert {name: set(one) for name, one in found["compilation"].items()} == dict.fromkeys(
+        ("recording", "compiled", "from_cache"), SPREAD
+    )
+    assert found["compilation"]["from_cache"]["median"] < found["compilation"]["compiled"]["median"]
 
 
 def test_startup_compares_with_python_and_torch(tmp_path: Path) -> None:
@@ -129,6 +162,7 @@ def test_recipes_keep_every_seed_and_add_more(tmp_path: Path) -> None:
     assert content["complete"] and content["machine"]["processor"] and content["settings"]["seeds"] == [2, 3]
     assert [one["seed"] for one in content["seeds"]] == content["summary"]["seeds"] == [1, 2, 3]
     assert all(len(one["commit"]) >= 40 and one["threads"] == 1 for one in content["seeds"])
+    assert all(one["engine"] in ENGINES for one in content["seeds"]) and content["seconds_of_the_command"] > 0
     accuracies = [one["test"]["class"]["accuracy"] for one in content["seeds"]]
     found = content["summary"]["test"]["class"]
     assert found["accuracies"] == accuracies and found["count"] == 3
@@ -157,15 +191,17 @@ def test_replicas_compare_with_one_after_another(tmp_path: Path) -> None:
     (found,) = content["ratios"].values()
     together, alone = (content["results"][name]["median"] for name in ("all seeds", "one seed alone"))
     assert found["median"] == pytest.approx(together / (2 * alone), abs=0.01)
+    assert content["engine"] in ENGINES
 
 
 def test_busy_compares_with_one_thread_alone(tmp_path: Path) -> None:
-    content = run("busy.py", "--data", "digits", "--repeats", "1", folder=tmp_path)
+    content = run("busy.py", "--data", "digits", "--repeats", "1", "--engine", "torch", folder=tmp_path)
     assert {name: set(found["seconds"]) for name, found in content["results"].items()} == dict.fromkeys(
         ("one thread, alone", "default settings, alone", "default settings, one core busy",
          "torch's own settings, one core busy"), SPREAD
     )
-    assert len(content["ratios"]) == 3 and "training.epochs=1" in content["settings"]["overrides"]
+    assert len(content["ratios"]) == 3 and content["engine"] == "torch"
+    assert content["settings"]["overrides"] == ["training.epochs=1", "training.engine=torch"]
 
 
 def test_gpu_measures_one_seed_fast_and_many_together(tmp_path: Path) -> None:
@@ -181,7 +217,7 @@ def test_gpu_measures_one_seed_fast_and_many_together(tmp_path: Path) -> None:
 def test_time_to_accuracy_measures_both(tmp_path: Path) -> None:
     content = run("time_to_accuracy.py", "--data", "digits", "--seeds", "1", "--epochs", "1", folder=tmp_path)
     ours, usual = content["results"]["feather-fast"], content["results"]["usual loop, session6"]
-    assert set(ours["seconds"]) == SPREAD and 0 < ours["mean_accuracy"] <= 1
+    assert set(ours["seconds"]) == SPREAD and 0 < ours["mean_accuracy"] <= 1 and ours["engine"] in ENGINES
     assert usual["epochs"] == 1 and usual["curve"] == [usual["accuracy"]] and usual["seconds"] > 0
     assert set(content["ratios"]["usual / feather-fast"]) == SPREAD
 
