@@ -117,7 +117,8 @@ def test_no_teacher_or_no_weight_is_the_plain_training(digits_recipe, tmp_path, 
 
 def test_the_loss_of_a_step_is_the_formula(pupil, teachers):
     """One batch of all images, on the network as it was drawn."""
-    recipe = pupil(training={"batch_size": 2000, "epochs": 1}, distillation={"teacher": str(teachers), "weight": 0.6})
+    recipe = pupil(training={"batch_size": 2000, "epochs": 1, "engine": "torch"},
+                   distillation={"teacher": str(teachers), "weight": 0.6})
     first, second = (build_training(recipe, with_teacher(recipe, load_data(recipe, None), CPU), CPU) for _ in range(2))
     for training in (first, second):
         training.state.model[3].p = 0.0     # no dropout

@@ -16,6 +16,7 @@ from featherweight.forward import as_input, evaluating
 from featherweight.tasks import Task, TaskBatch
 from featherweight.training.evaluation_pass import evaluation_pass
 
+MANY = 2000     # images, from which on the time to record a network for its passes in C is worth it
 CLIP = "training.gradient_clip=1"
 
 
@@ -27,9 +28,11 @@ def run_on(
     """Return log-probabilities (Q x N, classes) and targets (Q x N,), a CPU tensor per head.
 
     task_batches: Q of them, each for all N images of `data`. precision: "float32" or "bf16".
-    engine: that trained the network, "torch" or "compiled". A network that was trained in C also runs in C.
+    engine: that trained the network, "torch" or "compiled". A network that was trained in C also runs in C, if there
+    are at least MANY images in all task_batches together.
     """
     answers, truths, task_batches = [], [], list(task_batches)
+    engine = engine if len(data) * len(task_batches) >= MANY else "torch"
     example = [as_input(data.pixels(slice(1)), data.mean, data.std), *(value[:1] for value in task_batches[0].inputs)]
     with evaluating(model):
         run = evaluation_pass(model, example, precision=precision, engine=engine)

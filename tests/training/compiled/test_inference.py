@@ -73,6 +73,12 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that few images, too, run in C."""
+    monkeypatch.setattr(measurement, "MANY", 1)
+
+
 # ---- the same outputs as torch ----
 
 
@@ -161,6 +167,14 @@ def test_what_has_no_compiled_form_runs_by_torch(layer: nn.Module, passes: list[
 def test_a_network_that_torch_trained_runs_by_torch(passes: list[int]) -> None:
     outputs(small(), images_of(10, 8), "torch")
     assert not passes
+
+
+def test_few_images_run_by_torch(passes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measurement, "MANY", 11)
+    outputs(small(), images_of(10, 8), "compiled")
+    assert not passes
+    outputs(small(), images_of(11, 8), "compiled")
+    assert passes == [11]
 
 
 @pytest.mark.parametrize("fault", [MemoryError, RuntimeError])
