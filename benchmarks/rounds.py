@@ -30,10 +30,11 @@ def measure_rounds(
     torch.set_num_threads(1)
     state, data = training.state, training.dataset.train
     replica = Replica(state, data, training.plan, program=program)
-    engine = CompiledEngine([replica], training.task, Count([state.position], len(training.task.heads), data.device))
-    augment, update = make_augment(replica), make_update(state)
     picked, lr = torch.arange(batch_size), state.optimizer.param_groups[0]["lr"]
+    augment, update = make_augment(replica), make_update(state)
     passes = timed_passes(program, training.precision, augment(picked, 1.0))
+    # The engine comes last: it makes new gradients, and does not look for others. The passes do, in each round.
+    engine = CompiledEngine([replica], training.task, Count([state.position], len(training.task.heads), data.device))
     rounds = [
         passes() | {
             "step": microseconds(lambda: engine.step(picked[None], 1.0, lr)),
