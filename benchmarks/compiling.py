@@ -25,7 +25,7 @@ from featherweight.training.compiled.source import c_source
 def compile_anew(model: str, precision: str, repeats: int) -> dict[str, Any]:
     """Return the seconds to record the network, to compile its passes, and to load them from the cache.
 
-    Each repeat is two processes, of which the second finds the library in the cache.
+    Each repeat is two processes. The second one finds the library in the cache.
     """
     pairs = []
     for _ in range(repeats):

@@ -1,6 +1,7 @@
 """Measure the kernels of training on the CPU: compiled layers beside the peak of a core, and torch's narrow kernels.
 
 --parts layers (layers.py): each stage of compiled training on one thread, the whole step, and the time to compile.
+
 --parts narrow (narrow.py): a training step of torch with and without featherweight.training.kernels.NarrowKernels.
 """
 

@@ -112,7 +112,7 @@ def train_recipe(
             return before
         whole = dataset or load_data(recipe, data_dir)
         taught = with_teacher(recipe, whole, torch_device, tell=watcher.on_teacher)
-        training = build_training(recipe, taught, torch_device, blueprint)
+        training = build_training(recipe, taught, torch_device, blueprint, begun_by=engine_of(before))
         for note in training.notes:
             watcher.on_note(note)
         if before:
@@ -145,6 +145,13 @@ def take_up(run: Run, training: PreparedTraining) -> None:
     else:
         check_source(run, run.source, training)
     load_checkpoint(run, training.state)
+
+
+def engine_of(run: Run | None) -> str | None:
+    """Return the engine that began a run, None if it was not begun. Runs of earlier versions were trained by torch."""
+    if run is None or not (run.path / "environment.json").exists():
+        return None
+    return str(run.environment.get("engine", "torch"))
 
 
 def check_source(run: Run, before: Source, training: PreparedTraining) -> None:

@@ -66,7 +66,8 @@ class PreparedTraining:
 
     def environment(self) -> dict[str, Any]:
         """Return the content of environment.json."""
-        return describe_environment(self.device, self.precision, self.plan.seed, self.dataset.source)
+        environment = describe_environment(self.device, self.precision, self.plan.seed, self.dataset.source)
+        return {**environment, "engine": self.engine.name}
 
     @property
     def replica(self) -> Replica:
@@ -90,12 +91,13 @@ def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
 
 def build_training(
     recipe: Recipe, dataset: Dataset, device: torch.device, blueprint: Blueprint | None = None,
-    notes: Sequence[str] | None = None,
+    notes: Sequence[str] | None = None, begun_by: str | None = None,
 ) -> PreparedTraining:
     """Build everything that a recipe describes, with weights drawn from its seed.
 
     dataset: not split yet, but with soft labels if the recipe has a teacher.
     notes: of the same network with another seed. With notes, the network is not checked again.
+    begun_by: engine that began the training and continues it if possible; None if it was not begun.
     Raises DataError if fewer than two training images are left, and ModelError if network, task and data do not fit.
     """
     keep_freed_memory()
@@ -109,7 +111,8 @@ def build_training(
     model = build_network(recipe, dataset.classes, device, blueprint)
     found = check_fit(model, task, dataset) if notes is None else notes
     start = begin(recipe, model, task, dataset)
-    engine = choose_engine(recipe.training.engine, model, example(recipe, device), precision=precision, device=device)
+    engine = choose_engine(begun_by or recipe.training.engine, model, example(recipe, device), precision=precision,
+                           device=device)
     plan = Plan(
         epochs=recipe.training.epochs, batch_size=recipe.training.batch_size, seed=recipe.training.seed,
         fraction=recipe.training.fraction, precision=precision, gradient_clip=recipe.training.gradient_clip,
@@ -122,6 +125,8 @@ def build_training(
     generator = torch.Generator(device).manual_seed(recipe.training.seed)
     state = TrainingState(model, optimizer, schedule, average, generator)
     told = list(dict.fromkeys([*found, *note_of(start, dataset), *graph_notes(blueprint)]))
+    if begun_by == "compiled" and engine.name == "torch":
+        told.append("the training was begun in C and goes on by torch, so its weights are rounded in another way.")
     return PreparedTraining(recipe, blueprint, task, dataset, device, precision, plan, state, told, start, engine)
 
 

@@ -10,7 +10,7 @@ from itertools import groupby, islice
 import torch
 
 from featherweight.devices import cuda_devices, pick_device
-from featherweight.experiment import CHECKPOINT_SECONDS, as_line, take_up
+from featherweight.experiment import CHECKPOINT_SECONDS, as_line, engine_of, take_up
 from featherweight.preparation import PreparedTraining, build_training
 from featherweight.recipe import Recipe
 from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Standing
@@ -83,8 +83,8 @@ def begin(job: Job, seed: int, first: PreparedTraining | None = None) -> Member:
     first: the training of another seed. Its network is reused, so that it is checked only once.
     """
     recipe, run = job.recipe.with_seed(seed), job.replicas.run(seed)
-    known = (first.blueprint, first.notes) if first else (None, None)
-    training = build_training(recipe, job.dataset, pick_device(job.device), *known)
+    blueprint, notes = (first.blueprint, first.notes) if first else (None, None)
+    training = build_training(recipe, job.dataset, pick_device(job.device), blueprint, notes, engine_of(run))
     if (run.path / "recipe.toml").exists():
         take_up(run, training)
     else:

@@ -231,6 +231,7 @@ class Undisturbed:
     written: set[str]
     sizes: list[int]
     weights: dict[str, bytes]
+    by_torch: dict[str, bytes]      # weights of a training for which nothing could be compiled
 
 
 def undisturbed(stage: Stage, task: Task) -> Undisturbed:
@@ -246,7 +247,20 @@ def undisturbed(stage: Stage, task: Task) -> Undisturbed:
         calls = {call: sum(line.startswith(f"{call} ") for line in lines) for call in CALLS}
         written = {name for name in after if before.get(name) != after[name]}
         return Undisturbed(calls, set(after), written, [len(after[name]) for name in written],
-                           weights_of(folder, task.run))
+                           weights_of(folder, task.run), torch_weights(stage, task))
+
+
+def torch_weights(stage: Stage, task: Task) -> dict[str, bytes]:
+    """The weights of a training by torch."""
+    if not task.run:
+        return {}
+    with stage.copy() as folder:
+        shutil.rmtree(folder / task.run, ignore_errors=True)
+        seeds = ("--seeds", "2") if task in SEEDS else ()
+        done = stage.warm.run("train", *RECIPE, "--set", "training.engine=torch", *seeds, "--out", task.run,
+                              "--no-report", cwd=folder, env=home_in(folder), timeout=120)
+        assert done.code == 0, done
+        return weights_of(folder, task.run)
 
 
 def weights_of(folder: Path, run: str) -> dict[str, bytes]:
@@ -289,7 +303,7 @@ def refuse(stage: Stage, task: Task, usual: Undisturbed, cell: tuple[str, str, i
         done = run_task(stage.warm, task, folder, env)
         failed = [line for line in log.read_text().splitlines() if "! " in line] if log.exists() else []
         fault = wrong_line(done, task, number) or wrong_files(folder, task, usual, before, complete=done.code != 2)
-        fault = fault or wrong_resumption(stage, task, usual, folder)
+        fault = fault or wrong_resumption(stage, task, usual, folder, done.err)
         outcome = "not reached" if not failed else "refused" if done.code == 2 else "harmless"
         where = failed[0].partition(str(folder))[2] if failed else ""
         detail = f"{what} {where}"
@@ -333,8 +347,11 @@ def wrong_files(
     return ""
 
 
-def wrong_resumption(stage: Stage, task: Task, usual: Undisturbed, folder: Path) -> str:
-    """Return what is wrong with the run after the fault: it must go on, or begin anew, to the same weights."""
+def wrong_resumption(stage: Stage, task: Task, usual: Undisturbed, folder: Path, said: str) -> str:
+    """Return what is wrong with the run after the fault: it must go on, or begin anew, to the same weights.
+
+    said: by the command with the fault. If nothing could be compiled, it may go on by torch, and must say so.
+    """
     if not task.run:
         return ""
     begun = (folder / task.run / "recipe.toml").exists()
@@ -345,7 +362,9 @@ def wrong_resumption(stage: Stage, task: Task, usual: Undisturbed, folder: Path)
     done = stage.warm.run(*again, "--no-report", cwd=folder, env=home_in(folder), timeout=120)
     if done.code != 0:
         return f"cannot be resumed: {done.err[-300:]}"
-    return "" if weights_of(folder, task.run) == usual.weights else "resumed to other weights"
+    if "goes on by torch" in said or weights_of(folder, task.run) in (usual.weights, usual.by_torch):
+        return ""
+    return "resumed to other weights"
 
 
 def refusals_in_runs(seed: int, folder: Path, warm: Warm) -> Iterator[Trial]:
@@ -412,7 +431,7 @@ def fill(stage: Stage, task: Task, usual: Undisturbed, size: int) -> Trial:
         fault = wrong_line(done, task, number) or wrong_files(folder, task, usual, before, complete=done.code != 2)
         if place:
             subprocess.run(["mount", "-o", "remount,size=1g", place], check=True)
-        fault = fault or wrong_resumption(stage, task, usual, folder)
+        fault = fault or wrong_resumption(stage, task, usual, folder, done.err)
         kind = "full disk" if place else "limited file size"
         what = f"{task.name} with {size:,} bytes of room"
         return Trial(kind, what, "refused" if done.code == 2 else "harmless",

@@ -14,7 +14,19 @@ from torch import Tensor, nn
 
 from featherweight.graph import calls
 from featherweight.graph.record import Call, Record, Value
-from featherweight.training.compiled.stages import Conv, Input, Join, Norm, Part, Plan, Pool, Shape, Softmax, Stage
+from featherweight.training.compiled.stages import (
+    Conv,
+    Input,
+    Join,
+    Norm,
+    Part,
+    Plan,
+    Pool,
+    Shape,
+    Softmax,
+    Stage,
+    image_shape,
+)
 
 MOST_ROWS = 64      # of a kernel, which the C holds at once
 
@@ -135,6 +147,8 @@ def plan_of(record: Record, model: nn.Module, *, training: bool = True) -> Plan:
         raise NotCompiled("forward reads a value of the image as a Python number")
     reading = Reading(record, originals_of(record.module, model), training)
     for index, value in enumerate(record.inputs):
+        if len(value.shape) > 4:
+            raise NotCompiled("an input has more than three axes")
         reading.seen[value] = reading.add(Input(index), (), image_shape(value.shape[1:]))
     calls_needed = needed(record)
     if any(call.operation == "batch_norm" and call.sources and call not in calls_needed for call in record.calls):
@@ -181,14 +195,6 @@ def head_stage(reading: Reading, value: Value, head: int) -> int:
         raise NotCompiled("an output of the network is a flattened map")
     stage.head = head
     return seen.stage
-
-
-def image_shape(shape: tuple[int, ...]) -> Shape:
-    """Return the shape of one image as (channels, height, width): missing axes are 1."""
-    if len(shape) > 3:
-        raise NotCompiled("an input has more than three axes")
-    channels, height, width = (*shape, 1, 1)[:3]
-    return channels, height, width
 
 
 # --- rules

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from featherweight.training.compiled.program import Program
-from featherweight.training.compiled.stages import Conv, Norm, Stage
+from featherweight.training.compiled.stages import Conv, Input, Norm, Stage, image_shape
 
 SLICE = 32      # images that no processor divides: more threads than slices would have nothing to do
 
@@ -36,28 +36,45 @@ class CompiledNetwork:
         weakref.finalize(self, library.destroy, self.handle)
         self.classes = [plan.stages[index].shape[0] for index in plan.heads]
         self.trained = [tensor for stage in plan.stages for tensor in trained_tensors(stage)]
-        for tensor in self.trained if training else []:
-            tensor.grad = torch.zeros_like(tensor)
-        self.bound: list[int] = []
+        self.shapes = [stage.shape for stage in plan.stages if isinstance(stage.made, Input)]
+        self.training = training
         self.bind()
 
     def bind(self) -> None:
-        """Give the C the addresses of the network's tensors, if they changed."""
-        pointers = [address(tensor) for stage in self.plan.stages for tensor in tensors_of(stage)]
-        if pointers != self.bound:
-            self.bound = pointers
-            self.library.bind_tensors(self.handle, (Pointer * len(pointers))(*pointers))
+        """Give the C the addresses of the network's tensors. Parameters without a gradient get one of zeros."""
+        for tensor in self.trained if self.training else []:
+            if tensor.grad is None:
+                tensor.grad = torch.zeros_like(tensor)
+        self.tensors = [tensor for stage in self.plan.stages for tensor in tensors_of(stage)]   # their memory must stay
+        self.library.bind_tensors(self.handle, addresses(self.tensors))
+        self.bound = self.current()
+
+    def current(self) -> list[int]:
+        """Return the addresses of the parameters and of their gradients, which other code may replace."""
+        return [address(one) for tensor in self.trained for one in (tensor, tensor.grad)]
 
     def forward(self, inputs: Sequence[Tensor], *, key: int, training: bool = True) -> tuple[Tensor, ...]:
         """Return the outputs of each head, float32 (N, classes).
 
         inputs: float32 (N, ...), contiguous. key: of the random numbers of dropout, 32 bits.
+        Raises ValueError if an input has another shape or type, or if there are more than `largest` images.
         """
         count = len(inputs[0])
+        self.check(inputs, count)
+        if training and self.bound != self.current():
+            self.bind()
         heads = tuple(torch.empty(count, classes) for classes in self.classes)
         self.library.forward(
             self.handle, count, int(training), ctypes.c_uint32(key), addresses(inputs), addresses(heads))
         return heads
+
+    def check(self, inputs: Sequence[Tensor], count: int) -> None:
+        """Raise ValueError unless C can read the inputs: it does not look at shapes."""
+        for value, shape in zip(inputs, self.shapes, strict=True):
+            fits = value.is_contiguous() and value.dtype == torch.float32 and len(value) == count <= self.largest
+            if not fits or image_shape(value.shape[1:]) != shape:
+                raise ValueError(f"{value.dtype} {tuple(value.shape)}: needed is float32 (N, *{shape}), contiguous, "
+                                 f"N at most {self.largest}")
 
     def backward(self, gradients: Sequence[Tensor]) -> None:
         """Set the gradients of all parameters. gradients: of the loss at each head, float32 (N, classes)."""
@@ -88,6 +105,6 @@ def address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
-def addresses(tensors: Sequence[Tensor]) -> ctypes.Array[Pointer]:
-    """Return a C array of the addresses of float32 tensors."""
-    return (Pointer * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
+def addresses(tensors: Sequence[Tensor | None]) -> ctypes.Array[Pointer]:
+    """Return a C array of the addresses of tensors, NULL for None."""
+    return (Pointer * len(tensors))(*map(address, tensors))

@@ -19,6 +19,7 @@ from featherweight.graph.twin import untouched_random_state
 from featherweight.training.compiled.lowering import NotCompiled, plan_of
 from featherweight.training.compiled.source import c_file, c_source
 from featherweight.training.compiled.stages import Conv, Plan
+from featherweight.training.compiled.structs import is_dense
 from featherweight.training.rehearsal import copy_of
 from featherweight.user_code import quietly
 
@@ -57,7 +58,7 @@ def choose_engine(
     The network's weights move to torch's standard memory layout if it is compiled.
     """
     if wanted == "torch":
-        return EngineChoice(why="the recipe asks for it")
+        return EngineChoice(why="the recipe asks for it, or torch began the training")
     if device.type != "cpu":
         return EngineChoice(why=f"compiled training is for CPUs, not for {device.type}")
     try:
@@ -79,12 +80,18 @@ def compile_network(
     plan = recorded_plan(model, inputs, training=training)
     if thin:
         check_thin(plan)
-    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    if not all(tensor.is_contiguous() for tensor in chain(model.parameters(), model.buffers())):
-        raise NotCompiled("a weight of the network is a view")
     for name in ("augment", "loss", "optimize"):      # the same for all networks
         load(name, c_file(f"{name}.c"))
-    return Program(load("network", c_source(plan, half=half)), plan)
+    library = load("network", c_source(plan, half=half))
+    lay_out(model)
+    return Program(library, plan)
+
+
+def lay_out(model: nn.Module) -> None:
+    """Move the weights of a network to torch's standard memory layout. Raise NotCompiled if one of them is a view."""
+    if not all(is_dense(tensor) for tensor in chain(model.parameters(), model.buffers())):
+        raise NotCompiled("a weight of the network is a view")
+    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 def recorded_plan(model: nn.Module, inputs: Sequence[Tensor], *, training: bool = True) -> Plan:
