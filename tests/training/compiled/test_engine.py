@@ -11,7 +11,7 @@ import sys
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import featherweight
 from featherweight import experiment
@@ -204,3 +204,24 @@ def test_soft_labels_are_learned_compiled(digits_recipe, teachers, tmp_path):
     recipe = digits_recipe(distillation={"teacher": str(teachers)})
     run = experiment.train_recipe(recipe, tmp_path / "run", device="cpu", watcher=watcher)
     assert notes == [""] and json.loads((run.path / "result.json").read_text())["engine"] == "compiled"
+
+
+class OnlyPairs(nn.Module):
+    """A network that fails for three images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) % 2:
+            raise RuntimeError("an even number of images,\nplease")
+        return self.linear(x.flatten(1))
+
+
+def test_a_network_that_fails_while_it_is_read_is_trained_by_torch() -> None:
+    blank, cpu = torch.zeros(2, 1, 8, 8), torch.device("cpu")
+    choice = choose_engine("auto", OnlyPairs(), [blank], precision="float32", device=cpu)
+    assert choice.name == "torch"
+    assert choice.why.startswith("the network cannot be read: ")
+    assert "\n" not in choice.why

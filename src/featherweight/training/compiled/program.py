@@ -16,6 +16,7 @@ from featherweight.codegen.compiler import NoLibrary
 from featherweight.codegen.library import load
 from featherweight.graph.recorder import Recorder
 from featherweight.graph.twin import untouched_random_state
+from featherweight.outside import shortened
 from featherweight.training.compiled.lowering import NotCompiled, plan_of
 from featherweight.training.compiled.source import c_file, c_source
 from featherweight.training.compiled.stages import Conv, Plan
@@ -65,6 +66,8 @@ def choose_engine(
         return EngineChoice(compile_network(model, inputs, half=precision == "bf16", thin=wanted == "auto"))
     except (NotCompiled, NoLibrary) as fault:
         return EngineChoice(why=str(fault))
+    except Exception as fault:      # the network's code may do anything with three images, or call with odd arguments
+        return EngineChoice(why=f"the network cannot be read: {shortened(fault)}")
 
 
 def compile_network(
