@@ -49,7 +49,7 @@ def test_inputs_of_an_image_give_the_answer_again(digits_run, sum_run):
             outputs = found.network(*found.inputs(7))
         heads = outputs if isinstance(outputs, tuple) else (outputs,)
         for head, output in zip(found.task.heads, heads, strict=True):
-            assert torch.allclose(output[0], found.answers[head][7], atol=0.05), head     # bf16 there
+            assert torch.allclose(output[0], found.answers[head][7], atol=0.1), head      # bf16 there
 
 
 def test_an_image_of_each_class(digits_run):
