@@ -6,7 +6,7 @@
 
 enum { NO_POOL, MAX_POOL, MEAN_POOL, ROOT_POOL };
 enum { FLOATS, PAIRS, NATURAL_HALVES };          /* forms of a row: floats, pairs of channels, bf16 in order */
-enum { KINDS_OF_POINTERS = 11, SPINS = 2000 };
+enum { KINDS_OF_POINTERS = 11, SPINS = 2000, COLUMNS = 32 };
 
 typedef struct {                /* one stage, as the generator wrote it */
     int c, h, w;                /* of z */

@@ -61,12 +61,22 @@ static void collect(Net *net, int t)
                         const size_t at = ((((size_t)(o / out) * stage->kh + a) * in + c) * out + o % out) * stage->kw + b;
                         vec sum = ZERO;
                         for (int u = 0; u < net->threads; u++) sum += net->local[i][u].weight_sums[at];
-                        float number = 0;
-                        for (int lane = 0; lane < LANES; lane++) number += sum[lane];
-                        p->weight_gradient[(((size_t)o * in + c) * stage->kh + a) * stage->kw + b] = number;
+                        p->weight_gradient[(((size_t)o * in + c) * stage->kh + a) * stage->kw + b] = sum_of_lanes(sum);
                     }
         }
     }
+}
+
+/* Copy `columns` columns of a row of `count` images into the place of an input's stage, images innermost. apart: floats
+   from one image to the next. */
+INLINE void turn(stored *to, const float *from, size_t apart, int count, int columns)
+{
+    float block[COLUMNS][IMAGES] __attribute__((aligned(64)));
+    if (count < IMAGES) memset(block, 0, sizeof block);
+    for (int n = 0; n < count; n++)
+        for (int x = 0; x < columns; x++) block[x][n] = from[n * apart + x];
+    for (int x = 0; x < columns; x++)
+        for (int u = 0; u < VECTORS; u++) PUT(to + x * IMAGES + u * LANES, load(block[x] + u * LANES));
 }
 
 /* Copy float (N, C, H, W) into the slices of an input's stage. Images beyond the batch are 0. */
@@ -79,11 +89,10 @@ static void take_in(Net *net, int t, int i, const float *images)
         const int count = LEAST(IMAGES, net->images - s * IMAGES);
         for (int y = 0; y < stage->h; y++)
             for (int c = 0; c < stage->c; c++)
-                for (int x = 0; x < stage->w; x++) {
-                    const float *from = images + s * IMAGES * apart + (c * stage->h + y) * stage->w + x;
-                    stored *to = z + (y * stage->c + c) * CHANNEL(stage->w) + x * IMAGES;
-                    for (int n = 0; n < IMAGES; n++) to[n] = n < count ? as_stored(from[n * apart]) : 0;
-                }
+                for (int x = 0; x < stage->w; x += COLUMNS)
+                    turn(z + (y * stage->c + c) * CHANNEL(stage->w) + x * IMAGES,
+                         images + s * IMAGES * apart + (c * stage->h + y) * stage->w + x, apart, count,
+                         LEAST(COLUMNS, stage->w - x));
     }
 }
 

@@ -125,6 +125,18 @@ INLINE vec root(vec x)
     return r;
 }
 
+/* Sum over the lanes, in pairs: fast, for many sums. */
+INLINE float sum_of_lanes(vec x)
+{
+#if defined(__AVX512F__)
+    return _mm512_reduce_add_ps((__m512)x);
+#else
+    float sums[4] = {0};
+    for (int lane = 0; lane < LANES; lane++) sums[lane % 4] += x[lane];
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+#endif
+}
+
 INLINE double total(vec x)
 {
     double sum = 0;
@@ -179,12 +191,10 @@ INLINE void store_half(uint16_t *p, vec x)
     *(halves *)p = __builtin_convertvector((uvec)blend(x == x, (vec)nearest, (vec)iset(0x7fc0)), halves);
 #endif
 }
-INLINE stored as_stored(float x) { return rounded(x); }
 #else
 typedef float stored;
 #define load_half load
 #define store_half store
-INLINE stored as_stored(float x) { return x; }
 #endif
 
 #if DOTS
