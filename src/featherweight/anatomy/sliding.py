@@ -95,8 +95,7 @@ def pool(call: FieldCall) -> Field | None:
     """Return the field after a pooling with one window size."""
     given = call.arguments()
     kernel = given["kernel_size"]
-    stride = given.get("stride")
-    stride = kernel if stride is None or stride in ((), []) else stride
+    stride = calls.stride_of(given.get("stride"), kernel)
     return windows(call, kernel, stride, given.get("padding", 0), given.get("dilation", 1))
 
 

@@ -137,6 +137,11 @@ def per_axis(value: Any, axes: int) -> tuple[int, ...]:
     return tuple(int(v) for v in (values * axes if len(values) == 1 else values))
 
 
+def stride_of(stride: Any, kernel: Any) -> Any:
+    """Return the stride of a pool: without one, it is the kernel size."""
+    return kernel if stride is None or stride in ((), []) else stride
+
+
 def found_in(value: Any, kind: type[Kind]) -> Iterator[Kind]:
     """Yield all objects of a kind in `value`: one of them, or tuples, lists and dicts of them, to any depth."""
     if isinstance(value, kind):

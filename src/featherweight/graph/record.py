@@ -64,6 +64,11 @@ class Call:
     aliased: bool = False
 
     @property
+    def given(self) -> dict[str, Any]:
+        """Arguments by name, as calls.named() returns them; empty for a function that it does not know."""
+        return calls.named(self.operation, self.args, self.kwargs) if calls.is_known(self.operation) else {}
+
+    @property
     def inputs(self) -> tuple[Value, ...]:
         """Arguments whose numbers the result depends on. An argument that is given twice is in it twice."""
         return tuple(values_in(calls.values_of(self.operation, self.args, self.kwargs)))
@@ -109,6 +114,15 @@ class Record:
     called: set[int] = field(default_factory=set)
     branches: list[str] = field(default_factory=list)
 
+    def needed(self) -> list[Call]:
+        """Return the calls on which an output depends, in their order."""
+        wanted, found = set[Value](self.outputs), list[Call]()
+        for call in reversed(self.calls):
+            if call.sources and any(value in wanted for value in call.outputs):
+                found.append(call)
+                wanted.update(call.sources)
+        return found[::-1]
+
     def one_image(self, value: Value) -> Shape:
         """Return the shape of a value without the batch axis.
 
@@ -116,6 +130,11 @@ class Record:
         """
         axis = next((d for d, n in enumerate(value.shape[:2]) if n == self.batch), None)
         return tuple(n for d, n in enumerate(value.shape) if d != axis)
+
+
+def name_of(path: str) -> str:
+    """Return the name of a module in the user's network, without a "module" around the network."""
+    return path.removeprefix("module").removeprefix(".")
 
 
 def values_in(arguments: Any) -> Iterator[Value]:

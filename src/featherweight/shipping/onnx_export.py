@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from featherweight.errors import MissingExtra, ModelError
+from featherweight.graph.record import name_of
 from featherweight.inference.card import Card
 from featherweight.inference.runtime import keep_quiet
 from featherweight.outside import shortened
@@ -92,7 +93,7 @@ def place_of(node: NodeProto) -> str:
     """
     scopes = next((each.value for each in node.metadata_props if each.key == "pkg.torch.onnx.name_scopes"), "[]")
     *modules, name = ast.literal_eval(scopes) or [""]
-    inside = modules[-1].removeprefix("module").removeprefix(".") if modules else ""
+    inside = name_of(modules[-1]) if modules else ""
     return ".".join(part for part in (inside, name) if part)
 
 

@@ -16,7 +16,7 @@ from featherweight.graph import calls
 from featherweight.graph.lowering import arithmetic, layers, moves
 from featherweight.graph.lowering.reading import Reading, Steps, plain
 from featherweight.graph.plain import Move, StepGraph
-from featherweight.graph.record import Call, Record, Value
+from featherweight.graph.record import Record, name_of
 from featherweight.wording import option
 
 Rule = Callable[[Reading], None]
@@ -65,29 +65,19 @@ def lower(record: Record, inputs: Sequence[str], heads: Sequence[str]) -> StepGr
     Raises ModelError for the first call that is not supported, in one line that names its layer.
     """
     if record.branches:
-        where = record.branches[0].removeprefix("module").removeprefix(".")
+        where = name_of(record.branches[0])
         raise ModelError(f"forward{f' of {where}' if where else ''} reads a value of the image as a Python number, as "
                          f"an if does, and C and int8 cannot. Change the network, or give {option('to', 'onnx')}.")
     steps = Steps(record, {*inputs, *heads})
     for name, value in zip(inputs, record.inputs, strict=True):
         steps.names[value], steps.shapes[name] = name, plain(value.shape[1:])
-    for call in needed(record):
+    for call in record.needed():
         reading = Reading(steps, call)
         reading.require(not call.aliased, "on a tensor that was overwritten through another view of its memory")
         reading.require(call.operation in LOWERING, "")
         reading.require(all(value in steps.names for value in call.sources), "of places")
         LOWERING[call.operation](reading)
     return with_heads(steps, heads)
-
-
-def needed(record: Record) -> list[Call]:
-    """Return the calls on which an output depends, in their order."""
-    wanted, found = set[Value](record.outputs), list[Call]()
-    for call in reversed(record.calls):
-        if call.sources and any(value in wanted for value in call.outputs):
-            found.append(call)
-            wanted.update(call.sources)
-    return found[::-1]
 
 
 def with_heads(steps: Steps, heads: Sequence[str]) -> StepGraph:

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.errors import ModelError
-from featherweight.graph import calls
 from featherweight.graph.plain import Layer, Move, Shape, Step
-from featherweight.graph.record import Call, Record, Value
+from featherweight.graph.record import Call, Record, Value, name_of
 from featherweight.wording import option
 
 SUPPORTED = ("convolutions (plain, grouped, transposed), Linear, pooling, batch, group and layer normalisation, the "
@@ -55,7 +54,7 @@ class Reading:
 
     def __init__(self, steps: Steps, call: Call) -> None:
         self.steps, self.call, self.operation = steps, call, call.operation
-        self.given = calls.named(self.operation, call.args, call.kwargs) if calls.is_known(self.operation) else {}
+        self.given = call.given
         for value in (*call.sources, *call.outputs):
             self.require(value.shape[:1] == (steps.record.batch,), "that mixes the images of a batch")
 
@@ -107,7 +106,7 @@ class Reading:
     @property
     def label(self) -> str:
         """Name of the layer or function in the network, such as "conv1" or "block.add"."""
-        path = self.call.path.removeprefix("module").removeprefix(".")
+        path = name_of(self.call.path)
         return path if self.call.layer and path else ".".join(part for part in (path, self.operation) if part)
 
     def require(self, holds: bool, how: str) -> None:

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.graph import calls
-from featherweight.graph.record import Call, Record, Value
+from featherweight.graph.lowering.reading import plain
+from featherweight.graph.plain import Shape
+from featherweight.graph.record import Call, Record, Value, name_of
 from featherweight.training.compiled.stages import (
     Conv,
     Input,
@@ -22,10 +24,8 @@ from featherweight.training.compiled.stages import (
     Part,
     Plan,
     Pool,
-    Shape,
     Softmax,
     Stage,
-    image_shape,
 )
 
 MOST_ROWS = 64      # of a kernel, which the C holds at once
@@ -67,7 +67,7 @@ class Reading:
     def open(self, call: Call) -> None:
         """Begin to read a call. Raise NotCompiled unless all that it reads is known."""
         self.call = call
-        self.given = calls.named(call.operation, call.args, call.kwargs) if calls.is_known(call.operation) else {}
+        self.given = call.given
         self.require(call.operation in RULES and not call.aliased)
         self.require(all(value in self.seen for value in call.sources))
         self.require(all(value.shape[:1] == (self.record.batch,) for value in (*call.sources, *call.outputs)))
@@ -75,7 +75,7 @@ class Reading:
     def require(self, holds: bool) -> None:
         """Raise NotCompiled, with the layer of the call, unless `holds`."""
         if not holds:
-            path = self.call.path.removeprefix("module").removeprefix(".")
+            path = name_of(self.call.path)
             where = f" in {path}" if path else ""
             raise NotCompiled(f"{self.call.operation}{where} has no compiled form")
 
@@ -149,8 +149,8 @@ def plan_of(record: Record, model: nn.Module, *, training: bool = True) -> Plan:
     for index, value in enumerate(record.inputs):
         if len(value.shape) > 4:
             raise NotCompiled("an input has more than three axes")
-        reading.seen[value] = reading.add(Input(index), (), image_shape(value.shape[1:]))
-    calls_needed = needed(record)
+        reading.seen[value] = reading.add(Input(index), (), plain(value.shape[1:]))
+    calls_needed = record.needed()
     if any(call.operation == "batch_norm" and call.sources and call not in calls_needed for call in record.calls):
         raise NotCompiled("no output depends on a normalisation, but its statistics are measured")
     for call in calls_needed:
@@ -170,16 +170,6 @@ def originals_of(twin: nn.Module, model: nn.Module) -> dict[int, Tensor]:
     found = dict(chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)))
     copies = chain(twin.named_parameters(remove_duplicate=False), twin.named_buffers(remove_duplicate=False))
     return {id(copy): found[name] for name, copy in copies if name in found}
-
-
-def needed(record: Record) -> list[Call]:
-    """Return the calls on which an output depends, in their order."""
-    wanted, found = set(record.outputs), list[Call]()
-    for call in reversed(record.calls):
-        if call.sources and any(value in wanted for value in call.outputs):
-            found.append(call)
-            wanted.update(call.sources)
-    return found[::-1]
 
 
 def head_stage(reading: Reading, value: Value, head: int) -> int:
@@ -277,8 +267,7 @@ def dropout(at: Reading) -> None:
 def pool(at: Reading) -> None:
     """Read max_pool2d and avg_pool2d with windows that do not overlap."""
     kernel = calls.per_axis(at.given["kernel_size"], 2)
-    stride = at.given.get("stride")
-    strides = kernel if stride is None or stride in ((), []) else calls.per_axis(stride, 2)
+    strides = calls.per_axis(calls.stride_of(at.given.get("stride"), kernel), 2)
     at.require(kernel == strides and not at.given.get("ceil_mode", False))
     at.require(not any(calls.per_axis(at.given.get("padding", 0), 2)) and at.given.get("divisor_override") is None)
     at.require(calls.per_axis(at.given.get("dilation", 1), 2) == (1, 1) and len(at.source.shape) == 4)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from featherweight.graph.lowering.reading import plain
 from featherweight.training.compiled.program import Program
-from featherweight.training.compiled.stages import Conv, Input, Norm, Stage, image_shape
+from featherweight.training.compiled.stages import Conv, Input, Norm, Stage
 
 SLICE = 32      # images that no processor divides: more threads than slices would have nothing to do
 
@@ -72,7 +73,7 @@ class CompiledNetwork:
         """Raise ValueError unless C can read the inputs: it does not look at shapes."""
         for value, shape in zip(inputs, self.shapes, strict=True):
             fits = value.is_contiguous() and value.dtype == torch.float32 and len(value) == count <= self.largest
-            if not fits or image_shape(value.shape[1:]) != shape:
+            if not fits or plain(value.shape[1:]) != shape:
                 raise ValueError(f"{value.dtype} {tuple(value.shape)}: needed is float32 (N, *{shape}), contiguous, "
                                  f"N at most {self.largest}")
 

@@ -6,18 +6,11 @@ pooling are computed again by each later stage that reads them. So they belong t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
-Shape = tuple[int, int, int]        # channels, height, width of one image
-
-
-def image_shape(shape: Sequence[int]) -> Shape:
-    """Return the shape of one image, of up to three axes, as (channels, height, width): missing axes are 1."""
-    channels, height, width = (*shape, 1, 1)[:3]
-    return channels, height, width
+from featherweight.graph.plain import Shape
 
 
 @dataclass(frozen=True)
