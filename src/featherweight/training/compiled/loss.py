@@ -11,6 +11,7 @@ from torch import Tensor
 from featherweight.codegen.library import load
 from featherweight.tasks import Loss, TaskBatch
 from featherweight.training.compiled.source import c_file
+from featherweight.training.compiled.structs import address
 from featherweight.training.count import Count
 
 
@@ -48,9 +49,9 @@ class FusedLoss:
         for index, head in enumerate(outputs):
             teacher, scratch = soft[index], torch.empty(head.shape[1])
             self.cross_entropy(ctypes.byref(Head(
-                head.data_ptr(), targets[index].data_ptr(), None if teacher is None else teacher.data_ptr(),
+                head.data_ptr(), targets[index].data_ptr(), address(teacher),
                 *head.shape, 0 if teacher is None else teacher.shape[1], self.loss.weight, self.loss.temperature,
-                gradients[index].data_ptr(), None if each is None else each.data_ptr(), self.count.loss.data_ptr(),
+                gradients[index].data_ptr(), address(each), self.count.loss.data_ptr(),
                 self.count.correct[0, index].data_ptr(),
             )), scratch.data_ptr())
         return gradients

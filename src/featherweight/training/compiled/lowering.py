@@ -125,7 +125,7 @@ class Reading:
     def joined(self, parts: list[tuple[Seen, int]], shape: Shape) -> Seen:
         """Add a join of values, each from a channel on."""
         self.require(not any(seen.formula for seen, _ in parts))
-        made = Join(tuple(Part(seen.stage, first, seen.pads[0], seen.pads[1]) for seen, first in parts))
+        made = Join(tuple(Part(first, seen.pads[0], seen.pads[1]) for seen, first in parts))
         return self.add(made, tuple(seen.stage for seen, _ in parts), shape)
 
     def open_stage(self, value: Value, fits: Callable[[Stage], bool]) -> tuple[Seen, Stage]:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from featherweight.graph.lowering.reading import plain
 from featherweight.training.compiled.program import Program
-from featherweight.training.compiled.stages import Conv, Input, Norm, Stage
+from featherweight.training.compiled.stages import Input, Stage
+from featherweight.training.compiled.structs import address
 
-SLICE = 32      # images that no processor divides: more threads than slices would have nothing to do
+SLICE = 32      # images of the longest slice: more threads than slices would have nothing to do
 
 Pointer = ctypes.c_void_p
 
@@ -27,7 +28,7 @@ class CompiledNetwork:
 
         Raises MemoryError if the buffers do not fit.
         """
-        self.plan, self.library, self.largest = program.plan, program.library, largest
+        self.plan, self.library, self.largest, self.training = program.plan, program.library, largest, training
         plan, library = program.plan, program.library
         library.create.restype = Pointer
         handle = library.create(largest, max(1, min(threads, math.ceil(largest / SLICE))), int(training))
@@ -36,9 +37,8 @@ class CompiledNetwork:
         self.handle = Pointer(handle)
         weakref.finalize(self, library.destroy, self.handle)
         self.classes = [plan.stages[index].shape[0] for index in plan.heads]
-        self.trained = [tensor for stage in plan.stages for tensor in trained_tensors(stage)]
+        self.trained = [tensor for stage in plan.stages for tensor in stage.trained]
         self.shapes = [stage.shape for stage in plan.stages if isinstance(stage.made, Input)]
-        self.training = training
         self.bind()
 
     def bind(self) -> None:
@@ -85,25 +85,8 @@ class CompiledNetwork:
 
 def tensors_of(stage: Stage) -> list[Tensor | None]:
     """Return the tensors of a stage and their gradients, in the order of the C struct Parameters."""
-    weight, bias = (stage.made.weight, stage.made.bias) if isinstance(stage.made, Conv) else (None, None)
-    gain, shift, *statistics = tensors_of_norm(stage.norm)
-    own = [weight, bias, gain, shift]
-    return [*own, *statistics, *(None if one is None or not one.requires_grad else one.grad for one in own)]
-
-
-def tensors_of_norm(norm: Norm | None) -> tuple[Tensor | None, ...]:
-    """Return gain, shift, mean, variance and number of batches of a normalisation, or None for each."""
-    return (None,) * 5 if norm is None else (norm.gain, norm.shift, norm.mean, norm.variance, norm.batches)
-
-
-def trained_tensors(stage: Stage) -> list[Tensor]:
-    """Return the parameters of a stage that are trained."""
-    return [tensor for tensor in tensors_of(stage)[:4] if tensor is not None and tensor.requires_grad]
-
-
-def address(tensor: Tensor | None) -> int:
-    """Return the address of a tensor's numbers, or 0 for None."""
-    return 0 if tensor is None else tensor.data_ptr()
+    gradients = (None if one is None or not one.requires_grad else one.grad for one in stage.trainable)
+    return [*stage.trainable, *stage.statistics, *gradients]
 
 
 def addresses(tensors: Sequence[Tensor | None]) -> ctypes.Array[Pointer]:

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from featherweight.codegen.library import load
 from featherweight.training.compiled.rules import MUON_RULE, batches
 from featherweight.training.compiled.source import c_file
-from featherweight.training.compiled.structs import Average, Group, NotFused, Pair, array, same_layout
+from featherweight.training.compiled.structs import Average, Group, NotFused, Pair, address, array, same_layout
 
 EXPONENTIAL = "get_ema_multi_avg_fn.<locals>.ema_update"    # torch's function of an exponential average
 
@@ -69,9 +69,8 @@ class FusedOptimizer:
 
     def current_addresses(self) -> list[int]:
         """Return the addresses that step() compares."""
-        gradients = [0 if each.grad is None else each.grad.data_ptr() for each in self.parameters]
-        watched = chain(self.parameters, (average for average, _ in self.pairs))
-        return gradients + [each.data_ptr() for each in watched]
+        gradients = (each.grad for each in self.parameters)
+        return [*map(address, chain(gradients, self.parameters, (average for average, _ in self.pairs)))]
 
     def average_struct(self, average: AveragedModel) -> Any:
         """Return a pointer to the struct of the average."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from importlib.resources import files
 
 from featherweight.training.compiled.stages import Conv, Input, Join, Part, Plan, Stage
@@ -26,6 +27,7 @@ def c_source(plan: Plan, *, half: bool, timed: bool = False) -> str:
     return "\n".join([*parts, rooms(plan), c_file("run.c"), passes(plan, slots)])
 
 
+@cache
 def c_file(name: str) -> str:
     """Return a C file of this package, with the files that it includes."""
     text = (files(__package__) / "c" / name).read_text(encoding="utf-8")
@@ -63,9 +65,9 @@ def stage_source(plan: Plan, index: int) -> Iterator[str]:
     yield from defined(own)
     yield c_file("stage.c")
     if isinstance(made, Join):
-        yield from join_source(plan, index, made)
+        yield from join_source(plan, index, made.parts)
     else:
-        view = view_numbers(plan, index, stage.sources[0], f"{index}_0", is_first_writer(plan, index, 0))
+        view = view_numbers(plan, index, 0)
         kernel = kernel_numbers(plan, stage, made) if isinstance(made, Conv) else {"LOG": int(made.log)}
         yield from defined(view | kernel)
         yield c_file("view.c")
@@ -74,19 +76,18 @@ def stage_source(plan: Plan, index: int) -> Iterator[str]:
     yield from undefined(own)
 
 
-def join_source(plan: Plan, index: int, made: Join) -> Iterator[str]:
+def join_source(plan: Plan, index: int, parts: Sequence[Part]) -> Iterator[str]:
     """Yield the C of a join, with its parts before it."""
-    names = [f"{index}_{number}" for number in range(len(made.parts))]
-    for number, (name, part) in enumerate(zip(names, made.parts, strict=True)):
-        numbers = view_numbers(plan, index, part.stage, name, is_first_writer(plan, index, number))
+    for number, part in enumerate(parts):
+        numbers = view_numbers(plan, index, number)
         numbers |= {"FROM": part.first, "DOWN": part.down, "RIGHT": part.right}
         yield from defined(numbers)
         yield c_file("view.c")
         yield c_file("part.c")
         yield from undefined(numbers)
-    rows = [f"{c} * CHANNEL({w})" for c, _, w in (plan.stages[part.stage].view for part in made.parts)]
-    joined: dict[str, object] = {
-        "PART_ROW": largest(rows), "EACH_PART(do)": " ".join(f"do({name})" for name in names)}
+    rows = [f"{c} * CHANNEL({w})" for c, _, w in (plan.stages[source].view for source in plan.stages[index].sources)]
+    names = [f"do({index}_{number})" for number in range(len(parts))]
+    joined: dict[str, object] = {"PART_ROW": largest(rows), "EACH_PART(do)": " ".join(names)}
     yield from defined(joined)
     yield c_file("join.c")
     yield from undefined(joined)
@@ -100,17 +101,19 @@ def own_numbers(stage: Stage, index: int) -> dict[str, object]:
             "RECTIFIED": int(stage.rectified), "DROP": int(stage.dropout > 0), "BIAS": int(bias)}
 
 
-def view_numbers(plan: Plan, reader: int, index: int, name: str, first: bool) -> dict[str, object]:
-    """Return the macros of what stage `reader` reads of stage `index`. first: it writes its gradient first."""
+def view_numbers(plan: Plan, reader: int, number: int) -> dict[str, object]:
+    """Return the macros of what a stage reads of its source `number`."""
+    index = plan.stages[reader].sources[number]
     stage = plan.stages[index]
     c, h, w = stage.shape
     rows, columns = stage.pool.window if stage.pool else (1, 1)
     return {
-        "READER": name, "P": index, "P_C": c, "P_H": h, "P_W": w, "P_TYPE": type_of(stage),
+        "READER": f"{reader}_{number}", "P": index, "P_C": c, "P_H": h, "P_W": w, "P_TYPE": type_of(stage),
         "P_NORM": int(stage.norm is not None), "P_RELU": int(stage.relu), "P_DROP": int(stage.dropout > 0),
         "P_LATE": int(stage.late), "P_POOL": f"{stage.pool.kind}_POOL" if stage.pool else "NO_POOL",
         "P_KH": rows, "P_KW": columns, "P_ADDED": f"{stage.pool.added if stage.pool else 0:.9e}f",
-        "P_PLAIN": int(stage.plain), "ADD": int(not first), "BACK": int(plan.needs_gradient(index)),
+        "P_PLAIN": int(stage.plain), "ADD": int(not is_first_writer(plan, reader, number)),
+        "BACK": int(plan.needs_gradient(index)),
     }
 
 
@@ -185,17 +188,19 @@ def covered_in_part(plan: Plan, index: int) -> bool:
     stage = plan.stages[index]
     _, height, width = stage.shape
     rows, columns = stage.pool.window if stage.pool else (1, 1)
-    crops = any(isinstance(made, Join) and not whole(plan, plan.stages[reader], made.parts[number])
-                for reader, number in readers(plan, index) for made in [plan.stages[reader].made])
+    crops = not all(whole(plan, *reader) for reader in readers(plan, index))
     twice = any(made.sources.count(index) > 1 for made in plan.stages)
     return crops or twice or bool(height % rows or width % columns)
 
 
-def whole(plan: Plan, join: Stage, part: Part) -> bool:
-    """Return True if a join takes all rows and columns of a part."""
-    _, height, width = plan.stages[part.stage].view
+def whole(plan: Plan, reader: int, number: int) -> bool:
+    """Return True unless a stage is a join that cuts off rows or columns of its source `number`."""
+    stage = plan.stages[reader]
+    if not isinstance(stage.made, Join):
+        return True
+    part, (_, height, width) = stage.made.parts[number], plan.stages[stage.sources[number]].view
     return (part.down >= 0 and part.right >= 0
-            and part.down + height <= join.shape[1] and part.right + width <= join.shape[2])
+            and part.down + height <= stage.shape[1] and part.right + width <= stage.shape[2])
 
 
 def to_clear(plan: Plan, index: int, slots: list[int]) -> bool:

@@ -50,9 +50,8 @@ class Conv:
 
 @dataclass(frozen=True)
 class Part:
-    """A view that a join adds to its result: from channel `first` on, `down` rows and `right` columns further."""
+    """The place of one source in a join: from channel `first` on, `down` rows and `right` columns further."""
 
-    stage: int
     first: int = 0
     down: int = 0
     right: int = 0
@@ -60,7 +59,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Join:
-    """A sum, concatenation, padding, cropping or copy of parts."""
+    """A sum, concatenation, padding, cropping or copy of the stage's sources, each added as one part."""
 
     parts: tuple[Part, ...]
 
@@ -107,12 +106,25 @@ class Stage:
         return channels, height // rows, width // columns
 
     @property
+    def trainable(self) -> tuple[Tensor | None, ...]:
+        """Weight, bias, gain and shift; None for each that the stage does not have."""
+        kernel = (self.made.weight, self.made.bias) if isinstance(self.made, Conv) else (None, None)
+        return (*kernel, *((self.norm.gain, self.norm.shift) if self.norm else (None, None)))
+
+    @property
+    def statistics(self) -> tuple[Tensor | None, ...]:
+        """Running mean, running variance and number of batches; None for each that the stage does not have."""
+        return (self.norm.mean, self.norm.variance, self.norm.batches) if self.norm else (None, None, None)
+
+    @property
     def tensors(self) -> list[Tensor]:
         """Parameters and running statistics of the stage."""
-        own = [self.made.weight, self.made.bias] if isinstance(self.made, Conv) else []
-        norm = self.norm
-        own += [norm.gain, norm.shift, norm.mean, norm.variance, norm.batches] if norm else []
-        return [tensor for tensor in own if tensor is not None]
+        return [tensor for tensor in (*self.trainable, *self.statistics) if tensor is not None]
+
+    @property
+    def trained(self) -> list[Tensor]:
+        """Parameters of the stage that are trained."""
+        return [tensor for tensor in self.trainable if tensor is not None and tensor.requires_grad]
 
     @property
     def followed(self) -> str:
@@ -136,7 +148,8 @@ class Plan:
     heads: list[int] = field(default_factory=list)
 
     def needs_gradient(self, index: int) -> bool:
-        """Return True if the gradient of a stage's result is needed: it or an earlier stage has parameters."""
-        stage = self.stages[index]
-        trained = any(tensor.requires_grad for tensor in stage.tensors)
-        return trained or any(self.needs_gradient(source) for source in stage.sources)
+        """Return True if the gradient of a stage's result is needed: it or an earlier stage is trained."""
+        needed: list[bool] = []
+        for stage in self.stages[: index + 1]:
+            needed.append(bool(stage.trained) or any(needed[source] for source in stage.sources))
+        return needed[index]

@@ -60,6 +60,11 @@ def array(kind: type[ctypes.Structure], items: Iterable[ctypes.Structure]) -> An
     return (kind * len(found))(*found)
 
 
+def address(tensor: Tensor | None) -> int:
+    """Return the address of a tensor's numbers, or 0 for None."""
+    return 0 if tensor is None else tensor.data_ptr()
+
+
 def is_dense(tensor: Tensor) -> bool:
     """Return True if the tensor is on the CPU without gaps, and its first dimension is the outermost in memory."""
     if tensor.device.type != "cpu" or tensor.layout != torch.strided:
