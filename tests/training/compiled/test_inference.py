@@ -19,9 +19,9 @@ from featherweight.models import CATALOGUE, build_model
 from featherweight.recipe import Recipe
 from featherweight.tasks import build_task
 from featherweight.training import evaluation_pass, measurement
-from featherweight.training.compiled.lowering import NotCompiled
 from featherweight.training.compiled.network import CompiledNetwork
 from featherweight.training.compiled.program import recorded_plan
+from featherweight.training.compiled.reading import NotCompiled
 from featherweight.training.compiled.source import c_source
 from featherweight.training.evaluation_pass import compiled_copy
 from featherweight.training.measurement import run_on

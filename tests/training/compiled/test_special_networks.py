@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from beside_torch import assert_equal, by_c, by_torch, check, distance
 from torch import Tensor, nn
 
-from featherweight.training.compiled.lowering import NotCompiled
 from featherweight.training.compiled.program import compile_network
+from featherweight.training.compiled.reading import NotCompiled
 
 SHAPE = (3, 9, 7)
 

@@ -17,7 +17,8 @@ from featherweight.codegen.library import load
 from featherweight.graph.recorder import Recorder
 from featherweight.graph.twin import untouched_random_state
 from featherweight.outside import shortened
-from featherweight.training.compiled.lowering import NotCompiled, plan_of
+from featherweight.training.compiled.lowering import plan_of
+from featherweight.training.compiled.reading import NotCompiled
 from featherweight.training.compiled.source import c_file, c_source
 from featherweight.training.compiled.stages import Conv, Plan
 from featherweight.training.compiled.structs import is_dense
