@@ -91,7 +91,7 @@ class Ours:
         chosen = choose_engine(engine, model, blank, precision=self.precision, device=cpu)
         if chosen.name != engine:
             raise ModelError(f"{job.peer}: {job.model} is not compiled: {chosen.why}")
-        self.engine, self.program = chosen.name, chosen.program
+        self.engine, self.chosen = chosen.name, chosen
         optimizer = build_optimizer(model.parameters(), "sgd", lr=LR, momentum=MOMENTUM)
         schedule = build_schedule(optimizer, "constant", total_steps=1)
         self.state = TrainingState(model, optimizer, schedule, None, torch.Generator().manual_seed(job.seed))
@@ -99,7 +99,7 @@ class Ours:
     def epoch(self, data: Images) -> Epoch:
         self.state.position = Position()
         plan = Plan(1, self.job.batch_size, self.job.seed, self.precision, augmentation=build_augmentation())
-        replica = Replica(self.state, data, plan, program=self.program)
+        replica = Replica(self.state, data, plan, engine=self.chosen)
         started = time.perf_counter()
         [[record]] = train([replica], ClassificationTask())
         seconds = time.perf_counter() - started
@@ -108,7 +108,10 @@ class Ours:
 
 def seconds_to_augment(replica: Replica) -> float:
     """Augment and normalise all images of an epoch once more, without training, and return the seconds."""
-    augment = make_augment(replica) if replica.program else lambda picked, left: prepare([replica], picked[None], left)
+    def by_torch(picked: torch.Tensor, left: float) -> torch.Tensor:
+        return prepare([replica], picked[None], left)
+
+    augment = make_augment(replica) if replica.engine.program else by_torch
     started = time.perf_counter()
     for picked in torch.randperm(len(replica.data)).split(replica.plan.batch_size):
         augment(picked, 1.0)

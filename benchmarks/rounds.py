@@ -29,7 +29,7 @@ def measure_rounds(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     state, data = training.state, training.dataset.train
-    replica = Replica(state, data, training.plan, program=program)
+    replica = Replica(state, data, training.plan, engine=training.engine)
     picked, lr = torch.arange(batch_size), state.optimizer.param_groups[0]["lr"]
     augment, update = make_augment(replica), make_update(state)
     passes = timed_passes(program, training.precision, augment(picked, 1.0))

@@ -73,7 +73,7 @@ class PreparedTraining:
     def replica(self) -> Replica:
         """Replica for the training loop, with images on the training's device."""
         data = self.dataset.train.to(self.device)
-        return Replica(self.state, data, self.plan, self.curve, self.engine.program)
+        return Replica(self.state, data, self.plan, self.curve, self.engine)
 
     @property
     def curve(self) -> tuple[str, Images] | None:

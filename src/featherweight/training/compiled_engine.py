@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from featherweight.codegen.compiler import NoLibrary
 from featherweight.tasks import Task
 from featherweight.training.compiled.augment import FusedAugmentation
 from featherweight.training.compiled.loss import FusedLoss
@@ -16,7 +15,7 @@ from featherweight.training.compiled.network import CompiledNetwork
 from featherweight.training.compiled.optimize import FusedOptimizer
 from featherweight.training.compiled.structs import NotFused
 from featherweight.training.count import Count
-from featherweight.training.engine import Engine, Replica, TorchEngine, prepare
+from featherweight.training.engine import Engine, Replica, TorchEngine
 from featherweight.training.optimization import move
 from featherweight.training.plan import Plan
 from featherweight.training.state import TrainingState
@@ -24,7 +23,7 @@ from featherweight.training.state import TrainingState
 
 def engine_for(replicas: Sequence[Replica], task: Task, count: Count) -> Engine:
     """Return the engine that trains these replicas: compiled if all of them have a program, else torch."""
-    if all(replica.program is not None for replica in replicas):
+    if all(replica.engine.program is not None for replica in replicas):
         return CompiledEngine(replicas, task, count)
     return TorchEngine(replicas, task, count)
 
@@ -69,18 +68,14 @@ def make_step(replica: Replica, task: Task, count: Count) -> Step:
 
 def make_network(replica: Replica) -> CompiledNetwork:
     """Return the compiled passes of a replica's network."""
-    assert replica.program is not None
+    assert replica.engine.program is not None
     largest = min(replica.plan.batch_size, len(replica.data))
-    return CompiledNetwork(replica.program, largest, torch.get_num_threads())
+    return CompiledNetwork(replica.engine.program, largest, torch.get_num_threads())
 
 
 def make_augment(replica: Replica) -> Callable[[Tensor, float], Tensor]:
     """Return the function (picked, left) -> float32 (N, C, H, W), augmented and normalised, contiguous."""
-    try:
-        fused = FusedAugmentation(replica.plan.augmentation, replica.data)
-    except (NoLibrary, ValueError):     # ValueError: images that are no uint8
-        return lambda picked, left: prepare([replica], picked[None], left).contiguous()
-    generator = replica.state.generator
+    fused, generator = FusedAugmentation(replica.plan.augmentation, replica.data), replica.state.generator
     return lambda picked, left: fused(picked, generator, left)
 
 
@@ -88,7 +83,7 @@ def make_update(state: TrainingState) -> Callable[[float], None]:
     """Return the function (lr) -> None that updates the weights and their average."""
     try:
         return FusedOptimizer(state.optimizer, state.model, state.average).step
-    except (NotFused, NoLibrary):
+    except NotFused:
         return lambda lr: update_by_torch(state, lr)
 
 

@@ -7,7 +7,7 @@ augmentation. The engine augments, computes gradients, and updates weights, aver
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -18,7 +18,7 @@ from featherweight.data import Images
 from featherweight.devices import layout_for
 from featherweight.forward import scaled
 from featherweight.tasks import Task, as_heads
-from featherweight.training.compiled.program import Program
+from featherweight.training.compiled.program import EngineChoice
 from featherweight.training.count import Count
 from featherweight.training.optimization import move
 from featherweight.training.plan import Plan
@@ -33,14 +33,14 @@ Learn = Callable[[Tensor, Tensor], None]
 class Replica:
     """One training: its state, its images on the device of the state, its plan, and the images of its curve.
 
-    program: the compiled passes of the network, or None to train with torch.
+    engine: torch, or the compiled passes of the network.
     """
 
     state: TrainingState
     data: Images
     plan: Plan
     curve: tuple[str, Images] | None = None     # name and images, measured after each epoch
-    program: Program | None = None
+    engine: EngineChoice = field(default_factory=EngineChoice)
 
 
 class Engine(Protocol):

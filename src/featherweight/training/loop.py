@@ -142,5 +142,4 @@ def measured_curve(replica: Replica, task: Task) -> tuple[str | None, dict[str, 
     if replica.curve is None:
         return None, None
     name, images = replica.curve
-    engine = "torch" if replica.program is None else "compiled"
-    return name, measure(replica.state.trained, images, task, replica.plan.precision, engine)
+    return name, measure(replica.state.trained, images, task, replica.plan.precision, replica.engine.name)

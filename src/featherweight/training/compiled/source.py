@@ -44,8 +44,8 @@ def stage_table(plan: Plan, slots: list[int]) -> str:
             else (0, 0, 0, 0)
         eps, momentum = (stage.norm.eps, stage.norm.momentum) if stage.norm else (0.0, 0.0)
         size = f"sizeof({type_of(stage)})"
-        rows.append(f"    {{{c}, {h}, {w}, {size}, {', '.join(map(str, conv))}, {int(stage.norm is not None)}, "
-                    f"{int(stage.dropout > 0)}, {slot}, {eps:.9e}f, {momentum:.9e}f, {1 - stage.dropout:.9e}f}},")
+        rows.append(f"    {{{c}, {h}, {w}, {size}, {', '.join(map(str, conv))}, {int(stage.dropout > 0)}, "
+                    f"{slot}, {eps:.9e}f, {momentum:.9e}f, {1 - stage.dropout:.9e}f}},")
     return "\n".join(["static const Stage stages[STAGES] = {", *rows, "};\n"])
 
 

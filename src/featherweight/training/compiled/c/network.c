@@ -6,13 +6,13 @@
 
 enum { NO_POOL, MAX_POOL, MEAN_POOL, ROOT_POOL };
 enum { FLOATS, PAIRS, NATURAL_HALVES };          /* forms of a row: floats, pairs of channels, bf16 in order */
-enum { KINDS_OF_POINTERS = 11, SPINS = 2000, COLUMNS = 32 };
+enum { SPINS = 2000, COLUMNS = 32 };    /* waits in a loop before sleep; columns of images that are turned at once */
 
 typedef struct {                /* one stage, as the generator wrote it */
     int c, h, w;                /* of z */
     int bytes;                  /* of one number of z and of its gradient */
     int inputs, kh, kw, groups; /* of its weights; kh is 0 if it has none */
-    int norm, dropout, slot;    /* slot: its gradient is stored in this buffer; -1: it needs none */
+    int dropout, slot;          /* slot: its gradient is stored in this buffer; -1: it needs none */
     float eps, momentum, keep;  /* keep: part of the values that dropout keeps */
 } Stage;
 

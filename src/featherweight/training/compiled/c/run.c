@@ -304,7 +304,7 @@ Net *create(int largest, int threads, int training)
     return NULL;
 }
 
-/* pointers: KINDS_OF_POINTERS of each stage, in the order of Parameters. */
+/* pointers: of each stage, in the order of Parameters. */
 void bind_tensors(Net *net, void *const *pointers) { memcpy(net->parameters, pointers, sizeof net->parameters); }
 
 /* inputs: float (N, C, H, W) of each input; heads: float (N, C) of each output, to be written. */

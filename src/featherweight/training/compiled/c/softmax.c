@@ -43,20 +43,22 @@ STAGE_PASS FN(backward)(Net *net, int t, int s)
     const TYPE *z = (const TYPE *)net->z[I] + (size_t)s * SIZE;
     for (int y = 0; y < H; y++) {
         FN(gradient_row)(net, t, s, y, room->gradient, NULL, W, 0, 1, FLOATS);
-        for (int x = 0; x < W; x++)
+        for (int x = 0; x < W; x++) {
+            vec sums[VECTORS] = {ZERO, ZERO};
+            for (int c = 0; c < C; c++)
+                for (int u = 0; u < VECTORS; u++) {
+                    const vec g = load(room->gradient + c * CHANNEL(W) + x * IMAGES + u * LANES);
+                    sums[u] += LOG ? g : (vec)(g * GET(z + AT(y, c, x, u)));
+                }
             for (int c = 0; c < C; c++) {
                 vec r[VECTORS];
                 for (int u = 0; u < VECTORS; u++) {
-                    const int at = x * IMAGES + u * LANES;
-                    vec sum = ZERO;
-                    for (int k = 0; k < C; k++) {
-                        const vec g = load(room->gradient + k * CHANNEL(W) + at);
-                        sum += LOG ? g : (vec)(g * GET(z + AT(y, k, x, u)));
-                    }
-                    const vec g = load(room->gradient + c * CHANNEL(W) + at), own = GET(z + AT(y, c, x, u));
-                    r[u] = LOG ? (vec)(g - FN(exponential)(own) * sum) : (vec)(own * (g - sum));
+                    const vec g = load(room->gradient + c * CHANNEL(W) + x * IMAGES + u * LANES);
+                    const vec own = GET(z + AT(y, c, x, u));
+                    r[u] = LOG ? (vec)(g - FN(exponential)(own) * sums[u]) : (vec)(own * (g - sums[u]));
                 }
                 PFN(back)(net, t, s, c, y, x, r);
             }
+        }
     }
 }
