@@ -48,8 +48,8 @@ Step = Callable[[Tensor, float, float], None]
 def make_step(replica: Replica, task: Task, count: Count) -> Step:
     """Return the function (picked int64 (N,), left, lr) -> None of one step of a replica."""
     state, data, plan = replica.state, replica.data, replica.plan
-    augment, update = make_augment(replica), make_update(state)
-    network, loss = make_network(replica), FusedLoss(plan.loss, count)
+    network, loss, update = make_network(replica), FusedLoss(plan.loss, count), make_update(state)
+    augment = make_augment(replica, network)
 
     def step(picked: Tensor, left: float, lr: float) -> None:
         images, batch = augment(picked, left), data.pick(picked)
@@ -73,9 +73,9 @@ def make_network(replica: Replica) -> CompiledNetwork:
     return CompiledNetwork(replica.engine.program, largest, torch.get_num_threads())
 
 
-def make_augment(replica: Replica) -> Callable[[Tensor, float], Tensor]:
+def make_augment(replica: Replica, network: CompiledNetwork) -> Callable[[Tensor, float], Tensor]:
     """Return the function (picked, left) -> float32 (N, C, H, W), augmented and normalised, contiguous."""
-    fused, generator = FusedAugmentation(replica.plan.augmentation, replica.data), replica.state.generator
+    fused, generator = FusedAugmentation(replica.plan.augmentation, replica.data, network), replica.state.generator
     return lambda picked, left: fused(picked, generator, left)
 
 

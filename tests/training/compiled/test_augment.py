@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +16,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from featherweight.augment import Augmentation, normalise
 from featherweight.codegen.compiler import find_compiler
 from featherweight.data import Images
 from featherweight.forward import scaled
 from featherweight.training.compiled.augment import FusedAugmentation
+from featherweight.training.compiled.network import CompiledNetwork
+from featherweight.training.compiled.program import compile_network
 from featherweight.training.compiled.source import c_file
 
 EVERYTHING = Augmentation(rotation=15, shift=0.1, scale=0.1, shear=10, crop=22, crop_probability=0.5,
@@ -93,24 +94,27 @@ def test_indices_of_a_view_are_indices_of_the_view() -> None:
     assert largest_difference(found, by_torch(EVERYTHING, data, torch.tensor([2, 0]), 1), data) < 1e-5
 
 
-def test_threads_fill_parts_of_a_batch() -> None:
-    data, picked = images(), torch.arange(50)
-    fused, numbers = FusedAugmentation(EVERYTHING, data), EVERYTHING.draw(50, generator(5))
-    found = torch.full((50, 1, 28, 28), torch.nan)
-
-    def fill(begin: int) -> None:
-        fused.fill(found, picked, numbers, 1.0, begin, min(begin + 7, 50))
-
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(fill, range(0, 50, 7)))
-    assert found.equal(fused(picked, generator(5)))
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_of_a_network_share_a_batch(threads: int) -> None:
+    data = images(130)
+    network = small_network(130, threads)
+    alone, shared = FusedAugmentation(EVERYTHING, data), FusedAugmentation(EVERYTHING, data, network)
+    assert network.threads == threads
+    for count in (130, 50, 2, 1):       # also fewer images than threads
+        picked = torch.randperm(count, generator=generator())
+        assert shared(picked, generator(5)).equal(alone(picked, generator(5)))
 
 
-def test_nothing_is_written_outside_the_part() -> None:
-    data, found = images(), torch.full((6, 1, 28, 28), -9.0)
-    fused = FusedAugmentation(EVERYTHING, data)
-    fused.fill(found, torch.arange(6), EVERYTHING.draw(6, generator()), 1.0, 2, 4)
-    assert (found[:2] == -9).all() and (found[4:] == -9).all() and (found[2:4] > -9).all()
+def test_threads_tell_of_the_first_wrong_index() -> None:
+    shared = FusedAugmentation(EVERYTHING, images(), small_network(130, 3))
+    numbers, out = EVERYTHING.draw(50, generator()), torch.empty(50, 1, 28, 28)
+    with pytest.raises(IndexError, match="image 51: there are 50"):
+        shared.fill(out, torch.tensor([*range(30), 51, *range(18), 70]), numbers, 1.0)
+
+
+def small_network(largest: int, threads: int) -> CompiledNetwork:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 26 * 26, 3))
+    return CompiledNetwork(compile_network(model, [torch.zeros(2, 1, 28, 28)], half=False), largest, threads)
 
 
 def test_wrong_arguments_are_refused() -> None:
@@ -118,11 +122,9 @@ def test_wrong_arguments_are_refused() -> None:
     out = torch.empty(2, 1, 28, 28)
     for wrong in (50, -1):
         with pytest.raises(IndexError, match=f"image {wrong}: there are 50"):
-            fused.fill(out, torch.tensor([0, wrong]), numbers, 1.0, 0, 2)
+            fused.fill(out, torch.tensor([0, wrong]), numbers, 1.0)
     with pytest.raises(ValueError, match="needed is"):
-        fused.fill(out, torch.tensor([0, 1]), numbers[1:], 1.0, 0, 2)
-    with pytest.raises(ValueError, match="images 0 to 3"):
-        fused.fill(out, torch.tensor([0, 1]), numbers, 1.0, 0, 3)
+        fused.fill(out, torch.tensor([0, 1]), numbers[1:], 1.0)
 
 
 @pytest.mark.parametrize("flags", ["-O2", "-O2 -mavx2 -mfma", "-O3 -march=native -ffp-contract=fast"])

@@ -11,7 +11,10 @@ from torch import Tensor
 from featherweight.augment import Augmentation, bicubic
 from featherweight.codegen.library import load
 from featherweight.data import Images
+from featherweight.training.compiled.network import CompiledNetwork
 from featherweight.training.compiled.source import c_file
+
+ALIGNED = 64    # bytes between which the memory of threads begins: no two of them write to one line of the cache
 
 
 class Settings(ctypes.Structure):
@@ -41,12 +44,12 @@ class Batch(ctypes.Structure):
 class FusedAugmentation:
     """An augmentation of the images of one data set on the CPU, computed by compiled C.
 
-    Holds no memory that changes: threads may call the same object at once.
+    network: its threads share the work. None: the thread that calls does it alone.
     Raises NoLibrary if nothing can be compiled here.
     """
 
-    def __init__(self, augmentation: Augmentation, data: Images) -> None:
-        self.augmentation, self.data = augmentation, data
+    def __init__(self, augmentation: Augmentation, data: Images, network: CompiledNetwork | None = None) -> None:
+        self.augmentation, self.data, self.network = augmentation, data, network
         self.stored = data.stored.contiguous()
         self.tables = [data.mean.float().contiguous(), data.std.float().contiguous(), *_bicubics(data)]
         self.settings = _settings(augmentation, self.stored, self.tables)
@@ -54,7 +57,7 @@ class FusedAugmentation:
         self.augment, size = library.augment, library.augmentation_scratch
         self.augment.restype = size.restype = ctypes.c_int64
         self.augment.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
-        self.scratch_bytes = int(size(ctypes.byref(self.settings)))
+        self.scratch_bytes = math.ceil(size(ctypes.byref(self.settings)) / ALIGNED) * ALIGNED
 
     def __call__(self, picked: Tensor, generator: torch.Generator, left: float = 1.0) -> Tensor:
         """Return the images at int64 (N,) indices, changed and normalised: float32 (N, C, H, W), contiguous.
@@ -63,7 +66,7 @@ class FusedAugmentation:
         """
         out = torch.empty(len(picked), *self.data.shape)
         numbers = self.augmentation.draw(len(picked), generator)
-        self.fill(out, self.rows(picked), numbers, left, 0, len(picked))
+        self.fill(out, self.rows(picked), numbers, left)
         return out
 
     def rows(self, picked: Tensor) -> Tensor:
@@ -72,21 +75,23 @@ class FusedAugmentation:
         assert rows is not None
         return rows.contiguous()
 
-    def fill(self, out: Tensor, rows: Tensor, numbers: Tensor, left: float, begin: int, end: int) -> None:
-        """Write images begin to end of a batch of N. Threads may fill disjoint ranges of the same batch at once.
+    def fill(self, out: Tensor, rows: Tensor, numbers: Tensor, left: float) -> None:
+        """Write N images to `out`, float32 (N, C, H, W), contiguous.
 
-        out: float32 (N, C, H, W), contiguous. rows: int64 (N,) from rows(). numbers: (numbers, N) from draw().
+        rows: int64 (N,) from rows(). numbers: (numbers, N) from draw().
         Raises IndexError if a row is not that of a stored image, ValueError if a tensor has another shape or type.
         """
         count = len(rows)
         _expect(out, (count, *self.data.shape), torch.float32)
         _expect(rows, (count,), torch.int64)
         _expect(numbers, (self.augmentation.numbers, count), torch.float32)
-        if not 0 <= begin <= end <= count:
-            raise ValueError(f"images {begin} to {end}: allowed are parts of 0 to {count}")
         batch = Batch(rows.data_ptr(), numbers.data_ptr(), count, left, out.data_ptr())
-        scratch = torch.empty(self.scratch_bytes, dtype=torch.uint8)       # torch aligns it for vectors
-        wrong = self.augment(ctypes.byref(self.settings), ctypes.byref(batch), begin, end, scratch.data_ptr())
+        threads = 1 if self.network is None else self.network.threads
+        scratch = torch.empty(threads, self.scratch_bytes, dtype=torch.uint8)   # torch aligns it for vectors
+        if self.network is None:
+            wrong = self.augment(ctypes.byref(self.settings), ctypes.byref(batch), 0, count, scratch.data_ptr())
+        else:
+            wrong = self.network.share(self.augment, self.settings, batch, count, scratch)
         if wrong >= 0:
             raise IndexError(f"image {int(rows[wrong])}: there are {len(self.stored)} stored images")
 

@@ -6,6 +6,7 @@ import ctypes
 import math
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,7 +35,8 @@ class CompiledNetwork:
         handle = library.create(largest, max(1, min(threads, math.ceil(largest / SLICE))), int(training))
         if not handle:
             raise MemoryError("no memory for the buffers of a compiled network")
-        self.handle = Pointer(handle)
+        self.handle, self.threads = Pointer(handle), int(library.threads_of(Pointer(handle)))
+        library.share.restype = ctypes.c_int64
         weakref.finalize(self, library.destroy, self.handle)
         self.classes = [plan.stages[index].shape[0] for index in plan.heads]
         self.trained = [tensor for stage in plan.stages for tensor in stage.trained]
@@ -68,6 +70,18 @@ class CompiledNetwork:
         self.library.forward(
             self.handle, count, int(training), ctypes.c_uint32(key), addresses(inputs), addresses(heads))
         return heads
+
+    def share(
+        self, piece: Any, first: ctypes.Structure, second: ctypes.Structure, count: int, scratch: Tensor
+    ) -> int:
+        """Call a function of another library for parts of `count` images on all threads.
+
+        piece: (first, second, begin, end, memory), the images from `begin` to before `end`. scratch: uint8
+        (threads, bytes), its memory. Return -1, or the smallest image that `piece` returned.
+        """
+        return int(self.library.share(
+            self.handle, piece, ctypes.byref(first), ctypes.byref(second), ctypes.c_int64(count),
+            Pointer(scratch.data_ptr()), ctypes.c_int64(scratch.shape[1])))
 
     def check(self, inputs: Sequence[Tensor], count: int) -> None:
         """Raise ValueError unless C can read the inputs: it does not look at shapes."""

@@ -33,6 +33,18 @@ typedef struct {                /* what a thread knows about a stage */
     float *mean, *rest;         /* of the batch; rest: 3 numbers from which the gradient at z is computed */
 } Local;
 
+/* A function of other C that works on parts of a batch: from image `begin` to before `end`, in memory of its own. It
+   returns -1, or the number of the first image that is wrong. */
+typedef int64_t Piece(const void *first, const void *second, int64_t begin, int64_t end, void *memory);
+
+typedef struct {                /* work of other C that the threads share */
+    Piece *piece;
+    const void *first, *second;
+    int64_t count, bytes;       /* images; bytes: of each thread's memory */
+    char *memory;
+    int64_t wrong;
+} Shared;
+
 typedef struct Net Net;
 
 typedef struct { Net *net; int thread; } Helper;
@@ -53,6 +65,7 @@ struct Net {
     const float *const *inputs;
     float *const *heads;
     const float *const *head_gradients;
+    Shared shared;
     int job, jobs, arrived, phase, started;     /* started: helping threads */
     double seconds[2][STAGES];  /* of each stage, forward and backward, if TIMED */
     void *blocks;               /* of memory, each with a pointer to the next */

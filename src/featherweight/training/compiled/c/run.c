@@ -181,16 +181,28 @@ INLINE double now(void)
 #define EACH(work, i, direction) for (int s = t; s < net->slices; s += net->threads) work(net, t, s)
 #endif
 
-enum { FORWARD, BACKWARD, END };
+enum { FORWARD, BACKWARD, SHARE, END };
 
 static void forward_all(Net *net, int t);
 static void backward_all(Net *net, int t);
 
+/* Do a thread's part of the shared work. */
+static void do_part(Net *net, int t)
+{
+    Shared *s = &net->shared;
+    const int64_t begin = s->count * t / net->threads, end = s->count * (t + 1) / net->threads;
+    const int64_t wrong = s->piece(s->first, s->second, begin, end, s->memory + t * s->bytes);
+    if (wrong < 0) return;
+    pthread_mutex_lock(&net->lock);
+    if (s->wrong < 0 || wrong < s->wrong) s->wrong = wrong;
+    pthread_mutex_unlock(&net->lock);
+}
 
 static void work(Net *net, int t)
 {
     if (net->job == FORWARD) forward_all(net, t);
     if (net->job == BACKWARD) backward_all(net, t);
+    if (net->job == SHARE) do_part(net, t);
     meet(net);
 }
 
@@ -323,6 +335,17 @@ void backward(Net *net, const float *const *head_gradients)
 {
     net->head_gradients = head_gradients;
     run(net, BACKWARD);
+}
+
+int threads_of(const Net *net) { return net->threads; }
+
+/* Call `piece` for `count` images, each thread for its part. memory: `bytes` for each thread. Returns -1, or the first
+   wrong image. */
+int64_t share(Net *net, Piece *piece, const void *first, const void *second, int64_t count, void *memory, int64_t bytes)
+{
+    net->shared = (Shared){piece, first, second, count, bytes, memory, -1};
+    run(net, SHARE);
+    return net->shared.wrong;
 }
 
 #if TIMED
