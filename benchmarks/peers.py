@@ -28,7 +28,7 @@ from featherweight.errors import FeatherweightError, ModelError
 from featherweight.models import build_model, input_shapes
 from featherweight.tasks import ClassificationTask
 from featherweight.training.compiled.program import choose_engine
-from featherweight.training.compiled_engine import make_augment
+from featherweight.training.compiled_engine import make_augment, make_network
 from featherweight.training.engine import Replica, prepare
 from featherweight.training.loop import train
 from featherweight.training.optimization import build_optimizer, build_schedule
@@ -111,7 +111,7 @@ def seconds_to_augment(replica: Replica) -> float:
     def by_torch(picked: torch.Tensor, left: float) -> torch.Tensor:
         return prepare([replica], picked[None], left)
 
-    augment = make_augment(replica) if replica.engine.program else by_torch
+    augment = make_augment(replica, make_network(replica)) if replica.engine.program else by_torch
     started = time.perf_counter()
     for picked in torch.randperm(len(replica.data)).split(replica.plan.batch_size):
         augment(picked, 1.0)

@@ -13,7 +13,7 @@ from featherweight.preparation import PreparedTraining
 from featherweight.training.compiled.network import CompiledNetwork
 from featherweight.training.compiled.program import Program
 from featherweight.training.compiled.source import c_source
-from featherweight.training.compiled_engine import CompiledEngine, make_augment, make_update
+from featherweight.training.compiled_engine import CompiledEngine, make_augment, make_network, make_update
 from featherweight.training.count import Count
 from featherweight.training.engine import Replica
 
@@ -31,7 +31,7 @@ def measure_rounds(
     state, data = training.state, training.dataset.train
     replica = Replica(state, data, training.plan, engine=training.engine)
     picked, lr = torch.arange(batch_size), state.optimizer.param_groups[0]["lr"]
-    augment, update = make_augment(replica), make_update(state)
+    augment, update = make_augment(replica, make_network(replica)), make_update(state)
     passes = timed_passes(program, training.precision, augment(picked, 1.0))
     # The engine comes last: it makes new gradients, and does not look for others. The passes do, in each round.
     engine = CompiledEngine([replica], training.task, Count([state.position], len(training.task.heads), data.device))

@@ -26,7 +26,7 @@ INTERRUPTED = """
 from featherweight import interruption
 interruption.heed("featherweight: interrupted.")
 from featherweight.codegen.library import load
-load("answer", "int answer(void) { return 42; }")
+load("answer", "int answer(void) { return 42; }", parts=2)
 """
 SLOW = """#!/bin/sh
 if [ "$1" = --version ]; then echo slow 1.0; exit; fi
@@ -211,6 +211,20 @@ def test_a_function_that_is_missing_is_seen_when_the_library_is_loaded():
         load("bad", "int no_such_function(void); int answer(void) { return no_such_function(); }")
 
 
+def test_the_parts_of_a_source_call_each_other(cache):
+    source = """
+        __attribute__((visibility("hidden"))) int seven(void);
+        #if PART == 0
+        int answer(void) { return 6 * seven(); }
+        #else
+        int seven(void) { return 7; }
+        #endif
+    """
+    assert load("answer", source, parts=2).answer() == 42 and len(libraries(cache)) == 1
+    with pytest.raises(NoLibrary, match=r"ended with code 1: bad\.c:.* not for part 1"):
+        load("bad", source + "\n#if PART == 1\n#error not for part 1\n#endif", parts=2)
+
+
 def test_no_compiler(nowhere):
     nowhere()
     assert find_compiler() is None
@@ -225,7 +239,8 @@ def test_the_compiler_of_the_environment_is_first(tmp_path, monkeypatch):
     monkeypatch.setenv("CC", f"'{script}' -first")
     assert find_compiler().command == (str(script), "-first")
     assert answer() == 42
-    assert log.read_text().splitlines()[-1].startswith("-first -std=gnu11 -O2 -m")
+    compiled, linked = log.read_text().splitlines()[-2:]
+    assert compiled.startswith("-first -std=gnu11 -O2 -m") and linked.startswith("-first -shared")
 
 
 @pytest.mark.parametrize("words", ["no-such-compiler", "false", "'not closed", ""])

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from featherweight.codegen.subprocesses import call, first_line, private_folder
+from featherweight.codegen.subprocesses import call, call_all, first_line, private_folder
 from featherweight.outside import shortened
 
 NAMES = ("cc", "gcc", "clang")
@@ -26,7 +26,7 @@ FEATURES = ("model name", "flags", "features", "isa", "cpu")    # keys in CPUINF
 IS_ARM = platform.machine().lower().startswith(("arm", "aarch"))
 FLAGS = (
     "-std=gnu11", "-O2", "-mcpu=native" if IS_ARM else "-march=native",
-    "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC", "-shared",
+    "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC",
 )
 LIBRARIES = ("-lm", "-lpthread")
 
@@ -76,22 +76,33 @@ def version_of(command: tuple[str, ...]) -> str:
     return ""
 
 
-def compile_library(compiler: Compiler, name: str, source: str, folder: Path, zig_cache: Path) -> Path:
+def compile_library(compiler: Compiler, name: str, source: str, parts: int, folder: Path, zig_cache: Path) -> Path:
     """Compile C source to the file NAME.so in `folder` and return its path.
 
+    parts: processes that compile the source side by side, each with another value of the macro PART, 0 to parts - 1.
     folder: a private folder for all files of this call. zig_cache: a folder in which zig keeps its own libraries.
     Raises NoLibrary if the compiler gives an error or needs more than a minute, and OSError for a full disk.
     """
     (folder / f"{name}.c").write_text(source, encoding="utf-8")
-    command = [*compiler.command, *FLAGS, "-o", f"{name}.so", f"{name}.c", *LIBRARIES]
-    try:
-        code, _, fault = call(command, cwd=folder, seconds=PATIENCE, environment=zig_folders(folder, zig_cache))
-    except subprocess.TimeoutExpired:
-        raise NoLibrary(f"the C compiler {compiler.command[0]} needed more than {PATIENCE:.0f} seconds") from None
-    if code:
-        said = shortened(first_line(fault.decode(errors="replace")))
-        raise NoLibrary(f"the C compiler {compiler.command[0]} ended with code {code}: {said}")
+    environment = zig_folders(folder, zig_cache)
+    objects = [f"{name}-{part}.o" for part in range(parts)]
+    compiled = [[*compiler.command, *FLAGS, f"-DPART={part}", "-c", "-o", file, f"{name}.c"]
+                for part, file in enumerate(objects)]
+    for commands in (compiled, [[*compiler.command, "-shared", "-o", f"{name}.so", *objects, *LIBRARIES]]):
+        run_compiler(commands, folder, environment)
     return folder / f"{name}.so"
+
+
+def run_compiler(commands: list[list[str]], folder: Path, environment: dict[str, str]) -> None:
+    """Run commands of a compiler side by side. Raise NoLibrary if one of them gives an error."""
+    compiler = commands[0][0]
+    try:
+        for code, _, fault in call_all(commands, cwd=folder, seconds=PATIENCE, environment=environment):
+            if code:
+                said = shortened(first_line(fault.decode(errors="replace")))
+                raise NoLibrary(f"the C compiler {compiler} ended with code {code}: {said}")
+    except subprocess.TimeoutExpired:
+        raise NoLibrary(f"the C compiler {compiler} needed more than {PATIENCE:.0f} seconds") from None
 
 
 def zig_folders(folder: Path, zig_cache: Path | None = None) -> dict[str, str]:

@@ -39,43 +39,46 @@ UNUSED = 90 * 86400     # seconds after which a file that no process has loaded 
 _loading = threading.Lock()
 
 
-def load(name: str, source: str) -> ctypes.CDLL:
+def load(name: str, source: str, *, parts: int = 1) -> ctypes.CDLL:
     """Return the library of a C source, from the cache or compiled now. A process loads each library once.
 
-    name: a short word for file names, of a-z, 0-9 and "-".
+    name: a short word for file names, of a-z, 0-9 and "-". parts: processes that compile it side by side, see
+    compile_library().
     Without a compiler, a library that another compiler made from the same source is used.
     Raises NoLibrary if there is no compiler, or if the source cannot be compiled or loaded.
     """
     if sys.platform == "win32":
         raise NoLibrary("compiled training is not available on Windows yet")
     with _loading:
-        return _load(name, source)
+        return _load(name, source, parts)
 
 
 @cache
-def _load(name: str, source: str) -> ctypes.CDLL:
+def _load(name: str, source: str, parts: int) -> ctypes.CDLL:
     compiler, folder = find_compiler(), library_folder()
     beginning = f"{name}-{hash_of(source, processor_flags())}-"
     if compiler is not None:
-        beginning += f"{hash_of(*compiler.command, compiler.version, *FLAGS, *LIBRARIES)}-"
+        beginning += f"{hash_of(*compiler.command, compiler.version, *FLAGS, *LIBRARIES, str(parts))}-"
     library = from_cache(folder, beginning)
     if library is not None:
         return library
     if compiler is None:
         raise NoLibrary("no C compiler was found (cc, gcc, clang, or pip install 'featherweight[fast]')")
     try:
-        return compiled(compiler, name, source, folder, beginning)
+        return compiled(compiler, name, source, parts, folder, beginning)
     except OSError as fault:
         raise NoLibrary(f"the compiled code cannot be stored or loaded: {shortened(fault)}") from fault
 
 
-def compiled(compiler: Compiler, name: str, source: str, folder: Path | None, beginning: str) -> ctypes.CDLL:
+def compiled(
+    compiler: Compiler, name: str, source: str, parts: int, folder: Path | None, beginning: str
+) -> ctypes.CDLL:
     """Compile a source, keep the library in the cache if possible, and load it.
 
     Otherwise the library is loaded from a temporary folder. The system keeps a loaded file that was removed.
     """
     with private_folder() as private:
-        file = compile_library(compiler, name, source, private, (folder or private) / "zig")
+        file = compile_library(compiler, name, source, parts, private, (folder or private) / "zig")
         if folder is not None:
             remove_unused(folder)
             with suppress(OSError):     # a folder without write permission, or a full disk

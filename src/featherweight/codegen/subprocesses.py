@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -33,23 +33,41 @@ def call(
     given: its standard input. environment: variables that it gets in addition to the variables of this process.
     Raises subprocess.TimeoutExpired after `seconds`, and OSError if the program cannot be started.
     """
-    def kill() -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)      # also kills the processes that gcc started
+    return call_all([command], cwd=cwd, given=given, seconds=seconds, environment=environment)[0]
 
+
+def call_all(
+    commands: Iterable[Sequence[str]],
+    *,
+    cwd: Path,
+    given: bytes = b"",
+    seconds: float | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> list[tuple[int, bytes, bytes]]:
+    """Run programs side by side and return what call() returns for each. If one raises an error, all are killed."""
     variables = {**os.environ, "TMPDIR": str(cwd), **(environment or {})}
+    processes: list[subprocess.Popen[bytes]] = []
     with ExitStack() as noted:
-        with undivided():
-            process = subprocess.Popen(command, cwd=cwd, env=variables, process_group=0, stdin=subprocess.PIPE,
-                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            noted.enter_context(undone_at_the_end(kill))
         try:
-            output, fault = process.communicate(given, timeout=seconds)
+            for command in commands:
+                with undivided():
+                    process = subprocess.Popen(command, cwd=cwd, env=variables, process_group=0, stdin=subprocess.PIPE,
+                                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                    noted.enter_context(undone_at_the_end(partial(kill, process)))
+                    processes.append(process)
+            return [(process.returncode, *said) for process in processes
+                    for said in [process.communicate(given, timeout=seconds)]]
         except BaseException:
-            with process:       # closes the pipes and waits
-                kill()
+            for process in processes:
+                with process:       # closes the pipes and waits
+                    kill(process)
             raise
-        return process.returncode, output, fault
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program and the processes that it started, as gcc does."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from featherweight.graph.twin import untouched_random_state
 from featherweight.outside import shortened
 from featherweight.training.compiled.lowering import plan_of
 from featherweight.training.compiled.reading import NotCompiled
-from featherweight.training.compiled.source import c_file, c_source
+from featherweight.training.compiled.source import PARTS, c_file, c_source
 from featherweight.training.compiled.stages import Conv, Plan
 from featherweight.training.compiled.structs import is_dense
 from featherweight.training.rehearsal import copy_of
@@ -86,7 +86,7 @@ def compile_network(
         check_thin(plan)
     for name in ("augment", "loss", "optimize"):      # the same for all networks
         load(name, c_file(f"{name}.c"))
-    library = load("network", c_source(plan, half=half))
+    library = load("network", c_source(plan, half=half), parts=PARTS)
     lay_out(model)
     return Program(library, plan)
 

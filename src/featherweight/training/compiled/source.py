@@ -9,22 +9,32 @@ from importlib.resources import files
 
 from featherweight.training.compiled.stages import Conv, Input, Join, Part, Plan, Stage
 
+PARTS = 2       # processes that compile a network side by side
 INCLUDE = re.compile(r'^#include "(\w+\.c)"$', re.MULTILINE)
 
 
 def c_source(plan: Plan, *, half: bool, timed: bool = False) -> str:
     """Return the C of a network's training passes, one file.
 
+    With the macro PART, a compiler compiles a part of it: some of the stages, and in part 0 all else.
     half: store feature maps as bf16, and multiply in bf16 if the processor has dot products of it.
     timed: measure the time of each stage.
     """
     slots = gradient_slots(plan)
     settings: dict[str, object] = {"HALF": int(half), "TIMED": int(timed), "STAGES": len(plan.stages)}
     parts = [*defined(settings), c_file("vectors.c"), c_file("network.c"), stage_table(plan, slots),
-             c_file("random.c"), c_file("normalise.c")]
+             *declarations(plan), c_file("random.c")]
     for index in range(len(plan.stages)):
-        parts += stage_source(plan, index)
-    return "\n".join([*parts, rooms(plan), c_file("run.c"), passes(plan, slots)])
+        parts += in_part(index % PARTS, stage_source(plan, index))
+    rest = [c_file("normalise.c"), largest_room(plan), c_file("run.c"), passes(plan, slots)]
+    return "\n".join([*parts, *in_part(0, rest)])
+
+
+def in_part(part: int, texts: Iterable[str]) -> Iterator[str]:
+    """Yield C that is compiled in one part only, or in a whole."""
+    yield f"#if !defined PART || PART == {part}"
+    yield from texts
+    yield "#endif"
 
 
 @cache
@@ -73,6 +83,7 @@ def stage_source(plan: Plan, index: int) -> Iterator[str]:
         yield c_file("view.c")
         yield c_file("convolution.c" if isinstance(made, Conv) else "softmax.c")
         yield from undefined(view | kernel)
+    yield f"PRIVATE const size_t room_{index} = sizeof(Room_{index});"
     yield from undefined(own)
 
 
@@ -125,11 +136,29 @@ def kernel_numbers(plan: Plan, stage: Stage, made: Conv) -> dict[str, object]:
             "LEFT": made.left, "GROUPS": made.groups}
 
 
-def rooms(plan: Plan) -> str:
-    """Return the union of the scratch memory of all stages."""
-    members = [f"Room_{index} of_{index};" for index, stage in enumerate(plan.stages)
-               if not isinstance(stage.made, Input)]
-    return "\ntypedef union { " + " ".join(members) + " } Room;\n"
+def declarations(plan: Plan) -> Iterator[str]:
+    """Yield the C declarations of what the parts share: the passes of each stage and the size of its scratch memory."""
+    for index in computed(plan):
+        yield f"STAGE_PASS forward_{index}(Net *net, int t, int s);"
+        yield f"STAGE_PASS backward_{index}(Net *net, int t, int s);"
+        yield f"extern PRIVATE const size_t room_{index};"
+
+
+def largest_room(plan: Plan) -> str:
+    """Return the C function of the bytes of scratch memory that a thread needs."""
+    rooms = ", ".join(f"room_{index}" for index in computed(plan))
+    return "\n".join([
+        "static size_t largest_room(void)", "{",
+        f"    const size_t rooms[] = {{{rooms}}};",
+        "    size_t most = 0;",
+        "    for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++) most = MOST(most, rooms[i]);",
+        "    return most;", "}\n",
+    ])
+
+
+def computed(plan: Plan) -> list[int]:
+    """Return the numbers of the stages that are not inputs."""
+    return [index for index, stage in enumerate(plan.stages) if not isinstance(stage.made, Input)]
 
 
 def passes(plan: Plan, slots: list[int]) -> str:

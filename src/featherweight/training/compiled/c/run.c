@@ -305,7 +305,7 @@ Net *create(int largest, int threads, int training)
     pthread_mutex_init(&net->lock, NULL);
     pthread_cond_init(&net->wake, NULL);
     pthread_cond_init(&net->met, NULL);
-    int good = allocate(net, sizeof(Room), training);
+    int good = allocate(net, largest_room(), training);
     for (int t = 1; good && t < threads; t++) {
         net->helpers[t] = (Helper){net, t};
         good = !pthread_create(&net->ids[t], NULL, help, &net->helpers[t]);

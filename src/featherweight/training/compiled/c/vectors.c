@@ -38,7 +38,8 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
-#define STAGE_PASS static __attribute__((noinline)) void   /* the pass of one stage, compiled by itself */
+#define PRIVATE __attribute__((visibility("hidden")))   /* of this library, for all of its parts */
+#define STAGE_PASS PRIVATE __attribute__((noinline)) void   /* the pass of one stage, compiled by itself */
 #ifdef __clang__
 #define UNROLL _Pragma("unroll")
 #else
