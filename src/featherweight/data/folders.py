@@ -11,15 +11,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.data.pictures import decode_pictures
+from featherweight.data.pixel_cache import cached_pixels
 from featherweight.data.splits import stratified_split
 from featherweight.errors import DataError
-from featherweight.files import replacing
 from featherweight.outside import MOST_CLASSES, bad_name
 from featherweight.picture_files import SUFFIXES
 
@@ -72,21 +71,10 @@ def load_pictures(
     """Return images (N, channels, size, size), memory-mapped from a cache file. Create the cache file if necessary.
 
     The cache key contains names, sizes and modification times, so changed images are decoded again.
-    The mapping is copy-on-write: a write to the array does not change the file.
-    If the cache file cannot be written, the decoded images are returned without a cache.
     """
     shape = (len(files), channels, size, size)
     cache = cache_dir / "folders" / f"{_key(files, root, shape)}.npy"
-    cached = _mapped(cache, shape)
-    if cached is not None:
-        return cached
-    pixels = decode_pictures(files, channels, size)
-    try:
-        _write(cache, pixels)
-    except OSError:  # with a full or read-only disk, images are decoded again at the next start
-        return pixels
-    mapped = _mapped(cache, shape)
-    return pixels if mapped is None else mapped
+    return cached_pixels(cache, shape, lambda: decode_pictures(files, channels, size))
 
 
 def _two_splits(train: Path, test: Path) -> tuple[tuple[str, ...], Listing, Listing]:
@@ -151,32 +139,3 @@ def _key(files: Sequence[Path], root: Path, shape: tuple[int, ...]) -> str:
         status = file.stat()
         digest.update(os.fsencode(f"\0{file.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}"))
     return digest.hexdigest()[:32]
-
-
-def _mapped(cache: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    """Return the cached array, or None if the file is missing, damaged or of another shape."""
-    try:
-        pixels = np.load(cache, mmap_mode="c", allow_pickle=False)
-    except Exception:  # for a damaged header numpy passes on any exception of Python's parser
-        return None
-    fits = isinstance(pixels, np.memmap) and pixels.shape == shape and pixels.dtype == np.uint8
-    return pixels if fits and _seal_of(cache, pixels) == _seal(pixels) else None
-
-
-def _seal(pixels: NDArray[np.uint8]) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
-
-
-def _seal_of(cache: Path, pixels: np.memmap[Any, Any]) -> bytes:
-    """Return the bytes after the array in its cache file: the sha256 that `_write` appended."""
-    with cache.open("rb") as file:
-        file.seek(pixels.offset + pixels.nbytes)
-        return file.read(100)
-
-
-def _write(cache: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write the array and its sha256 to the cache file. The write is atomic: a reader sees the whole file or none."""
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(cache) as file:
-        np.save(file, pixels, allow_pickle=False)
-        file.write(_seal(pixels))
