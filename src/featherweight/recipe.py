@@ -79,8 +79,12 @@ class DataSection(Section):
     size: int = Field(28, ge=4, le=512)
     """Height and width to which images are brought, in pixels. Example: `28`."""
     upright: bool = False
-    """Straighten leaning handwriting by shifting the rows of each image. Only for grey `mnist`, `kmnist` and `digits`.
-    Example: `true`.
+    """Straighten leaning handwriting by shifting the rows of each image. Only for grey `mnist`, `kmnist`, `digits` and
+    `strokes`. Example: `true`.
+    """
+    strokes: CountOrNone = 0
+    """Number of drawn digits that are added to the training images. They show forms that `mnist` lacks. Only for
+    `mnist`. Example: `20000`.
     """
 
     @property

@@ -31,14 +31,14 @@ def names_in(folder: Path) -> set[str]:
 
 
 def test_the_catalogue_is_complete():
-    assert list(SOURCES) == ["mnist", "fashion-mnist", "kmnist", "digits"]
+    assert list(SOURCES) == ["mnist", "fashion-mnist", "kmnist", "digits", "strokes"]
     for name, source in SOURCES.items():
         assert source.name == name
         assert len(source.classes) == len(set(source.classes)) == 10
         assert source.about
         assert source.licence
         assert source.citation
-        if name == "digits":
+        if source.origin:
             continue
         assert tuple(source.sha256) == IDX_FILES
         assert all(len(checksum) == 64 and int(checksum, 16) for checksum in source.sha256.values())
@@ -56,6 +56,7 @@ def test_an_unknown_name_is_told_the_nearest():
 
 def test_digits_are_always_at_hand():
     assert locate("digits").phrase == fetch("digits").phrase == "bundled with scikit-learn"
+    assert locate("strokes").phrase == fetch("strokes").phrase == "drawn by featherweight"
 
 
 def test_a_folder_is_located_where_it_exists(tmp_path):

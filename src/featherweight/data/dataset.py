@@ -33,6 +33,7 @@ from featherweight.data.sources import (
 )
 from featherweight.data.splits import stratified_split, unseen_writers_split, validation_split
 from featherweight.data.store import Images
+from featherweight.data.strokes import TEST, TRAIN, drawn_digits
 from featherweight.errors import DataError
 from featherweight.outside import visible
 from featherweight.specification import HANDWRITING
@@ -51,6 +52,7 @@ class Dataset:
     source: a phrase that says where the bytes came from.
     writers: a function that returns a writer's number for each published training image; None if unknown.
     span: pixel values mapped to 0 and 255, for arrays passed in Python.
+    drawn: number of drawn digits at the end of the training images. None of them is held out.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Dataset:
     source: str
     writers: Writers | None = None
     span: tuple[float, float] = (0.0, 255.0)
+    drawn: int = 0
 
     def to(self, device: torch.device) -> Dataset:
         """Return the data set with every split on `device`."""
@@ -76,7 +79,7 @@ class Dataset:
         Raises DataError if unseen_writers is true and the writers are unknown.
         """
         if not unseen_writers:
-            split = validation_split(len(self.train), validation, seed)
+            split = validation_split(len(self.train) - self.drawn, validation, seed)
         elif self.writers is None:
             raise DataError(
                 f"data.unseen_writers: who wrote {self.name} is not known, only who wrote mnist. Leave it out."
@@ -86,6 +89,7 @@ class Dataset:
         if validation == 0:
             return self
         kept, held_out = (torch.from_numpy(part) for part in split)
+        kept = torch.cat([kept, torch.arange(len(self.train) - self.drawn, len(self.train))])
         return replace(self, train=self.train.pick(kept), validation=self.train.pick(held_out))
 
     def __repr__(self) -> str:
@@ -110,6 +114,7 @@ def load_dataset(
     channels: int = 1,
     size: int = 28,
     upright: bool = False,
+    strokes: int = 0,
     data_dir: Path | str | None = None,
     cache_dir: Path | None = None,
     sources: Mapping[str, Source] = SOURCES,
@@ -120,16 +125,19 @@ def load_dataset(
     channels: 1 or 3; with 3 a grey image is repeated in each channel.
     size: side of the images in pixels.
     upright: shear slanted handwriting upright.
+    strokes: number of drawn digits that are added to the training images, for mnist only (strokes.py).
     mean and std of the result are computed on the whole training set, before validation images are held out.
     Raises UnknownName for an unknown name, DataError for data that are missing, damaged or out of range.
     """
-    _check(name, channels, size, upright)
+    _check(name, channels, size, upright, strokes)
     source = None if name.startswith(FOLDER_PREFIX) else find_source(name, sources)
     if source is None:
         classes, train, test, phrase = _from_folder(name, channels, size, default_cache(cache_dir))
     else:
         place = fetch(name, data_dir, cache_dir=cache_dir, sources=sources)
-        splits = _from_idx(place, source, size) if place.files else _bundled_digits(size)
+        splits = _from_idx(place, source, size) if place.files else WITHOUT_FILES[name](size, default_cache(cache_dir))
+        if strokes:
+            splits = _with_drawn(splits[0], strokes, size, default_cache(cache_dir)), splits[1]
         train, test = (_with_channels(split, channels) for split in splits)
         classes, phrase = source.classes, place.phrase
     if upright:
@@ -138,7 +146,7 @@ def load_dataset(
     whole = Dataset(
         name=name, classes=classes, mean=mean, std=std, train=_tensors(train, mean, std), validation=None,
         test=_tensors(test, mean, std),
-        source=phrase, writers=source.writers if source else None,
+        source=phrase, writers=source.writers if source else None, drawn=strokes,
     )
     return whole.hold_out(validation, split_seed, unseen_writers)
 
@@ -161,7 +169,7 @@ def pixel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tupl
     return tuple(means), tuple(deviations)
 
 
-def _check(name: str, channels: int, size: int, upright: bool) -> None:
+def _check(name: str, channels: int, size: int, upright: bool, strokes: int) -> None:
     if channels not in MODES:
         raise DataError(f"channels: {channels} is not 1 (grey) or 3 (red, green, blue).")
     if upright and channels != 1:
@@ -171,6 +179,9 @@ def _check(name: str, channels: int, size: int, upright: bool) -> None:
             f"data.upright: {name} is not known for light ink on black. Allowed: {', '.join(HANDWRITING)}. "
             "For other images train with data.upright=false."
         )
+    if strokes and name != "mnist":
+        raise DataError(f"data.strokes: drawn digits are like those of mnist, not like those of {name}. Set it to 0, "
+                        "or take data.dataset=strokes.")
     if size < 1:
         raise DataError(f"size: {size} is not a side of at least 1 pixel.")
 
@@ -191,7 +202,7 @@ def _from_idx(place: Place, source: Source, size: int) -> tuple[Split, Split]:
     return splits[0], splits[1]
 
 
-def _bundled_digits(size: int) -> tuple[Split, Split]:
+def _bundled_digits(size: int, cache: Path) -> tuple[Split, Split]:
     """Return training and test images of scikit-learn's 1,797 digits, resized.
 
     The digits have 8x8 pixels with values 0..16, which are scaled to 0..255.
@@ -204,6 +215,25 @@ def _bundled_digits(size: int) -> tuple[Split, Split]:
     labels = digits.target.astype(np.int64)
     train, test = stratified_split(labels, DIGITS_TEST, DIGITS_SEED)
     return (images[train], labels[train]), (images[test], labels[test])
+
+
+def _strokes(size: int, cache: Path) -> tuple[Split, Split]:
+    """Return training and test images of the digits that featherweight draws."""
+    return _drawn(TRAIN, 0, size, cache), _drawn(TEST, 1, size, cache)
+
+
+def _drawn(count: int, seed: int, size: int, cache: Path) -> Split:
+    images, labels = drawn_digits(count, seed, cache)
+    return resize_grey(images, size)[:, None], labels
+
+
+def _with_drawn(split: Split, count: int, size: int, cache: Path) -> Split:
+    """Return training images followed by `count` drawn digits."""
+    (images, labels), (more, of_more) = split, _drawn(count, 0, size, cache)
+    return np.concatenate([images, more]), np.concatenate([labels, of_more])
+
+
+WITHOUT_FILES = {"digits": _bundled_digits, "strokes": _strokes}
 
 
 def _from_folder(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from featherweight.data.decode import MOST_BYTES
 from featherweight.data.download import Progress, download
+from featherweight.data.strokes import TEST, TRAIN
 from featherweight.data.writers import mnist_writers
 from featherweight.errors import DataError, UnknownName
 from featherweight.files import user_cache
@@ -35,6 +36,7 @@ class Source:
     sha256: the four IDX file names with the checksums of the published files. None for a data set in a package.
     mean, std: published values for training pixels in [0, 1]. None: computed from the pixels.
     writers: a function that returns a writer's number for each training image. None: the writers are unknown.
+    origin: of a data set without files: a phrase for the user.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Source:
     mean: float | None = None
     std: float | None = None
     writers: Writers | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,17 @@ SOURCES: dict[str, Source] = {
         test_count=360,
         licence="CC BY 4.0",
         citation="Alpaydin, Kaynak: Optical Recognition of Handwritten Digits, UCI, 1998",
+        origin="bundled with scikit-learn",
+    ),
+    "strokes": Source(
+        name="strokes",
+        about="digits drawn by a program, in the forms of many countries, 28x28 grey; never downloads",
+        classes=DIGITS,
+        train_count=TRAIN,
+        test_count=TEST,
+        licence="that of featherweight",
+        citation="featherweight/data/forms.py",
+        origin="drawn by featherweight",
     ),
 }
 
@@ -179,7 +193,7 @@ def locate(
         return Place(f"the folder {folder}") if folder.is_dir() else None
     source = find_source(name, sources)
     if source.sha256 is None:
-        return Place("bundled with scikit-learn")
+        return Place(source.origin)
     for title, folder in [*_given_folders(name, data_dir), ("the cache", default_cache(cache_dir) / name)]:
         place = _place_in(title, folder)
         if place is not None:
@@ -207,7 +221,7 @@ def fetch(
     """
     source = find_source(name, sources)
     if source.sha256 is None:
-        return Place("bundled with scikit-learn")
+        return Place(source.origin)
     given = _given_folders(name, data_dir)
     for title, folder in given:
         place = _place_in(title, folder)
