@@ -48,7 +48,7 @@ def test_images_are_read_from_the_cache_and_a_damaged_one_is_drawn_again(tmp_pat
 def test_ink_has_the_size_and_the_place_of_mnist(text):
     images = draw_form(form_of(text), 30, np.random.default_rng(0))
     for image, (top, bottom, left, right) in zip(images, boxes(images), strict=True):
-        assert 15 <= max(bottom - top, right - left) <= 22      # shorter where the line is interrupted at its end
+        assert 13 <= max(bottom - top, right - left) <= 22      # shorter where the line is interrupted at its end
         row, column = (np.average(np.arange(28), weights=image.sum(axis=axis).astype(float)) + 0.5 for axis in (1, 0))
         assert 12 < row < 17 and 12 < column < 17
 
