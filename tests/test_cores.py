@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from featherweight import cores
-from featherweight.cores import WAITING, advice, children_wait_passively, cores_of_others, free_cores, wait_passively
+from featherweight.cores import (
+    WAITING,
+    advice,
+    children_wait_passively,
+    cores_of_others,
+    free_cores,
+    unused_cores,
+    wait_passively,
+)
 from featherweight.interface import training
 from featherweight.workers import run_jobs
 
@@ -182,3 +190,51 @@ def test_a_busy_program_is_measured_and_this_process_is_not_counted():
             assert cores_of_others(1.0) > 0.2       # other tests may share its core
         finally:
             spinner.kill()
+
+
+def test_cores_of_other_programs_are_left_to_them():
+    assert unused_cores(busy=0.0) == unused_cores(busy=0.4) == free_cores()
+    assert unused_cores(busy=1.0) == max(1, free_cores() - 1)
+    assert unused_cores(busy=1000.0) == 1
+
+
+THREADS = """
+import sys, torch
+from pathlib import Path
+from featherweight.cli.training import choose_threads
+choose_threads(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+print(torch.get_num_threads())
+"""
+
+
+def threads_beside(busy: int, *arguments: str, **environment: str) -> tuple[str, str]:
+    """Return what a process with `busy` busy programs beside it prints: its threads, and its notes."""
+    others = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(busy)]
+    try:
+        time.sleep(0.3)
+        done = subprocess.run([sys.executable, "-c", THREADS, *arguments], env=clean(**environment),
+                              capture_output=True, text=True, check=True)
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    return done.stdout.strip(), done.stderr.strip()
+
+
+@linux
+@several_cores
+def test_a_training_beside_busy_programs_takes_fewer_threads(tmp_path):
+    assert threads_beside(ALL) == ("1", f"Other programs are busy: 1 of {ALL} threads train.")
+    assert threads_beside(ALL, OMP_NUM_THREADS=str(ALL)) == (str(ALL), "")
+
+
+@linux
+@several_cores
+def test_a_resumed_training_takes_the_threads_of_its_run(tmp_path):
+    recorded = tmp_path / "environment.json"
+    recorded.write_text('{"threads": 1}')
+    assert threads_beside(0, str(recorded)) == ("1", "")
+    recorded.write_text(f'{{"threads": {ALL}}}')
+    assert threads_beside(ALL, str(recorded)) == (str(ALL), "")
+    recorded.write_text("[]")
+    assert threads_beside(ALL, str(recorded))[0] == "1"

@@ -34,6 +34,15 @@ def free_cores(root: Path = _ROOT) -> int:
     return min([_allowed_cores(), *quotas])
 
 
+def unused_cores(busy: float | None = None) -> int:
+    """Return the number of cores that this process may use and that no other program keeps busy, at least 1.
+
+    busy: cores kept busy by other programs, measured if None.
+    """
+    cores = free_cores()
+    return max(1, cores - round(cores_of_others() if busy is None else busy)) if cores > 1 else 1
+
+
 def wait_passively(environment: MutableMapping[str, str]) -> None:
     """Set the variables that keep OpenMP threads from spinning. Must be called before torch is loaded.
 

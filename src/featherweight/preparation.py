@@ -86,7 +86,7 @@ class PreparedTraining:
 def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
     """Load the data set of a recipe. Validation images are not held out yet."""
     data = recipe.data
-    return load_dataset(data.dataset, **data.seen, strokes=data.strokes, data_dir=data_dir)
+    return load_dataset(data.dataset, **data.seen, strokes=data.strokes, marks=data.marks, data_dir=data_dir)
 
 
 def build_training(

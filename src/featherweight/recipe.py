@@ -86,6 +86,10 @@ class DataSection(Section):
     """Number of drawn digits that are added to the training images. They show forms that `mnist` lacks. Only for
     `mnist`. Example: `20000`.
     """
+    marks: CountOrNone = 0
+    """Number of drawn letters, signs, scribbles and blots that are added to the training images, as a further class
+    `none`. Only for `mnist`. Example: `10000`.
+    """
 
     @property
     def seen(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import torch
 
 from featherweight.data import load_dataset
 from featherweight.data.forms import FORMS
-from featherweight.data.strokes import KINDS, draw_form, drawn_digits, form_of, rounded, spline
+from featherweight.data.pen import draw_form, form_of, spline
+from featherweight.data.strokes import KINDS, drawn_digits, rounded
 from featherweight.errors import DataError
 
 
@@ -48,7 +49,7 @@ def test_images_are_read_from_the_cache_and_a_damaged_one_is_drawn_again(tmp_pat
 def test_ink_has_the_size_and_the_place_of_mnist(text):
     images = draw_form(form_of(text), 30, np.random.default_rng(0))
     for image, (top, bottom, left, right) in zip(images, boxes(images), strict=True):
-        assert 13 <= max(bottom - top, right - left) <= 22      # shorter where the line is interrupted at its end
+        assert 17 <= max(bottom - top, right - left) <= 22
         row, column = (np.average(np.arange(28), weights=image.sum(axis=axis).astype(float)) + 0.5 for axis in (1, 0))
         assert 12 < row < 17 and 12 < column < 17
 
@@ -81,7 +82,7 @@ def test_strokes_are_a_data_set():
 
 
 def test_drawn_digits_are_refused_for_other_data():
-    with pytest.raises(DataError, match=r"data\.strokes: drawn digits are like those of mnist, not like those of"):
+    with pytest.raises(DataError, match=r"data\.marks: drawn images are like those of mnist, not like those of"):
         load_dataset("digits", strokes=10)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,9 +91,11 @@ class Switches:
 
 def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
     """Train one seed. Return the run folder and its result."""
+    from featherweight.experiment import default_out
     from featherweight.experiment import train_recipe as run_training
     from featherweight.progress import Progress
 
+    choose_threads((out or default_out(recipe)) / "environment.json" if how.resume else None)
     with Progress() as progress:
         run = run_training(
             recipe, out,
@@ -100,6 +104,29 @@ def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, di
     if not how.no_report:
         write_page([run], run.path, how.data_dir)
     return run.path, run.result
+
+
+def choose_threads(before: Path | None) -> None:
+    """Let torch use the cores that no other program keeps busy, unless OMP_NUM_THREADS says how many.
+
+    Threads that share a core with another program would make each other wait.
+    before: environment.json of the run to resume. The same number of threads gives the same weights, bit for bit.
+    """
+    import torch
+
+    from featherweight.cores import unused_cores
+    from featherweight.documents import parse_json
+
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    possible, recorded = torch.get_num_threads(), None
+    with suppress(OSError, ValueError, AttributeError):     # no such run: the training tells it
+        recorded = parse_json(before.read_text()).get("threads") if before else None
+    threads = recorded if isinstance(recorded, int) else unused_cores()
+    if 1 <= threads < possible:
+        torch.set_num_threads(threads)
+    if recorded is None and threads < possible:
+        note(f"Other programs are busy: {threads} of {possible} threads train.")
 
 
 def train_replicas(recipe: Recipe, seeds: str, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:

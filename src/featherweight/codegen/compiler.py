@@ -80,14 +80,16 @@ def compile_library(compiler: Compiler, name: str, source: str, parts: int, fold
     """Compile C source to the file NAME.so in `folder` and return its path.
 
     parts: processes that compile the source side by side, each with another value of the macro PART, 0 to parts - 1.
+    With one part, PART is not defined.
     folder: a private folder for all files of this call. zig_cache: a folder in which zig keeps its own libraries.
     Raises NoLibrary if the compiler gives an error or needs more than a minute, and OSError for a full disk.
     """
     (folder / f"{name}.c").write_text(source, encoding="utf-8")
     environment = zig_folders(folder, zig_cache)
     objects = [f"{name}-{part}.o" for part in range(parts)]
-    compiled = [[*compiler.command, *FLAGS, f"-DPART={part}", "-c", "-o", file, f"{name}.c"]
-                for part, file in enumerate(objects)]
+    macros = [[f"-DPART={part}"] if parts > 1 else [] for part in range(parts)]
+    compiled = [[*compiler.command, *FLAGS, *macro, "-c", "-o", file, f"{name}.c"]
+                for macro, file in zip(macros, objects, strict=True)]
     for commands in (compiled, [[*compiler.command, "-shared", "-o", f"{name}.so", *objects, *LIBRARIES]]):
         run_compiler(commands, folder, environment)
     return folder / f"{name}.so"

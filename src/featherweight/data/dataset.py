@@ -33,7 +33,7 @@ from featherweight.data.sources import (
 )
 from featherweight.data.splits import stratified_split, unseen_writers_split, validation_split
 from featherweight.data.store import Images
-from featherweight.data.strokes import TEST, TRAIN, drawn_digits
+from featherweight.data.strokes import NONE, TEST, TRAIN, drawn_digits, drawn_marks
 from featherweight.errors import DataError
 from featherweight.outside import visible
 from featherweight.specification import HANDWRITING
@@ -52,7 +52,7 @@ class Dataset:
     source: a phrase that says where the bytes came from.
     writers: a function that returns a writer's number for each published training image; None if unknown.
     span: pixel values mapped to 0 and 255, for arrays passed in Python.
-    drawn: number of drawn digits at the end of the training images. None of them is held out.
+    drawn: number of drawn images at the end of the training images. None of them is held out.
     """
 
     name: str
@@ -115,6 +115,7 @@ def load_dataset(
     size: int = 28,
     upright: bool = False,
     strokes: int = 0,
+    marks: int = 0,
     data_dir: Path | str | None = None,
     cache_dir: Path | None = None,
     sources: Mapping[str, Source] = SOURCES,
@@ -125,28 +126,29 @@ def load_dataset(
     channels: 1 or 3; with 3 a grey image is repeated in each channel.
     size: side of the images in pixels.
     upright: shear slanted handwriting upright.
-    strokes: number of drawn digits that are added to the training images, for mnist only (strokes.py).
+    strokes, marks: number of drawn digits, and of drawn marks of the further class "none", that are added to the
+    training images (strokes.py), for mnist only.
     mean and std of the result are computed on the whole training set, before validation images are held out.
     Raises UnknownName for an unknown name, DataError for data that are missing, damaged or out of range.
     """
-    _check(name, channels, size, upright, strokes)
+    _check(name, channels, size, upright, strokes + marks)
     source = None if name.startswith(FOLDER_PREFIX) else find_source(name, sources)
     if source is None:
         classes, train, test, phrase = _from_folder(name, channels, size, default_cache(cache_dir))
     else:
         place = fetch(name, data_dir, cache_dir=cache_dir, sources=sources)
         splits = _from_idx(place, source, size) if place.files else WITHOUT_FILES[name](size, default_cache(cache_dir))
-        if strokes:
-            splits = _with_drawn(splits[0], strokes, size, default_cache(cache_dir)), splits[1]
+        if strokes or marks:
+            splits = _with_drawn(splits[0], strokes, marks, size, default_cache(cache_dir)), splits[1]
         train, test = (_with_channels(split, channels) for split in splits)
-        classes, phrase = source.classes, place.phrase
+        classes, phrase = (*source.classes, *([NONE] if marks else [])), place.phrase
     if upright:
         train, test = (_stood_upright(split) for split in (train, test))
     mean, std = mean_and_std(name, train[0], source)
     whole = Dataset(
         name=name, classes=classes, mean=mean, std=std, train=_tensors(train, mean, std), validation=None,
         test=_tensors(test, mean, std),
-        source=phrase, writers=source.writers if source else None, drawn=strokes,
+        source=phrase, writers=source.writers if source else None, drawn=strokes + marks,
     )
     return whole.hold_out(validation, split_seed, unseen_writers)
 
@@ -169,7 +171,7 @@ def pixel_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tupl
     return tuple(means), tuple(deviations)
 
 
-def _check(name: str, channels: int, size: int, upright: bool, strokes: int) -> None:
+def _check(name: str, channels: int, size: int, upright: bool, drawn: int) -> None:
     if channels not in MODES:
         raise DataError(f"channels: {channels} is not 1 (grey) or 3 (red, green, blue).")
     if upright and channels != 1:
@@ -179,9 +181,9 @@ def _check(name: str, channels: int, size: int, upright: bool, strokes: int) -> 
             f"data.upright: {name} is not known for light ink on black. Allowed: {', '.join(HANDWRITING)}. "
             "For other images train with data.upright=false."
         )
-    if strokes and name != "mnist":
-        raise DataError(f"data.strokes: drawn digits are like those of mnist, not like those of {name}. Set it to 0, "
-                        "or take data.dataset=strokes.")
+    if drawn and name != "mnist":
+        raise DataError(f"data.strokes, data.marks: drawn images are like those of mnist, not like those of {name}. "
+                        "Set both to 0, or take data.dataset=strokes.")
     if size < 1:
         raise DataError(f"size: {size} is not a side of at least 1 pixel.")
 
@@ -227,10 +229,12 @@ def _drawn(count: int, seed: int, size: int, cache: Path) -> Split:
     return resize_grey(images, size)[:, None], labels
 
 
-def _with_drawn(split: Split, count: int, size: int, cache: Path) -> Split:
-    """Return training images followed by `count` drawn digits."""
-    (images, labels), (more, of_more) = split, _drawn(count, 0, size, cache)
-    return np.concatenate([images, more]), np.concatenate([labels, of_more])
+def _with_drawn(split: Split, strokes: int, marks: int, size: int, cache: Path) -> Split:
+    """Return training images followed by drawn digits and by drawn marks, the class after the last."""
+    (images, labels), (digits, of_digits) = split, _drawn(strokes, 0, size, cache)
+    others = resize_grey(drawn_marks(marks, 0, cache), size)[:, None] if marks else digits[:0]
+    none = np.full(len(others), labels.max() + 1)
+    return np.concatenate([images, digits, others]), np.concatenate([labels, of_digits, none])
 
 
 WITHOUT_FILES = {"digits": _bundled_digits, "strokes": _strokes}
