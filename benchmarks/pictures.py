@@ -23,8 +23,8 @@ from scipy import ndimage
 import report
 from featherweight import load_dataset
 from featherweight.errors import PictureError
+from featherweight.inference.answering import read_digit
 from featherweight.inference.opening import open_network
-from featherweight.inference.picture import prepare
 from featherweight.upright import upright
 
 Floats = NDArray[np.float64]
@@ -78,12 +78,11 @@ def measure(network: Any, draw: Callable[..., Image.Image], digits: Any, labels:
         picture = draw(digit, np.random.default_rng(index))
         begun = time.perf_counter()
         try:
-            seen = prepare(picture, network.card.picture).pixels
+            prepared, answers = read_digit(network, picture, 0 if network.card.takes_number else None)
+            seen, said = prepared.pixels, int(answers[head][0].argmax())
         except PictureError:
-            refused, seen = refused + 1, np.zeros((1, 28, 28), np.uint8)
+            refused, seen, said = refused + 1, np.zeros((1, 28, 28), np.uint8), -1
         seconds += time.perf_counter() - begun
-        numbers = np.zeros(1, np.int64) if network.card.takes_number else None
-        said = int(network.probabilities(seen[None], numbers)[head][0].argmax())
         right += said == label
         if keep and said != label:
             keep.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+NONE = "none"           # name of the class of images that show nothing known
 HANDWRITING = ("digits", "kmnist", "mnist", "strokes")     # data sets of light ink on black
 
 

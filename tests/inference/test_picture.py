@@ -6,6 +6,7 @@ import contextlib
 
 import numpy as np
 import pytest
+from drawings import INK, SEVEN, box, drawing, likeness, pixels
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -15,32 +16,6 @@ from featherweight.errors import PictureError
 from featherweight.inference.picture import centre, cut_out, fit, prepare, prepare_many, resize_plain
 from featherweight.inference.strokes import stroke_width
 from featherweight.specification import PictureSpecification, specification_of
-
-INK = PictureSpecification()
-SEVEN = [(60, 40), (140, 40), (95, 165)]
-
-
-def drawing(points=SEVEN, width=14, size=(200, 200), ground=255, ink=0, mode="L"):
-    """A page with one line of ink."""
-    picture = Image.new(mode, size, ground)
-    ImageDraw.Draw(picture).line(points, fill=ink, width=width, joint="curve")
-    return picture
-
-
-def pixels(picture, specification=INK):
-    return prepare(picture, specification).pixels[0]
-
-
-def likeness(one, other):
-    """The cosine between two images, 1 where they are the same but for a pixel's shift, which centring rounds to."""
-    shifts = [np.roll(other.astype(float), (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1)]
-    norm = np.linalg.norm(one.astype(float)) * np.linalg.norm(other.astype(float))
-    return max(float((one * shifted).sum() / norm) for shifted in shifts)
-
-
-def box(image, threshold=0):
-    rows, columns = np.nonzero(image > threshold)
-    return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
 
 
 def test_ink_becomes_light_on_black_its_longer_side_twenty_and_its_shape_kept():

@@ -13,7 +13,6 @@ from featherweight.data import load_dataset
 from featherweight.errors import FeatherweightError, PictureError, RunError
 from featherweight.evaluation import score
 from featherweight.inference import Predictor
-from featherweight.inference.picture import Prepared
 from featherweight.inference.predictor import rank
 
 
@@ -106,11 +105,18 @@ def test_evaluation_equals_the_record(digits_run):
     assert score(torch.log(torch.tensor([[0.5, 0.5]])), torch.tensor([0])).loss == pytest.approx(np.log(2))
 
 
+def test_a_prediction_tells_if_it_is_doubted(digits_run):
+    image = load_dataset("digits").test.images[0, 0].numpy()
+    sure = Predictor(digits_run.path).read("x", Image.fromarray(image).resize((150, 150)))[0]
+    assert not sure.doubted and sure.to_dict()["doubted"] is False
+
+
 def test_answers_that_are_no_numbers_are_a_fault(digits_run):
     predictor = Predictor(digits_run.path)
     with torch.no_grad():
         for parameter in predictor.network.module.parameters():
             parameter.fill_(torch.nan)
-    blank = Prepared(Image.new("L", (28, 28)), np.zeros((28, 28), np.uint8), np.zeros((1, 28, 28), np.uint8))
+    drawn = Image.new("L", (28, 28))
+    drawn.paste(255, (12, 4, 16, 24))
     with pytest.raises(RunError, match="predicts class with NaN or infinity"):
-        predictor.answer([("a", None, blank)], None, 3)
+        predictor.read("a", drawn)

@@ -87,7 +87,7 @@ def test_a_picture_and_a_bundle_are_answered_alike(upright_run, tmp_path):
         Image.fromarray(image).resize((112, 112)).save(path)
         ours, theirs = (one.predict(path, top=1) for one in (run, bundle))
         assert ours.answers["class"][0][0] == theirs.answers["class"][0][0]
-        seen = theirs.seen.pixels
+        seen = prepare(read_picture(path), bundle.card.picture).pixels
         assert np.abs(upright(seen)[0].astype(int) - seen[0]).mean() < 1       # it stands already
 
 

@@ -1,4 +1,4 @@
-"""Many pictures for predict: read them, classify them in batches with a progress bar, draw the network's input."""
+"""Many pictures for predict: read and classify them with a progress bar, draw the network's input."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from featherweight.cli.output import console, fail, note, save_png
 
 if TYPE_CHECKING:
     from featherweight.inference import Prediction, Predictor
-    from featherweight.inference.picture import Prepared
 
-BATCH = 64              # pictures in one forward pass
 MANY = 20               # number of pictures from which a progress bar and a summary are shown
 LONGEST_STRIP = 100     # rows of the picture that --show writes
 SHOWN = 300             # pixels of the longer side of a picture kept for the strip
@@ -34,15 +32,10 @@ def answer_all(
     predictor.card.check_number(number)
     begun, faults = time.perf_counter(), 0
     answered: list[Prediction] = []
-    waiting: list[tuple[str, int | None, Prepared]] = []
     for file in with_progress(files):
-        seen = look(predictor, file, many=many)
-        faults += not seen
-        waiting += seen
-        if len(waiting) >= BATCH or file is files[-1]:
-            predictions = predictor.answer(waiting, number, top=3) if waiting else []
-            answered += predictions if keep and len(answered) < LONGEST_STRIP else map(forget, predictions)
-            waiting = []
+        predictions = read(predictor, file, number, many=many)
+        faults += not predictions
+        answered += predictions if keep and len(answered) < LONGEST_STRIP else map(forget, predictions)
     if len(files) >= MANY:
         seconds = time.perf_counter() - begun
         unread = f", {faults} not readable" if faults else ""
@@ -50,22 +43,22 @@ def answer_all(
     return answered, faults
 
 
-def look(predictor: Predictor, file: Path, *, many: bool) -> list[tuple[str, int | None, Prepared]]:
-    """Return (file name, number of the digit or None, prepared picture) for each digit in one file.
-
-    Digits are numbered from the left, from 1. A file that cannot be read gives an empty list and an error line.
-    """
+def read(predictor: Predictor, file: Path, number: int | None, *, many: bool) -> list[Prediction]:
+    """Return the predictions for one file. A file that cannot be read gives an empty list and an error line."""
     from featherweight.errors import PictureError
+    from featherweight.inference.reading import read_picture
 
     try:
-        seen = predictor.look_many(file, single=not many)
+        found = predictor.read(str(file), read_picture(file), number=number, many=many)
     except PictureError as fault:       # the other files are still classified
         fail(str(fault))
         return []
-    if not many and seen[0].digits > 1:
-        note(f"{file} seems to show {seen[0].digits} digits: --many answers each of them")
-    seen[0].original.thumbnail((SHOWN, SHOWN))      # shared by all digits; a batch of photos needs much memory
-    return [(str(file), place if many else None, one) for place, one in enumerate(seen, 1)]
+    seen = found[0].seen
+    assert seen is not None
+    if not many and seen.digits > 1:
+        note(f"{file} seems to show {seen.digits} digits: --many answers each of them")
+    seen.original.thumbnail((SHOWN, SHOWN))     # shared by all digits; many photos would need much memory
+    return found
 
 
 def forget(prediction: Prediction) -> Prediction:

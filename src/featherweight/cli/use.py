@@ -142,13 +142,19 @@ def show_predictions(predictions: Sequence[Prediction]) -> None:
     several, digits = len(predictions[0].answers) > 1, any(prediction.digit for prediction in predictions)
     rows = [
         [prediction.picture, *([str(prediction.digit)] if digits else []), *([head] if several else []),
-         *(f"{name}  {share:.1%}" for name, share in ranked)]
+         *in_columns(ranked, doubted=prediction.doubted)]
         for prediction in predictions
         for head, ranked in prediction.answers.items()
     ]
     titles = ["picture", *(["digit"] if digits else []), *(["head"] if several else [])]
     places = ("answer", "second", "third")[: len(rows[0]) - len(titles)]
     show(table(*titles, *places, rows=rows))
+
+
+def in_columns(ranked: Sequence[tuple[str, float]], *, doubted: bool) -> list[str]:
+    """Return the cells of one prediction. Of a doubted one: "I don't know", and the candidates."""
+    cells = [f"{name}  {share:.1%}" for name, share in ranked]
+    return ["I don't know", *cells][: len(cells)] if doubted else cells
 
 
 def compare(

@@ -33,10 +33,10 @@ from featherweight.data.sources import (
 )
 from featherweight.data.splits import stratified_split, unseen_writers_split, validation_split
 from featherweight.data.store import Images
-from featherweight.data.strokes import NONE, TEST, TRAIN, drawn_digits, drawn_marks
+from featherweight.data.strokes import TEST, TRAIN, drawn_digits, drawn_marks
 from featherweight.errors import DataError
 from featherweight.outside import visible
-from featherweight.specification import HANDWRITING
+from featherweight.specification import HANDWRITING, NONE
 from featherweight.upright import upright as upright_images
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (N, C, H, W), labels (N,)

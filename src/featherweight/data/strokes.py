@@ -25,7 +25,6 @@ TRAIN, TEST = 20_000, 2_000     # images of the data set "strokes"
 AT_ONCE = 64            # images of one form that are drawn together
 SCRIBBLES, BLOTS = 0.15, 0.15   # parts of the marks
 LONGEST = 14            # points of a scribble
-NONE = "none"           # name of the class of marks
 
 
 def drawn_digits(count: int, seed: int, cache_dir: Path) -> tuple[Pixels, Labels]:

@@ -21,6 +21,7 @@ FAINTEST = 0.5                  # full ink is at least this fraction of the dark
 LEAST_CONTRAST = 24             # grey levels between background and ink: a picture with less is blank
 EVEN = 0.05                     # fraction of the contrast: a background that varies less is evenly lit
 GRAIN = 1.2                     # pixels: radius of the blur that removes the grain of a photo
+LEVELS = 9                      # grey levels that count as one ground level
 NARROW = 1.8                    # longer side / shorter side: a picture above this is narrow
 
 
@@ -37,12 +38,26 @@ def find_ink(picture: Image.Image) -> Floats | None:
     if ground is not None:
         depth = np.maximum(ground - grey if ground > threshold else grey - ground, 0)
         return None if depth.max() < LEAST_CONTRAST else depth / depth.max()
+    return ink_under_light(picture)
+
+
+def ink_under_light(picture: Image.Image) -> Floats | None:
+    """Return the ink of a picture whose ground is lit unevenly, (H, W), as find_ink() does for a photo."""
     grey = along_main_colour(np.asarray(picture.filter(ImageFilter.GaussianBlur(GRAIN)), np.float32))
     grey = grey if ink_is_dark(grey) else -grey
     found = [ink for part in STROKES if (ink := full_ink(below_ground(grey, part))) is not None]
     edges = [edge_strength(grey, ink > 0.5) for ink in found]
     best = max(range(len(found)), key=lambda i: edges[i] * (SHARPER if i else 1), default=None)
     return None if best is None else found[best]
+
+
+def ink_on_level_ground(picture: Image.Image) -> Floats | None:
+    """Return how far each pixel is from the most frequent grey level, (H, W), 1 in ink. None for a blank picture."""
+    grey = np.asarray(picture.convert("L"))
+    counts = np.convolve(np.bincount(grey.ravel(), minlength=256), np.ones(LEVELS), "same")
+    depth = np.abs(grey.astype(np.float32) - np.float32(counts.argmax()))
+    full = float(np.quantile(depth, 1 - min(0.005, 12 / depth.size)))
+    return None if full < LEAST_CONTRAST else np.minimum(depth / full, 1)
 
 
 def even_ground(grey: Floats) -> tuple[float | None, float]:

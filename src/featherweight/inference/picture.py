@@ -11,6 +11,7 @@ Steps for handwriting:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = ["Prepared", "prepare", "prepare_many", "read_picture"]
 
 Grey = NDArray[np.uint8]
 INK = 0.5                       # threshold: a pixel with more counts as ink
+EDGE = 0.25                     # fraction of the darkest ink: paler pixels outside a soft drawing are cut off
 WORKING = 300                   # pixels: longer side of the reduced picture in which ink is searched
 NEAR = 80                       # pixels: if the ink is smaller than this there, the search is repeated on a crop
 FINE = 6                        # pixels of enlarged ink for one pixel of the finished image
@@ -38,23 +40,33 @@ MOST_PIECES = 60                # pieces in one picture; a picture with more sho
 DIRT = 0.04                     # fraction of the largest piece's area: smaller pieces are dirt
 
 
+AS_IT_IS = "as it is"           # way of a picture in which no ink was searched
+
+
 @dataclass(frozen=True)
 class Prepared:
-    """A picture prepared for the network: the original, the ink found in it, and the input pixels."""
+    """A picture prepared for the network: the original, the ink found in it, and the input pixels.
+
+    way: how the ink was found and drawn. readings: number of ways that the network was asked about.
+    agreeing: number of readings with the same answer.
+    """
 
     original: Image.Image
     ink: Grey               # (H, W), light on black, cropped, before fitting and centring
     pixels: Grey            # (C, size, size), the input of the network
     digits: int = 1         # drawings side by side; more than 1 only if the ink is also wide
+    way: str = "even strokes"
+    readings: int = 1
+    agreeing: int = 1
 
 
 def prepare(picture: Image.Image, specification: PictureSpecification) -> Prepared:
     """Prepare a picture from `read_picture` as one image. Raises PictureError if the picture is blank."""
     if specification.kind == "plain":
         pixels = resize_plain(picture, specification.channels, specification.size)
-        return Prepared(picture, np.asarray(picture.convert("L")), pixels)
+        return Prepared(picture, np.asarray(picture.convert("L")), pixels, way=AS_IT_IS)
     if (own := as_trained(picture, specification)) is not None:
-        return Prepared(picture, own, finished(own, specification))
+        return Prepared(picture, own, finished(own, specification), way=AS_IT_IS)
     ink, pieces = look_closely(picture)
     top, bottom, left, right = box_of(pieces > 0)
     digits = len(side_by_side(pieces)) if right - left > WIDE * (bottom - top) else 1
@@ -105,9 +117,12 @@ def around_the_largest(pieces: Pieces) -> Mask:
     return (near & (areas > 0))[pieces]
 
 
-def look_closely(picture: Image.Image) -> tuple[Floats, Pieces]:
+def look_closely(
+    picture: Image.Image, find: Callable[[Image.Image], Floats | None] = find_ink, threshold: float = INK
+) -> tuple[Floats, Pieces]:
     """Return the ink of a picture (H, W) and its pieces (H, W). If the ink is small, repeat on a crop around it.
 
+    find: function that returns the ink of a picture. threshold: a pixel with more ink belongs to a piece.
     Raises PictureError if the picture is blank or has too many pieces.
     """
     while True:
@@ -115,10 +130,10 @@ def look_closely(picture: Image.Image) -> tuple[Floats, Pieces]:
         if max(picture.size) > WORKING:
             working = picture.copy()
             working.thumbnail((WORKING, WORKING), Image.Resampling.BICUBIC)
-        ink = find_ink(working)
-        if ink is None or not (ink > INK).any():
+        ink = find(working)
+        if ink is None or not (ink > threshold).any():
             raise PictureError("the picture is blank: no ink stands out from its ground.")
-        pieces = main_pieces(ink > INK)
+        pieces = main_pieces(ink > threshold)
         if (specks := len(np.flatnonzero(np.bincount(pieces.ravel()))) - 1) > MOST_PIECES:
             raise PictureError(f"the picture shows no drawing: {specks} specks and no stroke.")
         top, bottom, left, right = box_of(pieces > 0)
@@ -159,17 +174,36 @@ def cut_out(ink: Floats, mask: Mask) -> Floats:
     return np.pad(np.where(kept, ink, 0)[top:bottom, left:right], 1).astype(np.float32)
 
 
-def to_canvas(ink: Floats, specification: PictureSpecification) -> Grey:
-    """Return ink as an image (size, size): stroke width near that of MNIST, fitted into the box, centred by mass."""
+def to_canvas(ink: Floats, specification: PictureSpecification, *, even: bool = True) -> Grey:
+    """Return ink as an image (size, size), fitted into the box and centred by its centre of mass.
+
+    even: bring the strokes to the width of those of MNIST, or else leave them as they are.
+    """
+    return centre(fitted(even_strokes(ink, specification) if even else soft(ink), specification), specification.size)
+
+
+def even_strokes(ink: Floats, specification: PictureSpecification) -> Floats:
+    """Return ink enlarged, with strokes of a width near that of MNIST, cropped."""
     fine, longer = specification.box * FINE, max(ink.shape)
     hairline = stroke_width(ink > INK) * fine < 2 * longer      # so thin that it would vanish if reduced
     drawn = ink if hairline and longer > fine else fit(ink, fine)
     mask = cropped(with_stroke(cropped(drawn > INK * min(1.0, float(drawn.max()))), specification))
-    fitted = fit(mask.astype(np.float32), specification.box)
+    return mask.astype(np.float32)
+
+
+def soft(ink: Floats) -> Floats:
+    """Return ink with its soft edges, cropped."""
+    top, bottom, left, right = box_of(ink > EDGE * ink.max())
+    return np.ascontiguousarray(ink[top:bottom, left:right])
+
+
+def fitted(drawn: Floats, specification: PictureSpecification) -> Floats:
+    """Return a drawing whose longer side is that of the box, as coarse as the training images."""
+    found = fit(drawn, specification.box)
     if specification.grain:
         coarse = specification.grain / specification.size
-        fitted = fit(fit(fitted, round(max(fitted.shape) * coarse)), specification.box)
-    return centre(fitted, specification.size)
+        found = fit(fit(found, round(max(found.shape) * coarse)), specification.box)
+    return found
 
 
 def cropped(mask: Mask) -> Mask:

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featherweight.errors import PictureError
+from featherweight.inference.answering import is_doubted, read_digit, read_digits
 from featherweight.inference.given import each_picture, is_single
 from featherweight.inference.opening import open_network
-from featherweight.inference.picture import Prepared, prepare, prepare_many
+from featherweight.inference.picture import Prepared
 from featherweight.inference.reading import read_picture
 from featherweight.outside import visible
+from featherweight.specification import NONE
 
 if TYPE_CHECKING:
     from featherweight.runs import Run
-
-BATCH = 64      # pictures in one pass through the network
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,14 @@ class Prediction:
     """The prediction for one picture or one digit in it: (class, probability) per head, most probable first.
 
     digit: position from the left, counted from 1, if each digit of a picture is predicted separately; else None.
+    doubted: True if the best class has less than half of the probability: the network does not know.
     seen: the prepared picture with the pixels that went into the network.
     """
 
     picture: str
     answers: dict[str, list[tuple[str, float]]]
     digit: int | None = None
+    doubted: bool = False
     seen: Prepared | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,7 +45,8 @@ class Prediction:
             head: [{"class": name, "probability": probability} for name, probability in ranked]
             for head, ranked in self.answers.items()
         }
-        return {"picture": self.picture, **({"digit": self.digit} if self.digit else {}), **heads}
+        place = {"digit": self.digit} if self.digit else {}
+        return {"picture": self.picture, **place, "doubted": self.doubted, **heads}
 
     def _repr_html_(self) -> str:
         cells = [
@@ -67,48 +70,33 @@ class Predictor:
     def predict(self, picture: str | Path, *, number: int | None = None, top: int = 3) -> Prediction:
         """Return the top classes of one picture file. Raises PictureError if the file cannot be read or is blank."""
         self.card.check_number(number)
-        return self.answer([(str(picture), None, self.look(picture))], number, top)[0]
+        return self.read(str(picture), read_picture(picture), number=number, top=top)[0]
 
     def predict_many(self, picture: str | Path, *, number: int | None = None, top: int = 3) -> list[Prediction]:
-        """Return one prediction per digit in the picture file, from left to right. Errors as in `predict`."""
+        """Return one prediction per digit in the picture file, in the order of writing. Errors as in `predict`."""
         self.card.check_number(number)
-        found = self.look_many(picture)
-        return self.answer([(str(picture), place, one) for place, one in enumerate(found, 1)], number, top)
+        return self.read(str(picture), read_picture(picture), number=number, top=top, many=True)
 
-    def look(self, picture: str | Path) -> Prepared:
-        """Return the picture file prepared as one image. Raises PictureError, which names the file."""
-        return self.look_many(picture, single=True)[0]
-
-    def look_many(self, picture: str | Path, *, single: bool = False) -> list[Prepared]:
-        """Return each digit of a picture file prepared, or, with `single`, all its ink as one image."""
-        return self.look_at(f"picture {str(picture)!r}", read_picture(picture), single=single)
-
-    def look_at(self, name: str, opened: Image.Image, *, single: bool = False) -> list[Prepared]:
-        """Prepare an open picture as `look_many` does. `name` stands in messages."""
-        try:
-            if single:
-                return [prepare(opened, self.card.picture)]
-            return prepare_many(opened, self.card.picture)
-        except PictureError as fault:
-            raise PictureError(f"{name}: {fault}") from fault
-
-    def answer(
-        self, seen: Sequence[tuple[str, int | None, Prepared]], number: int | None, top: int
+    def read(
+        self, name: str, opened: Image.Image, *, number: int | None = None, top: int = 3, many: bool = False
     ) -> list[Prediction]:
-        """Return the predictions for (name, digit, prepared picture) triples, computed in one batch."""
-        images = np.stack([one.pixels for _, _, one in seen])       # (N, C, size, size)
-        numbers = None if number is None else np.full(len(seen), number, np.int64)
-        probabilities = self.network.probabilities(images, numbers)
+        """Return the prediction for an open picture, or with `many` one for each digit. `name` stands in messages."""
+        self.card.check_number(number)
+        try:
+            found = read_digits(self.network, opened, number) if many else [read_digit(self.network, opened, number)]
+        except PictureError as fault:
+            raise PictureError(f"picture {name!r}: {fault}") from fault
         return [
-            Prediction(name, {h: rank(p[i], self.card.heads[h], top) for h, p in probabilities.items()}, digit, one)
-            for i, (name, digit, one) in enumerate(seen)
+            Prediction(name, {head: rank(rows[0], self.card.heads[head], top) for head, rows in answers.items()},
+                       place if many else None, is_doubted(answers, self.card), seen)
+            for place, (seen, answers) in enumerate(found, 1)
         ]
 
 
 def rank(probabilities: NDArray[np.float32], labels: Sequence[str], top: int) -> list[tuple[str, float]]:
-    """Return the `top` pairs (label, probability), most probable first. probabilities: (classes,)."""
-    best = np.argsort(-probabilities, kind="stable")[:top]
-    return [(labels[index], float(probabilities[index])) for index in best]
+    """Return the `top` pairs (label, probability), most probable first, without "none". probabilities: (classes,)."""
+    best = [index for index in np.argsort(-probabilities, kind="stable") if labels[index] != NONE]
+    return [(labels[index], float(probabilities[index])) for index in best[:top]]
 
 
 def predict(
@@ -128,12 +116,6 @@ def predict(
     """
     predictor = Predictor(source)
     predictor.card.check_number(number)
-    answered: list[Prediction] = []
-    waiting: list[tuple[str, int | None, Prepared]] = []
-    for name, opened in each_picture(pictures, predictor.card.picture):
-        waiting.append((name, None, predictor.look_at(f"picture {name!r}", opened, single=True)[0]))
-        if len(waiting) == BATCH:
-            answered += predictor.answer(waiting, number, top)
-            waiting = []
-    answered += predictor.answer(waiting, number, top) if waiting else []
+    answered = [one for name, opened in each_picture(pictures, predictor.card.picture)
+                for one in predictor.read(name, opened, number=number, top=top)]
     return answered[0] if is_single(pictures, predictor.card.picture.channels) else answered

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from featherweight.inference.picture import Prepared
 from featherweight.inference.predictor import Prediction
 
 CELL, GAP, LABEL, BAR = 140, 12, 24, 200            # pixels
@@ -37,7 +38,7 @@ def draw_row(strip: Image.Image, prediction: Prediction, top: int) -> None:
     """Draw one prediction on the strip. top: y coordinate of the row in pixels."""
     pen, seen = ImageDraw.Draw(strip), prediction.seen
     assert seen is not None
-    name = prediction.picture + (f", digit {prediction.digit}" if prediction.digit else "")
+    name = prediction.picture + (f", digit {prediction.digit}" if prediction.digit else "") + how_read(seen)
     pen.text((GAP, top), shorten(name, strip.width - 2 * GAP), TEXT, font(13))
     pixels = seen.pixels[0] if len(seen.pixels) == 1 else seen.pixels.transpose(1, 2, 0)
     pictures = seen.original, Image.fromarray(seen.ink), Image.fromarray(np.ascontiguousarray(pixels))
@@ -47,7 +48,16 @@ def draw_row(strip: Image.Image, prediction: Prediction, top: int) -> None:
         strip.paste(shown, (left + (CELL - shown.width) // 2, top + LABEL + (CELL - shown.height) // 2))
         pen.rectangle((left, top + LABEL, left + CELL - 1, top + LABEL + CELL - 1), outline=LINE)
     for place, ranked in enumerate(prediction.answers.values()):
-        draw_bars(pen, ranked, GAP + 3 * (CELL + GAP) + place * (BAR + GAP), top + LABEL)
+        left = GAP + 3 * (CELL + GAP) + place * (BAR + GAP)
+        if prediction.doubted:
+            pen.text((left, top + LABEL + CELL), "I don't know", ACCENT, font(13), anchor="lb")
+        draw_bars(pen, ranked, left, top + LABEL)
+
+
+def how_read(seen: Prepared) -> str:
+    """Return the way in which a picture was read, and how many readings agree, as the end of a line."""
+    agree = f", {seen.agreeing} of {seen.readings} readings agree" if seen.readings > 1 else ""
+    return f": {seen.way}{agree}"
 
 
 def draw_bars(pen: ImageDraw.ImageDraw, ranked: Sequence[tuple[str, float]], left: int, top: int) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.errors import PictureError
+from featherweight.inference.answering import is_doubted, read_digit, read_digits
 from featherweight.inference.bundle import Bundle
-from featherweight.inference.network import Pixels
-from featherweight.inference.picture import prepare, prepare_many, read_picture
+from featherweight.inference.network import Numbers, Pixels, Probabilities
 from featherweight.inference.predictor import rank
+from featherweight.inference.reading import read_picture
 from featherweight.serve.documents import Answer, Answers, Ranked, Seen
 from featherweight.serve.explain import LayerReader, where_it_looked
 
@@ -40,21 +41,20 @@ class Answerer:
 
     def respond(self, question: PictureRequest) -> bytes:
         """Return the prediction as JSON. Raises PictureError if the picture cannot be read or is blank."""
-        found = [self.answer_image(image, digits, question) for image, digits in self.images_of(question)]
+        found = [self.answer_image(*one, question) for one in self.read(question)]
         return (Answers(answers=found) if question.many else found[0]).model_dump_json(exclude_none=True).encode()
 
-    def answer_image(self, image: Pixels, digits: int, question: PictureRequest) -> Answer:
-        """Return the prediction for one image (1, C, H, W). digits: drawings side by side in the image."""
-        numbers = None if question.number is None else np.array([question.number], np.int64)
+    def answer_image(self, image: Pixels, digits: int, heads: Probabilities, question: PictureRequest) -> Answer:
+        """Return the answer for one image (1, C, H, W) and its probabilities. digits: drawings side by side in it."""
         looked, layers = None, None
         if question.explain:
-            heads, layers = self.layers.read(image, numbers)
-            looked = where_it_looked(self.bundle, image, numbers, heads, self.blank)
-        else:
-            heads = self.bundle.probabilities(image, numbers)
+            numbers = numbers_of(question)
+            own, layers = self.layers.read(image, numbers)
+            looked = where_it_looked(self.bundle, image, numbers, own, self.blank)
         ranked = {head: self.ranked(head, probabilities[0]) for head, probabilities in heads.items()}
         return Answer(
-            heads=ranked, number=question.number, digits=digits, seen=seen(image), looked=looked, layers=layers
+            heads=ranked, number=question.number, digits=digits, doubted=is_doubted(heads, self.card),
+            seen=seen(image), looked=looked, layers=layers,
         )
 
     def ranked(self, head: str, probabilities: NDArray[np.float32]) -> list[Ranked]:
@@ -62,21 +62,27 @@ class Answerer:
         pairs = rank(probabilities, self.card.heads[head], top=len(probabilities))
         return [Ranked(name=name, probability=probability) for name, probability in pairs]
 
-    def images_of(self, question: PictureRequest) -> list[tuple[Pixels, int]]:
-        """Return the input images of a request, (1, C, H, W) each, with the number of digits side by side in each.
+    def read(self, question: PictureRequest) -> list[tuple[Pixels, int, Probabilities]]:
+        """Return each image of a request, (1, C, H, W), with the number of digits side by side, and its probabilities.
 
         Raises PictureError for an unreadable or blank picture, or for the wrong count of pixels.
         """
         if isinstance(question.picture, bytes):
-            picture = read_picture(BytesIO(question.picture))
-            way = self.card.picture
-            prepared = prepare_many(picture, way) if question.many else [prepare(picture, way)]
-            return [(one.pixels[None], one.digits) for one in prepared]
+            picture, number = read_picture(BytesIO(question.picture)), question.number
+            found = read_digits(self.bundle, picture, number) if question.many else [
+                read_digit(self.bundle, picture, number)]
+            return [(one.pixels[None], one.digits, heads) for one, heads in found]
         size, channels = self.card.picture.size, self.card.picture.channels
         if len(question.picture) != channels * size * size:
             count = f"{channels * size * size} numbers are needed, {channels} x {size} x {size}"
             raise PictureError(f"pixels has {len(question.picture)} numbers, and {count}, 0 to 255, row by row.")
-        return [(np.array(question.picture).round().astype(np.uint8).reshape(1, channels, size, size), 1)]
+        image = np.array(question.picture).round().astype(np.uint8).reshape(1, channels, size, size)
+        return [(image, 1, self.bundle.probabilities(image, numbers_of(question)))]
+
+
+def numbers_of(question: PictureRequest) -> Numbers | None:
+    """Return the number to add as (1,), or None."""
+    return None if question.number is None else np.array([question.number], np.int64)
 
 
 def seen(image: Pixels) -> Seen:

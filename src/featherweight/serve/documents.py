@@ -57,7 +57,7 @@ class Maps(Document):
 
 
 class Answer(Document):
-    """The prediction for one image: all classes of each head, most probable first.
+    """The prediction for one image: all classes of each head, most probable first, without `none`.
 
     looked and layers are present only with explain=true.
     """
@@ -65,6 +65,7 @@ class Answer(Document):
     heads: dict[str, list[Ranked]]
     number: int | None = None
     digits: int = Field(1, description="Digits side by side in the picture. many=true predicts each separately.")
+    doubted: bool = Field(False, description="True if no class has half of the probability: the network does not know.")
     seen: Seen
     looked: dict[str, Looked] | None = None
     layers: list[Maps] | None = None

@@ -73,6 +73,7 @@ function number() {
 
 function introduce(found) {
   card = found;
+  for (const head in card.heads) card.heads[head] = card.heads[head].filter((name) => name !== "none");
   const accuracy = Object.entries(card.accuracy).map(([head, share], _, all) =>
     `${(100 * share).toFixed(2)} %${all.length > 1 ? ` ${head}` : ""}`).join(", ");
   const about = `${card.model} · ${card.parameters.toLocaleString("en")} parameters · ${accuracy} on ${card.dataset} test`;

@@ -67,13 +67,19 @@ export function showAnswer(answer) {
   const ranked = Object.values(answer.heads);
   const last = ranked.at(-1);
   showWords(ranked, answer.number);
-  $("share").textContent = percent(last[0].probability);
-  $("second").textContent = `Next: ${last[1].class}, ${percent(last[1].probability)}`;
+  if (answer.doubted) $("equation").replaceChildren(make("b", "", "?"));
+  $("share").textContent = answer.doubted ? "I don't know" : percent(last[0].probability);
+  $("second").textContent = answer.doubted ? `${candidates(last)}?` : `Next: ${last[1].class}, ${percent(last[1].probability)}`;
   $("said").classList.toggle("unsure", last[0].probability < 0.6);
   showBars(answer.heads);
   showSeen(answer.seen);
   showLooked(answer.seen, Object.values(answer.looked)[0]);
   showLayers(answer.layers);
+}
+
+// Returns the two best classes, as "4, 48%, or 9, 39%".
+function candidates([first, second]) {
+  return `${first.class}, ${percent(first.probability)}, or ${second.class}, ${percent(second.probability)}`;
 }
 
 // Shows the best class, "3", or with a number to add, "3 + 4 = 7".
@@ -86,6 +92,7 @@ function showWords(ranked, number) {
 
 // Returns the text for screen readers.
 export function inWords(answer) {
+  if (answer.doubted) return `I don't know: ${candidates(Object.values(answer.heads).at(-1))}?`;
   const parts = Object.entries(answer.heads).map(([head, [best]]) => `${head} ${best.class}, ${percent(best.probability)}`);
   return parts.join("; ");
 }

@@ -1,0 +1,106 @@
+"""Several readings of one picture, and the decision between them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from drawings import INK, box, drawing, likeness, pixels
+from PIL import Image, ImageDraw, ImageFilter
+
+from featherweight.data import load_dataset
+from featherweight.errors import PictureError
+from featherweight.inference import Predictor
+from featherweight.inference.answering import combined, is_doubted, read_digit, surest
+from featherweight.inference.picture import AS_IT_IS, prepare
+from featherweight.inference.readings import further_readings, likely_readings
+from featherweight.specification import PictureSpecification
+
+
+def all_readings(picture):
+    first = likely_readings(picture, INK)
+    return [one.pixels[0] for one in [*first, *further_readings(picture, INK, first[0])]]
+
+
+def best_likeness(picture, expected):
+    return max(likeness(one, expected) for one in all_readings(picture))
+
+
+def framed(width):
+    picture = drawing()
+    ImageDraw.Draw(picture).rectangle((0, 0, 199, 199), outline=40, width=width)
+    return picture
+
+
+def ring(width):
+    picture = Image.new("L", (200, 200), 255)
+    ImageDraw.Draw(picture).ellipse((50, 20, 150, 180), outline=0, width=width)
+    return picture
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_a_frame_at_the_edge_is_no_ink_and_does_not_turn_light_and_dark_round(width):
+    expected = pixels(drawing())
+    assert width > 2 or likeness(pixels(framed(width)), expected) < 0.8     # the usual reading takes a thin one for ink
+    assert best_likeness(framed(width), expected) > 0.85
+
+
+def test_soft_faint_strokes_stay_whole():
+    page = drawing(width=5, ground=0, ink=255).resize((28, 28), Image.Resampling.BOX).point(lambda value: value // 2)
+    ImageDraw.Draw(page).point((3, 3), 160)                         # one bright speck
+    assert max(box(one, 40)[0] for one in all_readings(page.filter(ImageFilter.GaussianBlur(0.5)))) == 20
+
+
+def test_a_thick_ring_stays_open_in_the_reading_as_drawn():
+    one = next(reading for reading in likely_readings(ring(40), INK) if reading.way.endswith("as drawn"))
+    rows, columns = np.nonzero(one.pixels[0] > 128)
+    middle = one.pixels[0][int(rows.mean().round()), int(columns.mean().round())]
+    assert middle < 100
+
+
+def test_a_digit_that_reaches_the_border_keeps_its_end():
+    cut = drawing().crop((40, 30, 160, 166))
+    assert best_likeness(cut, pixels(drawing())) > 0.85
+
+
+def test_further_readings_are_of_other_ways():
+    first = likely_readings(drawing(), INK)
+    ways = [one.way for one in [*first, *further_readings(drawing(), INK, first[0])]]
+    assert len(first) == 2 and len(ways) == len(set(ways)) == 6
+
+
+def test_a_picture_that_needs_no_search_has_one_reading():
+    image = Image.fromarray(load_dataset("digits").test.images[0, 0].numpy())
+    assert [one.way for one in likely_readings(image, PictureSpecification(kind="plain"))] == [AS_IT_IS]
+    as_trained = Image.fromarray(pixels(drawing()))
+    assert [one.way for one in likely_readings(as_trained, INK)] == [AS_IT_IS]
+    with pytest.raises(PictureError, match="blank"):
+        likely_readings(Image.new("L", (50, 50), 200), INK)
+
+
+def test_the_mean_decides_and_the_surest_reading_of_it_is_shown():
+    one = prepare(drawing(), INK)
+    answers = {"class": np.array([[0.6, 0.4, 0], [0.1, 0.9, 0], [0.3, 0.6, 0.1]], np.float32)}
+    chosen, mean = combined([one, prepare(ring(20), INK), one], answers)
+    assert mean["class"].shape == (1, 3) and mean["class"][0] == pytest.approx([1 / 3, 1.9 / 3, 0.1 / 3])
+    assert (chosen.readings, chosen.agreeing) == (3, 2) and np.array_equal(chosen.pixels, prepare(ring(20), INK).pixels)
+    assert surest(answers) == pytest.approx(1.9 / 3)
+
+
+def test_more_readings_are_made_only_if_the_network_is_unsure(digits_run):
+    network = Predictor(digits_run.path).network
+    image = Image.fromarray(load_dataset("digits").test.images[0, 0].numpy()).resize((150, 150))
+    seen, answers = read_digit(network, image)
+    assert seen.readings == (2 if surest(answers) >= 0.9 else 6)
+    rng = np.random.default_rng(0)
+    scribble = Image.new("L", (200, 200), 255)
+    ImageDraw.Draw(scribble).line([tuple(point) for point in rng.uniform(20, 180, (20, 2)).tolist()], 0, 6)
+    assert read_digit(network, scribble)[0].readings >= 5
+
+
+def test_doubt_leaves_the_class_none_out(digits_run):
+    card = Predictor(digits_run.path).card
+    few = np.full((1, 10), 0.06, np.float32)
+    few[0, 3] = 0.46
+    assert is_doubted({"class": few}, card)
+    few[0, 3], few[0, 4] = 0.6, 0.0
+    assert not is_doubted({"class": few}, card)
