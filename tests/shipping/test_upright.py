@@ -11,7 +11,9 @@ from PIL import Image
 import featherweight
 from featherweight.data import load_dataset
 from featherweight.examination import evaluate
+from featherweight.inference.picture import prepare
 from featherweight.inference.predictor import Predictor
+from featherweight.inference.reading import read_picture
 from featherweight.report import write_report
 from featherweight.shipping import export
 from featherweight.upright import upright
