@@ -13,12 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.inference.lines import marks_of, typical_height
-from featherweight.inference.strokes import Mask, label_pieces, shifted
+from featherweight.inference.strokes import Mask, label_pieces, shifted, thicken
 
 LEAST = 0.1         # length of a candidate, at least, as a fraction of the root of the picture's area
-THIN = 0.17         # thickness / length of a candidate, at most
+THIN = 0.5          # thickness of a line, at most, as a fraction of the shortest length
+INKED = 0.8         # fraction of the pixels between two parts of a line that are ink
+SLOPE = 0.08        # rows per column that a line may rise or fall
+BARE = 0.3          # fraction of a line's columns, at least, in which no other ink makes it thicker
+NEAR = 2            # pixels: ink at most twice as far apart belongs to one form, because thin lines have gaps
 SMOOTH = 15         # columns on each side over which the course of a line is smoothed
-SHORT = 0.5         # fraction of the longest line of a form in the same direction: shorter ones are strokes
+SHORT = 0.6         # fraction of the longest line of a form in the same direction: shorter ones are strokes
+THICK = 1.8         # times the median thickness of a form's lines: thicker ones are strokes
 CONTENT = 0.12      # fraction of the shortest upright line: height of the ink in a box, at least
 LONG = 2.5          # times the typical height of the digits: longer lines need no box
 SPAN = 0.5          # fraction of the picture's side: the same
@@ -45,23 +50,25 @@ class Line(NamedTuple):
         return int(self.courses[min(max(round(column) - self.start, 0), self.length - 1)])
 
 
-def without_boxes(mask: Mask) -> Mask:
-    """Return a mask (H, W) without the lines of forms. A mask without such lines is returned unchanged."""
-    forms = label_pieces(mask)
+def without_boxes(mask: Mask, faint: Mask) -> Mask:
+    """Return a mask (H, W) without the lines of forms. A mask without such lines is returned unchanged.
+
+    faint: a mask with a lower threshold, in which thin lines have no gaps.
+    """
+    forms = label_pieces(thicken(faint, NEAR)[NEAR:-NEAR, NEAR:-NEAR])
     least = max(8, round(LEAST * mask.size**0.5))
-    across, down = straight_lines(mask, forms, least), straight_lines(mask.T, forms.T, least)
+    across, down = straight_lines(faint, forms, least), straight_lines(faint.T, forms.T, least)
     if not across and not down:
         return mask
     rows, columns = closed(across, down, mask.shape)
     rows, columns = with_content(mask, rows, columns)
     cleared = erased(mask, rows, columns)
-    more = [[line for line in lines if line.length >= SPAN * side and not any(line is one for one in taken)]
-            for lines, taken, side in ((across, rows, mask.shape[1]), (down, columns, mask.shape[0]))]
+    more = [[line for line in lines if is_long(line, forms, side) and not any(line is one for one in taken)]
+            for lines, taken, forms, side in ((across, rows, forms, mask.shape[1]), (down, columns, forms.T, mask.shape[0]))]
     if any(more):
-        left = erased(cleared, *more)
-        tall = typical_height(marks_of(label_pieces(left)))
-        long = [[line for line in lines if tall and line.length >= LONG * tall] for lines in more]
-        cleared = erased(cleared, *long)
+        tall = typical_height(marks_of(label_pieces(erased(cleared, *more))))
+        cleared = erased(cleared, *([line for line in lines if 4 * line.thickness <= tall <= line.length / LONG]
+                                    for lines in more))
     return cleared
 
 
@@ -71,17 +78,38 @@ def straight_lines(mask: Mask, forms: NDArray[np.int32], least: int) -> list[Lin
     Each run may step by a pixel up or down, so that a line may slope and be uneven.
     """
     near = mask | shifted(mask, 1, 0) | shifted(mask, -1, 0)
-    pieces = label_pieces(long_runs(near, least) & mask)
-    found = []
-    for mark in marks_of(pieces):
+    flat = long_runs(near, least) & mask
+    pieces = label_pieces(flat & ~long_runs(flat.T, round(THIN * least)).T)
+    found: list[Line] = []
+    for mark in sorted(marks_of(pieces), key=lambda mark: mark.left):
         own = pieces[mark.top : mark.bottom, mark.left : mark.right] == mark.pieces[0]
-        counts = own.sum(axis=0)
-        thickness = int(np.median(counts[counts > 0]))
-        if mark.width >= least and thickness <= THIN * mark.width:
-            rows, columns = np.nonzero(own)
-            found.append(Line(mark.left, mark.top + course(own, counts), thickness,
-                              int(forms[mark.top + rows[0], mark.left + columns[0]])))
+        if mark.width < least:
+            continue
+        row, column = np.argwhere(own)[0]
+        line = Line(mark.left, mark.top + course(own), thickness_of(own), int(forms[mark.top + row, mark.left + column]))
+        if np.ptp(line.courses) <= 2 + SLOPE * mark.width:
+            place = next((place for place, other in enumerate(found) if continues(other, line, mask)), None)
+            if place is None:
+                found.append(line)
+            else:
+                found[place] = continued(found[place], line)
     return found
+
+
+def continues(line: Line, other: Line, mask: Mask) -> bool:
+    """Return True if a line goes on as the other: both are level, and there is ink all along between them."""
+    if other.start < line.end or abs(int(line.courses[-1]) - int(other.courses[0])) > 2 + SLOPE * (other.start - line.end):
+        return False
+    both = continued(line, other)
+    between = np.arange(line.end, other.start)
+    return not len(between) or bool(mask[both.courses[between - line.start], between].mean() > INKED)
+
+
+def continued(line: Line, other: Line) -> Line:
+    """Return one line from the start of a line to the end of the other."""
+    between = np.linspace(line.courses[-1], other.courses[0], other.start - line.end + 2)[1:-1].round().astype(np.int64)
+    thickness = max(line, other, key=lambda one: one.length).thickness
+    return Line(line.start, np.concatenate([line.courses, between, other.courses]), thickness, line.form)
 
 
 def long_runs(mask: Mask, least: int) -> Mask:
@@ -96,11 +124,21 @@ def long_runs(mask: Mask, least: int) -> Mask:
     return steps.cumsum(axis=1)[:, :-1] > 0
 
 
-def course(own: Mask, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the row of a line's middle in each column, (W,): the running median of the mean rows."""
-    filled = np.flatnonzero(counts)
-    means = (own * np.arange(len(own))[:, None]).sum(axis=0)[filled] / counts[filled]
-    rows = np.pad(np.interp(np.arange(len(counts)), filled, means), SMOOTH, mode="edge")
+def thickness_of(own: Mask) -> int:
+    """Return the thickness of a line, cropped, in pixels. In some of its columns, other ink may make it thicker."""
+    counts = own.sum(axis=0)
+    return int(np.quantile(counts[counts > 0], BARE, method="nearest"))
+
+
+def course(own: Mask) -> NDArray[np.int64]:
+    """Return the row of a line's middle in each column, (W,): the running median of the mean rows.
+
+    Columns in which the line is much thicker hold other ink too and do not count.
+    """
+    counts = own.sum(axis=0)
+    alone = np.flatnonzero((counts > 0) & (counts <= 1.5 * thickness_of(own) + 1))
+    means = (own * np.arange(len(own))[:, None]).sum(axis=0)[alone] / counts[alone]
+    rows = np.pad(np.interp(np.arange(len(counts)), alone, means), SMOOTH, mode="edge")
     return np.median(np.lib.stride_tricks.sliding_window_view(rows, 2 * SMOOTH + 1), axis=1).round().astype(np.int64)
 
 
@@ -109,7 +147,7 @@ def closed(across: Sequence[Line], down: Sequence[Line], shape: tuple[int, ...])
 
     The edges of the picture, of `shape` (H, W), count as lines. Lines far shorter than others of their form are left out.
     """
-    rows, columns = list(across), list(down)
+    rows, columns = not_thick(across), not_thick(down)
     while True:
         kept = ([line for line in rows if is_held(line, columns, shape[1]) and not is_short(line, rows)],
                 [line for line in columns if is_held(line, rows, shape[0]) and not is_short(line, columns)])
@@ -118,6 +156,14 @@ def closed(across: Sequence[Line], down: Sequence[Line], shape: tuple[int, ...])
         if len(kept[0]) == len(rows) and len(kept[1]) == len(columns):
             return kept
         rows, columns = kept
+
+
+def is_long(line: Line, forms: NDArray[np.int32], side: int) -> bool:
+    """Return True if a line reaches from edge to edge, or spans half the picture and far more than its form is tall."""
+    if line.start <= 2 and line.end >= side - 2:
+        return True
+    rows = np.flatnonzero((forms == line.form).any(axis=1))
+    return line.length >= max(SPAN * side, LONG * (np.ptp(rows) + 1))
 
 
 def is_held(line: Line, others: Sequence[Line], side: int) -> bool:
@@ -129,6 +175,13 @@ def is_held(line: Line, others: Sequence[Line], side: int) -> bool:
            and other.start - room <= line.at(middle) <= other.end + room]
     edges = [edge for edge, far in ((0, line.start), (side, side - line.end)) if far <= 2]
     return bool(met) and max(met + edges) - min(met + edges) >= 0.5 * line.length
+
+
+def not_thick(lines: Sequence[Line]) -> list[Line]:
+    """Return the lines without those that are far thicker than others of their form. The median weighs by length."""
+    usual = {form: np.median(np.concatenate([np.full(line.length, line.thickness) for line in lines
+                                             if line.form == form])) for form in {line.form for line in lines}}
+    return [line for line in lines if line.thickness <= THICK * usual[line.form] + 1]
 
 
 def is_short(line: Line, lines: Sequence[Line]) -> bool:
@@ -156,8 +209,8 @@ def holds_ink(cleared: Mask, form: int, rows: Sequence[Line], columns: Sequence[
     top, bottom = min(line.courses.min() for line in own[0]), max(line.courses.max() for line in own[0])
     left, right = min(line.courses.min() for line in own[1]), max(line.courses.max() for line in own[1])
     inside = cleared[top:bottom, left:right]
-    shortest = min(line.length for line in own[1])
-    return any(mark.height >= CONTENT * shortest for mark in marks_of(label_pieces(inside)))
+    least = max(CONTENT * min(line.length for line in own[1]), 4 * max(line.thickness for line in own[0]))
+    return any(mark.height >= least for mark in marks_of(label_pieces(inside)))
 
 
 def erased(mask: Mask, rows: Sequence[Line], columns: Sequence[Line]) -> Mask:

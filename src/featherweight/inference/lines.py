@@ -10,8 +10,9 @@ import numpy as np
 from featherweight.inference.strokes import Pieces
 
 PART = 0.5          # fraction of the typical height: lower marks are parts of a digit
+MOST = 0.6          # fraction of the ink that lies in marks up to the typical height
 LONELY = 0.4        # fraction of the typical height: smaller marks without a digit near them are not digits
-ASIDE = 0.12        # fraction of the typical height: largest gap in columns between a part and its digit
+ASIDE = 0.25        # fraction of the typical height: largest gap in columns between a part and its digit
 ABOVE = 0.4         # the same for the gap in rows
 OVERLAP = 0.5       # fraction of the narrower mark's columns that two parts of one digit share
 TALLEST = 1.3       # fraction of the typical height: the two parts of a broken digit are together at most this tall
@@ -42,8 +43,8 @@ def lines_of(pieces: Pieces) -> list[list[Mark]]:
     """Return the digits of a label map (H, W) as lines from top to bottom, each from left to right."""
     marks = marks_of(pieces)
     tall = typical_height(marks)
-    digits = with_their_parts([mark for mark in marks if mark.height >= PART * tall],
-                              [mark for mark in marks if mark.height < PART * tall], tall)
+    digits = with_their_parts([mark for mark in marks if mark.height > PART * tall],
+                              [mark for mark in marks if mark.height <= PART * tall], tall)
     return in_lines(halves_joined(digits, tall))
 
 
@@ -61,10 +62,10 @@ def marks_of(pieces: Pieces) -> list[Mark]:
 
 
 def typical_height(marks: Sequence[Mark]) -> int:
-    """Return the height of a typical digit: half of all ink lies in marks that are lower or equal."""
+    """Return the height of a typical digit: most of the ink lies in marks that are lower or equal."""
     order = sorted(marks, key=lambda mark: mark.height)
     ink = np.cumsum([mark.area for mark in order])
-    return order[int(np.searchsorted(ink, ink[-1] / 2))].height if order else 0
+    return order[int(np.searchsorted(ink, MOST * ink[-1]))].height if order else 0
 
 
 def with_their_parts(digits: list[Mark], parts: Sequence[Mark], tall: int) -> list[Mark]:
@@ -72,7 +73,7 @@ def with_their_parts(digits: list[Mark], parts: Sequence[Mark], tall: int) -> li
 
     Example of a part: the bar of a 5 that does not touch its body.
     """
-    digits, alone = list(digits), []
+    digits = list(digits)
     for part in sorted(parts, key=lambda mark: -mark.area):
         gaps = [(gap(part.left, part.right, digit.left, digit.right), gap(part.top, part.bottom, digit.top, digit.bottom))
                 for digit in digits]
@@ -82,8 +83,8 @@ def with_their_parts(digits: list[Mark], parts: Sequence[Mark], tall: int) -> li
             place = min(near)[1]
             digits[place] = joined((digits[place], part))
         elif max(part.height, part.width) >= LONELY * tall and part.height >= LONELY / 2 * tall:
-            alone.append(part)
-    return digits + alone
+            digits.append(part)
+    return digits
 
 
 def halves_joined(digits: Sequence[Mark], tall: int) -> list[Mark]:

@@ -13,6 +13,7 @@ from featherweight.inference.strokes import Mask, Pieces, label_pieces
 from featherweight.inference.touching import split
 
 INK = 0.5               # threshold: a pixel with more counts as ink
+FAINT = 0.3             # the same for the lines of forms, which may be thinner than a pixel
 WORKING = 300           # pixels: longer side of the reduced picture, at least
 AREA = 300 * 200        # pixels of the reduced picture, at least: a long row of digits keeps its details
 SMALL = 36              # pixels: if a typical digit is lower, the search is repeated on a crop
@@ -46,7 +47,7 @@ def look_over(picture: Image.Image) -> tuple[Floats, Pieces]:
         ink = find_ink(working)
         if ink is None or not (ink > INK).any():
             raise PictureError("the picture is blank: no ink stands out from its ground.")
-        mask = without_boxes(ink > INK)
+        ink, mask = without_form(ink)
         pieces = without_dirt(label_pieces(mask))
         marks = marks_of(pieces)
         if len(marks) > MOST:
@@ -57,6 +58,19 @@ def look_over(picture: Image.Image) -> tuple[Floats, Pieces]:
             break
         picture = nearer
     return np.where((ink > INK) & (pieces == 0), 0, ink).astype(np.float32), pieces
+
+
+def without_form(ink: Floats) -> tuple[Floats, Mask]:
+    """Return ink, and its mask without the lines of forms.
+
+    If a form's line lies on the edge of the picture, the paper was taken for ink, and both are exchanged.
+    """
+    mask = ink > INK
+    if mask.mean() > 0.5:
+        cleared = without_boxes(~mask, ink < 1 - FAINT)
+        if (cleared == mask).any():
+            return 1 - ink, cleared
+    return ink, without_boxes(mask, ink > FAINT)
 
 
 def reduced(picture: Image.Image) -> Image.Image:

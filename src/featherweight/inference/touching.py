@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from featherweight.inference.strokes import Mask, stroke_width
 
-WIDE = 0.95         # width / height of the line: narrower ink is one digit
+WIDE = 1.1          # width / height of the line: narrower ink is one digit
 SIDESTEP = 0.25     # cost of a step to the side on the path; a step through ink costs 1
 NARROWEST = 0.12    # width of each side of a cut, as a fraction of the line's height, at least
 LOWEST = 0.7        # height of each side, at least
 LEAST = 0.15        # fraction of the ink on each side, at least
+STRAY = 0.02, 0.98  # quantiles of the ink's rows and columns that are its extent; pixels left by a cut do not count
 CLEAR = 1.3         # strokes: a cut through at most this much ink is clear in ink that is just wide
 WIDER = 4.0         # strokes more for each 1.0 by which width / height exceeds WIDE
 
@@ -75,10 +76,10 @@ def both_are_digits(ink: Mask, path: Paths, height: float) -> bool:
     """Return True if the ink on each side of a path is as tall, wide and heavy as a digit can be."""
     left = left_of(path, ink)
     for side in (left, ink & ~left):
-        rows, columns = np.flatnonzero(side.any(axis=1)), np.flatnonzero(side.any(axis=0))
-        if not len(rows) or side.sum() < LEAST * ink.sum():
+        if side.sum() < LEAST * ink.sum():
             return False
-        if np.ptp(rows) + 1 < LOWEST * height or np.ptp(columns) + 1 < NARROWEST * height:
+        tall, wide = (np.ptp(np.quantile(places, STRAY)) for places in np.nonzero(side))
+        if tall < LOWEST * height or wide < NARROWEST * height:
             return False
     return True
 
