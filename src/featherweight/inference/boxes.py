@@ -17,7 +17,6 @@ from featherweight.inference.strokes import Mask, label_pieces, shifted, thicken
 
 LEAST = 0.1         # length of a candidate, at least, as a fraction of the root of the picture's area
 THIN = 0.5          # thickness of a line, at most, as a fraction of the shortest length
-INKED = 0.8         # fraction of the pixels between two parts of a line that are ink
 SLOPE = 0.08        # rows per column that a line may rise or fall
 BARE = 0.3          # fraction of a line's columns, at least, in which no other ink makes it thicker
 NEAR = 2            # pixels: ink at most twice as far apart belongs to one form, because thin lines have gaps
@@ -81,35 +80,35 @@ def straight_lines(mask: Mask, forms: NDArray[np.int32], least: int) -> list[Lin
     flat = long_runs(near, least) & mask
     pieces = label_pieces(flat & ~long_runs(flat.T, round(THIN * least)).T)
     found: list[Line] = []
-    for mark in sorted(marks_of(pieces), key=lambda mark: mark.left):
-        own = pieces[mark.top : mark.bottom, mark.left : mark.right] == mark.pieces[0]
+    for mark in sorted(marks_of(pieces), key=lambda mark: -mark.width):
         if mark.width < least:
-            continue
+            break
+        own = pieces[mark.top : mark.bottom, mark.left : mark.right] == mark.pieces[0]
         row, column = np.argwhere(own)[0]
-        line = Line(mark.left, mark.top + course(own), thickness_of(own), int(forms[mark.top + row, mark.left + column]))
-        if np.ptp(line.courses) <= 2 + SLOPE * mark.width:
-            place = next((place for place, other in enumerate(found) if continues(other, line, mask)), None)
-            if place is None:
-                found.append(line)
-            else:
-                found[place] = continued(found[place], line)
+        form = int(forms[mark.top + row, mark.left + column])
+        line = Line(mark.left, mark.top + course(own), thickness_of(own), form)
+        if np.ptp(line.courses) <= 2 + SLOPE * mark.width and not any(holds(other, line) for other in found):
+            found.append(extended(line, mask))
     return found
 
 
-def continues(line: Line, other: Line, mask: Mask) -> bool:
-    """Return True if a line goes on as the other: both are level, and there is ink all along between them."""
-    if other.start < line.end or abs(int(line.courses[-1]) - int(other.courses[0])) > 2 + SLOPE * (other.start - line.end):
-        return False
-    both = continued(line, other)
-    between = np.arange(line.end, other.start)
-    return not len(between) or bool(mask[both.courses[between - line.start], between].mean() > INKED)
+def holds(line: Line, other: Line) -> bool:
+    """Return True if the other line lies on a line, at most two pixels off."""
+    middle = (other.start + other.end) / 2
+    return line.start <= middle < line.end and abs(line.at(middle) - other.at(middle)) <= 2
 
 
-def continued(line: Line, other: Line) -> Line:
-    """Return one line from the start of a line to the end of the other."""
-    between = np.linspace(line.courses[-1], other.courses[0], other.start - line.end + 2)[1:-1].round().astype(np.int64)
-    thickness = max(line, other, key=lambda one: one.length).thickness
-    return Line(line.start, np.concatenate([line.courses, between, other.courses]), thickness, line.form)
+def extended(line: Line, mask: Mask) -> Line:
+    """Return a line continued straight on at both ends as far as there is ink, for example through a digit."""
+    slope = (line.courses[-1] - line.courses[0]) / line.length
+    before, after = np.arange(line.start - 1, -1, -1), np.arange(line.end, mask.shape[1])
+    first = line.courses[0] - slope * (np.arange(len(before)) + 1)
+    last = line.courses[-1] + slope * (np.arange(len(after)) + 1)
+    ends = []
+    for columns, rows in ((before, first.round().astype(np.int64)), (after, last.round().astype(np.int64))):
+        inked = np.logical_or.reduce([mask[(rows + off).clip(0, len(mask) - 1), columns] for off in (-1, 0, 1)])
+        ends.append(rows[: int(np.argmin(np.append(inked, False)))].clip(0, len(mask) - 1))
+    return line._replace(start=line.start - len(ends[0]), courses=np.concatenate([ends[0][::-1], line.courses, ends[1]]))
 
 
 def long_runs(mask: Mask, least: int) -> Mask:
