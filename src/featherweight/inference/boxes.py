@@ -130,7 +130,7 @@ def thickness_of(own: Mask) -> int:
 
 
 def course(own: Mask) -> NDArray[np.int64]:
-    """Return the row of a line's middle in each column, (W,): the running median of the mean rows.
+    """Return the row of a line's middle in each column, (W,): the running mean of the mean rows.
 
     Columns in which the line is much thicker hold other ink too and do not count.
     """
@@ -138,7 +138,7 @@ def course(own: Mask) -> NDArray[np.int64]:
     alone = np.flatnonzero((counts > 0) & (counts <= 1.5 * thickness_of(own) + 1))
     means = (own * np.arange(len(own))[:, None]).sum(axis=0)[alone] / counts[alone]
     rows = np.pad(np.interp(np.arange(len(counts)), alone, means), SMOOTH, mode="edge")
-    return np.median(np.lib.stride_tricks.sliding_window_view(rows, 2 * SMOOTH + 1), axis=1).round().astype(np.int64)
+    return np.convolve(rows, np.ones(2 * SMOOTH + 1) / (2 * SMOOTH + 1), "valid").round().astype(np.int64)
 
 
 def closed(across: Sequence[Line], down: Sequence[Line], shape: tuple[int, ...]) -> tuple[list[Line], list[Line]]:

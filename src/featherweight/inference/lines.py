@@ -16,6 +16,7 @@ ASIDE = 0.25        # fraction of the typical height: largest gap in columns bet
 ABOVE = 0.4         # the same for the gap in rows
 OVERLAP = 0.5       # fraction of the narrower mark's columns that two parts of one digit share
 TALLEST = 1.3       # fraction of the typical height: the two parts of a broken digit are together at most this tall
+SHORTER = 0.7       # fraction of the typical height: one of the two parts is lower than this
 CLOSE = 0.25        # fraction of the typical height: largest gap in rows between two halves of a broken digit
 SAME_LINE = 0.4     # fraction of the lower digit's height that neighbours in one line share
 
@@ -105,8 +106,9 @@ def are_halves(upper: Mark, lower: Mark, tall: int) -> bool:
     if shared <= OVERLAP * min(upper.width, lower.width) or lower.top - upper.bottom > CLOSE * tall:
         return False
     both = joined((upper, lower))
-    low = both.height <= TALLEST * tall and min(upper.height, lower.height) < 0.7 * tall
-    return low or (len({upper.height > upper.width, lower.height > lower.width, False}) == 1 and both.width <= both.height)
+    low = min(upper.height, lower.height) < SHORTER * tall and both.height <= TALLEST * tall
+    flat = upper.height <= upper.width and lower.height <= lower.width and both.width <= TALLEST * both.height
+    return low or flat
 
 
 def in_lines(digits: Sequence[Mark]) -> list[list[Mark]]:

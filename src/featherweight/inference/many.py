@@ -16,6 +16,7 @@ INK = 0.5               # threshold: a pixel with more counts as ink
 FAINT = 0.3             # the same for the lines of forms, which may be thinner than a pixel
 WORKING = 300           # pixels: longer side of the reduced picture, at least
 AREA = 300 * 200        # pixels of the reduced picture, at least: a long row of digits keeps its details
+ALONE = 1.1             # factor on the height of ink that is alone in its line: nothing shows how tall its digits are
 SMALL = 36              # pixels: if a typical digit is lower, the search is repeated on a crop
 CROPS = 3               # searches in one picture, at most
 MOST = 150              # pieces in one picture; a picture with more shows grain, not writing
@@ -31,7 +32,7 @@ def find_digits(picture: Image.Image) -> tuple[Floats, list[Mask]]:
     ink, pieces = look_over(picture)
     found: list[Mask] = []
     for line in lines_of(pieces):
-        tall = float(np.median([digit.height for digit in line]))
+        tall = float(np.median([digit.height for digit in line])) * (ALONE if len(line) == 1 else 1)
         for digit in line:
             found += split(np.isin(pieces, digit.pieces), tall)
     return ink, found
