@@ -18,9 +18,12 @@ from featherweight.inference.strokes import Mask, label_pieces, shifted, thicken
 LEAST = 0.1         # length of a candidate, at least, as a fraction of the root of the picture's area
 THIN = 0.5          # thickness of a line, at most, as a fraction of the shortest length
 SLOPE = 0.08        # rows per column that a line may rise or fall
+STRAIGHT = 2.5      # rows that a line may be off its straight course
 BARE = 0.3          # fraction of a line's columns, at least, in which no other ink makes it thicker
 NEAR = 2            # pixels: ink at most twice as far apart belongs to one form, because thin lines have gaps
 SMOOTH = 15         # columns on each side over which the course of a line is smoothed
+SLIM = 7            # times its thickness: length of the side of a box, at least
+CORNER = 0.08       # fraction of a side that a round corner may take
 SHORT = 0.6         # fraction of the longest line of a form in the same direction: shorter ones are strokes
 THICK = 1.8         # times the median thickness of a form's lines: thicker ones are strokes
 CONTENT = 0.12      # fraction of the shortest upright line: height of the ink in a box, at least
@@ -100,7 +103,7 @@ def holds(line: Line, other: Line) -> bool:
 
 def extended(line: Line, mask: Mask) -> Line:
     """Return a line continued straight on at both ends as far as there is ink, for example through a digit."""
-    slope = (line.courses[-1] - line.courses[0]) / line.length
+    slope = slope_of(np.arange(line.length), line.courses)
     before, after = np.arange(line.start - 1, -1, -1), np.arange(line.end, mask.shape[1])
     first = line.courses[0] - slope * (np.arange(len(before)) + 1)
     last = line.courses[-1] + slope * (np.arange(len(after)) + 1)
@@ -130,15 +133,27 @@ def thickness_of(own: Mask) -> int:
 
 
 def course(own: Mask) -> NDArray[np.int64]:
-    """Return the row of a line's middle in each column, (W,): the running mean of the mean rows.
+    """Return the row of a line's middle in each column, (W,): the running median of the mean rows.
 
-    Columns in which the line is much thicker hold other ink too and do not count.
+    Columns in which the line is much thicker or off its straight course hold other ink too and do not count.
     """
     counts = own.sum(axis=0)
     alone = np.flatnonzero((counts > 0) & (counts <= 1.5 * thickness_of(own) + 1))
     means = (own * np.arange(len(own))[:, None]).sum(axis=0)[alone] / counts[alone]
-    rows = np.pad(np.interp(np.arange(len(counts)), alone, means), SMOOTH, mode="edge")
-    return np.convolve(rows, np.ones(2 * SMOOTH + 1) / (2 * SMOOTH + 1), "valid").round().astype(np.int64)
+    slope = slope_of(alone, means)
+    level = means - slope * alone
+    near = np.abs(level - np.median(level)) <= STRAIGHT
+    rows = np.pad(np.interp(np.arange(len(counts)), alone[near], means[near]), SMOOTH, mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(rows, 2 * SMOOTH + 1), axis=1).round().astype(np.int64)
+
+
+def slope_of(columns: NDArray[np.int64], rows: NDArray[np.float64] | NDArray[np.int64]) -> float:
+    """Return the rows per column by which a line falls: the slope between the medians of its halves."""
+    half = len(rows) // 2
+    if half == 0:
+        return 0.0
+    return float((np.median(rows[-half:]) - np.median(rows[:half]))
+                 / (np.median(columns[-half:]) - np.median(columns[:half])))
 
 
 def closed(across: Sequence[Line], down: Sequence[Line], shape: tuple[int, ...]) -> tuple[list[Line], list[Line]]:
@@ -167,7 +182,7 @@ def is_long(line: Line, forms: NDArray[np.int32], side: int) -> bool:
 
 def is_held(line: Line, others: Sequence[Line], side: int) -> bool:
     """Return True if a line meets two of the others, or one and an edge of the picture, far apart."""
-    room = 2 + line.thickness + 0.1 * line.length
+    room = 2 + line.thickness / 2 + CORNER * line.length
     met = [middle for other in others if other.form == line.form
            for middle in [other.at(line.at((line.start + line.end) / 2))]
            if line.start - room <= middle <= line.end + room
@@ -177,10 +192,11 @@ def is_held(line: Line, others: Sequence[Line], side: int) -> bool:
 
 
 def not_thick(lines: Sequence[Line]) -> list[Line]:
-    """Return the lines without those that are far thicker than others of their form. The median weighs by length."""
+    """Return the lines without those that are far thicker than others of their form, or thick for their length."""
     usual = {form: np.median(np.concatenate([np.full(line.length, line.thickness) for line in lines
                                              if line.form == form])) for form in {line.form for line in lines}}
-    return [line for line in lines if line.thickness <= THICK * usual[line.form] + 1]
+    return [line for line in lines
+            if line.thickness <= THICK * usual[line.form] + 1 and line.length >= SLIM * line.thickness]
 
 
 def is_short(line: Line, lines: Sequence[Line]) -> bool:

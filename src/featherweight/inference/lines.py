@@ -18,7 +18,7 @@ OVERLAP = 0.5       # fraction of the narrower mark's columns that two parts of 
 TALLEST = 1.3       # fraction of the typical height: the two parts of a broken digit are together at most this tall
 SHORTER = 0.7       # fraction of the typical height: one of the two parts is lower than this
 CLOSE = 0.25        # fraction of the typical height: largest gap in rows between two halves of a broken digit
-SAME_LINE = 0.4     # fraction of the lower digit's height that neighbours in one line share
+SAME_LINE = 0.2     # fraction of the lower digit's height that neighbours in one line share
 
 
 class Mark(NamedTuple):
@@ -76,16 +76,27 @@ def with_their_parts(digits: list[Mark], parts: Sequence[Mark], tall: int) -> li
     """
     digits = list(digits)
     for part in sorted(parts, key=lambda mark: -mark.area):
-        gaps = [(gap(part.left, part.right, digit.left, digit.right), gap(part.top, part.bottom, digit.top, digit.bottom))
-                for digit in digits]
-        near = [(max(0, aside) + max(0, above), place) for place, (aside, above) in enumerate(gaps)
-                if aside <= ASIDE * tall and above <= ABOVE * tall]
+        near = [(distance, place) for place, digit in enumerate(digits)
+                if (distance := distance_of(part, digit, tall)) is not None]
         if near:
             place = min(near)[1]
             digits[place] = joined((digits[place], part))
         elif max(part.height, part.width) >= LONELY * tall and part.height >= LONELY / 2 * tall:
             digits.append(part)
     return digits
+
+
+def distance_of(part: Mark, digit: Mark, tall: int) -> float | None:
+    """Return the distance of a low mark from a digit if the mark can be a part of it, or None.
+
+    A mark beside the middle of a digit is no part of it. Such a mark is a low digit, for example a flat 2.
+    """
+    aside = gap(part.left, part.right, digit.left, digit.right)
+    above = gap(part.top, part.bottom, digit.top, digit.bottom)
+    if aside > ASIDE * tall or above > ABOVE * tall:
+        return None
+    middle = ((part.top + part.bottom) / 2 - digit.top) / digit.height
+    return None if aside > 0 and 0.3 < middle < 0.7 else max(0, aside) + max(0, above)
 
 
 def halves_joined(digits: Sequence[Mark], tall: int) -> list[Mark]:
