@@ -19,6 +19,7 @@ LEAST = 0.1         # length of a candidate, at least, as a fraction of the root
 THIN = 0.5          # thickness of a line, at most, as a fraction of the shortest length
 SLOPE = 0.08        # rows per column that a line may rise or fall
 STRAIGHT = 2.5      # rows that a line may be off its straight course
+STEP = 15           # columns after which a line that is followed may shift by a row
 BARE = 0.3          # fraction of a line's columns, at least, in which no other ink makes it thicker
 NEAR = 2            # pixels: ink at most twice as far apart belongs to one form, because thin lines have gaps
 SMOOTH = 15         # columns on each side over which the course of a line is smoothed
@@ -102,16 +103,24 @@ def holds(line: Line, other: Line) -> bool:
 
 
 def extended(line: Line, mask: Mask) -> Line:
-    """Return a line continued straight on at both ends as far as there is ink, for example through a digit."""
-    slope = slope_of(np.arange(line.length), line.courses)
-    before, after = np.arange(line.start - 1, -1, -1), np.arange(line.end, mask.shape[1])
-    first = line.courses[0] - slope * (np.arange(len(before)) + 1)
-    last = line.courses[-1] + slope * (np.arange(len(after)) + 1)
-    ends = []
-    for columns, rows in ((before, first.round().astype(np.int64)), (after, last.round().astype(np.int64))):
-        inked = np.logical_or.reduce([mask[(rows + off).clip(0, len(mask) - 1), columns] for off in (-1, 0, 1)])
-        ends.append(rows[: int(np.argmin(np.append(inked, False)))].clip(0, len(mask) - 1))
-    return line._replace(start=line.start - len(ends[0]), courses=np.concatenate([ends[0][::-1], line.courses, ends[1]]))
+    """Return a line continued at both ends as far as there is ink, for example through a digit."""
+    before = followed(int(line.courses[0]), np.arange(line.start - 1, -1, -1), mask)
+    after = followed(int(line.courses[-1]), np.arange(line.end, mask.shape[1]), mask)
+    return line._replace(start=line.start - len(before), courses=np.array([*before[::-1], *line.courses, *after]))
+
+
+def followed(row: int, columns: NDArray[np.int64], mask: Mask) -> list[int]:
+    """Return the row of a line in each of the columns, up to the first without ink. A line may shift by steps of 1."""
+    courses: list[int] = []
+    for start in range(0, len(columns), STEP):
+        part = columns[start : start + STEP]
+        inks = [mask[min(max(row + off, 0), len(mask) - 1), part] for off in (0, -1, 1)]
+        row += (0, -1, 1)[int(np.argmax([ink.sum() for ink in inks]))]
+        length = int(np.argmin(np.append(np.logical_or.reduce(inks), False)))
+        courses += [row] * length
+        if length < len(part):
+            break
+    return courses
 
 
 def long_runs(mask: Mask, least: int) -> Mask:
