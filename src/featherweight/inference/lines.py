@@ -18,6 +18,10 @@ OVERLAP = 0.5       # fraction of the narrower mark's columns that two parts of 
 TALLEST = 1.3       # fraction of the typical height: the two parts of a broken digit are together at most this tall
 SHORTER = 0.7       # fraction of the typical height: one of the two parts is lower than this
 CLOSE = 0.25        # fraction of the typical height: largest gap in rows between two halves of a broken digit
+TOUCHING = 0.15     # fraction of the typical height: the same between two low halves
+BESIDE = 0.07       # fraction of the typical height: distance in columns of two slim halves side by side, at most
+FLAT = 1.2          # height / width of a low half, at most
+SLIM = 0.65         # width / height of two slim halves together, at most
 SAME_LINE = 0.2     # fraction of the lower digit's height that neighbours in one line share
 
 
@@ -100,7 +104,7 @@ def distance_of(part: Mark, digit: Mark, tall: int) -> float | None:
 
 
 def halves_joined(digits: Sequence[Mark], tall: int) -> list[Mark]:
-    """Return the digits, with two marks above each other joined if they are the halves of a broken digit."""
+    """Return the digits, with two marks joined if they are the halves of a broken digit."""
     found: list[Mark] = []
     for digit in sorted(digits, key=lambda mark: mark.top):
         place = next((place for place, other in enumerate(found) if are_halves(other, digit, tall)), None)
@@ -111,15 +115,17 @@ def halves_joined(digits: Sequence[Mark], tall: int) -> list[Mark]:
     return found
 
 
-def are_halves(upper: Mark, lower: Mark, tall: int) -> bool:
-    """Return True if two marks are the upper and the lower half of one digit."""
-    shared = -gap(upper.left, upper.right, lower.left, lower.right)
-    if shared <= OVERLAP * min(upper.width, lower.width) or lower.top - upper.bottom > CLOSE * tall:
+def are_halves(one: Mark, other: Mark, tall: int) -> bool:
+    """Return True if two marks are halves of one broken digit: above each other, or beside each other and very near."""
+    both = joined((one, other))
+    aside, above = gap(one.left, one.right, other.left, other.right), gap(one.top, one.bottom, other.top, other.bottom)
+    if above < 0 and abs(aside) <= BESIDE * tall:
+        return both.width <= SLIM * both.height
+    if -aside <= OVERLAP * min(one.width, other.width) or above > CLOSE * tall:
         return False
-    both = joined((upper, lower))
-    low = min(upper.height, lower.height) < SHORTER * tall and both.height <= TALLEST * tall
-    flat = upper.height <= upper.width and lower.height <= lower.width and both.width <= TALLEST * both.height
-    return low or flat
+    low = min(one.height, other.height) < SHORTER * tall and both.height <= TALLEST * tall
+    flat = all(mark.height <= FLAT * mark.width for mark in (one, other)) and both.width <= TALLEST * both.height
+    return low or (flat and above <= TOUCHING * tall)
 
 
 def in_lines(digits: Sequence[Mark]) -> list[list[Mark]]:
