@@ -143,7 +143,7 @@ def in_lines(digits: Sequence[Mark]) -> list[list[Mark]]:
 def shared_height(line: Sequence[Mark], digit: Mark) -> float:
     """Return the rows that a digit shares with the end of a line, as a fraction of the lower of the two."""
     top, bottom = (sum(rows) / len(line) for rows in zip(*((mark.top, mark.bottom) for mark in line), strict=True))
-    return -gap(top, bottom, digit.top, digit.bottom) / min(bottom - top, digit.height)
+    return float(-gap(top, bottom, digit.top, digit.bottom) / min(bottom - top, digit.height))
 
 
 def gap(start: float, end: float, other_start: float, other_end: float) -> float:

@@ -45,10 +45,10 @@ def look_over(picture: Image.Image) -> tuple[Floats, Pieces]:
     """
     for turn in range(CROPS):
         working = reduced(picture)
-        ink = find_ink(working)
-        if ink is None or not (ink > INK).any():
+        found = find_ink(working)
+        if found is None or not (found > INK).any():
             raise PictureError("the picture is blank: no ink stands out from its ground.")
-        ink, mask = without_form(ink)
+        ink, mask = without_form(found)
         pieces = without_dirt(label_pieces(mask))
         marks = marks_of(pieces)
         if len(marks) > MOST:
@@ -107,7 +107,7 @@ def without_dirt(pieces: Pieces) -> Pieces:
     if sum(mark.area for mark in inside) < 0.25 * max(mark.area for mark in marks):
         inside = marks
     tall = typical_height(inside)
-    areas = sorted(mark.area for mark in inside for _ in range(1))
+    areas = sorted(mark.area for mark in inside)
     half = np.searchsorted(np.cumsum(areas), sum(areas) / 2)
     kept = [mark.pieces[0] for mark in marks if mark.area > DIRT * areas[half] and (
         mark in inside or (0.6 * tall <= mark.height <= 1.6 * tall and mark.width <= 2 * mark.height))]

@@ -71,7 +71,8 @@ def best_cut(ink: Mask, height: float) -> Paths | None:
 def filled(ink: Mask) -> Mask:
     """Return cropped ink with its holes filled, so that no cut runs through the loop of a digit."""
     ground = label_pieces(np.pad(~ink, 1, constant_values=True))
-    return (ground != ground[0, 0])[1:-1, 1:-1]
+    solid: Mask = (ground != ground[0, 0])[1:-1, 1:-1]
+    return solid
 
 
 def candidates(solid: Mask) -> Iterator[Paths]:
