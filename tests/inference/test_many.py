@@ -211,5 +211,5 @@ def test_a_page_turned_through_exif_is_read_upright(orientation, turn):
 
 
 def test_a_page_without_exif_is_answered_as_it_lies():
-    page = row("6868")
-    assert read(stored(page.rotate(180))) == "8989"
+    page = row("6609")
+    assert read(stored(page.rotate(180))) == "6099"

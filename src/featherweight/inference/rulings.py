@@ -20,6 +20,7 @@ STRAIGHT = 2.5      # rows that a line may be off its straight course
 STEP = 15           # columns after which a line that is followed may shift by a row
 BARE = 0.3          # fraction of a line's columns, at least, in which no other ink makes it thicker
 SLOPE = 0.08        # rows per column that a line may rise or fall
+BENT = 2, 0.01      # rows by which a line may be bent: a constant, and for each column
 
 Rows = NDArray[np.int64]
 
@@ -61,9 +62,16 @@ def straight_lines(mask: Mask, forms: NDArray[np.int32], least: int) -> list[Lin
         row, column = np.argwhere(own)[0]
         form = int(forms[mark.top + row, mark.left + column])
         line = Line(mark.left, mark.top + course(own), thickness_of(own), form)
-        if np.ptp(line.courses) <= 2 + SLOPE * mark.width and not any(holds(other, line) for other in found):
+        if is_straight(line.courses) and not any(holds(other, line) for other in found):
             found.append(extended(line, mask))
     return found
+
+
+def is_straight(courses: Rows) -> bool:
+    """Return True if a line is nearly level and not bent. The top of an 8 is bent."""
+    places = np.arange(len(courses))
+    slope = slope_of(places, courses)
+    return bool(abs(slope) <= SLOPE and np.ptp(courses - slope * places) <= BENT[0] + BENT[1] * len(courses))
 
 
 def holds(line: Line, other: Line) -> bool:
