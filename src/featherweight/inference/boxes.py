@@ -1,7 +1,7 @@
 """Remove the lines of forms from a mask of ink: boxes, tables, frames, squared paper. Needs only numpy.
 
-Long straight lines (rulings.py) are removed if they close boxes that hold other ink, or if they are far longer than
-digits are tall. many.py uses this file.
+Long straight lines (rulings.py) are removed if they close boxes that hold other ink. Lines that are far longer than
+digits are tall are removed too. many.py uses this file.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def is_long(line: Line, forms: NDArray[np.int32]) -> bool:
     if line.start <= 2 and line.end >= side - 2:
         return True
     rows = np.flatnonzero((forms == line.form).any(axis=1))
-    return line.length >= max(SPAN * side, LONG * (np.ptp(rows) + 1))
+    return line.length >= max(SPAN * side, LONG * (int(np.ptp(rows)) + 1))
 
 
 def is_held(line: Line, others: Sequence[Line], faint: Mask) -> bool:
