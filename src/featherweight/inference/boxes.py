@@ -75,7 +75,8 @@ def is_long(line: Line, forms: NDArray[np.int32]) -> bool:
     if line.start <= 2 and line.end >= side - 2:
         return True
     rows = np.flatnonzero((forms == line.form).any(axis=1))
-    return line.length >= max(SPAN * side, LONG * (int(np.ptp(rows)) + 1))
+    tall = int(rows[-1]) - int(rows[0]) + 1
+    return bool(line.length >= max(SPAN * side, LONG * tall))
 
 
 def is_held(line: Line, others: Sequence[Line], faint: Mask) -> bool:

@@ -29,7 +29,7 @@ BATCH = 64      # pictures in one pass through the network
 class Prediction:
     """The prediction for one picture or one digit in it: (class, probability) per head, most probable first.
 
-    digit: position from the left, counted from 1, if each digit of a picture is predicted separately; else None.
+    digit: position in reading order, counted from 1, if each digit of a picture is predicted separately; else None.
     seen: the prepared picture with the pixels that went into the network.
     """
 
@@ -70,7 +70,7 @@ class Predictor:
         return self.answer([(str(picture), None, self.look(picture))], number, top)[0]
 
     def predict_many(self, picture: str | Path, *, number: int | None = None, top: int = 3) -> list[Prediction]:
-        """Return one prediction per digit in the picture file, from left to right. Errors as in `predict`."""
+        """Return one prediction per digit in the picture file, line by line. Errors as in `predict`."""
         self.card.check_number(number)
         found = self.look_many(picture)
         return self.answer([(str(picture), place, one) for place, one in enumerate(found, 1)], number, top)
