@@ -229,6 +229,13 @@ def test_pictures_hold_each_condition_against_the_plain_accuracy(tmp_path: Path,
     assert all(0 <= found["accuracy"] <= 1 for found in content["results"].values())
 
 
+def test_many_measures_each_kind_of_page(tmp_path: Path, digits_run: Run) -> None:
+    content = run("many.py", str(digits_run.path), "--pages", "2", "--singles", "3", folder=tmp_path)
+    pages = {name: found for name, found in content["results"].items() if "found" in found}
+    assert len(pages) == 10 and content["results"]["single digits split"]["of"] == 3
+    assert all(0 <= found["read"] <= 1 and found["milliseconds"] > 0 for found in pages.values())
+
+
 def test_shipping_measures_every_form_and_the_first_answer(tmp_path: Path, digits_run: Run) -> None:
     content = run("shipping.py", str(digits_run.path), "--repeats", "1", folder=tmp_path)
     (found,) = content["results"].values()

@@ -109,7 +109,7 @@ def predict(
     number: Annotated[
         int | None, typer.Option("--number", metavar="K", help="For digit-sum: the number to add, 0 to 9.")
     ] = None,
-    many: Annotated[bool, typer.Option("--many", help="Classify each digit of a picture, from left to right.")] = False,
+    many: Annotated[bool, typer.Option("--many", help="Classify each digit of a picture, line by line.")] = False,
     strip: Annotated[
         Path | None, typer.Option("--show", metavar="STRIP.png", help="Picture to write: the network's input images.")
     ] = None,

@@ -20,6 +20,8 @@ from PIL import Image
 
 from featherweight.errors import PictureError
 from featherweight.inference.ink import Floats, border, find_ink
+from featherweight.inference.lines import lines_of
+from featherweight.inference.many import find_digits
 from featherweight.inference.reading import read_picture
 from featherweight.inference.strokes import Mask, Pieces, label_pieces, stroke_width, thicken, thin
 from featherweight.specification import PictureSpecification
@@ -34,7 +36,6 @@ WORKING = 300                   # pixels: longer side of the reduced picture in 
 NEAR = 80                       # pixels: if the ink is smaller than this there, the search is repeated on a crop
 FINE = 6                        # pixels of enlarged ink for one pixel of the finished image
 INSIDE = 0.25                   # fraction of the largest area: a larger piece inside excludes those at the border
-OVERLAP = 0.5                   # fraction of the narrower piece's columns: pieces that share more are one digit
 WIDE = 1.5                      # width / height: wider ink in several groups counts as several digits
 MOST_PIECES = 60                # pieces in one picture; a picture with more shows grain, not a drawing
 DIRT = 0.04                     # fraction of the largest piece's area: smaller pieces are dirt
@@ -69,41 +70,21 @@ def prepare(picture: Image.Image, specification: PictureSpecification) -> Prepar
         return Prepared(picture, own, finished(own, specification), way=AS_IT_IS)
     ink, pieces = look_closely(picture)
     top, bottom, left, right = box_of(pieces > 0)
-    digits = len(side_by_side(pieces)) if right - left > WIDE * (bottom - top) else 1
+    digits = sum(map(len, lines_of(pieces))) if right - left > WIDE * (bottom - top) else 1
     ink = cut_out(ink, pieces > 0 if digits > 1 else around_the_largest(pieces))
     return Prepared(picture, as_grey(ink), finished(to_canvas(ink, specification), specification), digits)
 
 
 def prepare_many(picture: Image.Image, specification: PictureSpecification) -> list[Prepared]:
-    """Prepare each digit in a picture as an image, from left to right. Pieces above each other are one digit."""
+    """Prepare each digit in a picture as an image, line by line from the top, each line from left to right."""
     if specification.kind == "plain":
         return [prepare(picture, specification)]
-    ink, pieces = look_closely(picture)
+    ink, digits = find_digits(picture)
     found = []
-    for group in side_by_side(pieces):
-        one = cut_out(ink, np.isin(pieces, group))
+    for digit in digits:
+        one = cut_out(np.where(np.logical_or.reduce(digits) & ~digit, 0, ink).astype(np.float32), digit)
         found.append(Prepared(picture, as_grey(one), finished(to_canvas(one, specification), specification)))
     return found
-
-
-def side_by_side(pieces: Pieces) -> list[list[int]]:
-    """Return groups of piece numbers, from left to right: one group per digit.
-
-    A piece joins the group on its left if they share more than half of the columns of the narrower of the two.
-    """
-    spans = []
-    for piece in np.unique(pieces[pieces > 0]).tolist():
-        columns = np.flatnonzero((pieces == piece).any(axis=0)).tolist()
-        spans.append((columns[0], columns[-1], piece))
-    groups: list[tuple[list[int], int, int]] = []
-    for left, right, piece in sorted(spans):
-        if groups:
-            members, first, last = groups[-1]
-            if min(last, right) - left + 1 > OVERLAP * (min(last - first, right - left) + 1):
-                groups[-1] = ([*members, piece], first, max(last, right))
-                continue
-        groups.append(([piece], left, right))
-    return [members for members, _, _ in groups]
 
 
 def around_the_largest(pieces: Pieces) -> Mask:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Prediction:
     """The prediction for one picture or one digit in it: (class, probability) per head, most probable first.
 
-    digit: position from the left, counted from 1, if each digit of a picture is predicted separately; else None.
+    digit: position in reading order, counted from 1, if each digit of a picture is predicted separately; else None.
     doubted: True if the best class has less than half of the probability: the network does not know.
     seen: the prepared picture with the pixels that went into the network.
     """
@@ -73,7 +73,7 @@ class Predictor:
         return self.read(str(picture), read_picture(picture), number=number, top=top)[0]
 
     def predict_many(self, picture: str | Path, *, number: int | None = None, top: int = 3) -> list[Prediction]:
-        """Return one prediction per digit in the picture file, in the order of writing. Errors as in `predict`."""
+        """Return one prediction per digit in the picture file, line by line. Errors as in `predict`."""
         self.card.check_number(number)
         return self.read(str(picture), read_picture(picture), number=number, top=top, many=True)
 

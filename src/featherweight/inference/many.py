@@ -1,0 +1,114 @@
+"""Find each digit on a page: remove the lines of forms, find lines of writing, split digits that touch."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from featherweight.errors import PictureError
+from featherweight.inference.boxes import without_boxes
+from featherweight.inference.ink import Floats, border, find_ink
+from featherweight.inference.lines import lines_of, marks_of, typical_height
+from featherweight.inference.strokes import Mask, Pieces, label_pieces
+from featherweight.inference.touching import split
+
+INK = 0.5               # threshold: a pixel with more counts as ink
+FAINT = 0.3             # the same for the lines of forms, which may be thinner than a pixel
+WORKING = 300           # pixels: longer side of the reduced picture, at least
+AREA = 300 * 200        # pixels of the reduced picture, at least: a long row of digits keeps its details
+ALONE = 1.2             # factor on the height of ink that is alone in its line: nothing shows how tall its digits are
+SMALL = 36              # pixels: if a typical digit is lower, the search is repeated on a crop
+CROPS = 3               # searches in one picture, at most
+MOST = 150              # pieces in one picture; a picture with more shows grain, not writing
+DIRT = 0.04             # fraction of a typical piece's area: smaller pieces are dirt
+
+
+def find_digits(picture: Image.Image) -> tuple[Floats, list[Mask]]:
+    """Return the ink of a picture (H, W) without form lines, and the mask of each digit (H, W) in reading order.
+
+    Reading order: lines from top to bottom, each from left to right.
+    Raises PictureError if the picture is blank or has too many pieces.
+    """
+    ink, pieces = look_over(picture)
+    found: list[Mask] = []
+    for line in lines_of(pieces):
+        tall = float(np.median([digit.height for digit in line])) * (ALONE if len(line) == 1 else 1)
+        for digit in line:
+            found += split(np.isin(pieces, digit.pieces), tall)
+    return ink, found
+
+
+def look_over(picture: Image.Image) -> tuple[Floats, Pieces]:
+    """Return the ink of a picture without form lines, and its pieces without dirt. Small writing is looked at closely.
+
+    Raises PictureError if the picture is blank or has too many pieces.
+    """
+    for turn in range(CROPS):
+        working = reduced(picture)
+        found = find_ink(working)
+        if found is None or not (found > INK).any():
+            raise PictureError("the picture is blank: no ink stands out from its ground.")
+        ink, mask = without_form(found)
+        pieces = without_dirt(label_pieces(mask))
+        marks = marks_of(pieces)
+        if len(marks) > MOST:
+            raise PictureError(f"the picture shows no drawing: {len(marks)} specks and no stroke.")
+        nearer = around(picture, pieces, picture.width / working.width)
+        small = typical_height(marks) < SMALL and working.width < picture.width
+        if turn + 1 == CROPS or not small or nearer.width * nearer.height > 0.6 * picture.width * picture.height:
+            break
+        picture = nearer
+    return np.where((ink > INK) & (pieces == 0), 0, ink).astype(np.float32), pieces
+
+
+def without_form(ink: Floats) -> tuple[Floats, Mask]:
+    """Return ink, and its mask without the lines of forms.
+
+    If a form's line lies on the edge of the picture, the paper was taken for ink, and both are exchanged.
+    """
+    mask = ink > INK
+    if mask.mean() > 0.5:
+        cleared = without_boxes(~mask, ink < 1 - FAINT)
+        if (cleared == mask).any():
+            return 1 - ink, cleared
+    return ink, without_boxes(mask, ink > FAINT)
+
+
+def reduced(picture: Image.Image) -> Image.Image:
+    """Return a picture reduced to the working size. A small picture is returned unchanged."""
+    scale = max(WORKING / max(picture.size), (AREA / (picture.width * picture.height)) ** 0.5)
+    if scale >= 1:
+        return picture
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def around(picture: Image.Image, pieces: Pieces, scale: float) -> Image.Image:
+    """Return the part of a picture around the pieces, with a margin of a digit's height.
+
+    scale: pixels of the picture for one pixel of the pieces.
+    """
+    marks = marks_of(pieces)
+    room = typical_height(marks)
+    left, top = min(mark.left for mark in marks) - room, min(mark.top for mark in marks) - room
+    right, bottom = max(mark.right for mark in marks) + room, max(mark.bottom for mark in marks) + room
+    return picture.crop((max(0, round(left * scale)), max(0, round(top * scale)),
+                         min(picture.width, round(right * scale)), min(picture.height, round(bottom * scale))))
+
+
+def without_dirt(pieces: Pieces) -> Pieces:
+    """Return the pieces that can be digits or parts of digits.
+
+    Dirt: pieces far smaller than a typical one, and pieces at the border unless their height is that of a digit.
+    """
+    marks = marks_of(pieces)
+    at_border = set(np.unique(border(pieces)).tolist())
+    inside = [mark for mark in marks if mark.pieces[0] not in at_border]
+    if sum(mark.area for mark in inside) < 0.25 * max(mark.area for mark in marks):
+        inside = marks
+    tall = typical_height(inside)
+    areas = sorted(mark.area for mark in inside)
+    half = np.searchsorted(np.cumsum(areas), sum(areas) / 2)
+    kept = [mark.pieces[0] for mark in marks if mark.area > DIRT * areas[half] and (
+        mark in inside or (0.6 * tall <= mark.height <= 1.6 * tall and mark.width <= 2 * mark.height))]
+    return np.where(np.isin(pieces, kept), pieces, 0)
