@@ -1,0 +1,133 @@
+"""Measure what a network reads in pictures by other people, and how often it doubts pictures of no digit.
+
+A folder of pictures holds manifest.tsv: a table with the columns file and digit. The first folder of a file's path is
+its source. Letters and signs are printed in the fonts of matplotlib; scribbles, faces and empty paper are drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+import report
+from featherweight.errors import PictureError
+from featherweight.inference import Predictor
+from featherweight.inference.reading import read_picture
+
+FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif-Italic", "DejaVuSansMono", "cmr10", "cmss10", "cmtt10")
+LETTERS = "ACEFHJKLMNPRTUVWXYacdefhkmnprtuvwxy"     # without those that look like a digit
+SIGNS = "+=#?&@%$*<>"
+SIZE = 200
+
+
+def main() -> int:
+    options = parse()
+    predictor = Predictor(options.run)
+    settings = {"run": predictor.card.recipe, "pictures": bool(options.pictures), "count": options.count}
+    content = report.begin("others", settings)
+    if options.pictures:
+        content["digits"] = read_all(predictor, options.pictures)
+    content["none"] = {name: doubted(predictor, pictures) for name, pictures in drawn(options.count)}
+    rows = [[name, f"{found['right']:.1%}", f"{found['doubted']:.1%}", str(found["pictures"])]
+            for name, found in content.get("digits", {}).items()]
+    rows += [[name, "-", f"{share:.1%}", str(options.count)] for name, share in content["none"].items()]
+    report.print_table(predictor.card.recipe, ["pictures", "right", "doubted", "count"], rows)
+    report.save(options.out, content | {"complete": True})
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = report.parser(__doc__, "others")
+    parser.add_argument("run", help="a run folder or a bundle")
+    parser.add_argument("--pictures", type=Path, help="a folder with manifest.tsv and the pictures that it names")
+    parser.add_argument("--count", type=report.positive, default=200, help="pictures of each kind of no digit")
+    return parser.parse_args()
+
+
+def read_all(predictor: Predictor, folder: Path) -> dict[str, Any]:
+    """Return accuracy, part of doubted pictures, milliseconds and wrong answers of each source and of all."""
+    with (folder / "manifest.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    begun, found = time.process_time(), []
+    for row in rows:
+        prediction = predictor.read(row["file"], read_picture(folder / row["file"]))[0]
+        said = next(iter(prediction.answers.values()))[0][0]
+        found.append((row["file"].split("/")[0], said == row["digit"], prediction.doubted, row["file"], said))
+    each = 1000 * (time.process_time() - begun) / len(rows)
+    sources = {source: [one for one in found if one[0] == source] for source in dict.fromkeys(one[0] for one in found)}
+    return {name: {
+        "pictures": len(ones), "right": float(np.mean([one[1] for one in ones])),
+        "doubted": float(np.mean([one[2] for one in ones])),
+        "wrong": [f"{file} as {said}" for _, right, _, file, said in ones if not right],
+    } for name, ones in sources.items()} | {"all": {
+        "pictures": len(found), "right": float(np.mean([one[1] for one in found])),
+        "doubted": float(np.mean([one[2] for one in found])), "milliseconds": each,
+    }}
+
+
+def doubted(predictor: Predictor, pictures: list[Image.Image]) -> float:
+    """Return the part of pictures that are refused or doubted."""
+    count = 0
+    for picture in pictures:
+        try:
+            count += predictor.read("drawn", picture)[0].doubted
+        except PictureError:
+            count += 1
+    return count / len(pictures)
+
+
+def drawn(count: int) -> Iterator[tuple[str, list[Image.Image]]]:
+    """Yield the name of each kind of picture without a digit, and `count` of them."""
+    random = np.random.default_rng(0)
+    yield "letters", [printed(str(random.choice(list(LETTERS))), random) for _ in range(count)]
+    yield "signs", [printed(str(random.choice(list(SIGNS))), random) for _ in range(count)]
+    yield "scribbles", [scribble(random) for _ in range(count)]
+    yield "faces", [face(random) for _ in range(count)]
+    yield "empty paper", [paper(random) for _ in range(count)]
+
+
+def printed(character: str, random: np.random.Generator) -> Image.Image:
+    """Return a character in a random font and size, slightly turned."""
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    font = ImageFont.truetype(str(folder / f"{random.choice(FONTS)}.ttf"), int(random.integers(40, 140)))
+    page = Image.new("L", (SIZE, SIZE), 255)
+    place = SIZE / 2 + random.uniform(-15, 15), SIZE / 2 + random.uniform(-15, 15)
+    ImageDraw.Draw(page).text(place, character, 0, font, anchor="mm")
+    return page.rotate(random.uniform(-8, 8), fillcolor=255)
+
+
+def scribble(random: np.random.Generator) -> Image.Image:
+    """Return one line through 6 to 30 random points."""
+    page = Image.new("L", (SIZE, SIZE), 255)
+    points = [tuple(point) for point in random.uniform(20, SIZE - 20, (int(random.integers(6, 30)), 2)).tolist()]
+    ImageDraw.Draw(page).line(points, 0, int(random.integers(2, 9)), joint="curve")
+    return page
+
+
+def face(random: np.random.Generator) -> Image.Image:
+    """Return a drawn face."""
+    page, width = Image.new("L", (SIZE, SIZE), 255), int(random.integers(2, 8))
+    pen = ImageDraw.Draw(page)
+    pen.ellipse((30 + int(random.integers(0, 20)), 20, 170, 180), outline=0, width=width)
+    for x in (75, 125):
+        pen.ellipse((x - 8, 70, x + 8, 86), fill=0)
+    pen.arc((65, 90, 135, 145), 20, 160, 0, width)
+    return page
+
+
+def paper(random: np.random.Generator) -> Image.Image:
+    """Return empty paper with grain."""
+    grain = random.normal(random.uniform(120, 250), random.uniform(0, 4), (SIZE, SIZE))
+    return Image.fromarray(grain.clip(0, 255).astype(np.uint8))
+
+
+if __name__ == "__main__":
+    raise SystemExit(report.run(main))
