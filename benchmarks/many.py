@@ -31,7 +31,7 @@ DIGIT = 60      # pixels: mean height of a drawn digit
 def main() -> int:
     options = parse()
     network = open_network(options.run)
-    test = load_dataset("mnist", data_dir=options.data_dir).test
+    test = load_dataset(network.card.dataset, data_dir=options.data_dir).test
     images, labels = test.images[:, 0].numpy(), test.labels.numpy()
     settings = {"run": network.card.recipe, "pages": options.pages, "singles": options.singles}
     content, results = report.begin("many", settings), {}

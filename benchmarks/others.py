@@ -33,14 +33,13 @@ def main() -> int:
     predictor = Predictor(options.run)
     settings = {"run": predictor.card.recipe, "pictures": bool(options.pictures), "count": options.count}
     content = report.begin("others", settings)
-    if options.pictures:
-        content["digits"] = read_all(predictor, options.pictures)
-    content["none"] = {name: doubted(predictor, pictures) for name, pictures in drawn(options.count)}
-    rows = [[name, f"{found['right']:.1%}", f"{found['doubted']:.1%}", str(found["pictures"])]
-            for name, found in content.get("digits", {}).items()]
-    rows += [[name, "-", f"{share:.1%}", str(options.count)] for name, share in content["none"].items()]
+    results = read_all(predictor, options.pictures) if options.pictures else {}
+    results |= {name: {"pictures": options.count, "doubted": doubted(predictor, pictures)}
+                for name, pictures in drawn(options.count)}
+    rows = [[name, f"{found['right']:.1%}" if "right" in found else "-", f"{found['doubted']:.1%}",
+             str(found["pictures"])] for name, found in results.items()]
     report.print_table(predictor.card.recipe, ["pictures", "right", "doubted", "count"], rows)
-    report.save(options.out, content | {"complete": True})
+    report.save(options.out, content | {"results": results, "ratios": {}, "complete": True})
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from featherweight.codegen.compiler import find_compiler
 from featherweight.runs import Run
@@ -227,6 +228,19 @@ def test_pictures_hold_each_condition_against_the_plain_accuracy(tmp_path: Path,
     content = run("pictures.py", str(digits_run.path), *arguments, folder=tmp_path)
     assert list(content["results"]) == ["large", "shadow", "thin pen", "ruled"]
     assert all(0 <= found["accuracy"] <= 1 for found in content["results"].values())
+
+
+def test_others_measures_pictures_by_source_and_doubt(tmp_path: Path, digits_run: Run) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "mine").mkdir(parents=True)
+    ground = Image.new("L", (60, 60), 255)
+    ground.paste(0, (28, 10, 34, 50))
+    ground.save(folder / "mine" / "one.png")
+    (folder / "manifest.tsv").write_text("file\tdigit\nmine/one.png\t1\n")
+    content = run("others.py", str(digits_run.path), "--pictures", str(folder), "--count", "2", folder=tmp_path)
+    kinds = ["letters", "signs", "scribbles", "faces", "empty paper"]
+    assert list(content["results"]) == ["mine", "all", *kinds]
+    assert all(0 <= content["results"][kind]["doubted"] <= 1 for kind in kinds)
 
 
 def test_many_measures_each_kind_of_page(tmp_path: Path, digits_run: Run) -> None:
