@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-HANDWRITING = ("digits", "kmnist", "mnist", "strokes")     # data sets of light ink on black
+HANDWRITING = ("digits", "emnist", "kmnist", "mnist", "qmnist", "strokes")     # data sets of light ink on black
 
 
 @dataclass(frozen=True)

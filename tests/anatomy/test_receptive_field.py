@@ -46,7 +46,7 @@ def test_rule_equals_gradient_over_the_catalogue():
         assert verdicts.count("not applicable") == after_the_join
         assert verdicts.count("equal") == len(verdicts) - after_the_join
         equal += len(verdicts) - after_the_join
-    assert len(CATALOGUE) == 13
+    assert len(CATALOGUE) == 14
     assert equal == 16 + 13 + 36 + 28 + 24 + 24 + 29 + 5 * 26 + 6 + 19
 
 

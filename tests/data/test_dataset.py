@@ -129,7 +129,7 @@ def test_only_grey_handwriting_can_be_stood_upright(tmp_path):
     )
     for name in ("fashion-mnist", f"folder:{tmp_path}"):
         assert fault_of(name, upright=True) == (
-            f"data.upright: {name} is not known for light ink on black. Allowed: digits, kmnist, mnist, strokes. "
+            f"data.upright: {name} is not known for light ink on black. Allowed: digits, emnist, kmnist, mnist, qmnist, strokes. "
             "For other images train with data.upright=false."
         )
 
