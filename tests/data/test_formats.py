@@ -9,7 +9,6 @@ import struct
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import digit_files as forms
 import numpy as np
@@ -106,7 +105,7 @@ def test_the_faults_of_a_set(tmp_path, load):
     labels.unlink()
     assert f"{tmp_path} lacks train-labels-idx1-ubyte." in fault_of(load, tmp_path)
     labels.write_bytes(content[:-1])
-    assert f"{labels} is cut off: 59 bytes after the header, expected 60. Give the right file" in fault_of(load, tmp_path)
+    assert f"{labels} is cut off: 59 bytes after the header, expected 60. Give the right" in fault_of(load, tmp_path)
     labels.write_bytes(b"<!DOCTYPE html><html>no</html>")
     assert f"{labels} is no IDX file of labels: it is an HTML page." in fault_of(load, tmp_path)
     labels.write_bytes(struct.pack(">I2I", 0x0C02, 0xFFFFFFFF, 0xFFFFFFFF))
@@ -364,7 +363,8 @@ def test_digits_by_class_and_named_arrays(tmp_path, load):
     dataset = load(tmp_path / "mnist_all.mat")
     order = np.argsort(DIGITS.train_labels, kind="stable")
     assert np.array_equal(dataset.train.images.numpy()[:, 0], DIGITS.train[order])
-    savemat(tmp_path / "mnist-original.mat", {"data": DIGITS.train.reshape(60, -1).T, "label": DIGITS.train_labels[None]})
+    whole = {"data": DIGITS.train.reshape(60, -1).T, "label": DIGITS.train_labels[None]}
+    savemat(tmp_path / "mnist-original.mat", whole)
     check_drawn(load(tmp_path / "mnist-original.mat"), 60)
 
 
@@ -460,11 +460,12 @@ def test_a_validation_folder_is_used_for_validation(tmp_path, load, name):
     assert np.array_equal(dataset.validation.images.numpy()[:, 0], expected)
 
 
-@pytest.mark.parametrize("form", ["{label}_{place:03}.png", "{label}-{place}.png", "digit{label}/../{label}.{place}.png",
-                                  "{place:04}_{label}.png", "img_{place:04}_{label}.png"])
+@pytest.mark.parametrize("form", [
+    "{label}_{place:03}.png", "{label}-{place}.png", "{label}.{place}.png", "{place:04}_{label}.png",
+    "img_{place:04}_{label}.png",
+])
 def test_the_label_in_the_name(tmp_path, load, form):
-    (tmp_path / "digit0").mkdir()
-    names = [Path(form.format(label=label, place=place)).name for place, label in enumerate(DIGITS.train_labels)]
+    names = [form.format(label=label, place=place) for place, label in enumerate(DIGITS.train_labels)]
     forms.write_pictures(tmp_path / "flat", DIGITS.train, names)
     dataset = load(tmp_path / "flat")
     assert dataset.classes == NAMES
@@ -570,6 +571,37 @@ def test_known_sets_that_are_not_downloaded(tmp_path, load):
     check(load("qmnist", data_dir=tmp_path))
     assert fault_of(load, "cifar-10") == (
         "data set 'cifar-10' is not on this machine, and featherweight does not download it. Get it from "
-        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, unpack it into a folder cifar-10/, and give data_dir= "
-        "with the folder that holds it."
+        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, unpack it into a folder cifar-10/, and give "
+        "data_dir= with the folder that holds it."
     )
+
+
+@pytest.mark.parametrize("form", ["mnist.npz", "mnist/any.npz", "any.npz", "train.csv", "mnist/train/0/0.png"])
+def test_a_given_folder_may_hold_a_named_set_in_another_format(tmp_path, load, form):
+    file = tmp_path / "given" / form
+    file.parent.mkdir(parents=True)
+    if form.endswith(".npz"):
+        np.savez(file, **pairs())
+    elif form.endswith(".csv"):
+        forms.write_csv(file, DIGITS.train, DIGITS.train_labels, header=True)
+        forms.write_csv(file.with_name("test.csv"), DIGITS.test, DIGITS.test_labels, header=True)
+    else:
+        in_classes(tmp_path / "given/mnist/train", DIGITS.train, DIGITS.train_labels)
+        in_classes(tmp_path / "given/mnist/test", DIGITS.test, DIGITS.test_labels)
+    dataset = load("mnist", data_dir=tmp_path / "given")
+    assert dataset.name == "mnist" and dataset.classes == NAMES and dataset.writers is None
+    assert (len(dataset.train), len(dataset.test)) == (60, 30)
+    assert dataset.mean == pytest.approx([dataset.train.images.double().mean() / 255])
+    fashion = load("fashion-mnist", data_dir=tmp_path / "given") if "mnist" not in form else None
+    assert fashion is None or fashion.classes[9] == "Ankle boot"
+
+
+def test_a_named_set_has_its_own_classes(tmp_path, load):
+    np.savez(tmp_path / "mnist.npz", **pairs(y_train=DIGITS.train_labels % 3, y_test=DIGITS.test_labels % 3))
+    assert "has 3 classes (0, 1, 2), not those of mnist. Give it as data of your own: data=" in fault_of(
+        load, "mnist", data_dir=tmp_path)
+
+
+def test_a_relative_path_may_lie_in_the_given_folder(tmp_path, load):
+    np.savez(tmp_path / "digits.npz", **pairs())
+    check(load("digits.npz", data_dir=tmp_path))

@@ -139,8 +139,8 @@ def test_a_given_folder_without_the_data_is_an_error(tiny, tmp_path):
     with pytest.raises(DataError) as fault:
         fetch("tiny", tmp_path / "other", cache_dir=cache, sources=tiny.sources)
     assert str(fault.value) == (
-        f"data_dir=: '{tmp_path / 'other'}' does not hold tiny. Name a folder that holds tiny/, give the data themselves "
-        "with data='FILE|DIR', or leave it out."
+        f"data_dir=: '{tmp_path / 'other'}' does not hold tiny. Name a folder that holds tiny/, give the data "
+        "themselves with data='FILE|DIR', or leave it out."
     )
 
 
@@ -194,8 +194,8 @@ def test_a_file_with_other_content_is_named_as_what_it_is(tiny, tmp_path, conten
     with pytest.raises(DataError) as fault:
         fetch("tiny", folder, sources={"tiny": source})
     assert str(fault.value) == (
-        f"{file} is not the published file of tiny: it is {words}, and its content differs. Give data='{file.parent}' to "
-        "train on it as data of your own, or move it away and run: featherweight data get tiny"
+        f"{file} is not the published file of tiny: it is {words}, and its content differs. Give "
+        f"data='{file.parent}' to train on it as data of your own, or move it away and run: featherweight data get tiny"
     )
     assert file.read_bytes() == content
 

@@ -21,7 +21,7 @@ from featherweight.data.decode import decode_split
 from featherweight.data.folders import list_folder
 from featherweight.data.grid import labelled_grid
 from featherweight.data.pictures import MODES, resize_grey
-from featherweight.data.places import Place, read_bytes
+from featherweight.data.places import Place, given_folders, read_bytes
 from featherweight.data.reading import Read, read_path
 from featherweight.data.sources import (
     FOLDER_PREFIX,
@@ -39,9 +39,10 @@ from featherweight.data.splits import stratified_split, unseen_writers_split, va
 from featherweight.data.store import Images
 from featherweight.data.strokes import TEST, TRAIN, drawn_digits
 from featherweight.errors import DataError
-from featherweight.outside import visible
+from featherweight.outside import shortened, visible
 from featherweight.specification import HANDWRITING
 from featherweight.upright import upright as upright_images
+from featherweight.wording import option
 
 DIGITS_TEST, DIGITS_SEED = 360, 0  # test images and seed: the bundled digits have no published split
 
@@ -139,9 +140,11 @@ def load_dataset(
     """
     _check(name, channels, size, upright, strokes)
     name = settled_name(name, sources)
+    if data_dir is not None:
+        given_folders(data_dir)     # raises if it does not exist, also for data that need no such folder
     source = None if is_path(name, sources) else find_source(name, sources)
     if source is None:
-        read = _from_path(name, channels, size, default_cache(cache_dir))
+        read = _from_path(name, data_dir, channels, size, default_cache(cache_dir))
     else:
         place = fetch(name, data_dir, cache_dir=cache_dir, sources=sources)
         read = _of_source(source, place, channels, size, strokes, default_cache(cache_dir))
@@ -149,11 +152,12 @@ def load_dataset(
     if upright:
         train, test = (_stood_upright(split) for split in (train, test))
         held_out = _stood_upright(held_out) if held_out else None
-    mean, std = mean_and_std(name, train[0], source)
+    published = source if read.published else None
+    mean, std = mean_and_std(name, train[0], published)
     whole = Dataset(
         name=name, classes=read.classes, mean=mean, std=std, train=_tensors(train, mean, std),
         validation=_tensors(held_out, mean, std) if held_out else None, test=_tensors(test, mean, std),
-        span=read.span, source=read.words, writers=source.writers if source else None, drawn=strokes,
+        span=read.span, source=read.words, writers=published.writers if published else None, drawn=strokes,
     )
     return whole.hold_out(validation, split_seed, unseen_writers)
 
@@ -243,10 +247,10 @@ def _with_drawn(split: Split, count: int, size: int, cache: Path) -> Split:
 WITHOUT_FILES = {"digits": _bundled_digits, "strokes": _strokes}
 
 
-def _from_path(name: str, channels: int, size: int, cache: Path) -> Read:
+def _from_path(name: str, data_dir: Path | str | None, channels: int, size: int, cache: Path) -> Read:
     if name == FOLDER_PREFIX:
         raise DataError(f"{name!r} names no folder. Give folder:DIR, with a folder in DIR for each class.")
-    path = path_of(name)
+    path = path_of(name, data_dir)
     if name.startswith(FOLDER_PREFIX) and not path.exists():
         list_folder(path)       # raises, with the line about folders
     return read_path(path, channels, size, cache)
@@ -255,12 +259,25 @@ def _from_path(name: str, channels: int, size: int, cache: Path) -> Read:
 def _of_source(source: Source, place: Place, channels: int, size: int, strokes: int, cache: Path) -> Read:
     """Read a named data set at its place: four IDX files, files in another format, or none."""
     if place.path is not None:
-        return replace(read_path(place.path, channels, size, cache), words=place.phrase)
+        return _named(read_path(place.path, channels, size, cache), source, place)
     splits = _from_idx(place, source, size) if place.files else WITHOUT_FILES[source.name](size, cache)
     if strokes:
         splits = _with_drawn(splits[0], strokes, size, cache), splits[1]
     train, test = (_with_channels(split, channels) for split in splits)
-    return Read(source.classes, train, test, None, place.phrase)
+    return Read(source.classes, train, test, None, place.phrase, published=True)
+
+
+def _named(read: Read, source: Source, place: Place) -> Read:
+    """Return data that were read from another format with the class names of the source.
+
+    Raises DataError if the data have other classes than the source.
+    """
+    numbers = tuple(map(str, range(len(source.classes))))
+    if read.classes not in (source.classes, numbers):
+        shown = shortened(", ".join(read.classes), 60)
+        raise DataError(f"{place.path} has {len(read.classes)} classes ({shown}), not those of {source.name}. Give it as "
+                        f"data of your own: {option('data', place.path)}")
+    return replace(read, classes=source.classes, words=place.phrase)
 
 
 def _with_channels(split: Split, channels: int) -> Split:

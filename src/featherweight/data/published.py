@@ -75,7 +75,10 @@ def check_counts(files: Sequence[Path], published: Published) -> None:
 def of_another(files: Sequence[Path], name: str, others: Sequence[Published]) -> bool:
     """Return True if the labels of the test images are those of another published data set than `name`."""
     labels = files[IDX_FILES.index(TEST_LABELS)]
-    found = {digest(read_bytes(labels)), digest(unpacked(labels, name))}
+    try:
+        found = {digest(read_bytes(labels)), digest(unpacked(labels, name))}
+    except DataError:       # said later, when the file is read
+        return False
     return any(found & {other.sha256[TEST_LABELS], other.content.get(TEST_LABELS)}
                for other in others if other.name != name)
 
@@ -93,5 +96,5 @@ def digest(content: bytes) -> str:
 
 def next_move(file: Path, name: str) -> str:
     """Return what a user can do with a file that is not the published one."""
-    return (f"Give {option('data', file.parent)} to train on it as data of your own, or move it away and run: featherweight "
-            f"data get {name}")
+    return (f"Give {option('data', file.parent)} to train on it as data of your own, or move it away and run: "
+            f"featherweight data get {name}")

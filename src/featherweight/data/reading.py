@@ -21,6 +21,7 @@ class Read:
 
     validation: the split that the data bring themselves, or None. words: origin of the data, as a phrase for the user.
     span: pixel values that were mapped to 0 and 255.
+    published: True for the published files of a named data set, for which statistics and writers are known.
     """
 
     classes: tuple[str, ...]
@@ -29,6 +30,7 @@ class Read:
     validation: Split | None
     words: str
     span: tuple[float, float] = (0.0, 255.0)
+    published: bool = False
 
 
 def read_path(path: Path, channels: int, size: int, cache: Path) -> Read:

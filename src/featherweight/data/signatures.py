@@ -23,7 +23,6 @@ SIGNATURES = {
     b"\x89PNG": "a picture",
     b"\xff\xd8\xff": "a picture",
     b"GIF8": "a picture",
-    b"BM": "a picture",
     b"%PDF": "a PDF document",
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself",
 }

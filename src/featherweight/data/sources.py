@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from featherweight.data.download import Progress, download
 from featherweight.data.formats.emnist import CLASSES as EMNIST_CLASSES
+from featherweight.data.formats.kinds import reader_of_folder
 from featherweight.data.places import IDX_FILES, Place, given_folders, homes, idx_files_in, spellings
 from featherweight.data.published import Published, compare, of_another
 from featherweight.data.strokes import TEST, TRAIN
@@ -242,9 +243,14 @@ def is_path(name: str, sources: Mapping[str, Source] = SOURCES) -> bool:
         or name.lower().endswith(ENDINGS)
 
 
-def path_of(name: str) -> Path:
-    """Return the path that a name of data is: "folder:DIR" or "DIR"."""
-    return Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
+def path_of(name: str, data_dir: str | Path | None = None) -> Path:
+    """Return the path that a name of data is: "folder:DIR" or "DIR".
+
+    A relative path that does not exist in the working folder is looked for in `data_dir`.
+    """
+    path = Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
+    below = Path(data_dir).expanduser() / path if data_dir is not None else path
+    return below if below.exists() and not path.exists() else path
 
 
 def settled_name(name: str, sources: Mapping[str, Source] = SOURCES) -> str:
@@ -270,7 +276,7 @@ def locate(
     No file is read or downloaded, so the checksums are not verified.
     """
     if is_path(settled_name(name, sources), sources):
-        path = path_of(name)
+        path = path_of(name, data_dir)
         what = "folder" if path.is_dir() else "file"
         return Place(f"the {what} {path}", path=path) if path.exists() else None
     source = find_source(name, sources)
@@ -309,6 +315,9 @@ def fetch(
         if place is not None:
             return _compared(place, source)
         if folder == given[0][1] and data_dir:
+            path = _in_another_format(folder, source)
+            if path is not None:
+                return Place(f"{title} ({path})", path=path)
             raise DataError(f"{option('data-dir')}: {str(folder)!r} does not hold {name}. Name a folder that holds "
                             f"{name}/, give the data themselves with {option('data', 'FILE|DIR')}, or leave it out.")
     folder = default_cache(cache_dir) / name
@@ -366,6 +375,19 @@ def _place_in(title: str, folder: Path, source: Source) -> Place | None:
         return Place(f"{title} ({folder})", path=first) if first else None
     files = idx_files_in(folder)
     return Place(f"{title} ({folder})", files) if files else None
+
+
+def _in_another_format(folder: Path, source: Source) -> Path | None:
+    """Return where a folder that the user named holds the data set in one of the formats of formats/kinds.py, or None.
+
+    Example for mnist: DIR/mnist.npz, DIR/mnist/ with any content, or DIR with train.csv.
+    """
+    named = [folder / f"{source.name}{ending}" for ending in ("", *ENDINGS)]
+    if found := next((path for path in named if path.is_file() or (path.is_dir() and any(path.iterdir()))), None):
+        return found
+    if any(idx_files_in(home) for home in (folder, folder / "raw")):     # of another data set, see _place_below
+        return None
+    return folder if reader_of_folder(folder) is not None else None
 
 
 def _compared(place: Place, source: Source) -> Place:

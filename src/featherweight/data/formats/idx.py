@@ -68,7 +68,7 @@ def read_idx(path: Path) -> Raw:
     names, first = names_and_first(folder, before) if is_emnist(before) else (None, 0)
     splits = {split: read_split(parts[f"{split} images"], parts[f"{split} labels"], is_emnist(before), names, first)
               for split in ("train", "test") if f"{split} images" in parts}
-    return Raw(splits, f"the IDX files {before}* in {folder}")
+    return Raw(splits, f"the IDX files {before + '* ' if before else ''}in {folder}")
 
 
 def read_split(images: Path, labels: Path, transposed: bool, names: Sequence[str] | None, first: int) -> Given:

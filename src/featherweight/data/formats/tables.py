@@ -6,6 +6,7 @@ A row is a label and the pixels of one image. The label is the first column, or 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from featherweight.files import plain_file
 from featherweight.outside import shortened
 
 LONGEST_LINE = 1_000_000        # characters of a row
-NUMBER = re.compile(r"[+-]?\d+")
+WHOLE = re.compile(r"[+-]?\d+")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def head_of(file: Path) -> Head:
     first = lines[0] if lines else ""
     separator = max(",;\t ", key=first.count)
     names = [name.strip().strip('"').lower() for name in first.split(separator)]
-    header = not all(NUMBER.fullmatch(name) for name in names)
+    header = is_header(names, lines[1].split(separator) if len(lines) > 1 else [])
     named = next((place for place, name in enumerate(names) if name in LABELS), None) if header else None
     with_label, without = is_square(len(names) - 1), is_square(len(names))
     if len(names) < 5 or not (with_label or without):
@@ -109,6 +111,13 @@ def head_of(file: Path) -> Head:
         raise DataError(f"{file} has no row below its header. Give a row for each image.")
     label = named if named is not None else 0 if with_label else None
     return Head(separator, int(header), len(names), label)
+
+
+def is_header(names: Sequence[str], values: Sequence[str]) -> bool:
+    """Return True if the first line is a header: a name is no number, or 0.1 stands above whole numbers."""
+    if all(NUMBER.fullmatch(name) for name in names):
+        return all(WHOLE.fullmatch(value.strip()) for value in values) and not all(map(WHOLE.fullmatch, names))
+    return True
 
 
 def is_square(values: int) -> bool:
