@@ -275,8 +275,8 @@ def _named(read: Read, source: Source, place: Place) -> Read:
     numbers = tuple(map(str, range(len(source.classes))))
     if read.classes not in (source.classes, numbers):
         shown = shortened(", ".join(read.classes), 60)
-        raise DataError(f"{place.path} has {len(read.classes)} classes ({shown}), not those of {source.name}. Give it as "
-                        f"data of your own: {option('data', place.path)}")
+        raise DataError(f"{place.path} has {len(read.classes)} classes ({shown}), not those of {source.name}. Give "
+                        f"it as data of your own: {option('data', place.path)}")
     return replace(read, classes=source.classes, words=place.phrase)
 
 

@@ -91,7 +91,8 @@ def reader_of_file(path: Path) -> Reader:
     if found == "a gzip file":
         inside = described(unzipped(start, path))
         if not inside.startswith("an IDX file"):
-            raise DataError(f"{path} is a gzip file, and in it is {inside}. {CONVERTED['a gzip file']}")
+            raise DataError(f"{path} is a gzip file, and its content is {inside}. "
+                            + CONVERTED["a gzip file"].replace("FILE", str(path)))
         found = inside
     if found.startswith("an IDX file"):
         return plain(read_idx)
