@@ -544,6 +544,8 @@ def test_other_formats_are_named_with_the_way_to_convert_them(tmp_path, load, na
 def test_what_does_not_exist_is_named(tmp_path, load):
     assert fault_of(load, tmp_path / "none.npz").startswith(f"'{tmp_path}/none.npz' does not exist. Give a file")
     assert "Or give a file or folder. See: featherweight data" in fault_of(load, "imagenet")
+    for strange in ("x" * 5000, "x" * 5000 + ".npz", "a/\0b"):
+        assert fault_of(load, strange)
     (tmp_path / "empty").mkdir()
     assert "has no class folders" in fault_of(load, tmp_path / "empty")
 

@@ -18,6 +18,7 @@ Rule = Literal["table", "first", "last"]        # labels in a table, or before t
 TABLES = (".csv", ".tsv")
 LABELS = ("label", "labels", "class", "classes", "category", "target", "species", "breed", "y")
 MOST_ROWS = 10_000_000
+LONGEST_FILE = 250      # bytes of a file's name; file systems allow 255
 SEPARATOR = re.compile(r"[ _.\-]+|(?<=[^\W\d])(?=\d)")     # also between a letter and a digit: cat12
 
 
@@ -115,12 +116,12 @@ def folders_of_pictures(folder: Path) -> list[Path]:
 def found(name: str, places: Sequence[Path]) -> Path | None:
     """Return the picture with a name from a table, with or without its ending, or None. It lies in one of `places`."""
     name = name.strip()
-    if not name or "\0" in name or ".." in Path(name).parts or Path(name).is_absolute():
+    parts = Path(name).parts
+    if not 0 < len(name.encode()) < LONGEST_FILE or "\0" in name or ".." in parts or Path(name).is_absolute():
         return None
     inside = Path(name)
     tried = [inside] if inside.suffix.lower() in SUFFIXES else [Path(f"{inside}{ending}") for ending in SUFFIXES]
-    return next((place / each for place in places for each in tried if len(name) < 1000 and (place / each).is_file()),
-                None)
+    return next((place / each for place in places for each in tried if (place / each).is_file()), None)
 
 
 def label_column(title: Sequence[str], columns: int, file_column: int, table: Path) -> int:

@@ -15,6 +15,7 @@ from featherweight.wording import option
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
 IDX_FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+GIVEN = "the given folder"      # title of the folder that is given as an argument
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def given_folders(data_dir: str | Path | None) -> list[tuple[str, Path]]:
     No other function reads this environment variable.
     Raises DataError for a named folder that does not exist: other data would be used instead.
     """
-    named = [("the given folder", option("data-dir"), data_dir),
+    named = [(GIVEN, option("data-dir"), data_dir),
              ("FEATHERWEIGHT_DATA", "FEATHERWEIGHT_DATA", os.environ.get("FEATHERWEIGHT_DATA"))]
     found = [(title, who, Path(folder).expanduser()) for title, who, folder in named if folder]
     for _, who, folder in found:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featherweight.data.download import Progress, download
 from featherweight.data.formats.emnist import CLASSES as EMNIST_CLASSES
 from featherweight.data.formats.kinds import reader_of_folder
-from featherweight.data.places import IDX_FILES, Place, given_folders, homes, idx_files_in, spellings
+from featherweight.data.places import GIVEN, IDX_FILES, Place, given_folders, homes, idx_files_in, spellings
 from featherweight.data.published import Published, compare, of_another
 from featherweight.data.strokes import TEST, TRAIN
 from featherweight.data.writers import mnist_writers
@@ -250,13 +250,21 @@ def path_of(name: str, data_dir: str | Path | None = None) -> Path:
     """
     path = Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
     below = Path(data_dir).expanduser() / path if data_dir is not None else path
-    return below if below.exists() and not path.exists() else path
+    return below if exists(below) and not exists(path) else path
+
+
+def exists(path: Path) -> bool:
+    """Return True for an existing file or folder. A name that the system refuses, e.g. a very long one, is none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def settled_name(name: str, sources: Mapping[str, Source] = SOURCES) -> str:
     """Return the name; that of an existing file or folder in the working folder gets "./" in front."""
     known = name in sources or name.startswith(ARRAYS_PREFIX) or is_path(name, sources)
-    return f"./{name}" if not known and name and Path(name).exists() else name
+    return f"./{name}" if not known and name and exists(Path(name)) else name
 
 
 def is_loadable(name: str) -> bool:
@@ -271,14 +279,15 @@ def locate(
     cache_dir: Path | None = None,
     sources: Mapping[str, Source] = SOURCES,
 ) -> Place | None:
-    """Return the place of the data set on this machine, or None. Only file names are looked up.
+    """Return the place of the data set on this machine, or None. Nothing is downloaded or verified.
 
-    No file is read or downloaded, so the checksums are not verified.
+    File names are looked up. Of files that lie directly in a given folder, the test labels are read too.
     """
     if is_path(settled_name(name, sources), sources):
         path = path_of(name, data_dir)
-        what = "folder" if path.is_dir() else "file"
-        return Place(f"the {what} {path}", path=path) if path.exists() else None
+        if not exists(path):
+            return None
+        return Place(f"the {'folder' if path.is_dir() else 'file'} {path}", path=path)
     source = find_source(name, sources)
     if source.origin:
         return Place(source.origin)
@@ -314,10 +323,7 @@ def fetch(
         place = _place_below(title, folder, source, sources)
         if place is not None:
             return _compared(place, source)
-        if folder == given[0][1] and data_dir:
-            path = _in_another_format(folder, source)
-            if path is not None:
-                return Place(f"{title} ({path})", path=path)
+        if title == GIVEN:
             raise DataError(f"{option('data-dir')}: {str(folder)!r} does not hold {name}. Name a folder that holds "
                             f"{name}/, give the data themselves with {option('data', 'FILE|DIR')}, or leave it out.")
     folder = default_cache(cache_dir) / name
@@ -357,6 +363,7 @@ def _place_below(title: str, folder: Path, source: Source, sources: Mapping[str,
     """Return the first place below a folder that the user named, or None.
 
     The folder itself may hold the files, unless they are known as those of another data set.
+    The folder of the argument, but not that of the environment variable, may hold the data in another format.
     """
     others = [other.published for other in sources.values() if other.sha256]
     for home in homes(folder, (source.name, *source.folders)):
@@ -365,7 +372,8 @@ def _place_below(title: str, folder: Path, source: Source, sources: Mapping[str,
         if place is None or (general and place.files and of_another(place.files, source.name, others)):
             continue
         return place
-    return None
+    path = _in_another_format(folder, source) if title == GIVEN else None
+    return None if path is None else Place(f"{title} ({path})", path=path)
 
 
 def _place_in(title: str, folder: Path, source: Source) -> Place | None:
