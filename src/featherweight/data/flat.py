@@ -25,7 +25,8 @@ SEPARATOR = re.compile(r"[ _.\-]+|(?<=[^\W\d])(?=\d)")     # also between a lett
 def flat_labels(folder: Path, rule: Rule | None = None) -> tuple[list[Path], list[str], Rule] | None:
     """Return (pictures, their class names, rule), or None for a folder that holds neither pictures nor a table.
 
-    - A table is a .csv or .tsv in the folder, or beside it with its name: a column of file names, a column of labels.
+    - A table is a .csv or .tsv in the folder, or beside the folder with the folder's name. It has a column of file
+      names and a column of labels.
     - Names: cat_01.png, cat.1.jpg, 7-0012.png, or 0012_7.png. The rule that gives classes with several pictures each
       is taken, the first part of the name before the last.
 
@@ -135,7 +136,7 @@ def label_column(title: Sequence[str], columns: int, file_column: int, table: Pa
 
 
 def rows_of(table: Path) -> Iterator[list[str]]:
-    """Yield the rows of a .csv or .tsv file that are not empty. Raise DataError for a file that is no such table."""
+    """Yield the rows of a .csv or .tsv file that are not empty. Raise DataError for other files."""
     try:
         with plain_file(table).open(encoding="utf-8-sig", newline="") as opened:
             start = opened.readline(10_000)

@@ -66,7 +66,7 @@ def read_pictures(root: Path, channels: int, size: int, cache: Path) -> Read:
 
 
 def finished(raw: Raw, channels: int, size: int) -> Read:
-    """Bring what a reader returned to one form, and draw a test split if there is none.
+    """Convert the result of a reader to one form. Draw a test split if the data have no test or validation split.
 
     Validation images without test images are used for test.
     """

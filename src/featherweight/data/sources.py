@@ -254,7 +254,7 @@ def path_of(name: str, data_dir: str | Path | None = None) -> Path:
 
 
 def exists(path: Path) -> bool:
-    """Return True for an existing file or folder. A name that the system refuses, e.g. a very long one, is none."""
+    """Return True for an existing file or folder, False for names that the system refuses, e.g. very long ones."""
     try:
         return path.exists()
     except (OSError, ValueError):

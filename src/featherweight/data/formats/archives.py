@@ -75,7 +75,7 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def members(archive: zipfile.ZipFile, path: Path) -> dict[str, str]:
-    """Return name of an array -> name of its member. Raise DataError if there are none or too many."""
+    """Return name of an array -> name of its member. Raise DataError for no array or too many."""
     found = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
     if not 0 < len(found) <= MOST_ARRAYS:
         raise DataError(f"{path} holds {len(found):,} arrays, expected 1 to {MOST_ARRAYS}. Save the images and labels "

@@ -45,7 +45,7 @@ def read_cifar(path: Path) -> Raw:
 
 
 def read_records(files: list[Path], labels: int, names: tuple[str, ...]) -> Given:
-    """Read the records of all files. labels: label bytes of a record, of which the last is taken."""
+    """Read the records of all files. labels: number of label bytes in a record; the last one is the label."""
     size, parts = labels + PIXELS, []
     for file in files:
         content = np.frombuffer(read_bytes(file), np.uint8)

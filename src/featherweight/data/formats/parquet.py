@@ -28,7 +28,7 @@ ROWS = 256      # rows in memory at a time
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """Return the Parquet files in a folder, or in its folder "data" if there are none."""
+    """Return the Parquet files in a folder. If it holds no such file, return those in its folder "data"."""
     return sorted(folder.glob("*.parquet")) or sorted((folder / "data").glob("*.parquet"))
 
 

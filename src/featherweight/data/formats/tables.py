@@ -96,7 +96,7 @@ def first_lines(file: Path) -> list[str]:
 
 
 def head_of(file: Path) -> Head:
-    """Return the form of a table of pixels. Raise DataError for a text that is no such table."""
+    """Return the form of a table of pixels. Raise DataError for other texts."""
     lines = first_lines(file)
     first = lines[0] if lines else ""
     separator = max(",;\t ", key=first.count)
@@ -121,7 +121,7 @@ def is_header(names: Sequence[str], values: Sequence[str]) -> bool:
 
 
 def is_square(values: int) -> bool:
-    """Return True if so many values form a square image of 1 or 3 channels."""
+    """Return True if a square image of 1 or 3 channels can have this number of values."""
     return any(channels * round((values / channels) ** 0.5) ** 2 == values for channels in (1, 3)) and values > 3
 
 
