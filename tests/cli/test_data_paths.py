@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 DIGITS = digit_files.real_digits()
-TRAIN = ["train", "feather-1k", "--set", "training.epochs=1", "--set", "training.batch_size=30", "--no-report"]
+TRAIN = ["train", "session7-model2", "--set", "training.epochs=1", "--set", "training.batch_size=30", "--no-report"]
 
 
 def test_a_run_on_a_file_is_trained_and_evaluated(run_command, tmp_path):

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from featherweight.data.arrays import writable
 from featherweight.data.canonical import Split
 from featherweight.data.decode import decode_split
 from featherweight.data.folders import list_folder
@@ -309,4 +310,4 @@ def mean_and_std(
 
 def _tensors(split: Split, mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
     images, labels = split
-    return Images.of(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels), mean, std)
+    return Images.of(torch.from_numpy(writable(images)), torch.from_numpy(writable(labels)), mean, std)

@@ -108,7 +108,9 @@ def _as_divided(splits: dict[str, Path]) -> Layout:
 def _like(folder: Path, classes: tuple[str, ...], train: Path, rule: Rule | None) -> Listing:
     """Return the files of a split that must have the classes of the training split."""
     if rule is not None:
-        files, names, _ = flat_labels(folder, rule)
+        found = flat_labels(folder, rule)
+        assert found is not None        # with a rule, missing pictures are an error
+        files, names, _ = found
     else:
         files, names = [], [path.name for path in _folders(folder)]
     unknown, missing = sorted(set(names) - set(classes)), sorted(set(classes) - set(names))

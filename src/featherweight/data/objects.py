@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from featherweight.data.arrays import as_array, channels_first, shaped, span_of, to_bytes
+from featherweight.data.arrays import as_array, channels_first, shaped, span_of, to_bytes, writable
 from featherweight.data.canonical import Split, canonical, draw_test
 from featherweight.data.dataset import Dataset, mean_and_std
 from featherweight.data.foreign import ALLOWED, Wanted, is_pair, read_split
@@ -143,9 +142,3 @@ def tensors(split: Split, mean: Sequence[float], std: Sequence[float]) -> Images
     """Return a split as tensors. A writable contiguous array is not copied."""
     images, labels = (torch.from_numpy(writable(part)) for part in split)
     return Images.of(images, labels, mean, std)
-
-
-def writable(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array, or a copy if the array is not contiguous or read-only, because torch accepts neither."""
-    whole = np.ascontiguousarray(array)
-    return whole if whole.flags.writeable else whole.copy()
