@@ -136,6 +136,7 @@ def load_dataset(
     size: side of the images in pixels.
     upright: shear slanted handwriting upright.
     strokes: number of drawn digits that are added to the training images, for mnist only (strokes.py).
+
     mean and std of the result are computed on the whole training set, before validation images are held out.
     Raises UnknownName for an unknown name, DataError for data that are missing, damaged or out of range.
     """
