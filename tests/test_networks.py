@@ -120,7 +120,8 @@ def test_a_view_network_trains_as_its_contiguous_twin(file, tmp_path):
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
 def test_networks_of_the_catalogue_are_channels_last_without_a_hook(name):
-    recipe = Recipe.from_dict({"name": "x", "model": {"name": name},
+    channels, side, _ = input_shapes(build_model(name))[0]
+    recipe = Recipe.from_dict({"name": "x", "model": {"name": name}, "data": {"channels": channels, "size": side},
                                "task": "digit-sum" if name == "digit-sum" else "classification"})
     torch.manual_seed(3)
     model = build_network(recipe, CLASSES, CPU)

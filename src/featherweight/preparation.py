@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -76,9 +76,15 @@ class PreparedTraining:
         return Replica(self.state, data, self.plan, self.curve, self.engine)
 
     @property
+    def curve_name(self) -> Literal["none", "validation", "test"]:
+        """Split measured after each epoch. "auto" is "validation" for data that have such a split."""
+        own = self.dataset.validation is not None and self.recipe.evaluation.curve == "auto"
+        return "validation" if own else self.recipe.curve
+
+    @property
     def curve(self) -> tuple[str, Images] | None:
         """Name and images that are measured after each epoch: validation, test if the recipe says so, or None."""
-        name = self.recipe.curve
+        name = self.curve_name
         split = {"none": None, "validation": self.dataset.validation, "test": self.dataset.test}[name]
         return (name, split.to(self.device)) if split is not None else None
 

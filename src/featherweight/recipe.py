@@ -61,9 +61,13 @@ class DataSection(Section):
     """The images: data set, validation split and shape. Validation images are taken out of the training set."""
 
     dataset: str = "mnist"
-    """Name of a data set, see `featherweight data`, or `folder:DIR` for pictures of your own. Example: `"digits"`."""
+    """Name of a data set, see `featherweight data`, or the path of a file or folder with images of your own. Relative
+    paths begin in the working folder. Example: `"digits"`.
+    """
     validation: CountOrNone = 0
-    """Number of training images that are held out for validation. Example: `5000`."""
+    """Number of training images that are held out for validation. Data with a folder `val` beside `train` and `test`
+    bring their own validation images, which are used instead. Example: `5000`.
+    """
     split_seed: int | None = Field(None, ge=0, lt=2**63)
     """Seed that chooses the validation images. Not set: `training.seed`, so that each seed holds out other images.
     Example: `7`.
@@ -79,8 +83,8 @@ class DataSection(Section):
     size: int = Field(28, ge=4, le=512)
     """Height and width to which images are brought, in pixels. Example: `28`."""
     upright: bool = False
-    """Straighten leaning handwriting by shifting the rows of each image. Only for grey `mnist`, `kmnist`, `digits` and
-    `strokes`. Example: `true`.
+    """Straighten leaning handwriting by shifting the rows of each image. Only for grey `mnist`, `kmnist`, `qmnist`,
+    `emnist`, `digits` and `strokes`. Example: `true`.
     """
     strokes: CountOrNone = 0
     """Number of drawn digits that are added to the training images. They show forms that `mnist` lacks. Only for

@@ -44,7 +44,7 @@ def write_result(run: Run, training: PreparedTraining) -> Run:
         "train": {"accuracy": line["train_accuracy"], "loss": line["train_loss"]},
         "test": {head: score.to_dict() for head, score in test.items()},
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
-        "curve": training.recipe.curve,
+        "curve": training.curve_name,
         **({"start": training.start} if training.start else {}),
         "notes": [*training.notes, *notes_after(state)],
         "goal": compare_with_goal(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 NONE = "none"           # name of the class of images that show nothing known
-HANDWRITING = ("digits", "kmnist", "mnist", "strokes")     # data sets of light ink on black
+HANDWRITING = ("digits", "emnist", "kmnist", "mnist", "qmnist", "strokes")     # data sets of light ink on black
 
 
 @dataclass(frozen=True)

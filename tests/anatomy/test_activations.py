@@ -66,9 +66,10 @@ def test_every_network_of_the_catalogue_can_be_looked_at(name):
     maps = activation_maps(model, given)
     assert maps and all(values.dim() == 3 and torch.isfinite(values).all() for _, values in maps)
     found = class_map(model, given, target=3)
-    assert found.values.shape == (28, 28) and torch.isfinite(found.values).all() and found.values.abs().sum() > 0
+    channels, side, _ = input_shapes(model)[0]
+    assert found.values.shape == (side, side) and torch.isfinite(found.values).all() and found.values.abs().sum() > 0
     kernels = first_kernels(model)
-    assert kernels is not None and kernels.shape[1:] == (1, 3, 3)
+    assert kernels is not None and kernels.shape[1:] == (channels, 3, 3)
 
 
 @pytest.mark.parametrize("name", ["session6", "session7-model2", "digit-sum"])

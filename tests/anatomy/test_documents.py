@@ -224,7 +224,7 @@ def test_true_receptive_fields(name):
 
 
 def test_parameters_of_the_catalogue_equal_torchinfo():
-    assert len(CATALOGUE) == 13 and len(TOTALS) == 7
+    assert len(CATALOGUE) == 14 and len(TOTALS) == 7
     for name, build in CATALOGUE.items():
         module = build()
         peer = torchinfo.summary(build(), [(1, *shape) for shape in input_shapes(module)], verbose=0)

@@ -46,8 +46,8 @@ def test_rule_equals_gradient_over_the_catalogue():
         assert verdicts.count("not applicable") == after_the_join
         assert verdicts.count("equal") == len(verdicts) - after_the_join
         equal += len(verdicts) - after_the_join
-    assert len(CATALOGUE) == 13
-    assert equal == 16 + 13 + 36 + 28 + 24 + 24 + 29 + 5 * 26 + 6 + 19
+    assert len(CATALOGUE) == 14
+    assert equal == 16 + 13 + 36 + 28 + 24 + 24 + 29 + 5 * 26 + 27 + 6 + 19
 
 
 def test_a_field_larger_than_the_image_is_checked_on_a_larger_one():

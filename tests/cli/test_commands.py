@@ -54,7 +54,7 @@ def test_help_imports_nothing_heavy():
 def test_models_lists_the_catalogue(run_command):
     listed = json.loads(run_command("models", "--json")[1])
     assert {m["name"]: m["parameters"] for m in listed}["digit-sum"] == 21_843
-    assert len(listed) == 13
+    assert len(listed) == 14
     assert "6,379,786" in run_command("models")[1]
 
 
@@ -198,7 +198,7 @@ def test_many_seeds_are_one_command(run_command, refused, tmp_path):
 def test_data_lists_and_draws(run_command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = [entry["name"] for entry in json.loads(run_command("data", "--json")[1])]
-    assert names == ["mnist", "fashion-mnist", "kmnist", "digits"]
+    assert names == ["mnist", "fashion-mnist", "kmnist", "digits", "strokes", "emnist", "qmnist", "cifar-10"]
     assert run_command("data", "show", "digits")[:2] == (0, "wrote digits.png\n")
     with Image.open("digits.png") as grid:
         assert grid.size[0] > 280

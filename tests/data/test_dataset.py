@@ -129,8 +129,8 @@ def test_only_grey_handwriting_can_be_stood_upright(tmp_path):
     )
     for name in ("fashion-mnist", f"folder:{tmp_path}"):
         assert fault_of(name, upright=True) == (
-            f"data.upright: {name} is not known for light ink on black. Allowed: digits, kmnist, mnist, strokes. "
-            "For other images train with data.upright=false."
+            f"data.upright: {name} is not known for light ink on black. Allowed: digits, emnist, kmnist, mnist, "
+            "qmnist, strokes. For other images train with data.upright=false."
         )
 
 
@@ -255,7 +255,7 @@ def test_a_folder_of_pictures_is_a_data_set(tmp_path, channels):
     dataset = load_dataset(name, validation=4, channels=channels, size=12, cache_dir=tmp_path / "cache")
     assert dataset.name == name
     assert dataset.classes == ("cat", "dog")
-    assert dataset.source == f"the folder {tmp_path / 'pictures'}"
+    assert dataset.source == f"the folder {tmp_path / 'pictures'}, a fifth drawn for test"
     assert dataset.train.images.shape == (12, channels, 12, 12)
     assert torch.bincount(dataset.test.labels).tolist() == [2, 2]
     assert len(dataset.mean) == len(dataset.std) == channels

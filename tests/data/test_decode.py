@@ -18,7 +18,7 @@ from featherweight.errors import DataError
 
 PLAIN, PACKED = Path("x/train-images-idx3-ubyte"), Path("x/train-images-idx3-ubyte.gz")
 NUMBERS = Path("x/train-labels-idx1-ubyte")
-NEXT = "Delete it and run: featherweight data get mnist"
+NEXT = "Move it away and run: featherweight data get mnist"
 
 
 def fault_of(content, magic=IMAGES, file=PLAIN):
@@ -61,8 +61,8 @@ def test_the_faults_of_an_idx_file(encode_idx):
     assert "ends in its header: 10 bytes, expected 16." in fault_of(good[:10])
     assert "is cut off: 23 bytes after the header, expected 24." in fault_of(good[:-1])
     assert "has trailing bytes: 25 bytes after the header, expected 24." in fault_of(good + b"!")
-    assert "it starts with 0x3c68746d, expected 0x00000803." in fault_of(b"<html>no such page")
-    assert "it starts with 0x00000d03, expected 0x00000803." in fault_of(b"\0\0\x0d\x03" + good[4:])
+    assert "is no IDX file of images: it is an HTML page." in fault_of(b"<html>no such page")
+    assert "it is an IDX file of type float32 with 3 axes." in fault_of(b"\0\0\x0d\x03" + good[4:])
     assert "is empty: its header says 0x3x4 images." in fault_of(encode_idx(np.zeros((0, 3, 4))))
 
 
@@ -80,11 +80,18 @@ def test_swapped_files_are_recognised(encode_idx):
 
 def test_the_faults_of_a_gzip_file(encode_idx):
     good = gzip.compress(encode_idx(np.arange(600).reshape(2, 15, 20) % 251))
-    assert "is no gzip file: it starts with b'<html>no'" in fault_of(b"<html>no", file=PACKED)
-    assert "is no gzip file: it starts with b''" in fault_of(b"", file=PACKED)
+    assert "is no IDX file of images: it is an HTML page." in fault_of(b"<html>no", file=PACKED)
+    assert "is no IDX file of images: it is an HTML page." in fault_of(gzip.compress(b"<html>no"), file=PACKED)
+    assert "ends in its header: 0 bytes, expected at least 4." in fault_of(b"", file=PACKED)
     assert "is a damaged gzip file: " in fault_of(good[:-20], file=PACKED)
     assert "is a damaged gzip file: " in fault_of(good[:40] + b"\xff" * 20 + good[60:], file=PACKED)
     assert "is a damaged gzip file: CRC" in fault_of(good[:-8] + b"\0" * 4 + good[-4:], file=PACKED)
+
+
+def test_the_content_decides_if_a_file_is_packed(encode_idx):
+    values = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    for file, content in ((PACKED, encode_idx(values)), (PLAIN, gzip.compress(encode_idx(values)))):
+        np.testing.assert_array_equal(decode_idx(content, IMAGES, file=file, name="mnist"), values)
 
 
 def split_of(encode_idx, images=4, labels=(0, 1, 2, 2), **options):

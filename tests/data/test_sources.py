@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import hashlib
 import io
 import json
 import subprocess
@@ -31,14 +32,16 @@ def names_in(folder: Path) -> set[str]:
 
 
 def test_the_catalogue_is_complete():
-    assert list(SOURCES) == ["mnist", "fashion-mnist", "kmnist", "digits", "strokes"]
+    assert list(SOURCES) == ["mnist", "fashion-mnist", "kmnist", "digits", "strokes", "emnist", "qmnist", "cifar-10"]
     for name, source in SOURCES.items():
         assert source.name == name
-        assert len(source.classes) == len(set(source.classes)) == 10
+        assert len(source.classes) == len(set(source.classes)) == (47 if name == "emnist" else 10)
         assert source.about
         assert source.licence
         assert source.citation
-        if source.origin:
+        assert bool(source.origin) + bool(source.page) + bool(source.sha256) == 1
+        assert bool(source.page) == bool(source.first)
+        if not source.sha256:
             continue
         assert tuple(source.sha256) == IDX_FILES
         assert all(len(checksum) == 64 and int(checksum, 16) for checksum in source.sha256.values())
@@ -48,7 +51,7 @@ def test_the_catalogue_is_complete():
 
 
 def test_an_unknown_name_is_told_the_nearest():
-    with pytest.raises(UnknownName, match=r"unknown data set 'mnits'\. Did you mean 'mnist'\?.*folder:DIR"):
+    with pytest.raises(UnknownName, match=r"unknown data set 'mnits'\. Did you mean 'mnist'\?.*give a file or folder"):
         locate("mnits")
     with pytest.raises(UnknownName, match="See: featherweight data"):
         fetch("imagenet")
@@ -79,7 +82,7 @@ def test_places_are_tried_in_order(tiny, tmp_path, monkeypatch):
         return found.phrase
 
     assert place(given) == f"the given folder ({given / 'tiny'})"
-    assert place(tmp_path / "nowhere") == f"FEATHERWEIGHT_DATA ({variable / 'tiny'})"
+    assert place(None) == f"FEATHERWEIGHT_DATA ({variable / 'tiny'})"
     (variable / "tiny" / TRAIN_IMAGES).unlink()
     assert place(None) == f"the cache ({cache / 'tiny'})"
 
@@ -110,10 +113,107 @@ def test_a_damaged_file_in_a_given_folder_is_an_error_and_stays(
         fetch(
             "tiny", None if through_variable else folder, cache_dir=tmp_path / "cache", sources=tiny.sources
         )
-    expected = tiny.source.sha256[TRAIN_IMAGES][:12]
-    assert str(fault.value).startswith(f"{file} is not the published file: its sha256 is ")
-    assert f"expected {expected}... Delete it and run: featherweight data get tiny" in str(fault.value)
+    assert str(fault.value) == (
+        f"{file} is no IDX file of images: it is a text that begins with 'something else'. "
+        "Move it away and run: featherweight data get tiny"
+    )
     assert file.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("through_variable", [False, True])
+def test_a_named_folder_that_does_not_exist_is_an_error(tiny, tmp_path, monkeypatch, through_variable):
+    tiny.write(tmp_path / "cache")
+    nope = tmp_path / "nope"
+    if through_variable:
+        monkeypatch.setenv("FEATHERWEIGHT_DATA", str(nope))
+    for action in (fetch, locate):
+        with pytest.raises(DataError) as fault:
+            action("tiny", None if through_variable else nope, cache_dir=tmp_path / "cache", sources=tiny.sources)
+        who = "FEATHERWEIGHT_DATA" if through_variable else "data_dir="
+        assert str(fault.value) == f"{who}: '{nope}' is no folder. Name a folder that holds data, or leave it out."
+
+
+def test_a_given_folder_without_the_data_is_an_error(tiny, tmp_path):
+    cache = tiny.write(tmp_path / "cache")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(DataError) as fault:
+        fetch("tiny", tmp_path / "other", cache_dir=cache, sources=tiny.sources)
+    assert str(fault.value) == (
+        f"data_dir=: '{tmp_path / 'other'}' does not hold tiny. Name a folder that holds tiny/, give the data "
+        "themselves with data='FILE|DIR', or leave it out."
+    )
+
+
+@pytest.mark.parametrize("inside", ["tiny", "TINY/raw", "raw", ""])
+def test_the_four_files_are_found_where_people_have_them(tiny, tmp_path, inside):
+    source = dataclasses.replace(tiny.source, folders=("TINY",))
+    folder = tmp_path / "given" / inside
+    folder.mkdir(parents=True)
+    for name, content in tiny.files.items():
+        (folder / name.replace("-idx", ".idx")).write_bytes(content)
+    place = fetch("tiny", tmp_path / "given", sources={"tiny": source})
+    assert [file.parent for file in place.files] == [folder] * 4
+
+
+def test_files_of_another_data_set_are_not_taken(tiny, tmp_path):
+    folder = tiny.write(tmp_path / "given") / "tiny"
+    other = dataclasses.replace(tiny.source, name="other", sha256=dict.fromkeys(IDX_FILES, "0"), mirrors=())
+    sources = {**tiny.sources, "other": other}
+    assert locate("other", folder, cache_dir=tmp_path / "cache", sources=sources) is None
+    assert locate("tiny", folder, cache_dir=tmp_path / "cache", sources=sources) is not None
+
+
+def content_of(tiny):
+    return {name: hashlib.sha256(gzip.decompress(packed)).hexdigest() for name, packed in tiny.files.items()}
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("again", [lambda content: gzip.compress(content, 1, mtime=9), lambda content: content])
+def test_the_content_after_unpacking_counts(tiny, tmp_path, known, again):
+    """Files that were packed anew, or not at all in spite of their name."""
+    source = dataclasses.replace(tiny.source, content=content_of(tiny) if known else None)
+    folder = tiny.write(tmp_path / "given")
+    for name, content in tiny.files.items():
+        (folder / "tiny" / name).write_bytes(again(gzip.decompress(content)))
+    place = fetch("tiny", folder, sources={"tiny": source})
+    note = "" if known else "; not the published bytes, but their counts and shapes are right"
+    assert place.phrase == f"the given folder ({folder / 'tiny'}{note})"
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"<!DOCTYPE html>\n<title>404</title>", "an HTML page"),
+    (b"", "empty"),
+    (gzip.compress(b"\x80\x04pickle"), "a pickle"),
+    (gzip.compress(b"\0\0\x08\x03" + bytes(12)), "an IDX file of type uint8 with 3 axes"),
+])
+def test_a_file_with_other_content_is_named_as_what_it_is(tiny, tmp_path, content, words):
+    source = dataclasses.replace(tiny.source, content=content_of(tiny))
+    folder = tiny.write(tmp_path / "given")
+    file = folder / "tiny" / TRAIN_IMAGES
+    file.write_bytes(content)
+    with pytest.raises(DataError) as fault:
+        fetch("tiny", folder, sources={"tiny": source})
+    assert str(fault.value) == (
+        f"{file} is not the published file of tiny: it is {words}, and its content differs. Give "
+        f"data='{file.parent}' to train on it as data of your own, or move it away and run: featherweight data get tiny"
+    )
+    assert file.read_bytes() == content
+
+
+def test_images_of_another_size_are_not_the_published_ones(tiny, tmp_path):
+    source = dataclasses.replace(tiny.source, side=9)
+    folder = tiny.write(tmp_path / "given")
+    for name, content in tiny.files.items():
+        (folder / "tiny" / name).write_bytes(gzip.compress(gzip.decompress(content), 1, mtime=9))
+    with pytest.raises(DataError, match="its images have 8x8 pixels, expected 9x9"):
+        fetch("tiny", folder, sources={"tiny": source})
+
+
+def test_genuine_mnist_may_be_packed_anew(real_mnist, tmp_path):
+    for name in IDX_FILES:
+        (tmp_path / name).write_bytes(gzip.compress(gzip.decompress((real_mnist / "mnist" / name).read_bytes()), 1))
+    assert fetch("mnist", tmp_path).phrase == f"the given folder ({tmp_path})"
+    assert locate("kmnist", tmp_path, cache_dir=tmp_path / "cache") is None
 
 
 def test_a_mirror_fills_the_cache_once(tiny, mirrors, tmp_path):
@@ -175,13 +275,15 @@ def test_a_fault_is_named_and_leaves_nothing_behind(tiny, mirrors, tmp_path, how
     assert names_in(tmp_path / "tiny") == set()
 
 
-def test_without_a_network_every_place_and_mirror_is_named(tiny, tmp_path):
+def test_without_a_network_every_place_and_mirror_is_named(tiny, tmp_path, monkeypatch):
     closed = ["http://127.0.0.1:1/x/", "http://127.0.0.1:1/y/"]
+    (tmp_path / "given").mkdir()
+    monkeypatch.setenv("FEATHERWEIGHT_DATA", str(tmp_path / "given"))
     with pytest.raises(DataError) as fault:
-        fetch("tiny", tmp_path / "given", cache_dir=tmp_path, sources=tiny.sources, mirrors=closed)
+        fetch("tiny", cache_dir=tmp_path, sources=tiny.sources, mirrors=closed)
     text = str(fault.value)
     assert "\n" not in text
-    assert f"not all its files are in the given folder ({tmp_path / 'given' / 'tiny'})" in text
+    assert f"not all its files are in FEATHERWEIGHT_DATA ({tmp_path / 'given' / 'tiny'})" in text
     assert f"{closed[0]} (no connection), {closed[1]} (no connection)" in text
 
 

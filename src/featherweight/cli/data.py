@@ -37,7 +37,7 @@ def listing(context: typer.Context, data_dir: DataDir = None, as_json: Json = Fa
         return show_json(found)
     missing = "not here: featherweight data get {}"
     rows = [[str(d["name"]), d["place"] or missing.format(d["name"]), str(d["about"])] for d in found]
-    rows.append(["folder:DIR", "", "Your pictures: DIR/train/CLASS/*.png and DIR/test/..., or DIR/CLASS/*"])
+    rows.append(["FILE or DIR", "", "Your images: folders of pictures, IDX, .npz, .npy, .mat, .csv, .parquet, .bin"])
     show(table("data set", "where", "what", rows=rows))
     return None
 
@@ -63,7 +63,7 @@ def get(
 
 @app.command("show", epilog=example("data show"))
 def show_examples(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Data set: a name, or folder:DIR.")],
+    name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="Data set: a name, or a file or folder.")],
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE.png", help="Picture to write. Default: NAME.png in the current folder."),
@@ -76,11 +76,11 @@ def show_examples(
 
     The grid has one row per class.
     """
-    from featherweight.data import labelled_grid, load_dataset
+    from featherweight.data import SOURCES, labelled_grid, load_dataset
 
-    file = out or Path(f"{name.rpartition(':')[2].rstrip('/').rpartition('/')[2] or 'folder'}.png")
+    file = out or Path(f"{Path(name.rpartition(':')[2]).stem or 'folder'}.png")
     check_output(file, (".png",), "--out", force=force)
-    dataset = load_dataset(name, data_dir=data_dir, channels=3 if name.startswith("folder:") else 1)
+    dataset = load_dataset(name, data_dir=data_dir, channels=SOURCES[name].channels if name in SOURCES else 3)
     picture = labelled_grid(dataset.train.images.numpy(), dataset.train.labels.numpy(), dataset.classes, title=name)
     save_png(picture, file)
     note(f"{len(dataset.train):,} training and {len(dataset.test):,} test images, from {dataset.source}")

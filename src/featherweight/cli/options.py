@@ -39,10 +39,10 @@ ModelArguments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Argument of MODEL, such as dropout=0.1. Repeatable."),
 ]
-Data = Annotated[str | None, typer.Option("--data", metavar="NAME", help="Data set: a name, or folder:DIR.")]
+Data = Annotated[str | None, typer.Option("--data", metavar="NAME|PATH", help="Data set: a name, or a file or folder.")]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="DIR", help="Folder with data sets, as DIR/NAME/*.gz. Searched first."),
+    typer.Option("--data-dir", metavar="DIR", help="Folder that holds the data set, as DIR/NAME/*.gz."),
 ]
 Device = Annotated[str, typer.Option("--device", help="cuda, mps or cpu; auto takes the first that is available.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the output if it already exists.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -64,7 +65,7 @@ def train(
 
     if recipe is None and start is None:
         raise typer.BadParameter("Missing argument 'RECIPE'. Give one, such as session7-model2, or --from RUN.")
-    settings = [*(set or []), *([f'data.dataset="{data}"'] if data else [])]
+    settings = [*(set or []), *([f"data.dataset={json.dumps(data, ensure_ascii=False)}"] if data else [])]
     if seeds is not None and any(setting.partition("=")[0].strip() == "training.seed" for setting in settings):
         raise typer.BadParameter("--seeds and --set training.seed both name the seed. Give one of them.")
     how = Switches(data_dir, device, resume, force, no_report)
@@ -225,11 +226,13 @@ def choose_data(data_dir: Path | None) -> tuple[str, str]:
     from featherweight.data import fetch, locate
     from featherweight.errors import DataError
 
-    if place := locate("mnist", data_dir):
+    if data_dir is not None:
+        return "mnist", f"Taken from {fetch('mnist', data_dir).phrase}."
+    if place := locate("mnist"):
         return "mnist", f"It is at hand: {place.phrase}."
     try:
         note("MNIST is not at hand; trying to download it (11 MB) ...")
-        return "mnist", f"Downloaded into {fetch('mnist', data_dir, timeout=5).phrase}."
+        return "mnist", f"Downloaded into {fetch('mnist', timeout=5).phrase}."
     except DataError:
         return "digits", (
             "MNIST is not at hand and cannot be downloaded from here, so these are the 1,797 digits that come "

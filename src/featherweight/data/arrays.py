@@ -157,3 +157,9 @@ def shaped(images: Bytes, channels: int | None, size: int | None) -> Bytes:
         flat = resize_grey(images.reshape(-1, height, width), side)
         images = flat.reshape(count, -1, side, side)
     return np.repeat(images, 3, axis=1) if channels == 3 and found == 1 else images
+
+
+def writable(array: Array) -> Array:
+    """Return the array, or a copy if the array is not contiguous or read-only, because torch accepts neither."""
+    whole = np.ascontiguousarray(array)
+    return whole if whole.flags.writeable else whole.copy()

@@ -16,30 +16,35 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from featherweight.data.arrays import writable
+from featherweight.data.canonical import Split
 from featherweight.data.decode import decode_split
-from featherweight.data.folders import list_folder, load_pictures
+from featherweight.data.folders import list_folder
 from featherweight.data.grid import labelled_grid
 from featherweight.data.pictures import MODES, resize_grey
+from featherweight.data.places import Place, given_folders, read_bytes
+from featherweight.data.reading import Read, read_path
 from featherweight.data.sources import (
     FOLDER_PREFIX,
     SOURCES,
-    Place,
     Source,
     Writers,
     default_cache,
     fetch,
     find_source,
-    read_bytes,
+    is_path,
+    path_of,
+    settled_name,
 )
 from featherweight.data.splits import stratified_split, unseen_writers_split, validation_split
 from featherweight.data.store import Images
 from featherweight.data.strokes import TEST, TRAIN, drawn_digits, drawn_marks
 from featherweight.errors import DataError
-from featherweight.outside import visible
+from featherweight.outside import shortened, visible
 from featherweight.specification import HANDWRITING, NONE
 from featherweight.upright import upright as upright_images
+from featherweight.wording import option
 
-Split = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (N, C, H, W), labels (N,)
 DIGITS_TEST, DIGITS_SEED = 360, 0  # test images and seed: the bundled digits have no published split
 
 
@@ -48,7 +53,7 @@ class Dataset:
     """The splits of a data set, with class names, pixel statistics and origin.
 
     mean, std: of training pixels in [0, 1], one value per channel. std is 1 for a channel whose pixels are all equal.
-    validation: a part of the published training images, or None.
+    validation: a part of the published training images, or a split that the data bring themselves, or None.
     source: a phrase that says where the bytes came from.
     writers: a function that returns a writer's number for each published training image; None if unknown.
     span: pixel values mapped to 0 and 255, for arrays passed in Python.
@@ -75,9 +80,12 @@ class Dataset:
     def hold_out(self, validation: int, seed: int, unseen_writers: bool = False) -> Dataset:
         """Return the data set with `validation` training images held out, drawn by `seed`; 0 changes nothing.
 
+        A data set that has a validation split is returned unchanged.
         unseen_writers: hold out all images of some writers, at most `validation` images in total.
         Raises DataError if unseen_writers is true and the writers are unknown.
         """
+        if self.validation is not None:
+            return self
         if not unseen_writers:
             split = validation_split(len(self.train) - self.drawn, validation, seed)
         elif self.writers is None:
@@ -120,35 +128,42 @@ def load_dataset(
     cache_dir: Path | None = None,
     sources: Mapping[str, Source] = SOURCES,
 ) -> Dataset:
-    """Load a data set by name, or images from a folder with "folder:DIR". Download the data set if necessary.
+    """Load a data set by name, or images from a file or folder. Download the data set if necessary.
 
+    name: of a source, see SOURCES, or a path in one of the formats of formats/kinds.py, such as "mnist.npz" or "DIR".
     validation: number of images held out of the training set, drawn with split_seed (see Dataset.hold_out).
+        Not used if the data bring a validation split themselves, as a folder val/ beside train/ and test/.
     channels: 1 or 3; with 3 a grey image is repeated in each channel.
     size: side of the images in pixels.
     upright: shear slanted handwriting upright.
     strokes, marks: number of drawn digits, and of drawn marks of the further class "none", that are added to the
     training images (strokes.py), for mnist only.
+
     mean and std of the result are computed on the whole training set, before validation images are held out.
     Raises UnknownName for an unknown name, DataError for data that are missing, damaged or out of range.
     """
     _check(name, channels, size, upright, strokes + marks)
-    source = None if name.startswith(FOLDER_PREFIX) else find_source(name, sources)
+    name = settled_name(name, sources)
+    if data_dir is not None:
+        given_folders(data_dir)     # raises if it does not exist, also for data that need no such folder
+    source = None if is_path(name, sources) else find_source(name, sources)
     if source is None:
-        classes, train, test, phrase = _from_folder(name, channels, size, default_cache(cache_dir))
+        read = _from_path(name, data_dir, channels, size, default_cache(cache_dir))
     else:
         place = fetch(name, data_dir, cache_dir=cache_dir, sources=sources)
-        splits = _from_idx(place, source, size) if place.files else WITHOUT_FILES[name](size, default_cache(cache_dir))
-        if strokes or marks:
-            splits = _with_drawn(splits[0], strokes, marks, size, default_cache(cache_dir)), splits[1]
-        train, test = (_with_channels(split, channels) for split in splits)
-        classes, phrase = (*source.classes, *([NONE] if marks else [])), place.phrase
+        read = _of_source(source, place, channels, size, default_cache(cache_dir))
+    if strokes or marks:
+        read = _with_drawn(read, strokes, marks, channels, size, default_cache(cache_dir))
+    train, test, held_out = read.train, read.test, read.validation
     if upright:
         train, test = (_stood_upright(split) for split in (train, test))
-    mean, std = mean_and_std(name, train[0], source)
+        held_out = _stood_upright(held_out) if held_out else None
+    published = source if read.published else None
+    mean, std = mean_and_std(name, train[0], published)
     whole = Dataset(
-        name=name, classes=classes, mean=mean, std=std, train=_tensors(train, mean, std), validation=None,
-        test=_tensors(test, mean, std),
-        source=phrase, writers=source.writers if source else None, drawn=strokes + marks,
+        name=name, classes=read.classes, mean=mean, std=std, train=_tensors(train, mean, std),
+        validation=_tensors(held_out, mean, std) if held_out else None, test=_tensors(test, mean, std),
+        span=read.span, source=read.words, writers=published.writers if published else None, drawn=strokes + marks,
     )
     return whole.hold_out(validation, split_seed, unseen_writers)
 
@@ -229,30 +244,48 @@ def _drawn(count: int, seed: int, size: int, cache: Path) -> Split:
     return resize_grey(images, size)[:, None], labels
 
 
-def _with_drawn(split: Split, strokes: int, marks: int, size: int, cache: Path) -> Split:
-    """Return training images followed by drawn digits and by drawn marks, the class after the last."""
-    (images, labels), (digits, of_digits) = split, _drawn(strokes, 0, size, cache)
+def _with_drawn(read: Read, strokes: int, marks: int, channels: int, size: int, cache: Path) -> Read:
+    """Return data whose training images are followed by drawn digits, and by drawn marks of a further class."""
+    (images, labels), (digits, of_digits) = read.train, _drawn(strokes, 0, size, cache)
     others = resize_grey(drawn_marks(marks, 0, cache), size)[:, None] if marks else digits[:0]
-    none = np.full(len(others), labels.max() + 1)
-    return np.concatenate([images, digits, others]), np.concatenate([labels, of_digits, none])
+    none = np.full(len(others), len(read.classes))
+    drawn, _ = _with_channels((np.concatenate([digits, others]), none), channels)
+    train = np.concatenate([images, drawn]), np.concatenate([labels, of_digits, none])
+    return replace(read, train=train, classes=(*read.classes, *([NONE] if marks else [])))
 
 
 WITHOUT_FILES = {"digits": _bundled_digits, "strokes": _strokes}
 
 
-def _from_folder(
-    name: str, channels: int, size: int, cache: Path
-) -> tuple[tuple[str, ...], Split, Split, str]:
-    given = name.removeprefix(FOLDER_PREFIX)
-    if not given:
+def _from_path(name: str, data_dir: Path | str | None, channels: int, size: int, cache: Path) -> Read:
+    if name == FOLDER_PREFIX:
         raise DataError(f"{name!r} names no folder. Give folder:DIR, with a folder in DIR for each class.")
-    root = Path(given).expanduser()
-    try:
-        classes, *both = list_folder(root)
-        train, test = ((load_pictures(each.files, root, channels, size, cache), each.labels) for each in both)
-    except OSError as fault:  # no permission to list the folder, or a file was deleted meanwhile
-        raise DataError(f"{fault.filename} cannot be read: {fault.strerror}. Check its rights.") from fault
-    return classes, train, test, f"the folder {root}"
+    path = path_of(name, data_dir)
+    if name.startswith(FOLDER_PREFIX) and not path.exists():
+        list_folder(path)       # raises, with the line about folders
+    return read_path(path, channels, size, cache)
+
+
+def _of_source(source: Source, place: Place, channels: int, size: int, cache: Path) -> Read:
+    """Read a named data set at its place: four IDX files, files in another format, or none."""
+    if place.path is not None:
+        return _named(read_path(place.path, channels, size, cache), source, place)
+    splits = _from_idx(place, source, size) if place.files else WITHOUT_FILES[source.name](size, cache)
+    train, test = (_with_channels(split, channels) for split in splits)
+    return Read(source.classes, train, test, None, place.phrase, published=True)
+
+
+def _named(read: Read, source: Source, place: Place) -> Read:
+    """Return data that were read from another format with the class names of the source.
+
+    Raises DataError if the data have other classes than the source.
+    """
+    numbers = tuple(map(str, range(len(source.classes))))
+    if read.classes not in (source.classes, numbers):
+        shown = shortened(", ".join(read.classes), 60)
+        raise DataError(f"{place.path} has {len(read.classes)} classes ({shown}), not those of {source.name}. Give "
+                        f"it as data of your own: {option('data', place.path)}")
+    return replace(read, classes=source.classes, words=place.phrase)
 
 
 def _with_channels(split: Split, channels: int) -> Split:
@@ -284,4 +317,4 @@ def mean_and_std(
 
 def _tensors(split: Split, mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
     images, labels = split
-    return Images.of(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels), mean, std)
+    return Images.of(torch.from_numpy(writable(images)), torch.from_numpy(writable(labels)), mean, std)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.data.signatures import GZIP, START, described
 from featherweight.errors import DataError
 from featherweight.outside import shortened
 
@@ -37,7 +38,7 @@ def decode_split(
     """Decode the two files of a split, gzipped or not. Return images uint8 (N, H, W) and labels int64 (N,).
 
     count: the expected number of examples; None accepts any number.
-    files, name: used in error messages only.
+    files, name: used in error messages only. name: of the published data set, or "" for files of the user's own.
     Raises DataError for the first deviation found.
     """
     pixels = decode_idx(images, IMAGES, file=files[0], name=name)
@@ -57,13 +58,15 @@ def decode_split(
 def decode_idx(content: bytes, magic: int, *, file: Path, name: str) -> Bytes:
     """Decode one IDX file, gzipped or not. Return a writable uint8 array: (N, H, W) for IMAGES, (N,) for LABELS.
 
+    The content decides if the file is gzipped, not its name.
     magic: IMAGES or LABELS, the expected first four bytes.
     """
-    packed = file.suffix == ".gz"
+    packed = content.startswith(GZIP)
     dimensions = 3 if magic == IMAGES else 1
     header = 4 + 4 * dimensions
-    start = gunzip(content, header, file=file, name=name) if packed else content[:header]
+    start = gunzip(content, START, file=file, name=name) if packed else content[:START]
     _check_magic(start, magic, file, name)
+    start = start[:header]
     if len(start) < header:
         raise _fault(f"{file} ends in its header: {len(start)} bytes, expected {header}.", name)
     shape = struct.unpack_from(f">{dimensions}I", start, 4)
@@ -84,8 +87,6 @@ def decode_idx(content: bytes, magic: int, *, file: Path, name: str) -> Bytes:
 
 def gunzip(content: bytes, most: int, *, file: Path, name: str) -> bytes:
     """Decompress at most `most` bytes of a gzip file. The file's checksum is verified only if all bytes are read."""
-    if content[:2] != b"\x1f\x8b":
-        raise _fault(f"{file} is no gzip file: it starts with {content[:8]!r}, expected b'\\x1f\\x8b'.", name)
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as opened:
             return opened.read(most)
@@ -103,9 +104,9 @@ def _check_magic(content: bytes, magic: int, file: Path, name: str) -> None:
     if found in KINDS:
         what = f"holds {KINDS[found]} where {wanted} are expected: were the two files swapped?"
         raise _fault(f"{file} {what}", name)
-    what = f"starts with 0x{found:08x}, expected 0x{magic:08x}"
-    raise _fault(f"{file} is no IDX file of {wanted}: it {what}.", name)
+    raise _fault(f"{file} is no IDX file of {wanted}: it is {described(content)}.", name)
 
 
 def _fault(what: str, name: str) -> DataError:
-    return DataError(f"{what} Delete it and run: featherweight data get {name}")
+    move = f"Move it away and run: featherweight data get {name}" if name else "Give the right file, or the whole one."
+    return DataError(f"{what} {move}")

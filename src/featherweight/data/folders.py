@@ -1,7 +1,7 @@
-"""Load images from folders, one folder per class. Decoded images are cached, and later read memory-mapped.
+"""Load images from folders. Decoded images are cached, and later read memory-mapped.
 
-Layouts: DIR/train/<class>/* with DIR/test/<class>/*, or DIR/<class>/*. For the second layout a fifth of each class
-becomes the test split.
+Splits: DIR/train with DIR/test, and perhaps DIR/val, or DIR alone. Without a test split, a fifth of each class becomes
+one. In a split: a folder for each class, or pictures with their label in the name or in a table (flat.py).
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featherweight.data.flat import Rule, flat_labels
 from featherweight.data.pictures import decode_pictures
 from featherweight.data.pixel_cache import cached_pixels
-from featherweight.data.splits import stratified_split
+from featherweight.data.splits import SPLIT_SEED, TEST_SHARE, split_named, stratified_split
 from featherweight.errors import DataError
 from featherweight.outside import MOST_CLASSES, bad_name
 from featherweight.picture_files import SUFFIXES
 
-TEST_SHARE = 0.2
-SPLIT_SEED = 0  # seed of the test split: constant, so that a recipe's seeds do not change the test images
 CACHE_VERSION = 3  # increase it when decoded pixels or the format of the cache file change
 LITTER = ("thumbs.db", "desktop.ini")
 
@@ -36,24 +36,34 @@ class Listing:
     labels: NDArray[np.int64]
 
 
-def list_folder(folder: Path) -> tuple[tuple[str, ...], Listing, Listing]:
-    """Return (class names in order, training files, test files). No file is opened.
+class Layout(NamedTuple):
+    """The splits of a folder. words: a remark for the user about the use of the splits, or empty."""
 
-    Raises DataError if the folder has neither of the two layouts.
+    classes: tuple[str, ...]
+    train: Listing
+    test: Listing
+    validation: Listing | None = None
+    words: str = ""
+
+
+def list_folder(folder: Path) -> Layout:
+    """Return class names in order, and the files of each split. No picture is opened.
+
+    Raises DataError if the folder has none of the known layouts.
     """
     if not folder.is_dir():
         raise DataError(
             f"folder {str(folder)!r} does not exist. Give folder:DIR, with a folder in DIR for each class."
         )
-    inside = {path.name for path in _folders(folder)}
-    if {"train", "test"} <= inside:
-        return _two_splits(folder / "train", folder / "test")
-    if "train" in inside and _folders(folder / "train"):
+    splits = split_folders(folder)
+    if "train" in splits and len(splits) > 1:
+        return _as_divided(splits)
+    if "train" in splits and _folders(splits["train"]):
+        name = splits["train"].name
         raise DataError(
-            f"{folder} has train/ but no test/. Add {folder / 'test'}/<class>/, or take train/ away."
+            f"{folder} has {name}/ but no test/. Add {folder / 'test'}/<class>/, or take {name}/ away."
         )
-    classes = _classes(folder)
-    everything = _listing(folder, classes)
+    classes, everything, _ = _labelled(folder)
     few = [name for label, name in enumerate(classes) if (everything.labels == label).sum() < 2]
     if few:
         raise DataError(
@@ -62,7 +72,12 @@ def list_folder(folder: Path) -> tuple[tuple[str, ...], Listing, Listing]:
         )
     wanted = round(TEST_SHARE * len(everything.files))
     train, test = stratified_split(everything.labels, wanted, SPLIT_SEED)
-    return classes, _pick(everything, train), _pick(everything, test)
+    return Layout(classes, _pick(everything, train), _pick(everything, test), words="a fifth drawn for test")
+
+
+def split_folders(folder: Path) -> dict[str, Path]:
+    """Return "train", "test" or "validation" -> the folder of that name, such as training, testing or val."""
+    return {split: path for path in reversed(_folders(folder)) if (split := split_named(path.name))}
 
 
 def load_pictures(
@@ -77,19 +92,56 @@ def load_pictures(
     return cached_pixels(cache, shape, lambda: decode_pictures(files, channels, size))
 
 
-def _two_splits(train: Path, test: Path) -> tuple[tuple[str, ...], Listing, Listing]:
-    classes = _classes(train)
-    in_test = {path.name for path in _folders(test)}
-    unknown, missing = sorted(in_test - set(classes)), sorted(set(classes) - in_test)
+def _as_divided(splits: dict[str, Path]) -> Layout:
+    """Return the layout of a training folder with a test folder, a validation folder, or both.
+
+    A validation folder without a test folder is used for test.
+    """
+    classes, train, rule = _labelled(splits["train"])
+    others = {split: _like(path, classes, splits["train"], rule) for split, path in splits.items() if split != "train"}
+    if "test" not in others:
+        return Layout(classes, train, others["validation"], words=f"test images from {splits['validation'].name}/")
+    words = f"validation images from {splits['validation'].name}/" if "validation" in others else ""
+    return Layout(classes, train, others["test"], others.get("validation"), words)
+
+
+def _like(folder: Path, classes: tuple[str, ...], train: Path, rule: Rule | None) -> Listing:
+    """Return the files of a split that must have the classes of the training split."""
+    if rule is not None:
+        found = flat_labels(folder, rule)
+        assert found is not None        # with a rule, missing pictures are an error
+        files, names, _ = found
+    else:
+        files, names = [], [path.name for path in _folders(folder)]
+    unknown, missing = sorted(set(names) - set(classes)), sorted(set(classes) - set(names))
     if unknown:
-        raise DataError(f"{test / unknown[0]} is no class of {train}. Allowed: {', '.join(classes)}.")
+        raise DataError(f"{folder / unknown[0]} is no class of {train}. Allowed: {', '.join(classes)}.")
     if missing:
-        raise DataError(f"{test} lacks the class {missing[0]!r} of {train}. Add {test / missing[0]}/.")
-    return classes, _listing(train, classes), _listing(test, classes)
+        raise DataError(f"{folder} lacks the class {missing[0]!r} of {train}. Add {folder / missing[0]}/.")
+    return _listing(folder, classes) if rule is None else _numbered(files, names, classes)
+
+
+def _labelled(folder: Path) -> tuple[tuple[str, ...], Listing, Rule | None]:
+    """Return (class names, files with labels, rule): of class folders, or of pictures labelled by a rule."""
+    flat = flat_labels(folder) if len(_folders(folder)) < 2 else None
+    if flat is None:
+        classes = _classes(folder)
+        return classes, _listing(folder, classes), None
+    files, names, rule = flat
+    classes = _checked(tuple(sorted(set(names))), folder)
+    return classes, _numbered(files, names, classes), rule
+
+
+def _numbered(files: Sequence[Path], names: Sequence[str], classes: Sequence[str]) -> Listing:
+    places = {name: place for place, name in enumerate(classes)}
+    return Listing(tuple(files), np.array([places[name] for name in names], np.int64))
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
-    classes = tuple(path.name for path in _folders(folder))
+    return _checked(tuple(path.name for path in _folders(folder)), folder)
+
+
+def _checked(classes: tuple[str, ...], folder: Path) -> tuple[str, ...]:
     if len(classes) > MOST_CLASSES:
         raise DataError(f"{folder} has {len(classes):,} class folders; at most {MOST_CLASSES:,} are allowed. Give a "
                         "folder with one for each class.")

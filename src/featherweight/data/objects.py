@@ -17,23 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from featherweight.data.arrays import (
-    Span,
-    as_array,
-    channels_first,
-    check_span,
-    shaped,
-    span_of,
-    to_bytes,
-)
-from featherweight.data.dataset import Dataset, Split, mean_and_std
-from featherweight.data.folders import SPLIT_SEED, TEST_SHARE
-from featherweight.data.foreign import ALLOWED, Given, Wanted, is_pair, read_split
-from featherweight.data.labels import checked_labels, class_names, numbered
+from featherweight.data.arrays import as_array, channels_first, shaped, span_of, to_bytes, writable
+from featherweight.data.canonical import Split, canonical, draw_test
+from featherweight.data.dataset import Dataset, mean_and_std
+from featherweight.data.foreign import ALLOWED, Wanted, is_pair, read_split
+from featherweight.data.labels import checked_labels, numbered
 from featherweight.data.sources import ARRAYS_PREFIX, is_loadable
-from featherweight.data.splits import stratified_split
 from featherweight.data.store import Images
 from featherweight.errors import DataError
 
@@ -138,42 +128,6 @@ def depth(values: Any) -> int:
     return 2 if hasattr(values, "getpixel") else 0
 
 
-def canonical(
-    given: list[Given], channels: int | None, size: int | None
-) -> tuple[tuple[str, ...], list[Split], Span]:
-    """Return (class names, splits, span): each split as images uint8 (N, C, H, W) and labels int64 (N,).
-
-    The class names and the span are measured on the training split, which is the first.
-    Raises DataError if the splits do not match.
-    """
-    whats = ("training", "test")
-    raw = [channels_first(as_array(one.images, f"{what} images"), f"{what} images")
-           for one, what in zip(given, whats, strict=False)]
-    labels = [checked_labels(as_array(one.labels, f"{what} labels"), len(images), f"{what} labels")
-              for one, images, what in zip(given, raw, whats, strict=False)]
-    classes, span = class_names(labels[0], given[0].classes), span_of(raw[0], "training images")
-    for images in raw[1:]:
-        check_span(images, span, raw[0], "test images")
-    pixels = [shaped(to_bytes(images, span.low, span.high), channels, size) for images in raw]
-    if pixels[0].shape[1:] != pixels[-1].shape[1:]:
-        raise DataError(f"data: training images have the shape {pixels[0].shape[1:]}, test images "
-                        f"{pixels[-1].shape[1:]}. Give size= or channels= to make them alike.")
-    splits = [(one, numbered(numbers, classes, f"{what} labels"))
-              for one, numbers, what in zip(pixels, labels, whats, strict=False)]
-    return classes, splits, span
-
-
-def draw_test(split: Split, classes: tuple[str, ...]) -> tuple[Split, Split]:
-    """Divide one split into (training, test). A fifth of each class, drawn with seed 0, becomes test."""
-    images, labels = split
-    few = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 1)
-    if len(few):
-        raise DataError(f"data: class {classes[few[0]]!r} has one image, and one is needed for training and one for "
-                        "test. Add images, or give (train, test).")
-    train, test = stratified_split(labels, round(TEST_SHARE * len(labels)), SPLIT_SEED)
-    return (images[train], labels[train]), (images[test], labels[test])
-
-
 def fingerprint(splits: list[Split], classes: tuple[str, ...]) -> str:
     """Eight hex digits of the sha256 of all shapes, pixels, labels and class names."""
     digest = hashlib.sha256("\0".join(classes).encode())
@@ -188,9 +142,3 @@ def tensors(split: Split, mean: Sequence[float], std: Sequence[float]) -> Images
     """Return a split as tensors. A writable contiguous array is not copied."""
     images, labels = (torch.from_numpy(writable(part)) for part in split)
     return Images.of(images, labels, mean, std)
-
-
-def writable(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array, or a copy if the array is not contiguous or read-only, because torch accepts neither."""
-    whole = np.ascontiguousarray(array)
-    return whole if whole.flags.writeable else whole.copy()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,15 +42,29 @@ def decode_picture(file: Path, channels: int, size: int) -> Bytes:
 
     Raises DataError for a file that cannot be decoded or has too many pixels.
     """
+    return decode_opened(lambda: plain_file(file), str(file), channels, size)
+
+
+def decode_many(contents: Sequence[bytes], titles: Sequence[str], channels: int, size: int) -> Bytes:
+    """Decode the contents of picture files to (N, channels, size, size). titles: names of the pictures in messages."""
+    pixels = np.empty((len(contents), channels, size, size), np.uint8)
+    with _strict_pillow():
+        for row, content, title in zip(pixels, contents, titles, strict=True):
+            row[:] = decode_opened(partial(io.BytesIO, content), title, channels, size)
+    return pixels
+
+
+def decode_opened(source: Callable[[], Path | IO[bytes]], title: str, channels: int, size: int) -> Bytes:
+    """Decode one picture from what `source` returns. The rules are those of decode_picture."""
     try:
-        with Image.open(plain_file(file), formats=FORMATS) as opened:
+        with Image.open(source(), formats=FORMATS) as opened:
             check_size(opened)
             picture = flat(ImageOps.exif_transpose(opened), MODES[channels])
             return _channels_first(resize(picture, size))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as fault:
-        raise DataError(f"{file} has more pixels than can be read. Shrink or remove it.") from fault
+        raise DataError(f"{title} has more pixels than can be read. Shrink or remove it.") from fault
     except Exception as fault:  # Pillow's readers raise struct.error, SyntaxError and more
-        raise DataError(f"{file} cannot be read as a picture: {_line(fault)}. Mend or remove it.") from fault
+        raise DataError(f"{title} cannot be read as a picture: {_line(fault)}. Mend or remove it.") from fault
 
 
 def check_size(opened: Image.Image) -> None:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.data.decode import MOST_BYTES
 from featherweight.data.download import Progress, download
+from featherweight.data.formats.emnist import CLASSES as EMNIST_CLASSES
+from featherweight.data.formats.kinds import reader_of_folder
+from featherweight.data.places import GIVEN, IDX_FILES, Place, given_folders, homes, idx_files_in, spellings
+from featherweight.data.published import Published, compare, of_another
 from featherweight.data.strokes import TEST, TRAIN
 from featherweight.data.writers import mnist_writers
 from featherweight.errors import DataError, UnknownName
 from featherweight.files import user_cache
+from featherweight.wording import option
 
-TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
-TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
-IDX_FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 FOLDER_PREFIX = "folder:"
 ARRAYS_PREFIX = "arrays-"     # data given in Python: no name to load it by
 DIGITS = tuple("0123456789")
+ENDINGS = (".npz", ".npy", ".mat", ".csv", ".tsv", ".parquet", ".gz", ".bin", "ubyte", ".zip", ".tar", ".tgz", ".pkl",
+           ".pickle", ".h5", ".hdf5")     # of files that are read, or refused with a line about their format
 
 Writers = Callable[[], NDArray[np.int64]]     # a function, so that the numbers are read only if needed
 
@@ -33,7 +34,13 @@ class Source:
     """Description of a data set that is known without reading its files.
 
     train_count, test_count: number of images in each split.
-    sha256: the four IDX file names with the checksums of the published files. None for a data set in a package.
+    sha256: the four IDX file names with the checksums of the published files. None for data without such files.
+    content: the same for the unpacked files. None if unknown.
+    side: height and width of an image in pixels. None if unknown.
+    channels: 1 for grey images, 3 for colour images.
+    folders: names of the folders in which the files are searched, beside the data set's own name.
+    page: where a user finds data that featherweight reads but does not download. Empty for other data.
+    first: one file of such data, by which the folder is recognised.
     mean, std: published values for training pixels in [0, 1]. None: computed from the pixels.
     writers: a function that returns a writer's number for each training image. None: the writers are unknown.
     origin: of a data set without files: a phrase for the user.
@@ -52,14 +59,18 @@ class Source:
     std: float | None = None
     writers: Writers | None = None
     origin: str = ""
+    content: Mapping[str, str] | None = None
+    side: int | None = None
+    channels: int = 1
+    folders: tuple[str, ...] = ()
+    page: str = ""
+    first: str = ""
 
-
-@dataclass(frozen=True)
-class Place:
-    """Location of a data set: a phrase for the user, and its files in the order of IDX_FILES (empty if not IDX)."""
-
-    phrase: str
-    files: tuple[Path, ...] = ()
+    @property
+    def published(self) -> Published:
+        """Known properties of the four published files."""
+        return Published(self.name, self.sha256 or {}, self.content or {}, len(self.classes),
+                         (self.train_count, self.test_count), self.side)
 
 
 def _checksums(*sha256: str) -> dict[str, str]:
@@ -86,6 +97,14 @@ SOURCES: dict[str, Source] = {
             "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
             "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
         ),
+        content=_checksums(
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+        side=28,
+        folders=("MNIST",),
         mean=0.1307,
         std=0.3081,
         writers=mnist_writers,
@@ -119,6 +138,8 @@ SOURCES: dict[str, Source] = {
             "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
             "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
         ),
+        side=28,
+        folders=("FashionMNIST", "fashion"),
     ),
     "kmnist": Source(
         name="kmnist",
@@ -138,6 +159,8 @@ SOURCES: dict[str, Source] = {
             "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
             "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
         ),
+        side=28,
+        folders=("KMNIST",),
     ),
     "digits": Source(
         name="digits",
@@ -159,6 +182,43 @@ SOURCES: dict[str, Source] = {
         citation="featherweight/data/forms.py",
         origin="drawn by featherweight",
     ),
+    "emnist": Source(
+        name="emnist",
+        about="handwritten digits and letters, the balanced split, 28x28 grey; read, not downloaded",
+        classes=EMNIST_CLASSES["balanced"],
+        train_count=112_800,
+        test_count=18_800,
+        licence="not stated by its authors",
+        citation="Cohen, Afshar, Tapson, van Schaik: EMNIST, arXiv:1702.05373, 2017",
+        folders=("EMNIST", "emnist-gzip", "gzip"),
+        page="https://www.nist.gov/itl/products-and-services/emnist-dataset (gzip.zip)",
+        first="emnist-balanced-train-images-idx3-ubyte.gz",
+    ),
+    "qmnist": Source(
+        name="qmnist",
+        about="MNIST with 60,000 test images, 28x28 grey; read, not downloaded",
+        classes=DIGITS,
+        train_count=60_000,
+        test_count=60_000,
+        licence="BSD 3-Clause",
+        citation="Yadav, Bottou: Cold Case: The Lost MNIST Digits, arXiv:1905.10498, 2019",
+        folders=("QMNIST",),
+        page="https://github.com/facebookresearch/qmnist (the four qmnist-*.gz files)",
+        first="qmnist-train-images-idx3-ubyte.gz",
+    ),
+    "cifar-10": Source(
+        name="cifar-10",
+        about="photographs of ten kinds of things, 32x32 in colour; read, not downloaded",
+        classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        train_count=50_000,
+        test_count=10_000,
+        licence="not stated by its authors",
+        citation="Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009",
+        channels=3,
+        folders=("cifar-10-batches-bin", "cifar10", "CIFAR10/cifar-10-batches-bin"),
+        page="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        first="data_batch_1.bin",
+    ),
 }
 
 
@@ -168,13 +228,48 @@ def find_source(name: str, sources: Mapping[str, Source] = SOURCES) -> Source:
         raise DataError(f"data set {name!r} are arrays that were given in Python; it cannot be loaded by its name. "
                         "Give the arrays again with data=, or ask a run that was trained on them.")
     if name not in sources:
-        raise UnknownName("data set", name, sources, "Or give folder:DIR. See: featherweight data")
+        raise UnknownName("data set", name, sources, "Or give a file or folder. See: featherweight data")
     return sources[name]
 
 
+def is_path(name: str, sources: Mapping[str, Source] = SOURCES) -> bool:
+    """Return True if `name` is a path: folder:DIR, or text with a separator or with the ending of a data file.
+
+    The name of a source is no path. Nothing is looked up on the disk, so the result never changes.
+    """
+    if name in sources:
+        return False
+    return name.startswith((FOLDER_PREFIX, "~", ".")) or any(mark in name for mark in "/\\") \
+        or name.lower().endswith(ENDINGS)
+
+
+def path_of(name: str, data_dir: str | Path | None = None) -> Path:
+    """Return the path that a name of data is: "folder:DIR" or "DIR".
+
+    A relative path that does not exist in the working folder is looked for in `data_dir`.
+    """
+    path = Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
+    below = Path(data_dir).expanduser() / path if data_dir is not None else path
+    return below if exists(below) and not exists(path) else path
+
+
+def exists(path: Path) -> bool:
+    """Return True for an existing file or folder, False for names that the system refuses, e.g. very long ones."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def settled_name(name: str, sources: Mapping[str, Source] = SOURCES) -> str:
+    """Return the name; that of an existing file or folder in the working folder gets "./" in front."""
+    known = name in sources or name.startswith(ARRAYS_PREFIX) or is_path(name, sources)
+    return f"./{name}" if not known and name and exists(Path(name)) else name
+
+
 def is_loadable(name: str) -> bool:
-    """Return True if load_dataset accepts `name`: the name of a source, or folder:DIR."""
-    return name in SOURCES or name.startswith(FOLDER_PREFIX)
+    """Return True if load_dataset accepts `name`: the name of a source, or a path."""
+    return name in SOURCES or is_path(name)
 
 
 def locate(
@@ -184,21 +279,22 @@ def locate(
     cache_dir: Path | None = None,
     sources: Mapping[str, Source] = SOURCES,
 ) -> Place | None:
-    """Return the place of the data set on this machine, or None. Only file names are looked up.
+    """Return the place of the data set on this machine, or None. Nothing is downloaded or verified.
 
-    No file is read or downloaded, so the checksums are not verified.
+    File names are looked up. Of files that lie directly in a given folder, the test labels are read too.
     """
-    if name.startswith(FOLDER_PREFIX):
-        folder = Path(name.removeprefix(FOLDER_PREFIX)).expanduser()
-        return Place(f"the folder {folder}") if folder.is_dir() else None
+    if is_path(settled_name(name, sources), sources):
+        path = path_of(name, data_dir)
+        if not exists(path):
+            return None
+        return Place(f"the {'folder' if path.is_dir() else 'file'} {path}", path=path)
     source = find_source(name, sources)
-    if source.sha256 is None:
+    if source.origin:
         return Place(source.origin)
-    for title, folder in [*_given_folders(name, data_dir), ("the cache", default_cache(cache_dir) / name)]:
-        place = _place_in(title, folder)
-        if place is not None:
+    for title, folder in given_folders(data_dir):
+        if (place := _place_below(title, folder, source, sources)) is not None:
             return place
-    return None
+    return _place_in("the cache", default_cache(cache_dir) / name, source)
 
 
 def fetch(
@@ -211,34 +307,42 @@ def fetch(
     timeout: float = 30.0,
     sources: Mapping[str, Source] = SOURCES,
 ) -> Place:
-    """Return the place of the data set, after verifying the sha256 of each gzipped file. Download it if necessary.
+    """Return the place of the data set, after comparing each gzipped file with the published one.
 
-    Order of search: data_dir, the environment variable FEATHERWEIGHT_DATA, the cache, the mirrors.
-    Files are downloaded to the cache only. A damaged file in the cache is downloaded again.
+    Order of search: data_dir alone if it is given, else the environment variable FEATHERWEIGHT_DATA, the cache, the
+    mirrors. Files are downloaded to the cache only. A damaged file in the cache is downloaded again.
     progress: called as progress(file, bytes done, bytes in total) while bytes arrive.
     timeout: seconds without a byte.
-    Raises DataError for a damaged file outside the cache, and if no mirror works.
+    Raises DataError for a damaged file outside the cache, if data_dir lacks the data, and if no mirror works.
     """
     source = find_source(name, sources)
-    if source.sha256 is None:
+    if source.origin:
         return Place(source.origin)
-    given = _given_folders(name, data_dir)
+    given = given_folders(data_dir)
     for title, folder in given:
-        place = _place_in(title, folder)
+        place = _place_below(title, folder, source, sources)
         if place is not None:
-            _verify(place, source)
-            return place
+            return _compared(place, source)
+        if title == GIVEN:
+            raise DataError(f"{option('data-dir')}: {str(folder)!r} does not hold {name}. Name a folder that holds "
+                            f"{name}/, give the data themselves with {option('data', 'FILE|DIR')}, or leave it out.")
     folder = default_cache(cache_dir) / name
-    cached = _place_in("the cache", folder)
-    if cached is None or _damaged(cached, source) is not None:
+    cached = _place_in("the cache", folder, source)
+    if source.page:
+        if cached is None:
+            raise DataError(f"data set {name!r} is not on this machine, and featherweight does not download it. Get it "
+                            f"from {source.page}, unpack it into a folder {name}/, and give {option('data-dir')} with "
+                            "the folder that holds it.")
+        return cached
+    if cached is None or _is_damaged(cached, source):
         download(
             name,
-            source.sha256,
+            source.sha256 or {},
             source.mirrors if mirrors is None else mirrors,
             folder,
             progress=progress,
             timeout=timeout,
-            looked_in=[f"{title} ({place})" for title, place in given],
+            looked_in=[f"{title} ({place / name})" for title, place in given],
         )
         cached = Place(f"the cache ({folder})", tuple(folder / file for file in IDX_FILES))
     return cached
@@ -255,57 +359,54 @@ def default_cache(cache_dir: Path | None = None) -> Path:
         raise DataError("this user has no home folder for a cache. Set HOME or XDG_CACHE_HOME to a folder.") from fault
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a file. Raise DataError if the file cannot be read or has more than MOST_BYTES."""
+def _place_below(title: str, folder: Path, source: Source, sources: Mapping[str, Source]) -> Place | None:
+    """Return the first place below a folder that the user named, or None.
+
+    The folder itself may hold the files, unless they are known as those of another data set.
+    The folder of the argument, but not that of the environment variable, may hold the data in another format.
+    """
+    others = [other.published for other in sources.values() if other.sha256]
+    for home in homes(folder, (source.name, *source.folders)):
+        place = _place_in(title, home, source)
+        general = home in (folder, folder / "raw")
+        if place is None or (general and place.files and of_another(place.files, source.name, others)):
+            continue
+        return place
+    path = _in_another_format(folder, source) if title == GIVEN else None
+    return None if path is None else Place(f"{title} ({path})", path=path)
+
+
+def _place_in(title: str, folder: Path, source: Source) -> Place | None:
+    """Return the place if the folder holds the data set's files, else None."""
+    if source.page:
+        first = next((folder / name for name in spellings(source.first) if (folder / name).is_file()), None)
+        return Place(f"{title} ({folder})", path=first) if first else None
+    files = idx_files_in(folder)
+    return Place(f"{title} ({folder})", files) if files else None
+
+
+def _in_another_format(folder: Path, source: Source) -> Path | None:
+    """Return where a folder that the user named holds the data set in one of the formats of formats/kinds.py, or None.
+
+    Example for mnist: DIR/mnist.npz, DIR/mnist/ with any content, or DIR with train.csv.
+    """
+    named = [folder / f"{source.name}{ending}" for ending in ("", *ENDINGS)]
+    if found := next((path for path in named if path.is_file() or (path.is_dir() and any(path.iterdir()))), None):
+        return found
+    if any(idx_files_in(home) for home in (folder, folder / "raw")):     # of another data set, see _place_below
+        return None
+    return folder if reader_of_folder(folder) is not None else None
+
+
+def _compared(place: Place, source: Source) -> Place:
+    """Return the place, with a note if its bytes are not the published ones. Raise DataError for another content."""
+    note = compare(place.files, source.published) if place.files else ""
+    return replace(place, phrase=f"{place.phrase[:-1]}{note})") if note else place
+
+
+def _is_damaged(place: Place, source: Source) -> bool:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{path} has {path.stat().st_size:,} bytes, more than a file of a data set. Take it away.")
-        return path.read_bytes()
-    except OSError as fault:
-        raise DataError(f"{path} cannot be read: {fault.strerror or fault}. Check its rights.") from fault
-
-
-def _given_folders(name: str, data_dir: str | Path | None) -> list[tuple[str, Path]]:
-    """Return (title, folder) for each folder that the user named: the argument, then FEATHERWEIGHT_DATA.
-
-    No other function reads this environment variable.
-    """
-    named = [("the given folder", data_dir), ("FEATHERWEIGHT_DATA", os.environ.get("FEATHERWEIGHT_DATA"))]
-    return [(title, Path(folder).expanduser() / name) for title, folder in named if folder]
-
-
-def _place_in(title: str, folder: Path) -> Place | None:
-    """Return the place if the folder holds all four files, gzipped or not, else None."""
-    files = []
-    for name in IDX_FILES:
-        either = (folder / name, folder / name.removesuffix(".gz"))
-        found = next((path for path in either if path.is_file()), None)
-        if found is None:
-            return None
-        files.append(found)
-    return Place(f"{title} ({folder})", tuple(files))
-
-
-def _verify(place: Place, source: Source) -> None:
-    damaged = _damaged(place, source)
-    if damaged is None:
-        return
-    path, found = damaged
-    expected = (source.sha256 or {})[path.name]
-    raise DataError(
-        f"{path} is not the published file: its sha256 is {found[:12]}..., expected {expected[:12]}... "
-        f"Delete it and run: featherweight data get {source.name}"
-    )
-
-
-def _damaged(place: Place, source: Source) -> tuple[Path, str] | None:
-    """Return the first gzipped file with a wrong sha256, and that sha256, else None.
-
-    Files that are not gzipped are checked when they are decoded.
-    """
-    for path in place.files:
-        expected = (source.sha256 or {}).get(path.name)
-        found = hashlib.sha256(read_bytes(path)).hexdigest() if expected else None
-        if found is not None and found != expected:
-            return path, found
-    return None
+        compare(place.files, source.published)
+    except DataError:
+        return True
+    return False

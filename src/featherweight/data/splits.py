@@ -8,6 +8,13 @@ from numpy.typing import NDArray
 from featherweight.errors import DataError
 
 Indices = NDArray[np.int64]
+TEST_SHARE = 0.2        # of data that have one split: part of each class that becomes the test split
+SPLIT_SEED = 0          # seed of that test split: constant, so that a recipe's seeds do not change the test images
+WORDS = {    # split -> names that people give it
+    "train": ("train", "training"),
+    "test": ("test", "testing", "t10k"),
+    "validation": ("val", "valid", "validation"),
+}
 
 
 def validation_split(count: int, validation: int, seed: int) -> tuple[Indices, Indices]:
@@ -59,6 +66,11 @@ def stratified_split(labels: NDArray[np.int64], test: int, seed: int) -> tuple[I
     chosen = np.sort(np.concatenate(drawn)).astype(np.int64)
     rest = np.setdiff1d(np.arange(len(labels)), chosen, assume_unique=True)
     return rest.astype(np.int64), chosen
+
+
+def split_named(word: str) -> str | None:
+    """Return "train", "test" or "validation" for a word that people use for the split, else None."""
+    return next((split for split, words in WORDS.items() if word.lower() in words), None)
 
 
 def _check(count: int, validation: int, seed: int) -> None:

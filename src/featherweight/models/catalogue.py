@@ -12,6 +12,7 @@ from featherweight.models.feather_2k import Feather2k
 from featherweight.models.feather_3k5 import Feather3k5
 from featherweight.models.feather_8k import Feather8k
 from featherweight.models.feather_20k import Feather20k
+from featherweight.models.feather_cifar import FeatherCifar
 from featherweight.models.feather_fast import FeatherFast
 from featherweight.models.session1 import Session1
 from featherweight.models.session5 import Session5
@@ -33,4 +34,5 @@ CATALOGUE: dict[str, Callable[..., nn.Module]] = {
     "feather-8k": Feather8k,
     "feather-20k": Feather20k,
     "feather-fast": FeatherFast,
+    "feather-cifar": FeatherCifar,
 }

@@ -15,7 +15,7 @@ import featherweight
 from featherweight import examination
 from featherweight.data import Images
 from featherweight.distillation import Teacher
-from featherweight.models import CATALOGUE, build_model
+from featherweight.models import CATALOGUE, build_model, input_shapes
 from featherweight.recipe import Recipe
 from featherweight.tasks import build_task
 from featherweight.training import evaluation_pass, measurement
@@ -48,9 +48,9 @@ def small(*between: nn.Module) -> nn.Module:
         nn.Conv2d(1, 6, 3), *between, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)))
 
 
-def images_of(count: int, side: int) -> Images:
-    pixels = torch.randint(256, (count, 1, side, side), dtype=torch.uint8)
-    return Images(pixels, torch.arange(count) % 3, torch.tensor([0.2]), torch.tensor([0.3]))
+def images_of(count: int, side: int, channels: int = 1) -> Images:
+    pixels = torch.randint(256, (count, channels, side, side), dtype=torch.uint8)
+    return Images(pixels, torch.arange(count) % 3, torch.tensor([0.2] * channels), torch.tensor([0.3] * channels))
 
 
 def outputs(model: nn.Module, data: Images, engine: str, precision: str = "float32", **more: Any) -> tuple[Tensor, ...]:
@@ -85,7 +85,9 @@ def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", THIN)
 def test_log_probabilities_are_those_of_torch(name: str, passes: list[int]) -> None:
     """For digit-sum also: ten numbers for each image, and two heads."""
-    model, data = with_statistics(build_model(name)), images_of(150, 28)
+    model = with_statistics(build_model(name))
+    channels, side, _ = input_shapes(model)[0]
+    data = images_of(150, side, channels)
     for precision, close in (("float32", 1e-5), ("bf16", 0.1)):
         expected, found = (outputs(model, data, engine, precision) for engine in ("torch", "compiled"))
         for one, other in zip(expected, found, strict=True):

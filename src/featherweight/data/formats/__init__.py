@@ -1,0 +1,1 @@
+"""Readers of image data in files that people have: one module for each family of formats."""
