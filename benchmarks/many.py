@@ -114,7 +114,8 @@ def line(digits: list[Bytes], random: Random, touching: float) -> Bytes:
     row, end = np.zeros((round(1.6 * DIGIT), 10 * DIGIT), np.uint8), 0
     for digit in digits:
         ink = drawn(digit, DIGIT * random.uniform(0.8, 1.2))
-        top = round((row.shape[0] - ink.shape[0]) / 2 + DIGIT * random.uniform(-0.06, 0.06))
+        top = max(0, round((row.shape[0] - ink.shape[0]) / 2 + DIGIT * random.uniform(-0.06, 0.06)))
+        ink = ink[: row.shape[0] - top]
         left = end + round(DIGIT * random.uniform(0.12, 0.6))
         if end and random.random() < touching:
             left = end
