@@ -136,8 +136,8 @@ def load_dataset(
     channels: 1 or 3; with 3 a grey image is repeated in each channel.
     size: side of the images in pixels.
     upright: shear slanted handwriting upright.
-    strokes, marks: number of drawn digits, and of drawn marks of the further class "none", that are added to the
-    training images (strokes.py), for mnist only.
+    strokes: number of drawn digits (strokes.py) that are added to the training images, for mnist only.
+    marks: number of drawn marks that are added as a further class "none".
 
     mean and std of the result are computed on the whole training set, before validation images are held out.
     Raises UnknownName for an unknown name, DataError for data that are missing, damaged or out of range.

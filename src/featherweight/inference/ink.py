@@ -21,6 +21,8 @@ FAINTEST = 0.5                  # full ink is at least this fraction of the dark
 LEAST_CONTRAST = 24             # grey levels between background and ink: a picture with less is blank
 EVEN = 0.05                     # fraction of the contrast: a background that varies less is evenly lit
 GRAIN = 1.2                     # pixels: radius of the blur that removes the grain of a photo
+FRAME = 0.04                    # part of the shorter side: a frame line lies nearer to the border
+FRAMED = 0.2                    # part of the pixels within: if fewer are like the border, the border is a frame
 LEVELS = 9                      # grey levels that count as one ground level
 NARROW = 1.8                    # longer side / shorter side: a picture above this is narrow
 
@@ -52,12 +54,31 @@ def ink_under_light(picture: Image.Image) -> Floats | None:
 
 
 def ink_on_level_ground(picture: Image.Image) -> Floats | None:
-    """Return how far each pixel is from the most frequent grey level, (H, W), 1 in ink. None for a blank picture."""
-    grey = np.asarray(picture.convert("L"))
-    counts = np.convolve(np.bincount(grey.ravel(), minlength=256), np.ones(LEVELS), "same")
-    depth = np.abs(grey.astype(np.float32) - np.float32(counts.argmax()))
+    """Return how far each pixel is from the most frequent level of the ground, (H, W), 1 in ink. None if it is blank.
+
+    A dark frame line along the border of a light picture is not taken for the ground.
+    """
+    grey = np.asarray(picture.convert("L"), np.float32)
+    threshold = split(grey)
+    light = is_light(grey, threshold)
+    margin = max(2, round(FRAME * min(grey.shape)))
+    inner = border(grey[margin:-margin, margin:-margin]) if min(grey.shape) > 4 * margin else border(grey)
+    if np.mean((inner > threshold) == light) < FRAMED:
+        light = not light
+    ground = grey[(grey > threshold) == light].astype(np.uint8)
+    counts = np.convolve(np.bincount(ground, minlength=256), np.ones(LEVELS), "same")
+    depth = np.abs(grey - np.float32(counts.argmax()))
     full = float(np.quantile(depth, 1 - min(0.005, 12 / depth.size)))
     return None if full < LEAST_CONTRAST else np.minimum(depth / full, 1)
+
+
+def is_light(grey: Floats, threshold: float) -> bool:
+    """Return True if the ground is light: the median of the border lies above the threshold.
+
+    In a narrow picture the corners decide, because a digit 1 may cover most of its border.
+    """
+    edge = corners(grey) if max(grey.shape) > NARROW * min(grey.shape) else border(grey)
+    return bool(np.median(edge) > threshold)
 
 
 def even_ground(grey: Floats) -> tuple[float | None, float]:
@@ -65,11 +86,9 @@ def even_ground(grey: Floats) -> tuple[float | None, float]:
 
     If the background is not evenly lit, as on most photos, the level is `None`.
     The pixels on the border decide if the background is dark or light.
-    In a narrow picture the corners decide, because a digit 1 may cover most of its border.
     """
     threshold = split(grey)
-    edge = corners(grey) if max(grey.shape) > NARROW * min(grey.shape) else border(grey)
-    light = bool(np.median(edge) > threshold)
+    light = is_light(grey, threshold)
     bright = grey > threshold
     ground, ink = (grey[bright], grey[~bright]) if light else (grey[~bright], grey[bright])
     if not len(ink) or not len(ground):

@@ -1,7 +1,7 @@
 """Several readings of one picture: ways to find the ink and to draw it. Needs only numpy and Pillow.
 
-No way is right for all pictures. A frame line makes the border dark, thin soft strokes break where a threshold is high,
-and thick strokes close their loops where they are thinned. answering.py lets the network decide between the readings.
+No way is right for all pictures. A frame line makes the border dark. Thin soft strokes break at a high threshold. Thick
+strokes that are thinned close their loops. answering.py lets the network decide between the readings.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def drawings(
     picture: Image.Image, specification: PictureSpecification, first: Prepared,
     ways: list[tuple[str, Callable[[Image.Image], Drawing], bool]],
 ) -> Iterator[Prepared]:
-    """Yield a reading for each (name, function that finds the ink, even strokes). Without ink there is none."""
+    """Yield a reading for each (name, function that finds the ink, even strokes). Leave out a way that finds no ink."""
     found: dict[Callable[[Image.Image], Drawing], Drawing] = {}
     for name, find, even in ways:
         with suppress(PictureError):
@@ -79,7 +79,7 @@ def usual(picture: Image.Image) -> Drawing:
 
 
 def level(picture: Image.Image) -> Drawing:
-    """Return what differs from the most frequent grey level, and the digit in it."""
+    """Return what differs from the most frequent level of the ground, and the digit in it."""
     ink, pieces = look_closely(picture, ink_on_level_ground, FAINT)
     return ink, around_the_largest(pieces)
 
