@@ -368,3 +368,8 @@ def test_values_that_no_recipe_can_hold(line: str, text: str, tmp_path: Path) ->
     with pytest.raises(RecipeError) as fault:
         Recipe.read(file)
     assert text in str(fault.value)
+
+
+def test_marks_are_for_classification_alone() -> None:
+    with pytest.raises(RecipeError, match=r"data\.marks: the class none is for the task classification"):
+        Recipe.load("digit-sum", ["data.marks=10"])

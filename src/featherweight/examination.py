@@ -126,9 +126,10 @@ def examine(
     """
     run = run if isinstance(run, Run) else Run.open(run)
     network, dataset, images = load(run, data, data_dir, device)
-    task = build_task(run.recipe.task)
+    task = build_task(run.recipe.task, none=run.recipe.data.marks > 0)
     task_batches = [task.fixed_batch(images.labels)]
-    answers, _ = run_on(network, images, task_batches, run.result["precision"], run.result.get("engine", "torch"))
+    answers, _ = run_on(network, images, task_batches, run.result["precision"], run.result.get("engine", "torch"),
+                        none=task.none)
     for head, found in zip(task.heads, answers, strict=True):
         if found.isnan().any():
             raise NoNumbers(run.path, head)
@@ -147,7 +148,7 @@ def evaluate(
     """
     run = run if isinstance(run, Run) else Run.open(run)
     network, _, images = load(run, data, data_dir, device)
-    task = build_task(run.recipe.task)
+    task = build_task(run.recipe.task, none=run.recipe.data.marks > 0)
     pixels = as_input(images.images[:FEW], images.mean, images.std)
     if not random_calls(network, (pixels[:2], *task.fixed_batch(images.labels[:2]).inputs)):
         check_alone(network, (pixels, *task.fixed_batch(images.labels[:FEW]).inputs))

@@ -108,7 +108,7 @@ def build_training(
     """
     keep_freed_memory()
     precision = pick_precision(recipe.training.precision, device)
-    task = build_task(recipe.task)
+    task = build_task(recipe.task, none=recipe.data.marks > 0)
     dataset = dataset.hold_out(recipe.data.validation, recipe.split_seed, recipe.data.unseen_writers)
     if len(dataset.train) < 2:
         raise DataError(f"{len(dataset.train)} training image is left of {dataset.name}. Lower data.validation.")

@@ -300,6 +300,8 @@ class Recipe(Section):
             raise ValueError("schedule.name: 'plateau' watches a validation split. Set data.validation, e.g. 5000")
         if self.data.validation == 0 and self.evaluation.curve == "validation":
             raise ValueError("evaluation.curve: 'validation' needs a validation split. Set data.validation, e.g. 5000")
+        if self.data.marks and self.task != "classification":
+            raise ValueError("data.marks: the class none is for the task classification. Set data.marks to 0")
         if self.data.validation == 0 and self.data.unseen_writers:
             raise ValueError("data.unseen_writers: true needs a validation split. Set data.validation, e.g. 5000")
         if self.augmentation.crop > self.data.size:

@@ -76,7 +76,8 @@ def test_outputs(training: PreparedTraining) -> tuple[tuple[Tensor, ...], tuple[
     """Return the trained network's log-probabilities of the test images, and the targets, per head."""
     test = training.dataset.test.to(training.device)
     task_batches = training.task.evaluation_batches(test.labels)
-    return run_on(training.state.trained, test, task_batches, training.precision, training.engine.name)
+    return run_on(training.state.trained, test, task_batches, training.precision, training.engine.name,
+                  none=training.task.none)
 
 
 def compare_with_goal(recipe: Recipe, parameters: int, accuracies: Mapping[str, float]) -> dict[str, Any]:

@@ -26,10 +26,14 @@ class TaskBatch:
 
 
 class Task(Protocol):
-    """A task: turns the labels of a data set into inputs and targets of a network."""
+    """A task: turns the labels of a data set into inputs and targets of a network.
+
+    none: True if the last class is "none", the class of drawn marks. It is learnt, but no test image belongs to it.
+    """
 
     name: str
     heads: tuple[str, ...]
+    none: bool
 
     def training_batch(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> TaskBatch:
         """Return the task_batch of a training batch. Random inputs are drawn from the generator.
@@ -50,6 +54,9 @@ class ClassificationTask:
     name = "classification"
     heads: tuple[str, ...] = ("class",)
 
+    def __init__(self, none: bool = False) -> None:
+        self.none = none
+
     def training_batch(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> TaskBatch:
         return TaskBatch((), (labels,), () if soft is None else (soft,))
 
@@ -65,6 +72,7 @@ class DigitSumTask:
 
     name = "digit-sum"
     heads: tuple[str, ...] = ("digit", "sum")
+    none = False
 
     def training_batch(self, labels: Tensor, generator: torch.Generator, soft: Tensor | None = None) -> TaskBatch:
         numbers = torch.randint(10, labels.shape, generator=generator, device=labels.device)
@@ -89,11 +97,14 @@ TASKS: dict[str, type[ClassificationTask] | type[DigitSumTask]] = {
 }
 
 
-def build_task(name: str) -> Task:
-    """Return the task of this name. Raises UnknownName if it does not exist."""
+def build_task(name: str, *, none: bool = False) -> Task:
+    """Return the task of this name. Raises UnknownName if it does not exist.
+
+    none: the last class is "none", for classification only.
+    """
     if name not in TASKS:
         raise UnknownName("task", name, TASKS)
-    return TASKS[name]()
+    return ClassificationTask(none) if name == ClassificationTask.name else TASKS[name]()
 
 
 def as_heads(outputs: Outputs) -> tuple[Tensor, ...]:

@@ -12,7 +12,7 @@ from featherweight.errors import TrainingDiverged
 from featherweight.tasks import build_task
 from featherweight.training import loop
 from featherweight.training.engine import Replica
-from featherweight.training.measurement import measure, run_on, total_loss
+from featherweight.training.measurement import log_probabilities, measure, run_on, total_loss
 from featherweight.training.optimization import build_average, build_optimizer, build_schedule
 from featherweight.training.order import selected_order
 from featherweight.training.plan import Plan
@@ -206,3 +206,11 @@ def test_digit_sum_is_measured_on_all_pairs_of_image_and_number():
     assert scores["both"].correct == 243            # so 3 images of a 3 and, of the rest, one number in ten
     assert scores["both"].loss is None
     assert total_loss(scores) == pytest.approx(scores["digit"].loss + scores["sum"].loss)
+
+
+def test_the_class_none_is_no_prediction_of_a_measurement():
+    outputs = torch.tensor([[1.0, 2.0, 9.0], [3.0, 0.0, -1.0]])
+    found = log_probabilities(outputs, none=True)
+    assert found.argmax(dim=1).tolist() == [1, 0] and found.exp()[:, 2].tolist() == [0, 0]
+    assert torch.allclose(found[:, :2], torch.log_softmax(outputs[:, :2], dim=1))
+    assert torch.equal(log_probabilities(outputs, none=False), torch.log_softmax(outputs, dim=1))

@@ -17,19 +17,21 @@ from featherweight.tasks import Task, TaskBatch
 from featherweight.training.evaluation_pass import evaluation_pass
 
 MANY = 2000     # images, from which on the time to record a network for its passes in C is worth it
+NEVER = -100.0  # log-probability of a class that is no prediction
 CLIP = "training.gradient_clip=1"
 
 
 @torch.no_grad()
 def run_on(
     model: nn.Module, data: Images, task_batches: Iterable[TaskBatch], precision: str, engine: str = "torch",
-    batch_size: int = 500,
+    batch_size: int = 500, *, none: bool = False,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Return log-probabilities (Q x N, classes) and targets (Q x N,), a CPU tensor per head.
 
     task_batches: Q of them, each for all N images of `data`. precision: "float32" or "bf16".
     engine: that trained the network, "torch" or "compiled". A network that was trained in C also runs in C, if there
     are at least MANY images in all task_batches together.
+    none: the last class is "none". It is no prediction, so its log-probability is NEVER.
     """
     answers, truths, task_batches = [], [], list(task_batches)
     engine = engine if len(data) * len(task_batches) >= MANY else "torch"
@@ -41,10 +43,17 @@ def run_on(
                 part = slice(start, start + batch_size)
                 images = as_input(data.pixels(part), data.mean, data.std)
                 outputs = run(images, *(value[part] for value in task_batch.inputs))
-                answers.append([F.log_softmax(head.float(), dim=1).cpu() for head in outputs])
+                answers.append([log_probabilities(head.float(), none=none).cpu() for head in outputs])
             truths.append([target.cpu() for target in task_batch.targets])
     heads = tuple(torch.cat(parts) for parts in zip(*answers, strict=True))
     return heads, tuple(torch.cat(parts) for parts in zip(*truths, strict=True))
+
+
+def log_probabilities(outputs: Tensor, *, none: bool) -> Tensor:
+    """Return the log-probabilities of outputs (N, classes), with `none` those of all classes but the last."""
+    if not none:
+        return F.log_softmax(outputs, dim=1)
+    return F.pad(F.log_softmax(outputs[:, :-1], dim=1), (0, 1), value=NEVER)
 
 
 def measure(
@@ -54,7 +63,8 @@ def measure(
 
     precision, engine: as in run_on.
     """
-    return score_heads(task, *run_on(model, data, task.evaluation_batches(data.labels), precision, engine))
+    task_batches = task.evaluation_batches(data.labels)
+    return score_heads(task, *run_on(model, data, task_batches, precision, engine, none=task.none))
 
 
 def score_heads(task: Task, answers: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> dict[str, Score]:
