@@ -25,9 +25,9 @@ def doctor(
         list[str], typer.Argument(metavar="TARGET...", help="Scripts (.py), notebooks (.ipynb) or folders of them.")
     ],
     select: Annotated[
-        str, typer.Option("--select", metavar="CODES", help="Report these codes only, such as FW301,FW4.")
-    ] = "",
-    ignore: Annotated[str, typer.Option("--ignore", metavar="CODES", help="Leave these codes out.")] = "",
+        str | None, typer.Option("--select", metavar="CODES", help="Report these codes only, such as FW301,FW4.")
+    ] = None,
+    ignore: Annotated[str | None, typer.Option("--ignore", metavar="CODES", help="Leave these codes out.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if an error is found.")] = False,
     sarif: Annotated[
         Path | None, typer.Option("--sarif", metavar="FILE", help="SARIF file to write, for editors and code hosts.")
@@ -44,7 +44,7 @@ def doctor(
     from featherweight.doctor.sarif import to_sarif
     from featherweight.files import replacing
 
-    chosen, left_out = codes_in(select, "--select"), codes_in(ignore, "--ignore")
+    chosen, left_out = codes_in(select or "", "--select"), codes_in(ignore or "", "--ignore")
     if sarif:
         check_output(sarif, (".sarif", ".json"), "--sarif", force=force)
     report = examine(targets).kept(chosen, left_out)

@@ -33,7 +33,7 @@ class Source:
     """The Python text of one script or notebook, parsed.
 
     cells: for each line of `text`, its cell and its line in that cell; empty for a script.
-    dropped: one line for each cell of a notebook that is no Python.
+    dropped: one line for each cell of a notebook that Python cannot parse.
     """
 
     path: Path
@@ -61,7 +61,7 @@ class Source:
         return Place(str(self.path), cell, within, column + 1)
 
     def ignored(self, code: str, lines: Iterable[int]) -> str | None:
-        """Return the reason of an ignore comment for `code` on one of the lines, or None if there is none."""
+        """Return the reason of an ignore comment for `code` on one of the lines, or None without such a comment."""
         for line in lines:
             found = IGNORE.search(self.comments.get(line, ""))
             if found and code in [name.strip() for name in found[1].split(",")]:

@@ -93,7 +93,8 @@ def of_tensors(kind: ast.operator, left: Value, right: Value, spot: Spot) -> Val
         if a.meaning in (HITS, PREDICTION):
             return Tensor(spot=spot, origin=a.origin)
         kept = scaling or a.meaning == LOSS or (isinstance(b, Constant) and b.value == 0)
-        keeps = a.but(spot=spot, scaled=a.scaled or scaling, origin=united(a.origin, b.origin))
+        keeps = a.but(spot=spot, scaled=a.scaled or scaling, origin=united(a.origin, b.origin),
+                      detached=a.detached if a.models else None)
         return keeps if kept else keeps.but(meaning="", trail=())
     both = united(a.models, b.models)
     made = Tensor(

@@ -399,7 +399,7 @@ class Calls(Expressions):
         return tensor.but(meaning="" if known_layer else OUTPUT, trail=(), geometry=None, axes=None)
 
     def only_network(self) -> Module | None:
-        """Return the one network of the file that is no part of another, or None if there are several."""
+        """Return the only network of the file that no other network contains, or None if there are several."""
         found = [one for one in self.instances.values() if isinstance(one, Module) and one.label != "loss"
                  and one.cls is not None and one.cls.method("forward") is not None]
         inner = {id(part) for one in found for part in one.parts() if part is not one}

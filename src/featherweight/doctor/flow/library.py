@@ -416,7 +416,7 @@ EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
     (lambda name: (name.startswith("torchvision.transforms") or "transforms." in name)
      and name.rpartition(".")[2][:1].isupper(), transform),
     (_last("save", "load"), stored),
-    (_last("dump", "load", prefixes=("pickle", "joblib", "dill", "cloudpickle")), stored),
+    (_last("dump", "load", prefixes=("pickle", "dill", "cloudpickle")), stored),
     (_last("grad", "backward", prefixes=("torch.autograd", "autograd")), gradient),
     (_last("sum", "mean"), reduced),
     (_last("mean", "sum", "average", prefixes=("numpy", "statistics")), added_up),

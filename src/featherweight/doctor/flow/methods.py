@@ -251,6 +251,9 @@ def of_table(owner: Value, call: Call) -> Value:
 def of_others(owner: Value, call: Call) -> Value:
     """Handle methods that are known by their name on any object, such as scaler.step(optimizer)."""
     first = call.first()
+    if call.name == "step" and isinstance(first, Unknown) and set(words_of(first.label)) & OPTIMIZER_WORDS:
+        first.becomes = Optimizer(label=first.label)        # GradScaler.step(optimizer)
+        first = first.becomes
     call.trace.add("use", call.spot, owner, first, text=call.name)
     if call.name == "step" and isinstance(first, Optimizer):
         call.trace.add("step", call.spot, first)

@@ -28,10 +28,11 @@ class Arm:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happens while the file runs.
+    """One action of the file, such as a forward, a backward or a step.
 
-    kind: forward, loss, backward, step, zero_grad, scheduler-step, eval, train, divide, compare, add, build, use and
-    others that rules name. subject, value: depend on the kind. calls: the functions that are being executed.
+    - kind: a word such as "forward", by which rules select events.
+    - subject, value, other: the values that take part, such as the network and its input.
+    - loops, arms, calls: the loops, branches and functions around it, outermost first.
     """
 
     kind: str

@@ -58,8 +58,11 @@ def clears(event: Event, optimizer: Value | None) -> bool:
         return True
     if event.kind in ("use", "call"):       # an unknown function that gets the optimizer or the network may clear them
         passed = known(event.value)
-        return passed is optimizer or "zero" in event.text
+        return (passed is optimizer and event.text not in SCALER) or "zero" in event.text
     return False
+
+
+SCALER = ("step", "unscale_", "scale", "update", "unscale_gradients")     # methods of a GradScaler
 
 
 def related(a: Value, b: Value) -> bool:

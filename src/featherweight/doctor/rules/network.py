@@ -238,7 +238,7 @@ def has_parameters(module: Module) -> bool:
 
 def unused_layers(trace: Trace) -> Iterator[Draft]:
     """Find layers that a network builds and no method uses."""
-    seen = set[int]()
+    seen, names = set[int](), dict[int, set[str]]()
     for event in trace.of("network"):
         network = event.subject
         if not isinstance(network, Module) or network.cls is None or id(network.cls.definition) in seen:
@@ -246,11 +246,10 @@ def unused_layers(trace: Trace) -> Iterator[Draft]:
         seen.add(id(network.cls.definition))
         if network.cls.method("forward") is None or uses_all_children(network.cls.definition):
             continue
-        tree = network.cls.scope.source.tree
-        used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)
-                and isinstance(node.ctx, ast.Load)}
-        used |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value,
-                                                                                                        str)}
+        source = network.cls.scope.source
+        if id(source) not in names:
+            names[id(source)] = used_names(source.tree)
+        used = names[id(source)]
         for name, value in network.attributes.items():
             module = known(value)
             spot = module.spot
@@ -261,6 +260,13 @@ def unused_layers(trace: Trace) -> Iterator[Draft]:
                             "Its weights are counted and stored, but no output depends on them." if weights else
                             "No output depends on it, so its setting has no effect.",
                             f"Call self.{name} in forward, or delete the line.", "", "warning" if weights else "note")
+
+
+def used_names(tree: ast.Module) -> set[str]:
+    """Return the attributes that a file reads, and its texts, since getattr may use them."""
+    found = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+    return found | {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)
+                    and isinstance(node.value, str)}
 
 
 def uses_all_children(definition: ast.ClassDef) -> bool:
