@@ -183,7 +183,8 @@ class Calls(Expressions):
             if method is not None and function.cls is not None:
                 bound = Function(definition=method, scope=function.cls.scope, owner=function)
                 return self.inline(bound, call.arguments, call.keywords, call)
-        if isinstance(function, Constant | Number | Iteration | Optimizer | Loader | Dataset | Items):
+        nothing = isinstance(function, Constant) and function.value is None     # a gap that a student fills
+        if isinstance(function, Constant | Number | Iteration | Optimizer | Loader | Dataset | Items) and not nothing:
             self.trace.add("not-callable", call.spot, function, call.first())
         return self.call_unknown(function, call)
 
@@ -223,7 +224,7 @@ class Calls(Expressions):
         self.trace.add("call", call.spot, function, values[0] if values else None, text=label)
         fed = batch and not has_label and not outputs and not label_is_transform(label)
         if isinstance(function, Unknown) and (looks_like_model(label) or fed):
-            function.becomes = Module(label=label, spot=function.spot, given=function.parameter)
+            function.becomes = Module(label=label, spot=function.spot)
             return self.apply_module(function.becomes, call)
         if len(values) >= 2 and (is_loss_name(label) or (has_label and outputs and isinstance(function, Unknown)
                                                          and function.parameter)):
@@ -318,8 +319,7 @@ class Calls(Expressions):
         if kind is Loader:
             return Loader(label=parameter.arg, role=role_in(parameter.arg), spot=spot)
         if kind is not None:
-            return Module(label=parameter.arg, spot=spot, given=True) if kind is Module else kind(
-                label=parameter.arg, spot=spot)
+            return kind(label=parameter.arg, spot=spot)
         return Unknown(label=parameter.arg, parameter=True, spot=spot)
 
     def property_of(self, owner: Instance, name: str) -> Value | None:

@@ -381,6 +381,8 @@ def _last(*names: str, prefixes: tuple[str, ...] = ("torch",)) -> Callable[[str]
 
 def is_torchvision_model(name: str) -> bool:
     """True for a constructor of a network of torchvision, timm or transformers."""
+    if "_Weights" in name or name.endswith(".transforms"):
+        return False
     return name.startswith(("torchvision.models.", "timm.create_model")) or name.endswith(
         (".from_pretrained", ".hub.load"))
 

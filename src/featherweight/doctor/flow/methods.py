@@ -62,7 +62,7 @@ def revealed(owner: Unknown, call: Call) -> Value:
     made: Value | None = None
     if name in ("eval", "parameters", "named_parameters", "load_state_dict") or (name == "train" and is_mode(call)):
         if name != "load_state_dict" or not words & (OPTIMIZER_WORDS | SCHEDULER_WORDS):
-            made = Module(label=owner.label, spot=owner.spot, given=owner.parameter)
+            made = Module(label=owner.label, spot=owner.spot)
     elif name == "zero_grad":
         optimizer = words & OPTIMIZER_WORDS or not looks_like_model(owner.label)
         made = Optimizer(label=owner.label) if optimizer else Module(label=owner.label)

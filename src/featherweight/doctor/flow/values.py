@@ -138,15 +138,11 @@ class Instance(Value):
 
 @dataclass(eq=False, kw_only=True)
 class Module(Instance):
-    """A network or a layer. name: its library class. cls: its class in the file. Both are empty if unknown.
-
-    given: the network is a parameter of a function that nothing in the file calls.
-    """
+    """A network or a layer. name: its library class. cls: its class in the file. Both are empty if unknown."""
 
     name: str = ""
     arguments: dict[str, Value] = field(default_factory=dict)
     children: list[Value] = field(default_factory=list)
-    given: bool = False
     output: Tensor | None = None        # result of the first call, reused by later calls
 
     def parts(self) -> Iterator[Module]:

@@ -60,6 +60,14 @@ def normalisation_of(transform: Value | None) -> tuple[Any, Spot] | None:
     return (constant(arguments.get("mean")), constant(arguments.get("std"))), spot
 
 
+def agrees(first: Value | None, second: Value | None) -> bool:
+    """True if two transforms normalise alike, as far as the source states it."""
+    a, b = normalisation_of(first), normalisation_of(second)
+    if a is None or b is None:
+        return a is b
+    return None in a[0] or None in b[0] or a[0] == b[0]
+
+
 def different_normalisation(trace: Trace) -> Iterator[Draft]:
     """Find test data that are normalised otherwise than the training data."""
     trained = [one for one in datasets(trace) if role_of(one) == "train" and isinstance(known(one.transform),
@@ -68,16 +76,16 @@ def different_normalisation(trace: Trace) -> Iterator[Draft]:
         transform = known(test.transform)
         if role_of(test) not in ("test", "validation") or not isinstance(transform, Transform):
             continue
-        train = next((one for one in reversed(trained) if one.name == test.name), None)
-        if train is None:
+        same_kind = [one for one in trained if one.name == test.name]
+        if not same_kind or any(agrees(one.transform, transform) for one in same_kind):
             continue
+        train = same_kind[-1]
         first, second = normalisation_of(train.transform), normalisation_of(transform)
         stated = [one for one in (first, second) if one is not None and None not in one[0]]
-        if (first is None) != (second is None) or (len(stated) == 2 and stated[0][0] != stated[1][0]):
-            spot = second[1] if second else transform.spot or test.spot
+        spot = second[1] if second else transform.spot or test.spot
+        if spot is not None:
             here = f"mean {stated[-1][0][0]}" if second and stated else "other values" if second else "no normalisation"
             there = f"mean {stated[0][0][0]}" if first and stated else "other values" if first else "no normalisation"
-            assert spot is not None
             yield Draft("FW402", spot, f"{name_of(test, 'The test data')} is normalised otherwise than "
                         f"{name_of(train, 'the training data')}.",
                         f"The network was trained with {there} and is measured with {here}.",

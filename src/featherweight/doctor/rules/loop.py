@@ -196,7 +196,8 @@ def unscaled_accumulation(trace: Trace) -> Iterator[Draft]:
             same = event.same_turn(step, loop) and event.calls == step.calls and event.index < step.index
             if not same or inside or not isinstance(event.subject, Tensor) or event.subject.scaled:
                 continue
-            if has_division(event.spot.node) or (event.subject.reduction == "sum" and event.subject.criterion):
+            used = any(event.index < one.index < step.index and one.same_turn(step, loop) for one in trace.of("step"))
+            if used or has_division(event.spot.node) or (event.subject.reduction == "sum" and event.subject.criterion):
                 continue
             number = divisor(arm.node)
             loss = loss_text(event.spot.node)

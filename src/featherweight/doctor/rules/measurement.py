@@ -92,7 +92,8 @@ def divisions(trace: Trace) -> Iterator[Draft]:
             continue
         unit = counted(number, count)
         rule = DIVISIONS.get((number.unit, unit))
-        if rule is not None and number.summed:
+        running = number.unit == "mean-accuracy" and unit == "batches" and "train" in map(role_of, sources_of(number))
+        if rule is not None and number.summed and not running:
             code, what, why, how = rule
             denominator = denominator_of(event)
             yield Draft(code, event.spot, what.format(total=name_of(number, "The sum"), count=denominator),

@@ -89,7 +89,7 @@ def is_trained(trace: Trace, event: Event) -> bool:
             continue
         loss = one.subject
         known_loss = isinstance(loss, Tensor) and bool(loss.models)
-        uses = not known_loss or (isinstance(loss, Tensor) and event.grad and event.subject in loss.models)
+        uses = (isinstance(loss, Tensor) and event.subject in loss.models) if known_loss else True
         if one.same_turn(event, loop) and uses:
             return True
     return False
@@ -137,7 +137,7 @@ def eval_missing(trace: Trace) -> Iterator[Draft]:
         if not layer:
             continue
         seen.add(key)
-        certain = (layer != "?" or not event.subject.given) and not is_own_method(event)
+        certain = layer != "?" and not is_own_method(event)
         model = name_of(event.subject, "the network")
         why = (f"{model} holds {layer}, which acts otherwise in training mode." if layer != "?" else
                f"If {model} holds dropout or batch normalisation, its outputs depend on chance or on the batch.")
