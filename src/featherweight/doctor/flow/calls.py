@@ -360,6 +360,8 @@ class Calls(Expressions):
         top = self.trace.nested == 0
         if module.cls is not None and module.label == "loss" and top:
             return applied_loss(Criterion(name=module.cls.definition.name, spot=module.spot), call)
+        if module.cls is None and not module.name and len(call.arguments) > 1 and is_loss_name(module.label):
+            return applied_loss(Criterion(label=module.label, spot=module.spot), call)
         if top:
             self.trace.add("forward", call.spot, module, tensor)
             tensor = tensor.but(meaning=INPUT, trail=(), geometry=Geometry())

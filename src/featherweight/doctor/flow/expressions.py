@@ -173,6 +173,8 @@ class Expressions(ABC):
     def subscript(self, node: ast.Subscript) -> Value:  # noqa: PLR0911  one return for each kind of value
         """Return owner[index]."""
         owner, index = self.evaluate(node.value), self.evaluate(node.slice)
+        if isinstance(node.slice, ast.Slice) and isinstance(owner, Items):
+            return Items(items=owner.items, open=True, is_list=owner.is_list, origin=owner.origin)
         position = index.value if isinstance(index, Constant) else None
         if isinstance(owner, Bound) and owner.name == "shape":
             return length_of(owner.owner, self.at(node)) if position == 0 else Unknown()

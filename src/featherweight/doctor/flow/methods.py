@@ -63,6 +63,8 @@ def revealed(owner: Unknown, call: Call) -> Value:
     if name in ("eval", "parameters", "named_parameters", "load_state_dict") or (name == "train" and is_mode(call)):
         if name != "load_state_dict" or not words & (OPTIMIZER_WORDS | SCHEDULER_WORDS):
             made = Module(label=owner.label, spot=owner.spot)
+    elif name in ("to", "cuda") and looks_like_model(owner.label):
+        made = Module(label=owner.label, spot=owner.spot)
     elif name == "zero_grad":
         optimizer = words & OPTIMIZER_WORDS or not looks_like_model(owner.label)
         made = Optimizer(label=owner.label) if optimizer else Module(label=owner.label)
@@ -120,7 +122,7 @@ def of_module(owner: Value, call: Call) -> Value:
         owner.children.append(known(call.arguments[1]))
         owner.attributes[str(constant(call.arguments[0]))] = known(call.arguments[1])
     if name in ("children", "modules"):
-        return Items(items=list(owner.children) or [Unknown()], open=True)
+        return Items(items=list(owner.children) or [owner], open=True, is_list=True)
     return Unknown(spot=call.spot)
 
 

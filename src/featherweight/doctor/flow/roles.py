@@ -37,7 +37,8 @@ def role_of(value: Value | None) -> str:
     """Return the role of a loader, a data set or a part of one."""
     value = known(value)
     if isinstance(value, Loader):
-        return role_of(value.dataset) or value.role or role_in(value.label)
+        own, inner = value.role or role_in(value.label), role_of(value.dataset)
+        return inner if inner == "test" else own or inner       # valid_loader may read a part of the training data
     if isinstance(value, Dataset):
         return value.role or role_of(value.parent) or role_in(value.label)
     return role_in(value.label) if isinstance(value, Unknown) else ""

@@ -16,6 +16,7 @@ from featherweight.doctor.flow.values import Module, Optimizer, Tensor, Value, c
 EVALUATION_WORDS = frozenset(("eval", "evaluate", "evaluation", "test", "validate", "validation", "valid", "val",
                               "infer",
                               "inference", "predict", "prediction", "classify", "accuracy"))
+HOOKS = ("validation_step", "test_step", "predict_step", "training_step")      # of Lightning
 TRAINING_WORDS = frozenset(("train", "training", "fit", "benchmark", "profile", "bench", "warmup", "calibrate"))
 
 
@@ -170,8 +171,9 @@ def is_own_method(event: Event) -> bool:
 
 def inherited(trace: Trace, event: Event) -> bool:
     """True if a framework sets the mode: the forward runs in a hook such as validation_step."""
-    names = [getattr(call, "name", "") for call in event.calls]
-    return any(name in ("validation_step", "test_step", "predict_step", "training_step") for name in names)
+    return any(
+        isinstance(call, ast.FunctionDef) and call.name in HOOKS and [one.arg for one in call.args.args[:1]] == ["self"]
+        for call in event.calls)
 
 
 def is_loss(module: Module) -> bool:
