@@ -186,16 +186,31 @@ def no_grad_missing(trace: Trace) -> Iterator[Draft]:
     seen = set[tuple[int, int]]()
     for event in trace.of("forward"):
         key = (id(event.calls[-1]) if event.calls else 0, id(event.subject))
-        if event.nested or key in seen or not event.grad or event.batch_loop() is None or is_trained(trace, event):
+        if event.nested or key in seen or not event.grad or is_trained(trace, event):
             continue
         mode = mode_before(trace, event.subject, event)
         in_eval = mode is not None and mode.kind == "eval" and not alternatives(trace, mode)
-        wants_gradient = any(one.calls == event.calls for one in trace.of("backward", "requires-grad"))
-        if (in_eval or role_of(event.loader) in ("test", "validation")) and not wants_gradient:
+        on_held_out = event.batch_loop() is not None and (in_eval or role_of(event.loader) in ("test", "validation"))
+        measured = in_eval and bool(words_around(event) & EVALUATION_WORDS or event.loops) and is_measured(trace, event)
+        if (on_held_out or measured) and not wants_gradient(trace, event):
             seen.add(key)
             yield Draft("FW309", event.spot, "The evaluation stores what gradients would need.",
                         f"`{text_of(event.spot)}` keeps all activations: more memory and time for the same numbers.",
                         "Put the loop into `with torch.no_grad():`.", "with torch.no_grad():")
+
+
+def wants_gradient(trace: Trace, event: Event) -> bool:
+    """True if the gradient of the input is asked for, as for a saliency map."""
+    loop = event.loops[-1] if event.loops else None
+    return any(one.calls == event.calls and one.same_turn(event, loop) for one in trace.of("requires-grad", "apply")
+               if one.kind == "requires-grad" or one.text == "requires_grad_")
+
+
+def is_measured(trace: Trace, event: Event) -> bool:
+    """True if a loss or a prediction is made of a forward's output in the same function."""
+    return any(one.index > event.index and one.calls == event.calls and isinstance(tensor, Tensor)
+               and event.subject in tensor.models
+               for one in trace.of("loss", "predict") for tensor in (one.value, one.subject))
 
 
 def training_in_eval(trace: Trace) -> Iterator[Draft]:
