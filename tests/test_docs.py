@@ -19,8 +19,8 @@ BLOCK = re.compile(r"^```(\w*) ?(\S*)\n(.*?)^```$", re.M | re.S)       # kind, n
 def test_there_are_pages():
     assert [page.stem for page in PAGES] == [
         "README", "README", "architecture", "backpropagation", "commands", "data", "doctor", "experiments", "export",
-        "glossary", "operations", "own-networks", "picture", "python", "recipe", "reliability", "results", "see", "serve",
-        "speed", "train",
+        "glossary", "operations", "own-networks", "picture", "python", "recipe", "reliability", "results", "see",
+        "serve", "speed", "train",
     ]
 
 

@@ -164,6 +164,35 @@ for x, y in loader:
     nn.functional.cross_entropy(net(x), y).backward()
     opt.step()  # here
 """),
+    "the validation loader reads a part of the training data": ("FW308", """
+import torch, torch.nn as nn
+from torchvision import datasets
+from torch.utils.data import DataLoader, SubsetRandomSampler
+torch.manual_seed(0)
+data = datasets.CIFAR10("d", train=True)
+train_loader = DataLoader(data, 20, sampler=SubsetRandomSampler(first))
+valid_loader = DataLoader(data, 20, sampler=SubsetRandomSampler(second))
+net = nn.Sequential(nn.Flatten(), nn.Linear(3072, 50), nn.Dropout(0.5), nn.Linear(50, 10))
+opt = torch.optim.SGD(net.parameters(), 0.01)
+for epoch in range(3):
+    net.train()
+    for x, y in train_loader:
+        opt.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        opt.step()
+    for x, y in valid_loader:
+        loss = nn.functional.cross_entropy(net(x), y)  # here
+"""),
+    "a network that is wrapped and moved": ("FW301", """
+import torch
+from somewhere import Backbone
+model = Backbone(10).to(device)
+model = torch.nn.DataParallel(model).cuda()
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+for x, y in loader:
+    torch.nn.functional.cross_entropy(model(x), y).backward()  # here
+    optimizer.step()
+"""),
     "rate True": ("FW106", """
 import torch.nn.functional as F, torch.nn as nn
 class Net(nn.Module):
@@ -366,6 +395,28 @@ def predict(x):
         return net(x)
 net.eval()
 print(predict(images))
+""",
+    "the caller stands above and is named like a method": """
+import torch, torch.nn as nn
+def validation(model, loader):
+    for x, y in loader:
+        model.forward(x).argmax(1)
+def train(model, loader, held_out, criterion, optimizer):
+    for epoch in range(3):
+        model.train()
+        for x, y in loader:
+            optimizer.zero_grad()
+            criterion(model.forward(x), y).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            validation(model, held_out)
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+    def forward(self, x):
+        return self.drop(x)
 """,
     "a schedule that a framework gets": """
 import torch, pytorch_lightning as pl

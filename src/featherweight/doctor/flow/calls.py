@@ -104,6 +104,11 @@ class Calls(Expressions):
             return self.attribute(owner, name, node)
         if isinstance(owner, Bound) and owner.name == "super":
             return None
+        if isinstance(owner, Module) and name in ("forward", "__call__"):
+            return owner
+        if isinstance(owner, Unknown) and name == "forward":
+            owner.becomes = Module(label=owner.label, spot=owner.spot)
+            return owner.becomes
         if isinstance(owner, Instance):
             if name in owner.attributes:
                 return owner.attributes[name]
@@ -335,7 +340,8 @@ class Calls(Expressions):
         label = cls.definition.name
         bases = cls.library_bases()
         if any(base.endswith("Dataset") for base in bases) or (label.endswith("Dataset") and not cls.is_module):
-            return Dataset(spot=call.spot, name=label, transform=transform_in(call),
+            parent = next((value for value in call.everything() if isinstance(value, Dataset)), None)
+            return Dataset(spot=call.spot, name=label, transform=transform_in(call), parent=parent,
                            role=role_in(label) or next((role_in(text) for text in texts_in(call)), ""))
         is_loss = cls.is_module and (label.endswith("Loss") or any(base.endswith("Loss") for base in bases))
         made: Instance = Module(cls=cls, spot=call.spot) if cls.is_module else Instance(cls=cls, spot=call.spot)

@@ -325,9 +325,11 @@ MODULE_METHODS = frozenset((
 def attribute_of_data(owner: Value, name: str, spot: Spot) -> Value:
     """Return loader.dataset, loader.sampler, loader.batch_size or dataset.transform."""
     if isinstance(owner, Loader) and name == "dataset":
-        if owner.dataset is None:
-            owner.dataset = Dataset(label=owner.label, role=owner.role)
-        return owner.dataset
+        inner = known(owner.dataset)
+        if isinstance(inner, Unknown):
+            inner.becomes = Dataset(label=inner.label or owner.label, role=owner.role)
+            owner.dataset = inner.becomes
+        return known(owner.dataset)
     if isinstance(owner, Loader) and name == "sampler":
         return Dataset(name="sampler", parent=owner.dataset, label=owner.label, role=owner.role)
     if isinstance(owner, Loader) and name == "batch_size":

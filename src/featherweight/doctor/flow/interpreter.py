@@ -438,8 +438,7 @@ def unused(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef | as
         node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
     found += [inner for node in tree.body if isinstance(node, ast.If | ast.Try) for inner in node.body
               if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
-    names = {node.id if isinstance(node, ast.Name) else node.attr for node in ast.walk(tree)
-             if isinstance(node, ast.Name | ast.Attribute)}
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}     # model.train names no function
     networks = {id(node) for node in found if isinstance(node, ast.ClassDef) and is_network(node)}
     return sorted(found, key=lambda node: (id(node) not in networks, node.name in names))
 

@@ -250,7 +250,7 @@ def of_table(owner: Value, call: Call) -> Value:
     return Unknown(spot=call.spot)
 
 
-def of_others(owner: Value, call: Call) -> Value:
+def of_others(owner: Value, call: Call) -> Value:  # noqa: PLR0911  one return for each method
     """Handle methods that are known by their name on any object, such as scaler.step(optimizer)."""
     first = call.first()
     if call.name == "step" and isinstance(first, Unknown) and set(words_of(first.label)) & OPTIMIZER_WORDS:
@@ -265,16 +265,17 @@ def of_others(owner: Value, call: Call) -> Value:
         call.trace.add("backward", call.spot, first)
     elif call.name == "zero_grad":
         call.trace.add("zero_grad", call.spot, owner)
+    elif isinstance(owner, Unknown) and call.name in MOVES:
+        return owner                # moved, still unknown: a network or a tensor
     elif call.name in ("prepare", "setup") and len(call.arguments) > 1:
         return Items(items=[known(value) for value in call.arguments])      # accelerate and Fabric
     elif call.name in ("prepare", "setup", "setup_dataloaders") and first is not None:
         return first
-    elif call.name in ("item", "cpu", "detach", "numpy", "float") or (call.name == "get" and call.arguments):
+    elif call.name in ("item", "cpu", "detach", "numpy") or (call.name == "get" and call.arguments):
         return Unknown(spot=call.spot, origin=owner.origin, label=owner.label)
     else:
         escape(call)
-    image = isinstance(owner, Library | Unknown) and call.name in ("unsqueeze", "to", "cuda", "view", "reshape", "type")
-    if image:
+    if isinstance(owner, Library | Unknown) and call.name in ("unsqueeze", "view", "reshape"):
         return Tensor(spot=call.spot, origin=sources_of(owner), label=owner.label)
     return Unknown(spot=call.spot, origin=united(sources_of(owner), *(sources_of(v) for v in call.everything())))
 
