@@ -7,15 +7,11 @@ from collections.abc import Mapping
 from featherweight.doctor.flow.values import (
     ACTIVATION,
     DROPOUT,
-    HITS,
-    INPUT,
-    LABEL,
     LOG_PROBABILITIES,
     LOGITS,
     NORM,
     OUTPUT,
     POOL,
-    PREDICTION,
     PROBABILITIES,
     SIGMOID,
     WEIGHTED,
@@ -152,5 +148,3 @@ def is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-RESULTS = {"argmax": PREDICTION, "eq": HITS, "argsort": PREDICTION}
-DATA_MEANINGS = (INPUT, LABEL)

@@ -42,10 +42,6 @@ from featherweight.doctor.flow.values import (
     known,
 )
 
-OPTIMIZERS = frozenset((
-    "SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "Adagrad", "Adadelta", "RMSprop", "Rprop", "LBFGS", "ASGD",
-    "SparseAdam", "Adafactor", "Muon", "Lion", "LAMB", "RangerOptimizer",
-))
 WRAPPERS = frozenset((
     "DataParallel", "DistributedDataParallel", "FullyShardedDataParallel", "compile", "tqdm", "trange", "script",
     "iter", "next_", "list", "tuple", "reversed", "DDP", "FSDP", "progress_bar", "track", "prefetch", "deepcopy_",
@@ -349,11 +345,6 @@ def gradient(call: Call) -> Value:
     """Record torch.autograd.grad or torch.autograd.backward."""
     call.trace.add("backward", call.spot, call.first(), text="autograd")
     return Tensor(spot=call.spot)
-
-
-def no_gradient(call: Call) -> Value:
-    """Record torch.set_grad_enabled(False) as a statement; `with` blocks are handled by the interpreter."""
-    return Unknown(spot=call.spot, label=call.last)
 
 
 def copied(call: Call) -> Value:

@@ -37,10 +37,6 @@ from featherweight.doctor.flow.values import (
 
 MOVES = ("to", "cuda", "cpu", "half", "double", "float", "bfloat16", "type", "share_memory", "requires_grad_", "apply",
          "compile", "xpu", "mps")
-MODEL_METHODS = frozenset((
-    "parameters", "named_parameters", "eval", "train", "load_state_dict", "state_dict", "modules", "named_modules",
-    "children",
-))
 OPTIMIZER_WORDS = frozenset(("optimizer", "optim", "opt", "optimiser", "optimizers", "optimizerd", "optimizerg",
                              "sgd", "adam", "solver"))
 SCHEDULER_WORDS = frozenset(("scheduler", "sched", "schedule", "schedular", "lrscheduler"))
