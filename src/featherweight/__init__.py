@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from featherweight.anatomy import summarize as summarize
     from featherweight.data import as_dataset as as_dataset
     from featherweight.data import load_dataset as load_dataset
+    from featherweight.doctor import doctor as doctor
     from featherweight.errors import FeatherweightError as FeatherweightError
     from featherweight.inference import predict as predict
     from featherweight.interface import Run as Run
@@ -39,6 +40,7 @@ _HOMES = {
     "predict": "featherweight.inference",
     "plot": "featherweight.report.drawing",
     "as_dataset": "featherweight.data",
+    "doctor": "featherweight.doctor",
 }
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604  the names of _HOMES are strings
 

@@ -9,6 +9,7 @@
         │   ├── NoNumbers             a network whose outputs are NaN or infinite
         │   └── Untrusted             a run with source code that the user has not trusted
         ├── PictureError              a file that cannot be read as a picture
+        ├── SourceError               a script or notebook that cannot be read or parsed
         ├── ByHandError               a value that the network trained by hand cannot use
         ├── ExportError               an export that cannot be made, or that fails its proof
         ├── MissingExtra              an optional dependency that is not installed
@@ -83,6 +84,10 @@ class NoNumbers(RunError):
 
 class PictureError(FeatherweightError):
     """A file that cannot be read as a picture."""
+
+
+class SourceError(FeatherweightError):
+    """A script or notebook that cannot be read or parsed."""
 
 
 class ByHandError(FeatherweightError):

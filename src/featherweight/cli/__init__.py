@@ -13,7 +13,7 @@ from typing import cast
 import typer
 
 from featherweight import __version__, interruption
-from featherweight.cli import byhand, data, look, see, serve, ship, training, use
+from featherweight.cli import byhand, checkup, data, look, see, serve, ship, training, use
 from featherweight.cli.examples import example
 from featherweight.cli.output import fail, plain_warnings
 from featherweight.cli.trusting import ask_for_trust
@@ -31,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (look, training, use, ship, serve, see, byhand):
+for module in (look, checkup, training, use, ship, serve, see, byhand):
     for command in module.COMMANDS:
         app.command(epilog=example(command.__name__))(command)
 app.add_typer(data.app, name="data")

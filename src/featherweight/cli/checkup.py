@@ -1,0 +1,113 @@
+"""The command that finds mistakes in source: doctor."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featherweight.cli.options import Force, Json
+from featherweight.cli.output import check_output, console, fail, show, show_json
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from featherweight.doctor import Finding, Report
+
+STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def doctor(
+    targets: Annotated[
+        list[str], typer.Argument(metavar="TARGET...", help="Scripts (.py), notebooks (.ipynb) or folders of them.")
+    ],
+    select: Annotated[
+        str | None, typer.Option("--select", metavar="CODES", help="Report these codes only, such as FW301,FW4.")
+    ] = None,
+    ignore: Annotated[str | None, typer.Option("--ignore", metavar="CODES", help="Leave these codes out.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if an error is found.")] = False,
+    sarif: Annotated[
+        Path | None, typer.Option("--sarif", metavar="FILE", help="SARIF file to write, for editors and code hosts.")
+    ] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Find known mistakes of training scripts by reading their source. Nothing is executed.
+
+    Errors make a result wrong, warnings cost accuracy or time. A comment `# doctor: ignore[FW301] reason` silences a
+    finding on its line.
+    """
+    from featherweight.doctor import examine
+    from featherweight.doctor.sarif import to_sarif
+    from featherweight.files import replacing
+
+    chosen, left_out = codes_in(select or "", "--select"), codes_in(ignore or "", "--ignore")
+    if sarif:
+        check_output(sarif, (".sarif", ".json"), "--sarif", force=force)
+    report = examine(targets).kept(chosen, left_out)
+    for fault in report.unread:
+        fail(fault)
+    if sarif:
+        with replacing(sarif) as file:
+            file.write(json.dumps(to_sarif(report), indent=2).encode())
+    if as_json:
+        show_json(report.to_dict())
+    else:
+        print_report(report)
+    if strict and report.count("error"):
+        raise typer.Exit(1)
+    if report.unread:
+        raise typer.Exit(2)
+
+
+def codes_in(text: str, option: str) -> list[str]:
+    """Return the codes or prefixes of an option. Raises typer.BadParameter for one that no code begins with."""
+    from featherweight.doctor import CODES
+
+    found = [code.strip().upper() for code in text.split(",") if code.strip()]
+    for code in found:
+        if not any(known.startswith(code) for known in CODES):
+            raise typer.BadParameter(f"{option} {code!r} is no code. Codes are FW101 to FW604, families FW1 to FW6.")
+    return found
+
+
+def print_report(report: Report) -> None:
+    """Print the findings, then what was checked and what could not be checked."""
+    from rich.text import Text
+
+    width = min(console().width, 100)
+    for finding in report.findings:
+        for text in lines_of(finding, width):
+            show(text)
+        show("")
+    show(Text(report.verdict(), style="bold"))
+    lines = [f"checked: {line}" for line in report.checked]
+    lines += [f"not checked: {line}" for line in (*report.unchecked, "the built network and its training: only source "
+                                                  "was read")]
+    for line in lines:
+        for piece in wrapped(line, width, "", "  "):
+            show(Text(piece, style="dim"))
+
+
+def lines_of(finding: Finding, width: int) -> list[Text]:
+    """Return the lines of one finding: place and code, mistake, reason, change and the corrected line."""
+    from rich.text import Text
+
+    head = Text.assemble((f"{finding.place} ", "bold"), (f"{finding.severity} {finding.code}",
+                                                         STYLES[finding.severity]))
+    body = wrapped(finding.what, width, "  ", "  ")
+    body += wrapped(finding.why, width, "  why: ", "       ")
+    body += wrapped(finding.how, width, "  do:  ", "       ")
+    right = [Text(f"  +    {line}", style="green", overflow="fold") for line in finding.corrected.split("\n") if line]
+    return [head, *map(Text, body), *right]
+
+
+def wrapped(text: str, width: int, first: str, later: str) -> list[str]:
+    """Return text in lines of at most `width` columns. first, later: the beginnings of the lines."""
+    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=later, break_on_hyphens=False)
+
+
+COMMANDS = (doctor,)

@@ -1,0 +1,102 @@
+"""Roles of data sets and loaders: train, validation or test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from featherweight.doctor.flow.values import Dataset, Items, Loader, Unknown, Value, constant, known
+
+WORDS = {
+    "train": "train", "training": "train", "trn": "train", "tr": "train", "trainset": "train", "traindata": "train",
+    "trainloader": "train", "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+    "validate": "validation", "valloader": "validation", "valset": "validation", "validloader": "validation",
+    "test": "test", "testing": "test", "testset": "test", "testloader": "test", "testdata": "test", "tst": "test",
+    "evaluation": "validation", "eval": "validation", "holdout": "test", "traindataset": "train",
+    "testdataset": "test", "valdataset": "validation",
+}
+IMAGES_OF = {
+    "MNIST": (60_000, 10_000, 10), "FashionMNIST": (60_000, 10_000, 10), "KMNIST": (60_000, 10_000, 10),
+    "CIFAR10": (50_000, 10_000, 10), "CIFAR100": (50_000, 10_000, 100), "SVHN": (73_257, 26_032, 10),
+    "STL10": (5_000, 8_000, 10),
+}
+
+
+def words_of(name: str) -> list[str]:
+    """Split a name: testLoader_2 -> [test, loader, 2]."""
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+
+
+def role_in(name: str) -> str:
+    """Return the role that a name states, or ""."""
+    found = {WORDS[word] for word in words_of(name) if word in WORDS}
+    return found.pop() if len(found) == 1 else ""
+
+
+def role_of(value: Value | None) -> str:
+    """Return the role of a loader, a data set or a part of one."""
+    value = known(value)
+    if isinstance(value, Loader):
+        own, inner = value.role or role_in(value.label), role_of(value.dataset)
+        return inner if inner == "test" else own or inner       # valid_loader may read a part of the training data
+    if isinstance(value, Dataset):
+        return value.role or role_of(value.parent) or role_in(value.label)
+    return role_in(value.label) if isinstance(value, Unknown) else ""
+
+
+def certain_role(value: Value | None) -> str:
+    """Return the role of a loader or data set if arguments state it, as train=False does; else ""."""
+    value = known(value)
+    if isinstance(value, Loader):
+        return certain_role(value.dataset)
+    if isinstance(value, Dataset):
+        return value.role if value.certain else certain_role(value.parent)
+    return ""
+
+
+def role_from_arguments(name: str, arguments: Mapping[str, Value]) -> tuple[str, bool]:
+    """Return (role, True if an argument states it) of a data set that is built."""
+    train = constant(arguments.get("train"))
+    if isinstance(train, bool):
+        return ("train" if train else "test"), True
+    split = constant(arguments.get("split"))
+    if isinstance(split, str) and role_in(split):
+        return role_in(split), True
+    folder = constant(arguments.get("root"))
+    if isinstance(folder, str) and name in ("ImageFolder", "DatasetFolder"):
+        return role_in(folder.rstrip("/").rpartition("/")[2]), False
+    return "", False
+
+
+def sources_of(value: Value | None) -> tuple[Value, ...]:
+    """Return the loaders and data sets on which a value depends."""
+    value = known(value)
+    if isinstance(value, Loader | Dataset):
+        return (value,)
+    if isinstance(value, Items):
+        return tuple({id(one): one for item in value.items[:20] for one in sources_of(item)}.values())
+    return value.origin
+
+
+def base_dataset(value: Value | None) -> Value | None:
+    """Return the data set behind a loader."""
+    value = known(value)
+    if isinstance(value, Loader):
+        return known(value.dataset) if value.dataset is not None else value
+    return value
+
+
+def number_of_images(value: Value | None) -> int | None:
+    """Return the number of images of a well-known data set, such as 10,000 for the test images of MNIST."""
+    dataset = base_dataset(value)
+    if isinstance(dataset, Dataset) and dataset.name in IMAGES_OF and dataset.certain:
+        return IMAGES_OF[dataset.name][0 if dataset.role == "train" else 1]
+    return None
+
+
+def number_of_classes(value: Value | None) -> int | None:
+    """Return the number of classes of a well-known data set."""
+    dataset = base_dataset(value)
+    while isinstance(dataset, Dataset) and dataset.name not in IMAGES_OF and dataset.parent is not None:
+        dataset = known(dataset.parent)
+    return IMAGES_OF[dataset.name][2] if isinstance(dataset, Dataset) and dataset.name in IMAGES_OF else None

@@ -1,0 +1,221 @@
+"""Mistakes with data sets, loaders and transforms."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any
+
+from featherweight.doctor.draft import Draft, line_of, name_of, replaced, text_of
+from featherweight.doctor.flow.roles import certain_role, role_in, role_of
+from featherweight.doctor.flow.trace import Event, Trace
+from featherweight.doctor.flow.values import (
+    Dataset,
+    Loader,
+    Module,
+    Spot,
+    Tensor,
+    Transform,
+    Value,
+    constant,
+    known,
+)
+
+RANDOM = ("Random", "ColorJitter", "AutoAugment", "RandAugment", "TrivialAugment", "AugMix", "ElasticTransform")
+INVERTED = ("MNIST", "EMNIST", "KMNIST")       # bright strokes on black
+OPENERS = ("Image.open", "imread", "imageio.read", "read_image", "decode_image")
+
+
+def datasets(trace: Trace) -> list[Dataset]:
+    """Return the data sets that the file builds."""
+    return [event.subject for event in trace.of("dataset") if isinstance(event.subject, Dataset)]
+
+
+def random_on_test(trace: Trace) -> Iterator[Draft]:
+    """Find random transforms in the transform of test data."""
+    for dataset in datasets(trace):
+        transform = known(dataset.transform)
+        if role_of(dataset) not in ("test", "validation") or not isinstance(transform, Transform):
+            continue
+        if role_in(dataset.label) == "train" and not dataset.certain:
+            continue
+        for name, _, spot in transform.steps:
+            if name.startswith(RANDOM):
+                role = role_of(dataset)
+                yield Draft("FW401", spot, f"{name} changes the {role} images at random.",
+                            f"{name_of(dataset, 'The data set')} gives other images in each epoch, so accuracies of "
+                            f"two "
+                            "epochs cannot be compared.", f"Remove {name} from the transform of the {role} data.")
+
+
+def normalisation_of(transform: Value | None) -> tuple[Any, Spot] | None:
+    """Return ((mean, std), spot) of the last Normalize of a transform, or None."""
+    transform = known(transform)
+    if not isinstance(transform, Transform):
+        return None
+    found = [(arguments, spot) for name, arguments, spot in transform.steps if name == "Normalize"]
+    if not found:
+        return None
+    arguments, spot = found[-1]
+    return (constant(arguments.get("mean")), constant(arguments.get("std"))), spot
+
+
+def agrees(first: Value | None, second: Value | None) -> bool:
+    """True if two transforms normalise alike, as far as the source states it."""
+    a, b = normalisation_of(first), normalisation_of(second)
+    if a is None or b is None:
+        return a is b
+    return None in a[0] or None in b[0] or a[0] == b[0]
+
+
+def different_normalisation(trace: Trace) -> Iterator[Draft]:
+    """Find test data that are normalised otherwise than the training data."""
+    trained = [one for one in datasets(trace) if role_of(one) == "train" and isinstance(known(one.transform),
+                                                                                        Transform)]
+    for test in datasets(trace):
+        transform = known(test.transform)
+        if role_of(test) not in ("test", "validation") or not isinstance(transform, Transform):
+            continue
+        same_kind = [one for one in trained if one.name == test.name]
+        if not same_kind or any(agrees(one.transform, transform) for one in same_kind):
+            continue
+        train = same_kind[-1]
+        first, second = normalisation_of(train.transform), normalisation_of(transform)
+        stated = [one for one in (first, second) if one is not None and None not in one[0]]
+        spot = second[1] if second else transform.spot or test.spot
+        if spot is not None:
+            here = f"mean {stated[-1][0][0]}" if second and stated else "other values" if second else "no normalisation"
+            there = f"mean {stated[0][0][0]}" if first and stated else "other values" if first else "no normalisation"
+            yield Draft("FW402", spot, f"{name_of(test, 'The test data')} is normalised otherwise than "
+                        f"{name_of(train, 'the training data')}.",
+                        f"The network was trained with {there} and is measured with {here}.",
+                        "Use the same Normalize for both.", line_of(first[1]) if first else "")
+
+
+def prediction_prepares(trace: Trace) -> Iterator[Draft]:
+    """Find a function that opens a picture and prepares it otherwise than the training data."""
+    trained = [one for one in datasets(trace) if role_of(one) != "test"] or datasets(trace)
+    norms = [found for one in trained if (found := normalisation_of(one.transform))]
+    seen = set[int]()
+    for event in trace.of("forward"):
+        function = event.calls[-1] if event.calls else None
+        if event.nested or function is None or id(function) in seen or not isinstance(event.subject, Module):
+            continue
+        text = ast.unparse(function)
+        if not any(opener in text for opener in OPENERS) or event.batch_loop() is not None:
+            continue
+        seen.add(id(function))
+        if norms and not is_normalised(function, event):
+            (mean, std), spot = norms[-1]
+            place = division_by_255(function, event) or event.spot
+            target = assigned_name(place)
+            values = f"({target} - {first_of(mean)}) / {first_of(std)}" if target and mean and std else ""
+            yield Draft("FW403", place, "The picture is not normalised as the training images are.",
+                        f"Training uses `{text_of(spot)}` at line {spot.line}; here values stay between 0 and 1.",
+                        "Apply the transform of the test data.", f"{target} = {values}" if values else "")
+        if any(one.name in INVERTED for one in trained) and not is_inverted(function):
+            yield Draft("FW404", event.spot, "A dark digit on light paper is not inverted.",
+                        f"{trained[-1].name} shows bright strokes on black, photos and scans show the opposite.",
+                        "Invert light pictures: image = 255 - image.")
+
+
+def first_of(value: Any) -> Any:
+    """Return the first number of a tuple, or the number."""
+    return value[0] if isinstance(value, tuple) else value
+
+
+def is_normalised(function: ast.AST, event: Event) -> bool:
+    """True if a function subtracts and divides, or applies a transform."""
+    value = event.value
+    if isinstance(value, Tensor) and value.normed is not None:
+        return value.normed
+    for node in ast.walk(function):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            inner = node.left
+            if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub):
+                return True
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func).lower()
+            if any(word in name for word in ("transform", "normalize", "preprocess", "prepare", "processor",
+                                             "compose")):
+                return True
+    return False
+
+
+def is_inverted(function: ast.AST) -> bool:
+    """True if a function inverts a picture: 255 - x, 1 - x, or invert(x)."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and isinstance(node.left, ast.Constant):
+            return True
+        if isinstance(node, ast.Call) and any(
+                word in ast.unparse(node.func).lower() for word in ("invert", "bitwise_not", "transform",
+                                                                    "preprocess")):
+            return True
+    return False
+
+
+def division_by_255(function: ast.AST, event: Event) -> Spot | None:
+    """Return the statement that divides by 255, if there is one."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and any(
+                isinstance(one, ast.BinOp) and isinstance(one.op, ast.Div) and isinstance(one.right, ast.Constant)
+                and one.right.value == 255 for one in ast.walk(node.value)):
+            return Spot(event.spot.source, node)
+    return None
+
+
+def assigned_name(spot: Spot) -> str:
+    """Return the name that a statement binds."""
+    return ast.unparse(spot.node.targets[0]) if isinstance(spot.node, ast.Assign) else ""
+
+
+def shuffling(trace: Trace) -> Iterator[Draft]:
+    """Find training loaders that do not shuffle, and test loaders that do."""
+    used = {id(event.loader) for event in trace.of("step", "backward") if event.loader is not None}
+    measured = {id(event.loader) for event in trace.of("forward") if event.loader is not None}
+    for event in trace.of("loader"):
+        loader = event.subject
+        if not isinstance(loader, Loader):
+            continue
+        given = loader.arguments.get("shuffle")
+        shuffled = constant(given, "unknown") if given is not None else False
+        own_order = any(name in loader.arguments for name in ("sampler", "batch_sampler"))
+        role, name = role_of(loader), name_of(loader, "the loader")
+        mapped = isinstance(known(loader.dataset), Dataset)
+        if id(loader) in used and mapped and role != "test" and shuffled is False and not own_order and not event.text:
+            yield Draft("FW405", event.spot, f"{name} gives the training images in the same order in each epoch.",
+                        "Each batch holds the same images in every epoch, and sorted classes come one after another.",
+                        "Pass shuffle=True.", shuffled_line(event.spot))
+        if role == "test" and shuffled is True and id(loader) in measured and id(loader) not in used:
+            yield Draft("FW406", event.spot, f"{name} shuffles the test images.",
+                        "The result is the same, but predictions cannot be matched with images afterwards.",
+                        "Pass shuffle=False.", replaced(event.spot, text_of(event.spot, 500).replace(
+                            "shuffle=True", "shuffle=False")))
+
+
+def shuffled_line(spot: Spot) -> str:
+    """Return the loader's line with shuffle=True."""
+    text = text_of(spot, 500)
+    if "shuffle=False" in text:
+        return replaced(spot, text.replace("shuffle=False", "shuffle=True"))
+    return replaced(spot, f"{text[:-1]}, shuffle=True)")
+
+
+def test_is_train(trace: Trace) -> Iterator[Draft]:
+    """Find a test loader over training data."""
+    for event in trace.of("loader", "dataset"):
+        value = event.subject
+        name = value.label if value is not None else ""
+        if role_in(name) != "test" or certain_role(value) != "train":
+            continue
+        dataset = known(value.dataset) if isinstance(value, Loader) else value
+        if isinstance(dataset, Dataset) and dataset.name != "Subset" and (
+                not isinstance(value, Loader) or role_in(dataset.label) != "test"):
+            yield Draft("FW407", event.spot, f"`{name}` holds the training data.",
+                        f"`{text_of(dataset.spot)}` says train=True, so the test measures images that were learnt.",
+                        "Use train=False for the test data.",
+                        replaced(event.spot, text_of(event.spot, 500).replace("train=True", "train=False"))
+                        if "train=True" in text_of(event.spot, 500) else "")
+
+
+RULES = (random_on_test, different_normalisation, prediction_prepares, shuffling, test_is_train)

@@ -1,0 +1,74 @@
+"""Mistakes around a training: seeds, stored weights, workers and learning rates."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from featherweight.doctor.draft import Draft, name_of, text_of
+from featherweight.doctor.flow.trace import Trace
+from featherweight.doctor.flow.values import Loader, Module, Optimizer, constant
+
+USUAL = {       # optimizer -> (lowest, highest) learning rate that trains a small network
+    "SGD": (1e-5, 2.0), "Adam": (1e-6, 0.03), "AdamW": (1e-6, 0.03), "NAdam": (1e-6, 0.03), "RAdam": (1e-6, 0.03),
+    "Adamax": (1e-6, 0.05), "RMSprop": (1e-6, 0.03), "Adagrad": (1e-5, 0.5),
+}
+
+
+def no_seed(trace: Trace) -> Iterator[Draft]:
+    """Find a training that sets no seed."""
+    trains = [event for event in trace.of("step") if event.loops and not event.alone]
+    optimizers = trace.of("optimizer")
+    if trains and optimizers and not trace.of("seed"):
+        yield Draft("FW601", optimizers[0].spot, "The training sets no seed.",
+                    "Weights, order and augmentation differ in each run, so a result cannot be repeated.",
+                    "Set a seed before the network is built.", "torch.manual_seed(1)")
+
+
+def pickled(trace: Trace) -> Iterator[Draft]:
+    """Find networks stored as pickle, and files of pickle that are loaded with their code."""
+    for event in trace.of("save"):
+        if isinstance(event.subject, Module):
+            name = name_of(event.subject, "model").strip("`")
+            yield Draft("FW602", event.spot, f"`{text_of(event.spot)}` stores the whole network as pickle.",
+                        "The file needs the same source to load, and loading it executes code from the file.",
+                        "Store the weights only.", text_of(event.spot, 300).replace(name, f"{name}.state_dict()", 1))
+    for event in trace.of("load"):
+        if constant(event.value) is False:
+            yield Draft("FW602", event.spot, "weights_only=False executes code that the file contains.",
+                        "A file of weights from others can run any command.", "Use weights_only=True.",
+                        text_of(event.spot, 300).replace("weights_only=False", "weights_only=True"))
+
+
+def workers_without_guard(trace: Trace) -> Iterator[Draft]:
+    """Find workers that a script starts at its top level without a main guard."""
+    iterated = {id(event.loader) for event in trace.events if event.loader is not None and not event.alone}
+    for event in trace.of("loader"):
+        loader, source = event.subject, event.spot.source
+        if not isinstance(loader, Loader) or source.is_notebook or event.alone:
+            continue
+        workers = constant(loader.arguments.get("num_workers"), 0)
+        guarded = any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(source.tree))
+        if isinstance(workers, int) and workers > 0 and not guarded and id(loader) in iterated and not event.calls:
+            yield Draft("FW603", event.spot, f"{workers} workers start without a main guard.",
+                        "On Windows and macOS each worker runs the script again from the top and stops with an error.",
+                        'Put the training under `if __name__ == "__main__":`.', 'if __name__ == "__main__":')
+
+
+def learning_rates(trace: Trace) -> Iterator[Draft]:
+    """Find learning rates far outside the usual for their optimizer."""
+    for event in trace.of("optimizer"):
+        optimizer = event.subject
+        if not isinstance(optimizer, Optimizer) or optimizer.name not in USUAL:
+            continue
+        rate = constant(optimizer.arguments.get("lr"))
+        lowest, highest = USUAL[optimizer.name]
+        if isinstance(rate, int | float) and not isinstance(rate, bool) and not lowest <= rate <= highest:
+            side = "above" if rate > highest else "below"
+            yield Draft("FW604", event.spot,
+                        f"The learning rate {rate:g} is far {side} the usual for {optimizer.name}.",
+                        f"{optimizer.name} trains small networks with {lowest:g} to {highest:g}.",
+                        f"Start with {'0.1' if optimizer.name == 'SGD' else '0.001'}.")
+
+
+RULES = (no_seed, pickled, workers_without_guard, learning_rates)

@@ -1,0 +1,180 @@
+"""Mistakes in how a result is measured and chosen."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from featherweight.doctor.draft import Draft, name_of, replaced, text_of
+from featherweight.doctor.flow.roles import base_dataset, certain_role, number_of_images, role_of, sources_of, words_of
+from featherweight.doctor.flow.trace import Event, Trace
+from featherweight.doctor.flow.values import Constant, Dataset, Loader, Number, Scheduler, Value, known
+
+RESULT_WORDS = frozenset(("acc", "accuracy", "loss", "error", "score", "f1", "losses", "accs", "accuracies", "metric"))
+
+
+def on_test(value: Value | None) -> bool:
+    """True if a measured number comes from test data: by its loader, or else by its name."""
+    value = known(value)
+    sources = sources_of(value)
+    if sources:
+        roles = [certain_role(one) or role_of(one) for one in sources]
+        return "test" in roles and "train" not in roles and "validation" not in roles
+    words = set(words_of(value.label))
+    return "test" in words and bool(words & RESULT_WORDS)
+
+
+def chosen_on_test(trace: Trace) -> Iterator[Draft]:
+    """Find the best epoch or setting chosen by its test result."""
+    for event in trace.of("choose"):
+        best, _, measured = event.text.partition("|")
+        if not on_test(event.subject) or not event.loops or (not set(words_of(measured)) & RESULT_WORDS and not (
+                isinstance(event.subject, Number))):
+            continue
+        if setting(event):
+            yield Draft("FW503", event.spot, f"`{measured}` on test data chooses the setting.",
+                        f"`{best}` is then the luckiest of several settings, so the test result is too good.",
+                        "Choose on validation images; measure the chosen setting once on test.")
+        else:
+            yield Draft("FW501", event.spot,
+                        f"The best epoch is chosen by `{measured}`, which is measured on test data.",
+                        f"`{best}` is the luckiest of all epochs, so it overstates the network.",
+                        "Report the last epoch, or choose on validation images split from the training data.")
+    for event in trace.of("best"):
+        if on_test(event.subject) and is_result(event):
+            yield Draft("FW501", event.spot, f"`{text_of(event.spot)}` reports the best epoch on test data.",
+                        "The maximum over epochs chooses on the test set, so it overstates the network.",
+                        "Report the last epoch.", replaced(event.spot, last_of(event)))
+
+
+def setting(event: Event) -> bool:
+    """True if the innermost loop around a choice runs over settings, such as learning rates."""
+    loop = event.loops[-1]
+    if loop.kind not in ("values", "items"):
+        return False
+    names = ast.unparse(loop.node.target) if isinstance(loop.node, ast.For) else ""
+    return not set(words_of(names)) & {"phase", "mode", "epoch", "fold", "split"}
+
+
+def is_result(event: Event) -> bool:
+    """True for max over a list of results, not for max of two numbers inside the list's own loop."""
+    node = event.spot.node
+    return isinstance(node, ast.Call) and event.text in ("max", "amax", "min") and len(node.args) >= 1 and bool(
+        set(words_of(ast.unparse(node))) & RESULT_WORDS)
+
+
+def last_of(event: Event) -> str:
+    """Return the source of the last item of the list inside max(...)."""
+    node = event.spot.node
+    return f"{ast.unparse(node.args[0])}[-1]" if isinstance(node, ast.Call) and len(node.args) == 1 else ""
+
+
+def steered_by_test(trace: Trace) -> Iterator[Draft]:
+    """Find a plateau schedule or early stopping that watches test data."""
+    for event in trace.of("scheduler-step", "call"):
+        if not on_test(event.value):
+            continue
+        plateau = isinstance(event.subject, Scheduler) and event.subject.name == "ReduceLROnPlateau"
+        words = set(words_of(event.text)) | set(words_of(event.subject.label if event.subject else ""))
+        early = event.kind == "call" and bool(words & {"early", "earlystopping", "stopper", "stopping"})
+        if plateau or early:
+            who = "The plateau schedule" if plateau else "Early stopping"
+            yield Draft("FW502", event.spot, f"{who} watches {name_of(event.value, 'a value')}, measured on test data.",
+                        f"`{text_of(event.spot)}` lets the test set steer the training, so its result is no test.",
+                        "Watch the loss on validation images split from the training data.")
+
+
+def divisions(trace: Trace) -> Iterator[Draft]:
+    """Compare what was added up with what it is divided by."""
+    for event in trace.of("divide"):
+        number, count = known(event.subject), known(event.value)
+        if not isinstance(number, Number):
+            continue
+        unit = counted(number, count)
+        rule = DIVISIONS.get((number.unit, unit))
+        running = number.unit == "mean-accuracy" and unit == "batches" and "train" in map(role_of, sources_of(number))
+        if rule is not None and number.summed and not running:
+            code, what, why, how = rule
+            denominator = denominator_of(event)
+            yield Draft(code, event.spot, what.format(total=name_of(number, "The sum"), count=denominator),
+                        why.format(total=name_of(number, "the sum"), count=denominator), how,
+                        corrected(event, code), "note" if code == "FW507" and number.unit != "hits" else "")
+        elif number.unit == "hits" and number.summed and unit == "images":
+            yield from other_data(event, number, count)
+
+
+def counted(number: Number, count: Value) -> str:
+    """Return the unit of a divisor. A constant counts images if it is the size of the data set."""
+    if isinstance(count, Number):
+        return count.unit
+    sizes = [number_of_images(one) for one in sources_of(number)]
+    return "images" if isinstance(count, Constant) and count.value in [size for size in sizes if size] else ""
+
+
+DIVISIONS = {
+    ("mean-loss", "images"): (
+        "FW504", "{total} adds up means of batches, but is divided by the number of images, `{count}`.",
+        "Each batch already gave its mean, so the loss is too small by the batch size and prints as 0.0000.",
+        "Divide by the number of batches, or add up with reduction='sum'."),
+    ("sum-loss", "batches"): (
+        "FW505", "{total} adds up the losses of images, but is divided by the number of batches, `{count}`.",
+        "The result is too large by the batch size.", "Divide by the number of images."),
+    ("hits", "batches"): (
+        "FW506", "{total} counts right answers, but is divided by the number of batches, `{count}`.",
+        "An accuracy needs the number of images; this value exceeds 1.", "Divide by the number of images."),
+    ("mean-accuracy", "images"): (
+        "FW506", "{total} adds up accuracies of batches, but is divided by the number of images, `{count}`.",
+        "The accuracy is too small by the batch size.", "Divide by the number of batches, or count right answers."),
+    ("hits", "full-batches"): (
+        "FW507", "`{count}` counts the last batch as a full one.",
+        "If the last batch is smaller, the accuracy comes out too low.", "Divide by the number of images."),
+    ("mean-accuracy", "batches"): (
+        "FW507", "{total} weighs the last batch like a full one.",
+        "Images of a smaller last batch count more than others.", "Add up right answers and divide by the images."),
+}
+
+
+def denominator_of(event: Event) -> str:
+    """Return the source of the divisor."""
+    node = event.spot.node
+    if isinstance(node, ast.AugAssign):
+        return ast.unparse(node.value)
+    return ast.unparse(node.right) if isinstance(node, ast.BinOp) else "the count"
+
+
+def corrected(event: Event, code: str) -> str:
+    """Return the line with the right divisor, where only `.dataset` is too much."""
+    denominator = denominator_of(event)
+    if code in ("FW504",) and denominator.endswith(".dataset)"):
+        return replaced(event.spot, text_of(event.spot, 300).replace(denominator, denominator[:-9] + ")"))
+    if code in ("FW505", "FW506") and denominator.startswith("len(") and ".dataset" not in denominator:
+        return replaced(event.spot, text_of(event.spot, 300).replace(denominator, denominator[:-1] + ".dataset)"))
+    return ""
+
+
+def other_data(event: Event, number: Number, count: Value) -> Iterator[Draft]:
+    """Find right answers of one data set divided by the size of another."""
+    loaders = [one for one in sources_of(number) if isinstance(one, Loader)]
+    if len(loaders) != 1 or not isinstance(count, Number) or count.of is None:
+        return
+    loader, own, other = loaders[0], base_dataset(loaders[0]), base_dataset(count.of)
+    if isinstance(own, Dataset) and isinstance(other, Dataset) and other.name == "sampler":
+        return
+    roles = role_of(loader), role_of(count.of)
+    if own is not other and all(roles) and roles[0] != roles[1] and isinstance(other, Dataset):
+        yield Draft("FW506", event.spot,
+                    f"Right answers on {roles[0]} data are divided by the size of the {roles[1]} data.",
+                    f"`{denominator_of(event)}` counts other images than {name_of(number, 'the sum')}.",
+                    f"Divide by the number of {roles[0]} images.")
+    elif own is other and is_subset(loader):
+        yield Draft("FW506", event.spot, f"`{denominator_of(event)}` counts images that the sampler leaves out.",
+                    f"`{text_of(loader.spot)}` reads a part of the data set only.", "Divide by len(loader.sampler).")
+
+
+def is_subset(loader: Loader) -> bool:
+    """True for a loader with a SubsetRandomSampler."""
+    sampler = known(loader.arguments.get("sampler"))
+    return sampler.spot is not None and "SubsetRandomSampler" in text_of(sampler.spot)
+
+
+RULES = (chosen_on_test, steered_by_test, divisions)

@@ -1,0 +1,391 @@
+"""Mistakes in the definition of a network."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from featherweight.doctor.draft import Draft, built, replaced, text_of
+from featherweight.doctor.flow.layers import KINDS, ZEROING, key_of
+from featherweight.doctor.flow.roles import number_of_classes
+from featherweight.doctor.flow.trace import Event, Trace
+from featherweight.doctor.flow.values import (
+    ACTIVATION,
+    DROPOUT,
+    LOG_PROBABILITIES,
+    LOGITS,
+    NORM,
+    POOL,
+    PROBABILITIES,
+    WEIGHTED,
+    Criterion,
+    Items,
+    Module,
+    Op,
+    Spot,
+    Table,
+    Tensor,
+    known,
+    modules_in,
+)
+
+CLASSIFYING = ("CrossEntropyLoss", "NLLLoss")
+
+
+def on_logits(trace: Trace) -> Iterator[Draft]:
+    """Find activations, dropout and batch normalisation between the last weights and the loss."""
+    for event in trace.of("output", "loss"):
+        tensor = event.value
+        if not isinstance(tensor, Tensor) or tensor.maybe or not tensor.trail or tensor.trail[0].kind != WEIGHTED:
+            continue
+        is_loss = isinstance(event.subject, Criterion) and event.subject.name in CLASSIFYING
+        if is_loss or tensor.meaning in (LOG_PROBABILITIES, PROBABILITIES):
+            yield from after_weights(tensor)
+
+
+def after_weights(tensor: Tensor) -> Iterator[Draft]:
+    """Yield one draft for each operation that must not stand on logits."""
+    last = tensor.trail[0]
+    pooled = any(op.kind == POOL for op in tensor.trail[1:])
+    for op in tensor.trail[1:]:
+        if op.kind == ACTIVATION:
+            cuts = key_of(op.name) in ZEROING
+            why = (f"Negative outputs of {layer(last)} become 0, so the softmax cannot tell these classes apart."
+                   if cuts else f"The outputs of {layer(last)} are bounded or bent before the softmax.")
+            yield Draft("FW101", built(op), f"{op.name} stands on the logits, after {layer(last)}.", why,
+                        f"Return the output of {layer(last)} without {op.name}.", without(op),
+                        "error" if cuts and not pooled else "warning")
+        elif op.kind == DROPOUT:
+            yield Draft("FW102", built(op), f"{op.name} stands on the logits, after {layer(last)}.",
+                        "In training it sets the logit of the right class to 0 at random, which caps the accuracy.",
+                        f"Move {op.name} before {layer(last)}, or remove it.", without(op))
+        elif op.kind == NORM and "batch" in key_of(op.name):
+            yield Draft("FW103", built(op), f"{op.name} stands on the logits, after {layer(last)}.",
+                        "It fixes mean and spread of each logit over a batch, which limits the confidence.",
+                        f"Remove {op.name} after {layer(last)}.", without(op))
+
+
+def layer(op: Op) -> str:
+    """Return the name of a layer as the source writes it, or its class."""
+    node = op.spot.node
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and op.made is not None:
+        owner = ast.unparse(node.func)
+        return f"`{owner}`" if owner.startswith("self.") else f"the last {op.name}"
+    return f"the last {op.name}"
+
+
+def without(op: Op) -> str:
+    """Return the line without the operation, where it wraps its input in one line."""
+    node = op.spot.node
+    if isinstance(node, ast.Call) and node.args and op.made is None and isinstance(node.func, ast.Attribute):
+        plain = isinstance(node.func.value, ast.Name | ast.Attribute) and node.func.value != node.args[0]
+        return replaced(op.spot, ast.unparse(node.args[0])) if plain else ""
+    return ""
+
+
+def softmax_dimension(trace: Trace) -> Iterator[Draft]:
+    """Find softmax and log_softmax without dimension, or over the batch."""
+    for event in trace.of("apply", "build", "layer"):
+        name = event.text or (event.subject.name.rpartition(".")[2] if isinstance(event.subject, Module) else "")
+        node = event.spot.node
+        if key_of(name) not in ("softmax", "logsoftmax", "softmin") or not isinstance(node, ast.Call):
+            continue
+        method = event.kind == "apply" and known(event.subject) is not None and is_method(node)
+        if event.kind != "layer" and not method:
+            yield from missing_dimension(event, node, name)
+        yield from wrong_dimension(event, node)
+
+
+def is_method(node: ast.Call) -> bool:
+    """True for x.softmax(...), where x is the input."""
+    return isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value).rpartition(".")[2] not in (
+        "F", "functional", "torch", "nn", "special")
+
+
+def missing_dimension(event: Event, node: ast.Call, name: str) -> Iterator[Draft]:
+    """Yield FW104 if no dimension is given."""
+    positional = 0 if event.kind == "build" else 1
+    if len(node.args) > positional or any(one.arg in ("dim", "axis", None) for one in node.keywords):
+        return
+    if event.kind == "apply" and not node.args and not node.keywords:
+        return
+    inside = ", ".join([ast.unparse(one) for one in (*node.args, *node.keywords)] + ["dim=1"])
+    yield Draft("FW104", event.spot, f"{name} is called without a dimension.",
+                "PyTorch then guesses one: axis 0, the batch, for an input of 1 or 3 axes; it warns at each call.",
+                "Name the axis of the classes.", replaced(event.spot, f"{ast.unparse(node.func)}({inside})"))
+
+
+def wrong_dimension(event: Event, node: ast.Call) -> Iterator[Draft]:
+    """Yield FW105 if the dimension is that of the batch, or has one element."""
+    tensor = event.subject if event.kind == "apply" else event.value
+    if not isinstance(tensor, Tensor) or tensor.meaning != LOGITS or tensor.maybe:
+        return
+    if event.kind == "layer":
+        assert isinstance(event.subject, Module)
+        value = event.subject.arguments.get("dim")
+        dimension = getattr(known(value), "value", None) if value is not None else None
+        spot = event.subject.spot or event.spot
+    else:
+        given = [one.value for one in node.keywords if one.arg == "dim"] or node.args[0 if is_method(node) else 1:]
+        dimension = number_in(given[0]) if given else None
+        spot = event.spot
+    if tensor.axes == 2 and dimension == 0:
+        yield Draft("FW105", spot, "The softmax runs over axis 0, the images of the batch.",
+                    "The outputs have shape (N, classes), so each class sums to 1 over the batch, not each image.",
+                    "Use dim=1, the axis of the classes.", replaced(spot, text_of(spot, 500).replace("dim=0", "dim=1")))
+    elif tensor.axes == 4 and dimension in (-1, 3, 2):
+        yield Draft("FW105", spot, f"The softmax runs over axis {dimension}, along the image.",
+                    "The outputs have shape (N, classes, H, W), so the classes stand on axis 1.",
+                    "Use dim=1, or flatten the output first.", severity="warning")
+
+
+def number_in(node: ast.expr) -> int | None:
+    """Return the whole number that a node states."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        return -node.operand.value if isinstance(node.operand.value, int) else None
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, int) else None
+
+
+def confused_flags(trace: Trace) -> Iterator[Draft]:
+    """Find a number given where a flag is taken, and a flag where a number is taken."""
+    for event in trace.of("apply", "build"):
+        name = event.text or (event.subject.name.rpartition(".")[2] if isinstance(event.subject, Module) else "")
+        node, key = event.spot.node, key_of(name)
+        if not isinstance(node, ast.Call) or (event.kind == "apply" and is_method(node)):
+            continue
+        functional = 1 if event.kind == "apply" else 0
+        flag = functional + FLAGS[key] if key in FLAGS else 99
+        if len(node.args) > flag and is_number(node.args[flag]):
+            given = ast.unparse(node.args[flag])
+            kept = ", ".join(ast.unparse(one) for one in node.args[:flag])
+            yield Draft("FW106", event.spot, f"{name} takes `inplace` as argument {flag + 1}, but gets {given}.",
+                        f"The number {given} counts as inplace=True and changes nothing else.",
+                        f"Leave {given} out.", replaced(event.spot, f"{ast.unparse(node.func)}({kept})"))
+        if key in RATES and len(node.args) > functional and is_flag(node.args[functional]):
+            given = ast.unparse(node.args[functional])
+            effect = "a rate of 1.0 zeroes every value" if KINDS[key] == DROPOUT else "a slope of 1.0 is no activation"
+            yield Draft("FW106", event.spot, f"{name} takes a number as argument {functional + 1}, but gets {given}.",
+                        f"True counts as 1.0: {effect}.", "Name the argument, such as training=self.training.",
+                        severity="error")
+
+
+FLAGS = {"relu": 0, "relu6": 0, "selu": 0, "silu": 0, "hardswish": 0, "leakyrelu": 1, "elu": 1, "celu": 1}
+RATES = ("dropout", "dropout1d", "dropout2d", "dropout3d", "leakyrelu", "alphadropout")
+
+
+def is_number(node: ast.expr) -> bool:
+    """True for a number that is not a truth value."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool)
+
+
+def is_flag(node: ast.expr) -> bool:
+    """True for True, False or self.training."""
+    return (isinstance(node, ast.Constant) and isinstance(node.value, bool)) or (
+        isinstance(node, ast.Attribute) and node.attr == "training")
+
+
+def dropout_always_on(trace: Trace) -> Iterator[Draft]:
+    """Find functional dropout without the training flag, and dropout layers built in forward."""
+    for event in trace.of("apply", "build"):
+        node = event.spot.node
+        name = event.text or (event.subject.name.rpartition(".")[2] if isinstance(event.subject, Module) else "")
+        if KINDS.get(key_of(name)) != DROPOUT or not isinstance(node, ast.Call):
+            continue
+        if event.kind == "build" and event.nested and not event.arms:
+            yield Draft("FW107", event.spot, f"{name} is built inside forward.",
+                        "A new layer is always in training mode, so it also drops values in evaluation.",
+                        "Build it once in __init__ and call it here.", "")
+        told = len(node.args) > 2 or any(one.arg in ("training", "train", None) for one in node.keywords)
+        functional = event.kind == "apply" and not is_method(node)
+        if functional and not told and not ast.unparse(node.func).startswith("torch.dropout"):
+            inside = ", ".join([ast.unparse(one) for one in (*node.args, *node.keywords)] + ["training=self.training"])
+            yield Draft("FW107", event.spot, f"{name} is called without training=.",
+                        "Its default is training=True, so eval() does not switch it off.",
+                        "Pass training=self.training.", replaced(event.spot, f"{ast.unparse(node.func)}({inside})"))
+
+
+def layers_in_lists(trace: Trace) -> Iterator[Draft]:
+    """Find layers with parameters in a Python list or dictionary of a network."""
+    for event in trace.of("attribute"):
+        owner, value = event.subject, event.value
+        if not isinstance(owner, Module) or owner.cls is None or not isinstance(value, Items | Table):
+            continue
+        if owner.attributes.get(event.text) is not value or event.nested:
+            continue
+        hidden = [module for module in modules_in(value) if has_parameters(module)]
+        registered = {id(part) for name, one in owner.attributes.items() if name != event.text
+                      for module in modules_in(one) if isinstance(one, Module) for part in module.parts()}
+        registered |= {id(module) for module in owner.children for module in modules_in(module)}
+        hidden = [module for module in hidden if id(module) not in registered]
+        if hidden:
+            kind = "ModuleDict" if isinstance(value, Table) else "ModuleList"
+            right = event.spot.node
+            statement = f"nn.{kind}({text_of(value.spot, 200)})" if value.spot else f"nn.{kind}()"
+            corrected = f"{ast.unparse(right)} = {statement}"
+            yield Draft("FW108", event.spot,
+                        f"`self.{event.text}` holds layers in a Python "
+                        f"{'dict' if isinstance(value, Table) else 'list'}.",
+                        f"model.parameters() does not contain {hidden[0].name.rpartition('.')[2] or 'them'} layers "
+                        f"there, "
+                        "so the optimizer never trains them.", f"Wrap them in nn.{kind}.", corrected)
+
+
+def has_parameters(module: Module) -> bool:
+    """True for a layer with weights."""
+    return any(KINDS.get(key_of(part.name)) in (WEIGHTED, NORM) or key_of(part.name) in ("embedding", "lstm", "gru")
+               for part in module.parts())
+
+
+def unused_layers(trace: Trace) -> Iterator[Draft]:
+    """Find layers that a network builds and no method uses."""
+    seen, names = set[int](), dict[int, set[str]]()
+    for event in trace.of("network"):
+        network = event.subject
+        if not isinstance(network, Module) or network.cls is None or id(network.cls.definition) in seen:
+            continue
+        seen.add(id(network.cls.definition))
+        if network.cls.method("forward") is None or uses_all_children(network.cls.definition):
+            continue
+        source = network.cls.scope.source
+        if id(source) not in names:
+            names[id(source)] = used_names(source.tree)
+        used = names[id(source)]
+        for name, value in network.attributes.items():
+            module = known(value)
+            spot = module.spot
+            layer_of_torch = isinstance(module, Module) and module.name.startswith("torch.nn.")
+            if layer_of_torch and name not in used and spot and spot.source is network.cls.scope.source:
+                weights = isinstance(module, Module) and has_parameters(module)
+                yield Draft("FW109", spot, f"`self.{name}` is built but never used.",
+                            "Its weights are counted and stored, but no output depends on them." if weights else
+                            "No output depends on it, so its setting has no effect.",
+                            f"Call self.{name} in forward, or delete the line.", "", "warning" if weights else "note")
+
+
+def used_names(tree: ast.Module) -> set[str]:
+    """Return the attributes that a file reads, and its texts, since getattr may use them."""
+    found = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+    return found | {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)
+                    and isinstance(node.value, str)}
+
+
+def uses_all_children(definition: ast.ClassDef) -> bool:
+    """True if a class reaches its layers without naming them."""
+    names = {node.attr for node in ast.walk(definition) if isinstance(node, ast.Attribute)}
+    calls = {node.func.id for node in ast.walk(definition)
+             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    return bool(names & {"children", "modules", "_modules", "named_children", "named_modules"}) or bool(
+        calls & {"getattr", "vars", "setattr"})
+
+
+def bias_before_norm(trace: Trace) -> Iterator[Draft]:
+    """Find biases that the next batch normalisation subtracts again."""
+    for event in trace.of("layer"):
+        module, tensor = event.subject, event.value
+        if not isinstance(module, Module) or "batchnorm" not in key_of(module.name) or not isinstance(tensor, Tensor):
+            continue
+        before = tensor.trail[-1] if tensor.trail else None
+        if before is None or before.kind != WEIGHTED or before.made is None or has_no_bias(before.made.node):
+            continue
+        node = before.made.node
+        if isinstance(node, ast.Call):
+            inside = ", ".join([ast.unparse(one) for one in (*node.args, *node.keywords)] + ["bias=False"])
+            yield Draft("FW110", before.made,
+                        f"{before.name} has a bias, and {module.name.rpartition('.')[2]} follows.",
+                        "The normalisation subtracts the mean, and the bias with it; its parameters have no effect.",
+                        "Set bias=False.", replaced(before.made, f"{ast.unparse(node.func)}({inside})"))
+
+
+def has_no_bias(node: ast.AST) -> bool:
+    """True if a layer's call states a bias, or may do so in **options."""
+    return not isinstance(node, ast.Call) or any(one.arg in ("bias",
+                                                             None) for one in node.keywords) or len(node.args) > 7
+
+
+def layers_built_in_forward(trace: Trace) -> Iterator[Draft]:
+    """Find layers with weights that forward builds anew."""
+    for event in trace.of("build"):
+        module = event.subject
+        if not isinstance(module, Module) or not event.nested or event.arms or not event.calls:
+            continue
+        name = getattr(event.calls[-1], "name", "")
+        if name == "forward" and has_parameters(module) and not module.children:
+            last = module.name.rpartition(".")[2]
+            yield Draft("FW111", event.spot, f"{last} is built inside forward.",
+                        "Each call starts with new random weights, which no optimizer ever trains.",
+                        "Build it once in __init__ and call it here.", "")
+
+
+def mixing_views(trace: Trace) -> Iterator[Draft]:
+    """Find x.view(-1, n) on images, which changes the batch if the size is another."""
+    for event in trace.of("apply"):
+        node = event.spot.node
+        if event.text not in ("view", "reshape") or not event.nested or not isinstance(node, ast.Call):
+            continue
+        if len(node.args) != 2 or number_in(node.args[0]) != -1 or not isinstance(node.func, ast.Attribute):
+            continue
+        width, tensor = number_in(node.args[1]), event.subject
+        if width is None or not isinstance(tensor, Tensor) or tensor.axes == 2:
+            continue
+        x = ast.unparse(node.func.value)
+        yield Draft("FW112", event.spot, f"`{text_of(event.spot)}` sets the width and lets PyTorch choose the batch.",
+                    f"If an image does not give exactly {width} values, the batch silently gets another size.",
+                    "Keep the batch and let PyTorch choose the width.", replaced(event.spot, f"{x}.flatten(1)"))
+
+
+def outputs_and_classes(trace: Trace) -> Iterator[Draft]:
+    """Find a last layer whose width differs from the number of classes of the data set."""
+    for event in trace.of("loss"):
+        tensor, target = event.value, event.other
+        if not isinstance(tensor, Tensor) or not tensor.trail or not isinstance(event.subject, Criterion):
+            continue
+        made = tensor.trail[0].made
+        classes = next((count for count in map(number_of_classes, target.origin if target else ()) if count), None)
+        if made is None or classes is None or event.subject.name not in CLASSIFYING or tensor.maybe:
+            continue
+        if isinstance(target, Tensor) and target.maybe:     # a further label, such as the sum of two digits
+            continue
+        width = stated_width(made)
+        if width is not None and width != classes:
+            few = width < classes
+            yield Draft("FW113", made, f"The last layer has {width} outputs, the data set has {classes} classes.",
+                        "Labels beyond the last output raise an error or read foreign memory." if few else
+                        f"{width - classes} outputs never have a label.",
+                        f"Give the last layer {classes} outputs.", "", "error" if few else "warning")
+
+
+def stated_width(made: Spot) -> int | None:
+    """Return the number of outputs that a layer's call states."""
+    node = made.node
+    if not isinstance(node, ast.Call):
+        return None
+    named = [one.value for one in node.keywords if one.arg in ("out_features", "out_channels")]
+    found = named or node.args[1:2]
+    return number_in(found[0]) if found else None
+
+
+def forward_outside(trace: Trace) -> Iterator[Draft]:
+    """Find a module-level `def forward(self, ...)` below a network that has no forward."""
+    seen = set[int]()
+    for event in trace.of("network"):
+        network = event.subject
+        if not isinstance(network, Module) or network.cls is None or network.cls.method("forward") is not None:
+            continue
+        tree = network.cls.scope.source.tree
+        if id(tree) in seen or any(not isinstance(base, type(None)) and base.endswith("Sequential")
+                                   for base in network.cls.library_bases()):
+            continue
+        seen.add(id(tree))
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and node.name == "forward" and node.args.args[:1] and (
+                    node.args.args[0].arg == "self"):
+                yield Draft("FW114", Spot(network.cls.scope.source, node),
+                            f"`forward` stands outside of class {network.cls.definition.name}.",
+                            "The class has no forward of its own, so calling the network raises NotImplementedError.",
+                            "Indent the function so that it belongs to the class.")
+
+
+RULES = (
+    on_logits, softmax_dimension, confused_flags, dropout_always_on, layers_in_lists, unused_layers, bias_before_norm,
+    layers_built_in_forward, mixing_views, outputs_and_classes, forward_outside,
+)
