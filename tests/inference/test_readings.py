@@ -18,7 +18,7 @@ from featherweight.specification import PictureSpecification
 
 def all_readings(picture):
     first = likely_readings(picture, INK)
-    return [one.pixels[0] for one in [*first, *further_readings(picture, INK, first[0])]]
+    return [one.pixels[0] for one in [*first, *further_readings(picture, INK, first)]]
 
 
 def best_likeness(picture, expected):
@@ -64,7 +64,7 @@ def test_a_digit_that_reaches_the_border_keeps_its_end():
 
 def test_further_readings_are_of_other_ways():
     first = likely_readings(drawing(), INK)
-    ways = [one.way for one in [*first, *further_readings(drawing(), INK, first[0])]]
+    ways = [one.way for one in [*first, *further_readings(drawing(), INK, first)]]
     assert len(first) == 2 and len(ways) == len(set(ways)) == 6
 
 

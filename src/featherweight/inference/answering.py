@@ -14,7 +14,7 @@ from PIL import Image
 
 from featherweight.inference.card import Card
 from featherweight.inference.network import Network, Probabilities
-from featherweight.inference.picture import Prepared, prepare_many
+from featherweight.inference.picture import AS_IT_IS, Prepared, prepare_many
 from featherweight.inference.readings import further_readings, likely_readings
 from featherweight.specification import NONE
 
@@ -31,8 +31,8 @@ def read_digit(network: Network, picture: Image.Image, number: int | None = None
     """
     readings = likely_readings(picture, network.card.picture)
     answers = ask(network, readings, number)
-    if len(readings) > 1 and surest(answers) < SURE:
-        more = further_readings(picture, network.card.picture, readings[0])
+    if readings[0].way != AS_IT_IS and surest(answers) < SURE:
+        more = further_readings(picture, network.card.picture, readings)
         readings, answers = readings + more, joined(answers, ask(network, more, number))
     return combined(readings, answers)
 

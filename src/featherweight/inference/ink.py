@@ -81,6 +81,11 @@ def is_light(grey: Floats, threshold: float) -> bool:
     return bool(np.median(edge) > threshold)
 
 
+def has_even_ground(picture: Image.Image) -> bool:
+    """Return True if the ground is lit evenly, as on a screen or a scan."""
+    return even_ground(along_main_colour(np.asarray(picture, np.float32)))[0] is not None
+
+
 def even_ground(grey: Floats) -> tuple[float | None, float]:
     """Return (grey level of the background, threshold between dark and light).
 

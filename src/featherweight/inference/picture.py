@@ -107,10 +107,7 @@ def look_closely(
     Raises PictureError if the picture is blank or has too many pieces.
     """
     while True:
-        working = picture
-        if max(picture.size) > WORKING:
-            working = picture.copy()
-            working.thumbnail((WORKING, WORKING), Image.Resampling.BICUBIC)
+        working = reduced(picture)
         ink = find(working)
         if ink is None or not (ink > threshold).any():
             raise PictureError("the picture is blank: no ink stands out from its ground.")
@@ -126,6 +123,15 @@ def look_closely(
             max(0, round((left - room) * scale)), max(0, round((top - room) * scale)),
             min(picture.width, round((right + room) * scale)), min(picture.height, round((bottom + room) * scale)),
         ))
+
+
+def reduced(picture: Image.Image) -> Image.Image:
+    """Return a picture reduced to the working size. A small picture is returned unchanged."""
+    if max(picture.size) <= WORKING:
+        return picture
+    working = picture.copy()
+    working.thumbnail((WORKING, WORKING), Image.Resampling.BICUBIC)
+    return working
 
 
 def main_pieces(mask: Mask) -> Pieces:
