@@ -53,6 +53,12 @@ def ink_under_light(picture: Image.Image) -> Floats | None:
     return None if best is None else found[best]
 
 
+def thin_ink(picture: Image.Image) -> Floats | None:
+    """Return the ink of strokes narrower than the last of STROKES, (H, W), as ink_under_light() does."""
+    grey = along_main_colour(np.asarray(picture.filter(ImageFilter.GaussianBlur(GRAIN)), np.float32))
+    return full_ink(below_ground(grey if ink_is_dark(grey) else -grey, STROKES[-1]))
+
+
 def ink_on_level_ground(picture: Image.Image) -> Floats | None:
     """Return how far each pixel is from the most frequent level of the ground, (H, W), 1 in ink. None if it is blank.
 

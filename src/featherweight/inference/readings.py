@@ -14,16 +14,18 @@ from typing import NamedTuple
 from PIL import Image
 
 from featherweight.errors import PictureError
-from featherweight.inference.ink import Floats, has_even_ground, ink_on_level_ground, ink_under_light
+from featherweight.inference.ink import Floats, has_even_ground, ink_on_level_ground, ink_under_light, thin_ink
 from featherweight.inference.picture import (
     AS_IT_IS,
     INK,
     Prepared,
     around_the_largest,
     as_grey,
+    box_of,
     cut_out,
     finished,
     look_closely,
+    main_pieces,
     prepare,
     reduced,
     to_canvas,
@@ -87,6 +89,20 @@ def local(picture: Image.Image) -> Drawing:
     return ink, around_the_largest(pieces)
 
 
+def nearer(picture: Image.Image) -> Drawing:
+    """Return the ink that prepare() finds around the largest mark of thin strokes: not the edge of a shadow."""
+    working = reduced(picture)
+    ink = thin_ink(working)
+    if ink is None or not (ink > INK).any():
+        raise PictureError("no thin stroke")
+    top, bottom, left, right = box_of(around_the_largest(main_pieces(ink > INK)))
+    scale, room = picture.width / working.width, max(bottom - top, right - left) / 2
+    return usual(picture.crop((
+        max(0, round((left - room) * scale)), max(0, round((top - room) * scale)),
+        min(picture.width, round((right + room) * scale)), min(picture.height, round((bottom + room) * scale)),
+    )))
+
+
 class Way(NamedTuple):
     """A way to read a picture. find: function that finds the ink. even: strokes are brought to the width of MNIST's."""
 
@@ -100,4 +116,5 @@ LEVEL_AS_DRAWN = Way("one ground level, as drawn", level, False)
 WAYS = (
     AS_DRAWN, LEVEL_AS_DRAWN, Way("one ground level, even strokes", level, True),
     Way("local light, even strokes", local, True), Way("local light, as drawn", local, False),
+    Way("thin strokes alone", nearer, True),
 )
