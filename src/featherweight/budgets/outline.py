@@ -87,6 +87,8 @@ def skeleton(module: nn.Module, known: dict[int, nn.Module] | None = None, *, fr
     fresh: the parameters of layers with weights are new ones, as a second layer of the same form needs.
     """
     known = {} if known is None else known
+    if isinstance(module, torch.jit.ScriptModule):      # has no form that could be copied
+        return module
     if id(module) in known:
         return known[id(module)]
     twin: nn.Module = type(module).__new__(type(module))
