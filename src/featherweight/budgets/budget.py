@@ -64,17 +64,17 @@ class Budget:
 
     def to_text(self, width: int = 80) -> str:
         """Return the tables for a terminal of `width` columns."""
-        return as_text(self.renderable(width), width)
+        return as_text(self.renderable(), width)
 
-    def renderable(self, width: int) -> RenderableType:
+    def renderable(self) -> RenderableType:
         """Return the tables for rich."""
-        return table.renderable(self.summary, self.limits, self.used, self.offers, self.shown, width)
+        return table.renderable(self.summary, self.limits, self.used, self.offers, self.shown)
 
     def __repr__(self) -> str:
         return self.to_text()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        yield self.renderable(options.max_width)
+        yield self.renderable()
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(self.to_text(100))}</pre>"

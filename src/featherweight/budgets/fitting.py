@@ -10,7 +10,7 @@ from torch import nn
 
 from featherweight.budgets.edits import Edit
 from featherweight.budgets.outline import adapted, parameters_of
-from featherweight.budgets.usage import Usage, inputs_for, usage_of
+from featherweight.budgets.usage import BATCH, Usage, inputs_for, usage_of
 from featherweight.graph.calls import Shape
 
 AMOUNTS = ("parameters", "macs", "ram", "flash")
@@ -79,7 +79,7 @@ class Trial:
             module = edit.build()
             outputs = adapted(module, inputs_for(self.shapes))
             fits = parameters_of(module) <= self.limits.parameters
-            if not fits or [tuple(one.shape[1:]) for one in outputs] != list(self.outputs):
+            if not fits or [tuple(one.shape) for one in outputs] != [(BATCH, *shape) for shape in self.outputs]:
                 return None
             usage = usage_of(module, self.shapes, outputs)
         except Exception:       # the forward of the network may raise anything for a map that is too small

@@ -13,6 +13,7 @@ from featherweight.anatomy import Summary
 from featherweight.anatomy.table import bar, pixels, short
 from featherweight.budgets.fitting import AMOUNTS, Limits, Offer
 from featherweight.budgets.usage import Usage
+from featherweight.models.words import PREFIX
 from featherweight.outside import visible
 
 BAR = 20        # characters of a full bar
@@ -20,20 +21,20 @@ NAMES = {"parameters": "parameters", "macs": "MACs", "ram": "RAM", "flash": "fla
 
 
 def renderable(
-    summary: Summary, limits: Limits, used: Usage, offers: Sequence[Offer], shown: int | None, width: int
+    summary: Summary, limits: Limits, used: Usage, offers: Sequence[Offer], shown: int | None
 ) -> RenderableType:
     """Return the whole page. shown: edits of each kind, None for all."""
     shapes = " and ".join("x".join(map(str, shape)) for shape in summary.input_shapes)
     title = f"{visible(summary.model)} on {shapes}; RAM and flash in bytes, of the C code in {limits.form}"
     parts: list[RenderableType] = [Text(title, style="bold"), amounts(limits, used), *missing(limits, used), Text(""),
-                                   layers(summary, limits), Text("")]
+                                   layers(summary, max(limits.parameters, used.parameters)), Text("")]
     if limits.hold(used):
         more = [offer for offer in offers if offer.usage.parameters > used.parameters]
         less = [offer for offer in offers if offer.usage.parameters <= used.parameters]
-        parts += [*edits("Edits that use what is left, the most parameters first", more, used, limits, shown, width),
-                  Text(""), *edits("Edits that save, the most parameters first", less, used, limits, shown, width)]
+        parts += [*edits("Edits that use what is left, the most parameters first", more, used, limits, shown),
+                  Text(""), *edits("Edits that save, the most parameters first", less, used, limits, shown)]
     else:
-        parts += edits("Edits that bring it under, the smallest first", offers, used, limits, shown, width)
+        parts += edits("Edits that bring it under, the smallest first", offers, used, limits, shown)
     return Group(*parts)
 
 
@@ -55,16 +56,16 @@ def missing(limits: Limits, used: Usage) -> list[Text]:
     return [Text(f"No C code in {limits.form}: {visible(used.refused)}")] if limits.form not in used.code else []
 
 
-def layers(summary: Summary, limits: Limits) -> Table:
-    """Return one row for each layer with parameters. The bar is its part of the budget."""
+def layers(summary: Summary, whole: int) -> Table:
+    """Return one row for each layer with parameters. whole: the budget, or the total if that is larger."""
     rows = [[visible(one.name), one.kind, f"{one.parameters:,}", short(one.macs),
-             bar(min(one.parameters / limits.parameters, 1), BAR)]
+             bar(one.parameters / whole, BAR)]
             for one in summary.layers if one.parameters]
-    return plain(rows, ("Layer", "Kind", "Params", "MACs", "Part of the budget"), right=(2, 3))
+    return plain(rows, ("Layer", "Kind", "Params", "MACs", "Share"), right=(2, 3))
 
 
 def edits(
-    title: str, offers: Sequence[Offer], used: Usage, limits: Limits, shown: int | None, width: int
+    title: str, offers: Sequence[Offer], used: Usage, limits: Limits, shown: int | None
 ) -> list[RenderableType]:
     """Return a table of edits with its title, and a line with the number of edits that are not shown."""
     if not offers:
@@ -73,15 +74,20 @@ def edits(
     rows = []
     for offer in some:
         changes = offer.changes(used, limits.form)
-        where = visible(offer.edit.layer) + (f" (line {offer.line})" if offer.line else "")
-        rows.append([f"{where}: {offer.edit.change}", *(signed(changes[name]) for name in AMOUNTS),
+        rows.append([in_words(offer), *(signed(changes[name]) for name in AMOUNTS),
                      pixels(offer.usage.receptive_field), "x".join(map(str, offer.usage.last_map)) or "-"])
     made = plain(rows, ("Edit", "Params", "MACs", "RAM", "Flash", "Field", "Last map"), right=(1, 2, 3, 4, 5, 6))
     rest = len(offers) - len(some)
-    words = [Text(f"{offer.edit.layer}: {offer.edit.change}\n  {offer.edit.words}", style="dim")
-             for offer in some if offer.edit.words]
     tail = [Text(f"{rest} more: --all shows them, --json has them with both forms.")] if rest else []
-    return [Text(title, style="bold"), made, *words, *tail]
+    return [Text(title, style="bold"), made, *tail]
+
+
+def in_words(offer: Offer) -> str:
+    """Return the new words, or the layer with its line and the change."""
+    if offer.edit.words:
+        return offer.edit.words.removeprefix(PREFIX)
+    where = visible(offer.edit.layer) + (f" (line {offer.line})" if offer.line else "")
+    return f"{where}: {offer.edit.change}"
 
 
 def signed(change: int | None) -> str:
