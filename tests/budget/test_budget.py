@@ -28,7 +28,7 @@ from featherweight.specification import PictureSpecification
 
 WORDS = ("words:c8 s16 p s22 g h", "words:c6 S6 x6t2 p w6 n12 e14 t10 k8 z1 q h", "words:C4 F8 c5 p c6 g h")
 SMALL = {"session1": 20_000, "session5": 20_000}        # parameters, where the network itself takes a minute to write
-MEASURED = 8        # edits that are written as C for each network
+SUMMARISED, WRITTEN = 14, 4     # edits of each network that are built again; one of each kind first
 
 
 @cache
@@ -70,18 +70,19 @@ def written(module, outputs):
     return {f"{key}_{form}": getattr(body, key) for form, body in bodies.items() for key in ("ram", "flash")}
 
 
-def some(offers):
-    """A few edits, one of each kind first."""
+def some(offers, count, name):
+    """A few edits, one of each kind first, others for each network."""
     kinds = {offer.edit.kind: offer for offer in offers}
-    rest = [offer for offer in offers if offer not in kinds.values()]
-    return [*kinds.values(), *rest[:: max(1, len(rest) // MEASURED)]][: max(len(kinds), MEASURED)]
+    found = [*kinds.values(), *(offer for offer in offers if offer not in kinds.values())]
+    start = len(name) % max(1, len(found) - count) if count < len(kinds) else 0
+    return found[start : start + count]
 
 
 @pytest.mark.parametrize("name", [*CATALOGUE, *WORDS])
 def test_each_edit_is_what_the_summary_says(name):
     found, shapes = budget_of(name), shapes_of(name)
     assert found.offers
-    for offer in found.offers:
+    for offer in some(found.offers, SUMMARISED, name):
         counted = summarize(real(offer, shapes), shapes)
         after = offer.usage
         assert (after.parameters, after.macs) == (counted.total_parameters, counted.total_macs), offer.edit
@@ -99,7 +100,7 @@ def test_ram_and_flash_are_what_the_exporter_says(name):
     found, shapes = budget_of(name), shapes_of(name)
     if name not in SMALL:
         assert found.used.to_dict().items() >= written(build_model(name).eval(), found.used.outputs).items()
-    for offer in some(found.offers):
+    for offer in some(found.offers, WRITTEN, name):
         assert offer.usage.to_dict().items() >= written(real(offer, shapes), found.used.outputs).items(), offer.edit
 
 
@@ -185,7 +186,8 @@ def test_the_edits_of_a_network_of_ones_own():
 def test_a_line_of_the_file_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(
-        "from torch import nn\n\n\ndef block(n, m):\n    return [nn.Conv2d(n, m, 3), nn.BatchNorm2d(m), nn.ReLU()]\n\n\n"
+        "from torch import nn\n\n\ndef block(n, m):\n"
+        "    return [nn.Conv2d(n, m, 3), nn.BatchNorm2d(m), nn.ReLU()]\n\n\n"
         "class Net(nn.Sequential):\n    def __init__(self):\n        super().__init__(\n            *block(1, 6),\n"
         "            *block(6, 8),\n            nn.Flatten(),\n            nn.Linear(8 * 24 * 24, 10),\n        )\n")
     found = featherweight.budget("net.py:Net", max_parameters=50_000)
@@ -233,7 +235,7 @@ def test_a_network_that_c_cannot_take_has_no_ram():
 def test_bad_arguments():
     with pytest.raises(UnknownName, match="Did you mean 'int8'"):
         featherweight.budget("session6", max_parameters=1000, form="int4")
-    with pytest.raises(FeatherweightError, match="max_ram=0 is 0|max_ram= is 0"):
+    with pytest.raises(FeatherweightError, match="max_ram= is 0, allowed"):
         featherweight.budget("session6", max_parameters=1000, max_ram=0)
     with pytest.raises(ModelError):
         featherweight.budget("session6", max_parameters=1000, input_shapes=(3, 28, 28))

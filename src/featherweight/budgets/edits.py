@@ -203,7 +203,8 @@ def list_edits(base: nn.Module, path: str, items: nn.Sequential, head: nn.Module
             after = [i for other in units[index + 1 :] for i in other]
             yield Edit("block less", first, "block left out", relisted(base, path, [*before, *after]))
             if len(unit) > 1:
-                yield Edit("block more", first, "the block once more", relisted(base, path, [*before, *unit, *unit, *after]))
+                twice = [*before, *unit, *unit, *after]
+                yield Edit("block more", first, "the block once more", relisted(base, path, twice))
         if index + 1 < len(units) and is_pool(parts[0]) != is_pool(items[units[index + 1][0]]):
             moved, other = (unit, units[index + 1]) if is_pool(parts[0]) else (units[index + 1], unit)
             if head in [items[i] for i in other] or not is_block(items[other[0]]):
@@ -252,7 +253,10 @@ def is_pool(layer: nn.Module) -> bool:
 
 
 def relisted(base: nn.Module, path: str, order: Sequence[int]) -> Builder:
-    """Return a function that copies the skeleton with the items of a list in this order. An item twice is two layers."""
+    """Return a function that copies the skeleton with the items of a list in this order.
+
+    An item that comes twice becomes two layers.
+    """
     def build() -> nn.Module:
         twin = skeleton(base)
         holder = twin.get_submodule(path)

@@ -56,7 +56,7 @@ class Offer:
     def to_dict(self, before: Usage) -> dict[str, Any]:
         """Return the values for JSON: the edit, what the network uses after it, and the changes in both forms."""
         after, old = self.usage.to_dict(), before.to_dict()
-        numbers = [key for key in after if key == "parameters" or key == "macs" or key.startswith(("ram_", "flash_"))]
+        numbers = [key for key in after if key in {"parameters", "macs"} or key.startswith(("ram_", "flash_"))]
         return {
             "kind": self.edit.kind, "layer": self.edit.layer, "change": self.edit.change, "line": self.line,
             "words": self.edit.words or None, "after": after,

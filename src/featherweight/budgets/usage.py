@@ -61,7 +61,8 @@ class Usage:
     def amounts(self, form: str) -> dict[str, int | None]:
         """Return what a budget limits, by name. ram and flash: of the C code in this form."""
         code = self.code.get(form)
-        return {"parameters": self.parameters, "macs": self.macs, "ram": code and code.ram, "flash": code and code.flash}
+        ram, flash = (code.ram, code.flash) if code else (None, None)
+        return {"parameters": self.parameters, "macs": self.macs, "ram": ram, "flash": flash}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values for JSON."""
@@ -90,12 +91,7 @@ def usage_of(module: nn.Module, shapes: Sequence[Shape], outputs: Sequence[Tenso
     Raises the exception of the network if it cannot run.
     """
     record, code, refused = recorded(module, shapes, outputs)
-    fields, last, size = fields_of(record), (), None
-    for call in record.calls:
-        for value in call.outputs:
-            found = fields.get(value)
-            if value.dim() == 4 and prod(value.shape[2:]) > 1 and found is not None and all(axis.jump is not None for axis in found.axes):
-                last, size = tuple(value.shape[1:]), per_axis(axis.size for axis in found.axes)
+    last, size = last_map(record)
     scripted = sum(event.macs for event in record.events if isinstance(event, LayerCall))
     return Usage(
         parameters=parameters_of(module),
@@ -103,6 +99,17 @@ def usage_of(module: nn.Module, shapes: Sequence[Shape], outputs: Sequence[Tenso
         receptive_field=size, last_map=last, outputs=tuple(tuple(one.shape[1:]) for one in outputs),
         code=code, refused=refused,
     )
+
+
+def last_map(record: Record) -> tuple[Shape, PerAxis]:
+    """Return the shape of the last value with height and width, and the receptive field of its units in pixels."""
+    fields = fields_of(record)
+    for call in reversed(record.calls):
+        for value in call.outputs:
+            found = fields.get(value)
+            if value.dim() == 4 and prod(value.shape[2:]) > 1 and found and all(axis.jump for axis in found.axes):
+                return tuple(value.shape[1:]), per_axis(axis.size for axis in found.axes)
+    return (), None
 
 
 def recorded(
@@ -171,8 +178,3 @@ def blank_kernel(conv: Conv) -> Kernel:
     outputs = len(conv.bias)
     ones = np.ones(outputs, np.float32)
     return Kernel(np.broadcast_to(np.int8(0), conv.weight.shape), ones, ones)
-
-
-def size_of(shape: Shape) -> str:
-    """Return a shape as text, such as 48x4x4."""
-    return "x".join(map(str, shape)) if prod(shape) else "-"

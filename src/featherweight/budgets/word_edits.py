@@ -20,7 +20,7 @@ def edits_of_words(name: str) -> Iterator[Found]:
     """Yield all edits of "words:c8 s16 p g h". A network that they give may still be impossible to build."""
     words = read_words(name)
     texts = [text_of(word.form, word.n, word.times) for word in words]
-    for index, word in enumerate(words):
+    for index in range(len(words)):
         for kind, change, row in (*of_width(words, texts, index), *of_form(words, texts, index),
                                   *of_order(words, texts, index)):
             yield kind, f"word {index + 1}, {texts[index]}", change, PREFIX + " ".join(row)

@@ -1,4 +1,4 @@
-"""The commands that only read: models, recipes, summary."""
+"""The commands that only read: models, recipes, summary, budget."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ ModelOrRecipe = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help='Network: a catalogue name, path/to/file.py:Class, or "words:c8 s16 p g h". Or a recipe: a name or FILE.toml.',
+        help='Network: a catalogue name, path/to/file.py:Class, or "words:c8 s16 p g h". Or a recipe: NAME or '
+        "FILE.toml.",
     ),
 ]
 
