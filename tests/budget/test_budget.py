@@ -112,7 +112,8 @@ def test_words_round_trip(name):
     for one in words:
         row = " ".join(word.place.split("'")[1] for word in read_words(one))
         assert PREFIX + row == one
-        assert featherweight.budget(one, max_parameters=100_000).used in [offer.usage for offer in found.offers]
+    for offer in found.offers:
+        assert sum(p.numel() for p in build_model(offer.edit.words).parameters()) == offer.usage.parameters
 
 
 @pytest.mark.parametrize("name", ["feather-8k", "session6", "digit-sum", WORDS[0]])

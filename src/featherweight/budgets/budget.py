@@ -33,7 +33,7 @@ SHOWN = 12      # edits of each kind in the text; JSON has all
 
 @dataclass(frozen=True, repr=False)
 class Budget:
-    """What a network uses, what is left of the budget, and all single edits that fit. Print it to see a table."""
+    """Use of a network, the rest of its budget, and all single edits that fit. Print it to see a table."""
 
     summary: Summary
     limits: Limits
@@ -43,7 +43,7 @@ class Budget:
 
     @property
     def left(self) -> dict[str, int]:
-        """What is left of each limited amount. It is negative where the network is over budget."""
+        """Rest of each limited amount. The rest is negative if the network is over budget."""
         return self.limits.left(self.used)
 
     @property
@@ -89,8 +89,8 @@ def budget(
 
     model: a name, a class, a function or a module. arguments: of its builder.
     max_macs: multiply-accumulates per image. max_ram, max_flash: bytes of the C code in `form`, "int8" or "float".
-    Raises UnknownName for an unknown name or form, ModelError for a network that does not run, and FeatherweightError
-    for a limit on code that the network cannot be exported to.
+    Raises UnknownName for an unknown name or form, and ModelError for a network that does not run.
+    Raises FeatherweightError for a limit on RAM or flash if the network cannot be exported to C.
     """
     limits = Limits(*(checked(name, value) for name, value in (
         ("max-parameters", max_parameters), ("max-macs", max_macs), ("max-ram", max_ram), ("max-flash", max_flash),

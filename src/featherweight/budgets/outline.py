@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from featherweight.graph import calls
+from featherweight.graph.recorder import Recorder
 
 NORMS = nn.BatchNorm1d, nn.BatchNorm2d
 WEIGHTED = nn.Conv2d, nn.Linear, *NORMS
@@ -27,10 +28,20 @@ class Outline(TorchFunctionMode):
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        rule = RULES.get(getattr(function, "__name__", ""))
-        if rule is None:
-            return function(*args, **(kwargs or {}))
-        return rule(function.__name__, args, kwargs or {})
+        return outlined(function, args, kwargs or {})
+
+
+class OutlineRecorder(Recorder):
+    """A recorder of a pass that computes shapes only."""
+
+    def compute(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        return outlined(function, args, kwargs)
+
+
+def outlined(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Return the result of a function; of a function with weights, zeros in its shape."""
+    rule = RULES.get(getattr(function, "__name__", ""))
+    return function(*args, **kwargs) if rule is None else rule(function.__name__, args, kwargs)
 
 
 def convolution(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:

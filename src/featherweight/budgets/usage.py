@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from featherweight.anatomy import cost
 from featherweight.anatomy.layers import PerAxis, per_axis
 from featherweight.anatomy.rows import counts, fields_of
-from featherweight.budgets.outline import Outline, parameters_of
+from featherweight.budgets.outline import OutlineRecorder, parameters_of
 from featherweight.errors import ModelError
 from featherweight.graph.calls import Shape
 from featherweight.graph.fold import fold
 from featherweight.graph.lowering import lower
 from featherweight.graph.plain import Conv, StepGraph
 from featherweight.graph.record import LayerCall, Record
-from featherweight.graph.recorder import Recorder
 from featherweight.shipping.c_float import write_float
 from featherweight.shipping.c_int8 import UNIT, write_int8
 from featherweight.shipping.c_text import Body
@@ -143,9 +142,8 @@ def exportable(shapes: Sequence[Shape], outputs: Sequence[Tensor]) -> bool:
 
 def run(module: nn.Module, inputs: Sequence[Tensor]) -> Record:
     """Return the record of one pass that computes shapes only."""
-    recorder = Recorder(module, distinct=True)
-    with Outline():
-        recorder.run(inputs)
+    recorder = OutlineRecorder(module, distinct=True)
+    recorder.run(inputs)
     return recorder.record
 
 
