@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -22,6 +22,7 @@ from featherweight.budgets.places import build_with_lines
 from featherweight.budgets.usage import FORMS, Usage, inputs_for, run
 from featherweight.budgets.word_edits import edits_of_words, thinner_words, widths_of_words
 from featherweight.errors import FeatherweightError, UnknownName
+from featherweight.graph.calls import Shape
 from featherweight.graph.passes import prepare
 from featherweight.graph.twin import one_thread, untouched_random_state
 from featherweight.models import blueprint_of, find_blueprint, input_shapes
@@ -92,9 +93,9 @@ def budget(
     Raises UnknownName for an unknown name or form, and ModelError for a network that does not run.
     Raises FeatherweightError for a limit on RAM or flash if the network cannot be exported to C.
     """
-    limits = Limits(*(checked(name, value) for name, value in (
-        ("max-parameters", max_parameters), ("max-macs", max_macs), ("max-ram", max_ram), ("max-flash", max_flash),
-    )), form=form)  # type: ignore[arg-type]
+    for name, value in (("parameters", max_parameters), ("macs", max_macs), ("ram", max_ram), ("flash", max_flash)):
+        check_limit(f"max-{name}", value)
+    limits = Limits(max_parameters, max_macs, max_ram, max_flash, form)
     if form not in FORMS:
         raise UnknownName("form", form, FORMS)
     blueprint = blueprint_of(model)
@@ -108,7 +109,7 @@ def budget(
             raise FeatherweightError(f"RAM and flash cannot be counted: {used.refused} Leave out "
                                      f"{option('max-ram')} and {option('max-flash')}.")
         words = blueprint.name if blueprint.name.startswith(PREFIX) and isinstance(model, str) else None
-        plan = plan_of_words(words, arguments or {}) if words else plan_of(base, shapes, lines)
+        plan = plan_of_words(words, arguments or {}) if words else plan_of(base, shapes, outputs, lines)
         offers = all_offers(plan, Trial(shapes, outputs, limits), used)
     return Budget(summary, limits, used, tuple(offers), shown)
 
@@ -116,20 +117,24 @@ def budget(
 own_shapes = input_shapes       # `budget` has an argument of this name
 
 
-def checked(name: str, value: int | None) -> int | None:
-    """Return a limit. Raise FeatherweightError if it is less than 1."""
+def check_limit(name: str, value: int | None) -> None:
+    """Raise FeatherweightError if a limit is less than 1."""
     if value is not None and value < 1:
         raise FeatherweightError(f"{option(name)} is {value}, allowed are whole numbers from 1. Give a larger one.")
-    return value
 
 
-def plan_of(base: nn.Module, shapes: Shapes, lines: Mapping[str, int]) -> Plan:
-    """Return the edits of a module. base: its skeleton."""
+def plan_of(base: nn.Module, shapes: Shapes, outputs: Sequence[Shape], lines: Mapping[str, int]) -> Plan:
+    """Return the edits of a module. base: its skeleton. outputs: shapes of one image's outputs.
+
+    All layers together become thinner without those whose channels cannot change, such as a head.
+    """
     record = run(base, inputs_for(as_shapes(shapes)))
     layers = weighted(record)
     widths = {layer.path: (width_of(layer.module), lambda n, path=layer.path: width_edit(base, path, n))
               for layer in layers[:-1] if not is_depthwise(layer.module)}
-    return Plan(list(edits_of(base, record)), widths, lambda factor: thinner(base, layers, factor), lines)
+    trial = Trial(as_shapes(shapes), outputs, Limits(2**62))
+    free = [layer for layer in layers if layer.path in widths and trial.outlined(widths[layer.path][1](1)) is not None]
+    return Plan(list(edits_of(base, record)), widths, lambda factor: thinner(base, free, factor), lines)
 
 
 def plan_of_words(name: str, arguments: Mapping[str, Any]) -> Plan:

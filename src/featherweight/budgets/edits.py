@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import cast
 
@@ -97,12 +98,11 @@ def set_width(layer: nn.Module, n: int) -> None:
 
 
 def thinner(base: nn.Module, layers: Sequence[LayerCall], factor: float) -> Edit:
-    """Return the edit that multiplies the channels of all layers but the last by a factor."""
+    """Return the edit that multiplies the channels of these layers by a factor."""
     def build() -> nn.Module:
         twin = skeleton(base)
-        for layer in layers[:-1]:
-            if not is_depthwise(layer.module):
-                set_width(twin.get_submodule(layer.path), max(1, int(width_of(layer.module) * factor)))
+        for layer in layers:
+            set_width(twin.get_submodule(layer.path), max(1, int(width_of(layer.module) * factor)))
         return twin
 
     return Edit("all channels", "all layers", f"channels x {factor:.3f}", build)
@@ -116,7 +116,7 @@ def layer_edits(base: nn.Module, layer: LayerCall, record: Record) -> Iterator[E
         for k in KERNELS:
             if k != size and not (k == 1 and is_depthwise(module)):
                 yield Edit("kernel", path, f"kernel {size}x{size} -> {k}x{k}",
-                           edited(base, path, lambda one, k=k: set_kernel(cast(nn.Conv2d, one), k)))
+                           edited(base, path, partial(set_kernel, k=k)))
         if size > 1 and module.groups == 1 < module.in_channels:
             yield Edit("separable", path, f"separable {size}x{size} instead of plain",
                        edited(base, path, lambda one: separable(cast(nn.Conv2d, one))))
@@ -126,8 +126,9 @@ def layer_edits(base: nn.Module, layer: LayerCall, record: Record) -> Iterator[E
         yield Edit("global pooling", path, "mean over all places, then 1x1", edited(base, path, lambda one: mean))
 
 
-def set_kernel(conv: nn.Conv2d, k: int) -> None:
+def set_kernel(conv: nn.Module, k: int) -> None:
     """Set the kernel size, in place. Padding that keeps height and width goes on keeping them."""
+    assert isinstance(conv, nn.Conv2d)
     keeps = conv.padding == (conv.kernel_size[0] // 2,) * 2
     set_conv(conv, kernel_size=(k, k), **({"padding": (k // 2, k // 2)} if keeps else {}))
 
@@ -162,7 +163,7 @@ def pooled(module: nn.Module, shape: tuple[int, ...], record: Record) -> nn.Modu
             set_linear(head, in_features=maps[-1][0])
             return nn.Sequential(nn.Unflatten(1, maps[-1]), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
     whole = isinstance(module, nn.Conv2d) and module.kernel_size == tuple(shape[1:]) != (1, 1)
-    if whole and module.padding == (0, 0) and module.groups == 1:  # type: ignore[union-attr]
+    if whole and module.padding == (0, 0) and module.groups == 1:
         conv = cast(nn.Conv2d, skeleton(module, fresh=True))
         set_conv(conv, kernel_size=(1, 1), stride=(1, 1))
         return nn.Sequential(nn.AdaptiveAvgPool2d(1), conv)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from featherweight.budgets.edits import Edit
 from featherweight.budgets.outline import adapted, parameters_of
@@ -73,27 +73,31 @@ class Trial:
     outputs: Sequence[Shape]
     limits: Limits
 
-    def usage(self, edit: Edit) -> Usage | None:
-        """Build and run an edit, and return what it uses; None if it cannot be built or does not fit."""
+    def outlined(self, edit: Edit) -> tuple[nn.Module, list[Tensor]] | None:
+        """Build and run an edit, and return the network and its outputs; None if it cannot be built."""
         try:
             module = edit.build()
             outputs = adapted(module, inputs_for(self.shapes))
-            fits = parameters_of(module) <= self.limits.parameters
-            if not fits or [tuple(one.shape) for one in outputs] != [(BATCH, *shape) for shape in self.outputs]:
-                return None
-            usage = usage_of(module, self.shapes, outputs)
         except Exception:       # the forward of the network may raise anything for a map that is too small
+            return None
+        same = [tuple(one.shape) for one in outputs] == [(BATCH, *shape) for shape in self.outputs]
+        return (module, outputs) if same else None
+
+    def usage(self, edit: Edit) -> Usage | None:
+        """Build and run an edit, and return its usage; None if it cannot be built or does not fit."""
+        found = self.outlined(edit)
+        if found is None or parameters_of(found[0]) > self.limits.parameters:
+            return None
+        try:
+            usage = usage_of(found[0], self.shapes, found[1])
+        except Exception:       # as above, for a network that mixes the images of a batch
             return None
         return usage if self.limits.hold(usage) else None
 
     def parameters(self, edit: Edit) -> int | None:
         """Build an edit and return its parameters, also if it does not fit; None if it cannot be built."""
-        try:
-            module = edit.build()
-            adapted(module, inputs_for(self.shapes))
-        except Exception:       # as above
-            return None
-        return parameters_of(module)
+        found = self.outlined(edit)
+        return None if found is None else parameters_of(found[0])
 
 
 def offers_of(edits: Iterable[Edit], trial: Trial, before: Usage, lines: Mapping[str, int]) -> Iterator[Offer]:
