@@ -6,6 +6,7 @@ EXAMPLES = {
     "models": "featherweight models",
     "recipes": "featherweight recipes",
     "summary": 'featherweight summary "words:c8 s16 p s22 g h" --verify',
+    "new": "featherweight new mine",
     "train": "featherweight train session6 --set training.epochs=2 --seeds 5",
     "demo": "featherweight demo",
     "evaluate": "featherweight evaluate net.py:Net --weights net.pth --data digits",

@@ -6,8 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.options import InputShapes, Json, ModelArguments, Trust, parse_arguments, parse_shape
+from featherweight.cli.options import InputShapes, Json, ModelArguments, Quiet, Trust, parse_shape
 from featherweight.cli.output import console, note, show, show_json, table
+from featherweight.cli.subjects import open_subject
+from featherweight.words import percent
+
+WIDE = 110      # columns of a terminal from which `recipes` also shows the networks
 
 
 def models(as_json: Json = False) -> None:
@@ -41,14 +45,16 @@ def recipes(as_json: Json = False) -> None:
     rows = [
         [
             recipe.name,
-            recipe.model.name,
             str(recipe.training.epochs),
-            f"{100 * recipe.goal.accuracy:.2f} %" if recipe.goal.accuracy else "-",
+            percent(recipe.goal.accuracy) if recipe.goal.accuracy else "-",
             recipe.goal.target,
+            recipe.model.name,
         ]
         for recipe in found
     ]
-    show(table("recipe", "model", "epochs", "goal", "target", rows=rows, right=(2, 3)))
+    headings = ["recipe", "epochs", "goal", "target", "model"][: 5 if console().width >= WIDE else 4]
+    cells = [row[: len(headings)] for row in rows]
+    show(table(*headings, rows=cells, right=(1, 2), whole=(0, 1, 2)))
     return None
 
 
@@ -56,7 +62,9 @@ def summary(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help='Network: a catalogue name, path/to/file.py:Class, or "words:c8 s16 p g h".'
+            metavar="MODEL|RUN",
+            help='Network: a name from `featherweight models`, net.py, net.py:Class, '
+            'package.module:Class or "words:c8 s16 p g h". Or a finished run.',
         ),
     ],
     input: InputShapes = None,
@@ -65,6 +73,7 @@ def summary(
         bool, typer.Option("--verify", help="Check each receptive field, pixel by pixel, against the gradient.")
     ] = False,
     trust: Trust = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Print a table of all layers of a network.
@@ -73,13 +82,12 @@ def summary(
     """
     from featherweight.anatomy import checks_text, summarize
     from featherweight.anatomy import verify as verify_fields
-    from featherweight.models import build_model, input_shapes
 
-    network = build_model(model, parse_arguments(set or []))
-    shapes = tuple(parse_shape(text) for text in input) if input else input_shapes(network)
-    if not input and shapes != ((1, 28, 28),) and not hasattr(network, "input_shapes"):
+    subject = open_subject(model, set or [], tuple(parse_shape(text) for text in input or ()))
+    network, shapes = subject.network, subject.shapes
+    if subject.guessed:
         note(f"input {'x'.join(map(str, shapes[0]))}, as the first layer takes it; --input gives another")
-    described = summarize(network, shapes, name=model)
+    described = summarize(network, shapes, name=subject.name)
     checks = verify_fields(network, shapes) if verify else []
     if as_json:
         extra = {"verified": [check.to_dict() for check in checks]} if verify else {}
