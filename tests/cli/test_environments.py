@@ -30,7 +30,7 @@ def run(environment, *arguments):
 def test_characters_that_cannot_be_written_become_ascii(environment):
     code, out, fault = run(environment, "summary", "words:c8 p g h")
     assert (code, fault) == (0, "")
-    assert b"-----" in out and b"\nTotal params: 170\n" in out.replace(b"\r", b"")
+    assert b"-----" in out and b"\nTotal params: 178\n" in out.replace(b"\r", b"")
     assert b"?" not in out
 
 
