@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 
@@ -78,15 +77,6 @@ def test_a_run_is_summarized_in_the_shapes_of_its_data(run_command, refused, fil
     described = json.loads(run_command("summary", digits_run.path, "--json")[1])
     assert described["model"] == f"{digits_run.path} (session7-model2)" and described["total_parameters"] == 7524
     refused("summary", digits_run.path, "--set", "x=1", words=["--set is about a MODEL", "is a run"])
-
-
-def test_a_run_of_somebody_else_is_not_executed(run_command, refused, files):
-    short = ["--data", "digits", "--epochs", "1", "--no-report", "--out", "run", "--quiet"]
-    assert run_command("train", "model.py", *short)[0] == 0
-    shutil.move("run", "theirs")
-    source = (files / "theirs" / "network" / "model.py").read_text()
-    manifest = json.loads((files / "theirs" / "network" / "network.json").read_text())
-    assert source == NET and manifest["attribute"] == "Net"
 
 
 def test_training_takes_a_network_and_short_options(run_command, files):

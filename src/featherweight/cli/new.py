@@ -106,7 +106,7 @@ def new(
 
 
 def check_name(name: str) -> None:
-    """Raise typer.BadParameter for a name that is no recipe's name, or whose file would hide a Python module."""
+    """Raise typer.BadParameter for a name that a recipe cannot have, or whose file would hide a module."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or len(name) > LONGEST_NAME or name.endswith("."):
         raise typer.BadParameter(f"{name!r} is no NAME. Use letters, digits, '.', '_' and '-', such as mine.")
     places = [place for place in sys.path if place and Path(place) != Path.cwd()]
