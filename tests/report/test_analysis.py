@@ -72,7 +72,7 @@ def test_calibration(right, words):
 
 def test_where_the_parameters_are():
     said = analysis.heaviest_layer(summarize(build_model("session5")))
-    assert "Linear-16 holds 204,850" in said or "204,850 of the 593,200 parameters (35%)" in said or "295,168" in said
+    assert "Linear-16 holds 204,850" in said or "204,850 of the 593,200 parameters (35 %)" in said or "295,168" in said
     assert analysis.heaviest_layer(summarize(build_model("session6"))) == ""
 
 
@@ -80,7 +80,7 @@ def test_weights_that_do_little():
     network = nn.Sequential(nn.Linear(4, 5, bias=False))
     with torch.no_grad():
         network[0].weight.fill_(1.0)[0] = 0.001
-    assert analysis.idle_parameters(network).startswith("4 of 20 weights (20.0%)")
+    assert analysis.idle_parameters(network).startswith("4 of 20 weights (20.0 %)")
 
 
 def test_a_real_run_says_several_things(digits_run):

@@ -6,8 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.options import InputShapes, Json, ModelArguments, Trust, parse_arguments, parse_shape
+from featherweight.cli.options import InputShapes, Json, ModelArguments, Quiet, Trust, parse_arguments, parse_shape
 from featherweight.cli.output import console, note, show, show_json, table
+from featherweight.cli.subjects import Shapes, Subject, open_subject, subject_of
+from featherweight.words import percent
+
+WIDE = 110      # columns of a terminal from which `recipes` also shows the networks
 
 
 def models(as_json: Json = False) -> None:
@@ -41,14 +45,16 @@ def recipes(as_json: Json = False) -> None:
     rows = [
         [
             recipe.name,
-            recipe.model.name,
             str(recipe.training.epochs),
-            f"{100 * recipe.goal.accuracy:.2f} %" if recipe.goal.accuracy else "-",
+            percent(recipe.goal.accuracy) if recipe.goal.accuracy else "-",
             recipe.goal.target,
+            recipe.model.name,
         ]
         for recipe in found
     ]
-    show(table("recipe", "model", "epochs", "goal", "target", rows=rows, right=(2, 3)))
+    headings = ["recipe", "epochs", "goal", "target", "model"][: 5 if console().width >= WIDE else 4]
+    cells = [row[: len(headings)] for row in rows]
+    show(table(*headings, rows=cells, right=(1, 2), whole=(0, 1, 2)))
     return None
 
 
@@ -59,9 +65,9 @@ ModelName = Annotated[
 ModelOrRecipe = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL",
-        help='Network: a catalogue name, path/to/file.py:Class, or "words:c8 s16 p g h". Or a recipe: NAME or '
-        "FILE.toml.",
+        metavar="MODEL|RUN",
+        help='Network: a name from `featherweight models`, net.py, net.py:Class, package.module:Class or '
+        '"words:c8 s16 p g h". Or a finished run, or a recipe: NAME or FILE.toml.',
     ),
 ]
 
@@ -77,6 +83,7 @@ def summary(
         bool, typer.Option("--watch", help="Print the table again each time the file of MODEL is saved, until Ctrl-C.")
     ] = False,
     trust: Trust = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Print a table of all layers of a network.
@@ -101,14 +108,12 @@ def summarise(
     """Print the table once. Return False if a receptive field differs from the gradient."""
     from featherweight.anatomy import checks_text, summarize
     from featherweight.anatomy import verify as verify_fields
-    from featherweight.models import build_model, input_shapes
 
-    name, arguments, limit, suggested = goal_of(model)
-    network = build_model(name, arguments | parse_arguments(set or []), suggested=suggested)
-    shapes = tuple(parse_shape(text) for text in input) if input else input_shapes(network)
-    if not input and shapes != ((1, 28, 28),) and not hasattr(network, "input_shapes"):
+    subject, limit = with_goal(model, set or [], tuple(parse_shape(text) for text in input or ()))
+    network, shapes = subject.network, subject.shapes
+    if subject.guessed:
         note(f"input {'x'.join(map(str, shapes[0]))}, as the first layer takes it; --input gives another")
-    described = summarize(network, shapes, name=name)
+    described = summarize(network, shapes, name=subject.name)
     checks = verify_fields(network, shapes) if verify else []
     if as_json:
         extra = {"verified": [check.to_dict() for check in checks]} if verify else {}
@@ -122,6 +127,18 @@ def summarise(
         show("")
         show(checks_text(checks, console().width).rstrip())
     return all(check.equal is not False for check in checks)
+
+
+def with_goal(model: str, settings: list[str], shapes: Shapes) -> tuple[Subject, int | None]:
+    """Return the network of a model, a run or a recipe, and the most parameters of the recipe's goal."""
+    from featherweight.models import build_model
+    from featherweight.recipe import recipe_names
+
+    if not model.endswith(".toml") and model not in recipe_names():
+        return open_subject(model, settings, shapes), None
+    name, arguments, limit, suggested = goal_of(model)
+    network = build_model(name, arguments | parse_arguments(settings), suggested=suggested)
+    return subject_of(name, network, shapes), limit
 
 
 def goal_of(model: str) -> tuple[str, dict[str, Any], int | None, dict[str, Any]]:

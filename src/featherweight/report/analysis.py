@@ -58,7 +58,7 @@ def gap(result: Mapping[str, Any], head: str, fraction: float = 1.0) -> str:
     told = f"In {when} the network classified {percent(train)} of the training images correctly, "
     told += f"on test {percent(test)}: "
     if fraction < 1:
-        return told + f"it took {fraction:.0%} of the training images, half of them the hardest."
+        return told + f"it took {percent(fraction, 0)} of the training images, half of them the hardest."
     if points > 0.5:
         return told + f"a gap of {points:.2f} points. The network knows its training images better than new ones."
     if points < -0.2:
@@ -135,8 +135,8 @@ def heaviest_layer(summary: Summary) -> str:
     share = layer.parameters / max(summary.total_parameters, 1)
     if share < 0.25:
         return ""
-    return (f"{layer.label} holds {layer.parameters:,} of the {summary.total_parameters:,} parameters ({share:.0%}): "
-            "the first place to look for savings.")
+    return (f"{layer.label} holds {layer.parameters:,} of the {summary.total_parameters:,} parameters "
+            f"({percent(share, 0)}): the first place to look for savings.")
 
 
 def idle_parameters(network: nn.Module) -> str:
@@ -149,5 +149,5 @@ def idle_parameters(network: nn.Module) -> str:
             total += values.numel()
     if not total:
         return ""
-    return (f"{small:,} of {total:,} weights ({small / total:.1%}) are smaller than a hundredth of the largest in "
-            "their layer and do little.")
+    return (f"{small:,} of {total:,} weights ({percent(small / total, 1)}) are smaller than a hundredth of the largest "
+            "in their layer and do little.")
