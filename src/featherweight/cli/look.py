@@ -176,7 +176,9 @@ def budget(
     max_flash: Annotated[
         int | None, typer.Option("--max-flash", metavar="BYTES", help="Most bytes of constants of the C code.")
     ] = None,
-    form: Annotated[str, typer.Option("--form", metavar="FORM", help="C code whose RAM and flash count: int8 or float.")] = "int8",
+    form: Annotated[
+        str, typer.Option("--form", metavar="FORM", help="C code whose RAM and flash count: int8 or float.")
+    ] = "int8",
     input: InputShapes = None,
     set: ModelArguments = None,
     all: Annotated[bool, typer.Option("--all", help="Show all edits, not only the first of each kind.")] = False,
