@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from pathlib import Path
 
@@ -23,7 +22,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "doctor.md").read_text()
 SECTION = re.compile(r"^### (FW7\d+): .*?```py wrong\n(.*?)^```\n\n```py right\n(.*?)^```$", re.M | re.S)
 EXAMPLES = {code: (wrong, right) for code, wrong, right in SECTION.findall(PAGE)}
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
-RECIPE = '[model]\nname = "net.py:Net"\n'
+RECIPE = 'name = "own"\n[model]\nname = "net.py:Net"\n'
 
 
 @pytest.fixture(autouse=True)
@@ -123,10 +122,10 @@ def test_unused_layers_and_dropout_in_evaluation_are_found():
 
 def test_findings_hold_the_numbers_of_the_network():
     (found,) = featherweight.doctor(TWINS["FW110", "0"][0], classes=10, select=["FW110"]).findings
-    assert "8 of 6,394 parameters" in found.why
+    assert "8 of 6,386 parameters" in found.why
     Path("net.py").write_text(HEAD + EXAMPLES["FW709"][0])
     (found,) = consult(["net.py:Net"], classes=10).kept(["FW709"]).findings
-    assert "90 % of all parameters" in found.what and "saves 127,680 parameters" in found.how
+    assert "91 % of all parameters" in found.what and "saves 127,680 parameters" in found.how
 
 
 def test_too_few_outputs_are_an_error_and_too_many_a_warning():
@@ -147,7 +146,8 @@ def test_the_module_and_the_random_state_stay_unchanged():
 
 
 def test_a_branch_on_a_tensor_is_named_as_not_checked():
-    text = EXAMPLES["FW711"][1].replace("        return", "        if x.mean() > 0:\n            x = x * 2\n        return")
+    branch = "        if x.mean() > 0:\n            x = x * 2\n        return"
+    text = EXAMPLES["FW711"][1].replace("        return", branch)
     assert any("branches on a tensor" in line for line in examined(text).unchecked)
 
 
@@ -157,15 +157,16 @@ def test_an_ignore_comment_on_the_layers_line_silences_it():
 
 
 def test_a_recipe_is_checked_with_its_learning_rate_and_classes():
-    Path("recipe.toml").write_text('[model]\nname = "words:c8 p g h"\n[optimizer]\nname = "adam"\nlr = 0.5\n')
+    text = 'name = "own"\n[model]\nname = "words:c8 p g h"\n[optimizer]\nname = "adam"\nlr = 0.5\n'
+    Path("recipe.toml").write_text(text)
     found = {one.code: one for one in consult(["recipe.toml"]).findings}
     assert "0.5 is far above the usual for adam" in found["FW604"].what
-    Path("recipe.toml").write_text('[model]\nname = "words:c8 p g h"\n[optimizer]\nname = "adam"\nlr = 0.001\n')
+    Path("recipe.toml").write_text(text.replace("0.5", "0.001"))
     assert "FW604" not in {one.code for one in consult(["recipe.toml"]).findings}
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("import sys\nsys.exit()\nclass Net(nn.Module): pass\n", "net.py"),
+    ("class Net(nn.Module):\n    exit()\n", "net.py"),
     ("class Net(nn.Module):\n    def forward(self, x):\n        return exit()\n", "exits Python"),
     ("class Net(nn.Module):\n    def forward(self, x):\n        return x @ x[:, :, :3]\n", "does not run"),
     ("class Net(nn.Module):\n    def __init__(self, width): super().__init__()\n", "needs 'width'"),
@@ -177,36 +178,15 @@ def test_a_network_that_does_not_run_is_one_line(text, words):
 
 
 def test_a_network_that_does_not_end_is_stopped():
-    with pytest.raises(ModelError, match=r"'net.py:Net' does not end within 0\.2 s"), limited("net.py:Net", 0.2):
+    def endless():
         while True:
             try:
                 sum(range(1000))
             except Exception:
                 continue
 
-
-def test_other_targets_are_examined_beside_a_broken_one(run_command):
-    Path("net.py").write_text(HEAD + "class Net(nn.Module):\n    def forward(self, x):\n        return x.nothing\n")
-    code, out, said = run_command("doctor", "net.py:Net", "session1")
-    assert code == 2 and "session1 conv7 error FW101" in out and said.count("\n") == 1 and "net.py" in said
-
-
-def test_the_command_takes_networks_beside_scripts(run_command):
-    Path("train.py").write_text("import torch\n")
-    code, out, said = run_command("doctor", "train.py", "session1", "--strict")
-    assert (code, said) == (1, "") and "session1 conv7 error FW101" in out
-    assert "only source was read" in " ".join(out.split()) and "networks ran on random images" in " ".join(out.split())
-    assert max(map(len, out.splitlines())) <= 80
-    assert run_command("doctor", "session1", "--strict", "--ignore", "FW101")[0] == 0
-
-
-def test_json_and_sarif_name_the_layer(run_command):
-    code, out, _ = run_command("doctor", "session1", "--json", "--sarif", "found.sarif", "--select", "FW101")
-    (found,) = json.loads(out)["findings"]
-    assert code == 0 and (found["file"], found["line"], found["layer"]) == ("session1", 0, "conv7")
-    (result,) = json.loads(Path("found.sarif").read_text())["runs"][0]["results"]
-    assert result["locations"] == [{"physicalLocation": {"artifactLocation": {"uri": "session1"}},
-                                    "logicalLocations": [{"name": "conv7", "kind": "member"}]}]
+    with pytest.raises(ModelError, match=r"'net.py:Net' does not end within 0\.2 s"), limited("net.py:Net", 0.2):
+        endless()
 
 
 def test_another_object_is_refused():
