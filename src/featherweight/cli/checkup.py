@@ -41,7 +41,7 @@ def doctor(
     ] = None,
     input: InputShapes = None,
     classes: Annotated[
-        int | None, typer.Option("--classes", min=2, metavar="N", help="Number of classes of the images.")
+        int | None, typer.Option("--classes", min=2, max=1000, metavar="N", help="Number of classes of the images.")
     ] = None,
     trust: Trust = False,
     force: Force = False,
