@@ -50,10 +50,7 @@ def doctor(
     """Find known mistakes of training scripts and networks.
 
     Source files are read, and nothing of them is executed. A network, such as session1 or net.py:Net, is built and runs
-    once on random images. A recipe's network too; its goal and learning rate are compared.
-
-    Errors make a result wrong, warnings cost accuracy or time. A comment `# doctor: ignore[FW301] reason` silences a
-    finding on its line.
+    once on random images. A comment `# doctor: ignore[FW301] reason` silences a finding on its line.
     """
     from featherweight.doctor import consult
     from featherweight.doctor.sarif import to_sarif
