@@ -114,7 +114,7 @@ def random_inputs(module: nn.Module, shapes: Sequence[Sequence[int]]) -> list[Te
 
 
 def go_back(subject: Subject) -> None:
-    """Compute the gradients of a loss with random labels. The loss of a head with another number of axes is its mean square."""
+    """Compute the gradients of a loss with random labels. The loss of a head that has other axes is its mean square."""
     losses = [loss_of(head) for head in subject.outputs if isinstance(head, Tensor) and head.requires_grad]
     if not losses:
         subject.gaps.append("no output carries a gradient: gradients not checked")
