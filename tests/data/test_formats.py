@@ -523,7 +523,7 @@ def test_the_faults_of_flat_pictures(tmp_path, load):
 @pytest.mark.parametrize(("name", "content", "words"), [
     ("mnist.pkl", b"\x80\x04\x95rest", "is a pickle. Reading a pickle may run code in it, so none is read."),
     ("mnist.pkl.gz", gzip.compress(b"\x80\x02}q", mtime=0), "is a gzip file, and its content is a pickle. Unpack it"),
-    ("cifar.tar.gz", gzip.compress(bytes(257) + b"ustar" + bytes(300), mtime=0), "its content is a tar archive. Unpack it"),
+    ("cifar.tar.gz", gzip.compress(bytes(257) + b"ustar" + bytes(300), mtime=0), "its content is a tar archive."),
     ("a.tar", bytes(257) + b"ustar" + bytes(300), "is a tar archive. Unpack it and give the folder: tar -xf /"),
     ("a.zip", b"PK\x03\x04", "is a zip archive. Unpack it and give the folder: unzip /"),
     ("usps.h5", b"\x89HDF\r\n\x1a\n", "is an HDF5 file. Convert it with h5py"),
