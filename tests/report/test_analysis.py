@@ -37,7 +37,7 @@ def test_the_gap(train, test, words):
 
 def test_hard_training_images_are_not_blamed_on_augmentation():
     said = analysis.gap(result(0.98, 0.995), "class", fraction=0.33)
-    assert said.endswith("on test 99.50 %: it took 33% of the training images, half of them the hardest.")
+    assert said.endswith("on test 99.50 %: it took 33 % of the training images, half of them the hardest.")
 
 
 def test_where_the_curve_flattened():

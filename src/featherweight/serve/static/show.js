@@ -67,7 +67,7 @@ export function showAnswer(answer) {
   const ranked = Object.values(answer.heads);
   const last = ranked.at(-1);
   showWords(ranked, answer.number);
-  if (answer.doubted) $("equation").replaceChildren(make("b", "", "?"));
+  if (answer.doubted && ranked.length === 1) $("equation").replaceChildren(make("b", "", "?"));
   $("share").textContent = answer.doubted ? "I don't know" : percent(last[0].probability);
   $("second").textContent = answer.doubted ? `${candidates(last)}?` : `Next: ${last[1].class}, ${percent(last[1].probability)}`;
   $("said").classList.toggle("unsure", last[0].probability < 0.6);
