@@ -11,8 +11,6 @@ import time
 
 import pytest
 
-from featherweight.cli import main
-
 NET = """from torch import nn
 
 
@@ -20,19 +18,6 @@ class Net(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Conv2d(1, {n}, 3), nn.ReLU(), nn.Flatten(), nn.Linear({n} * 676, 10))
 """
-
-
-@pytest.fixture
-def run_command(capsys):
-    """Run a command line in this process: (exit code, standard output, standard error)."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return run
 
 
 def test_a_page_of_eighty_columns(run_command, monkeypatch):

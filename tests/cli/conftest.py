@@ -4,21 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from featherweight.cli import main
-
-
-@pytest.fixture
-def run_command(capsys):
-    """Run a command line in this process: (exit code, standard output, standard error)."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return run
-
 
 @pytest.fixture
 def refused(run_command):

@@ -144,13 +144,11 @@ def with_goal(model: str, settings: list[str], shapes: Shapes) -> tuple[Subject,
 def goal_of(model: str) -> tuple[str, dict[str, Any], int | None, dict[str, Any]]:
     """Return the name of a network, its arguments, the most parameters of its goal, and properties of the data.
 
-    model: a network, or a recipe: FILE.toml or a name. A catalogue network has the goal of the recipe of its name.
+    model: a recipe, FILE.toml or a name. A catalogue network has the goal of the recipe of its name.
     """
     from featherweight.models import CATALOGUE
-    from featherweight.recipe import Recipe, recipe_names
+    from featherweight.recipe import Recipe
 
-    if not model.endswith(".toml") and model not in recipe_names():
-        return model, {}, None, {}
     recipe = Recipe.load(model)
     if model in CATALOGUE:
         return model, {}, recipe.goal.max_parameters if recipe.model.name == model else None, {}

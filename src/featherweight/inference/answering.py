@@ -73,8 +73,7 @@ def combined(readings: Sequence[Prepared], answers: Probabilities, card: Card) -
 
 def is_doubted(answers: Probabilities, card: Card) -> bool:
     """Return True if the network does not know what a picture of handwriting shows. answers: (1, classes) each."""
-    return card.picture.kind == "ink" and any(
-        best_of(rows[0], card.heads[head]) < DOUBT for head, rows in answers.items())
+    return card.picture.kind == "ink" and surest(answers, card) < DOUBT
 
 
 def best_of(probabilities: NDArray[np.float32], labels: Sequence[str]) -> float:

@@ -14,10 +14,9 @@ from typing import NamedTuple
 from PIL import Image
 
 from featherweight.errors import PictureError
-from featherweight.inference.ink import Floats, has_even_ground, ink_on_level_ground, ink_under_light, thin_ink
+from featherweight.inference.ink import INK, Floats, has_even_ground, ink_on_level_ground, ink_under_light, thin_ink
 from featherweight.inference.picture import (
     AS_IT_IS,
-    INK,
     Prepared,
     around_the_largest,
     as_grey,
@@ -27,10 +26,10 @@ from featherweight.inference.picture import (
     look_closely,
     main_pieces,
     prepare,
-    reduced,
     to_canvas,
 )
 from featherweight.inference.strokes import Mask
+from featherweight.inference.zoom import cut_around, reduced
 from featherweight.specification import PictureSpecification
 
 FAINT = 0.4             # threshold of ink on level ground: thin soft strokes stay whole
@@ -95,12 +94,8 @@ def nearer(picture: Image.Image) -> Drawing:
     ink = thin_ink(working)
     if ink is None or not (ink > INK).any():
         raise PictureError("no thin stroke")
-    top, bottom, left, right = box_of(around_the_largest(main_pieces(ink > INK)))
-    scale, room = picture.width / working.width, max(bottom - top, right - left) / 2
-    return usual(picture.crop((
-        max(0, round((left - room) * scale)), max(0, round((top - room) * scale)),
-        min(picture.width, round((right + room) * scale)), min(picture.height, round((bottom + room) * scale)),
-    )))
+    box = top, bottom, left, right = box_of(around_the_largest(main_pieces(ink > INK)))
+    return usual(cut_around(picture, box, max(bottom - top, right - left) / 2, picture.width / working.width))
 
 
 class Way(NamedTuple):
