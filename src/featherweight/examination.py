@@ -244,16 +244,16 @@ def data_of(
     """
     if isinstance(data, Dataset):
         return data
-    seen = run.recipe.data.seen | ({} if upright is None else {"upright": upright})
+    how = run.recipe.data.loading | ({} if upright is None else {"upright": upright})
     if data is None and (run.path / "data.safetensors").is_file():
         return dataset_from_sample(*run.load_tensors("data.safetensors"))
-    found, known = load_once(data or run.recipe.data.dataset, data_dir, **seen), tuple(run.result["classes"])
+    found, known = load_once(data or run.recipe.data.dataset, data_dir, **how), tuple(run.result["classes"])
     if run.recipe.data.marks and found.classes == known[:-1]:
         return replace(found, classes=known)        # no test image is of the class of drawn marks
     return found
 
 
 @lru_cache(maxsize=1)
-def load_once(name: str, data_dir: str | Path | None, *, channels: int, size: int, upright: bool) -> Dataset:
-    """Load a data set. The last one is cached, because the next run often uses the same data."""
-    return load_dataset(name, channels=channels, size=size, upright=upright, data_dir=data_dir)
+def load_once(name: str, data_dir: str | Path | None, **how: Any) -> Dataset:
+    """Load a data set as load_dataset does. The last one is cached, because the next run often uses the same data."""
+    return load_dataset(name, **how, data_dir=data_dir)

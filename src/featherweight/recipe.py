@@ -20,6 +20,7 @@ from featherweight.documents import parse_toml
 from featherweight.errors import RecipeError, UnknownName
 from featherweight.files import plain_file
 from featherweight.outside import LONGEST_NAME, LONGEST_PATH, name_fault, shortened
+from featherweight.specification import Fit
 from featherweight.user_code import ENDINGS, MANIFEST, SOURCE_FOLDER, Source
 from featherweight.wording import option
 
@@ -55,6 +56,25 @@ class GoalSection(Section):
     """Lowest accuracy on test images that meets the goal, as a fraction. It is measured after training, and every head
     must reach it. Not set: any accuracy. Example: `0.994`.
     """
+    macro_recall: Fraction | None = None
+    """Lowest macro average of recall that meets the goal: the mean over classes of the fraction of a class's test
+    images that are predicted correctly. Not set: any. Example: `0.95`.
+    """
+    lowest_recall: Fraction | None = None
+    """Lowest recall of a class that meets the goal, as a fraction. Every class must reach it. Not set: any.
+    Example: `0.9`.
+    """
+    max_ram: Count | None = None
+    """Most bytes of static memory of the network's C code that meet the goal. Not set: any number. Example: `16384`."""
+    max_flash: Count | None = None
+    """Most bytes of constants of the network's C code that meet the goal. Not set: any number. Example: `65536`."""
+    code: Literal["int8", "float"] = "int8"
+    """C code for which `max_ram` and `max_flash` count. Example: `"float"`."""
+
+    @property
+    def names_chip(self) -> bool:
+        """True if the goal limits the memory of the network's C code."""
+        return (self.max_ram, self.max_flash) != (None, None)
 
 
 class DataSection(Section):
@@ -94,11 +114,22 @@ class DataSection(Section):
     """Number of drawn letters, signs, scribbles and blots that are added to the training images, as a further class
     `none`. Only for `mnist`. Example: `10000`.
     """
+    fit: Fit = "letterbox"
+    """Way in which an image becomes square. `letterbox`: its shape stays, and the rest of the square gets the
+    colour of its border. `stretch`: circles become ellipses. Example: `"stretch"`.
+    """
+    skip_damaged: bool = False
+    """Leave out pictures that cannot be read, and say how many. `false`: list them and stop. Example: `true`."""
 
     @property
     def seen(self) -> dict[str, Any]:
         """Keyword arguments for load_dataset and specification_of that decide how images look."""
-        return {"channels": self.channels, "size": self.size, "upright": self.upright}
+        return {"channels": self.channels, "size": self.size, "upright": self.upright, "fit": self.fit}
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """Keyword arguments for load_dataset that decide how images look and which of them are read."""
+        return self.seen | {"skip_damaged": self.skip_damaged}
 
 
 class ModelSection(Section):
@@ -240,6 +271,10 @@ class TrainingSection(Section):
     """
     seed: int = Field(1, ge=0, lt=2**63)
     """Seed of everything random: first weights, order of images, augmentation, dropout. Example: `1`."""
+    balance: Literal["none", "class-weights", "balanced-sampling"] = "none"
+    """Treatment of classes with unequal numbers of training images. `class-weights`: an image of a rare class counts
+    more in the loss. `balanced-sampling`: every class is drawn equally often in each epoch. Example: `"class-weights"`.
+    """
     precision: Literal["auto", "float32", "bf16"] = "auto"
     """Number format of forward passes. `auto`: `bf16` if the device computes it natively, else `float32`.
     Example: `"float32"`.
@@ -295,7 +330,7 @@ class Recipe(Section):
     evaluation: EvaluationSection = EvaluationSection()
 
     @model_validator(mode="after")
-    def _validation_where_it_is_needed(self) -> Self:
+    def _settings_fit_together(self) -> Self:
         if self.data.validation == 0 and self.schedule.name == "plateau":
             raise ValueError("schedule.name: 'plateau' watches a validation split. Set data.validation, e.g. 5000")
         if self.data.validation == 0 and self.evaluation.curve == "validation":
@@ -304,6 +339,12 @@ class Recipe(Section):
             raise ValueError("data.marks: the class none is for the task classification. Set data.marks to 0")
         if self.data.validation == 0 and self.data.unseen_writers:
             raise ValueError("data.unseen_writers: true needs a validation split. Set data.validation, e.g. 5000")
+        if self.training.balance != "none" and self.task != "classification":
+            raise ValueError(f"training.balance: {self.training.balance!r} is for the task classification. "
+                             "Set it to none")
+        if self.training.balance == "balanced-sampling" and self.training.fraction < 1:
+            raise ValueError("training.balance: 'balanced-sampling' chooses the images of an epoch, and so does "
+                             "training.fraction. Set training.fraction to 1, or training.balance to class-weights")
         if self.augmentation.crop > self.data.size:
             raise ValueError(f"augmentation.crop: {self.augmentation.crop} is larger than data.size {self.data.size}")
         return self
@@ -341,6 +382,7 @@ class Recipe(Section):
         """
         path = find_recipe(name_or_path)
         content = read_toml(path)
+        content = as_then(content) if (path.parent / "environment.json").is_file() else content
         model = content.get("model")
         if isinstance(model, dict) and isinstance(model.get("name"), str):
             model["name"] = beside(path.parent, model["name"])
@@ -350,8 +392,11 @@ class Recipe(Section):
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
-        """Read a TOML file; the network's path is kept unchanged. Raise RecipeError with all faults of the recipe."""
-        return cls.from_dict(read_toml(path), origin=path.name)
+        """Read the recipe of a run. The network's path is kept unchanged. Raise RecipeError with all faults.
+
+        A key that runs of earlier versions lack gets the value that means their behaviour.
+        """
+        return cls.from_dict(as_then(read_toml(path)), origin=path.name)
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], origin: str = "recipe") -> Recipe:
@@ -409,6 +454,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from fault
     except OSError as fault:
         raise RecipeError(f"{path} cannot be read: {fault.strerror}.") from fault
+
+
+def as_then(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a run's recipe.toml with data.fit, in place. Runs of earlier versions stretch images."""
+    if isinstance(data := content.setdefault("data", {}), dict):
+        data.setdefault("fit", "stretch")
+    return content
 
 
 def beside(folder: Path, name: str) -> str:

@@ -198,7 +198,7 @@ def test_cutting_out_keeps_a_pixel_around():
 
 
 def test_a_plain_picture_is_resized_and_nothing_else():
-    image = resize_plain(Image.new("RGB", (10, 20), (10, 20, 30)), 3, 28)
+    image = resize_plain(Image.new("RGB", (10, 20), (10, 20, 30)), PictureSpecification("plain", 3, 28))
     assert image.shape == (3, 28, 28)
     assert [channel[0, 0] for channel in image] == [10, 20, 30]
 
@@ -206,5 +206,10 @@ def test_a_plain_picture_is_resized_and_nothing_else():
 def test_the_specification_says_what_a_data_set_needs_and_survives_json():
     assert specification_of("mnist", 1, 28) == INK
     assert specification_of("fashion-mnist", 1, 28).kind == specification_of("folder:x", 3, 32).kind == "plain"
+    own = specification_of("folder:x", 3, 32)
+    assert own.fit == "letterbox" and PictureSpecification.from_dict(own.to_dict()) == own
+    assert PictureSpecification.from_dict({"kind": "plain"}).fit == "stretch"       # a run of an earlier version
+    with pytest.raises(ValueError, match="fit is not one of letterbox, stretch"):
+        PictureSpecification.from_dict(own.to_dict() | {"fit": "crop"})
     known = INK.to_dict()
     assert PictureSpecification.from_dict(known | {"of a later version": 1}) == INK

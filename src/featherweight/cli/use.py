@@ -124,13 +124,15 @@ def predict(
 ) -> None:
     """Classify pictures: the three most probable classes of each."""
     from featherweight.cli.pictures import answer_all, save_strip
-    from featherweight.picture_files import expand
+    from featherweight.picture_files import expand, left_out
 
     if strip:
         check_output(strip, (".png",), "--show", force=force)
     files, faults = expand(pictures)
     for fault in faults:
         fail(fault)
+    for sentence in left_out(pictures):
+        note(sentence)
     answered, more = answer_all(run, files, number, many=many, keep=strip is not None)
     if strip and answered:
         save_strip(answered, strip)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from featherweight.data.pictures import Bytes, resize_grey
 from featherweight.errors import DataError
+from featherweight.specification import Fit
 
 Array = NDArray[Any]
 SIDES = (4, 512)            # pixels: the limits of a recipe's data.size
@@ -135,10 +136,10 @@ def to_bytes(images: Array, low: float, high: float) -> Bytes:
     return made
 
 
-def shaped(images: Bytes, channels: int | None, size: int | None) -> Bytes:
+def shaped(images: Bytes, channels: int | None, size: int | None, fit: Fit = "letterbox") -> Bytes:
     """Convert images uint8 (N, C, H, W) to `channels` channels and `size` x `size` pixels.
 
-    None keeps the channels or the size of the images.
+    None keeps the channels or the size of the images. fit: how an image that is not square becomes one.
     Raises DataError if the images are not square and no size is given, and for a size outside SIDES.
     """
     if channels not in (None, 1, 3):
@@ -146,7 +147,7 @@ def shaped(images: Bytes, channels: int | None, size: int | None) -> Bytes:
     count, found, height, width = images.shape
     if size is None and height != width:
         raise DataError(f"data: images of {height}x{width} pixels are no squares. Give size={max(height, width)} to "
-                        "stretch them, or add a border.")
+                        "add a border.")
     side = height if size is None else size
     if not SIDES[0] <= side <= SIDES[1]:
         raise DataError(f"data: a side of {side} pixels is not between {SIDES[0]} and {SIDES[1]}. Give size=28.")
@@ -154,7 +155,7 @@ def shaped(images: Bytes, channels: int | None, size: int | None) -> Bytes:
         mixed = np.tensordot(images.astype(np.uint32), np.array(GREY, np.uint32), axes=(1, 0))
         images = ((mixed + 0x8000) >> 16).astype(np.uint8)[:, None]
     if (height, width) != (side, side):
-        flat = resize_grey(images.reshape(-1, height, width), side)
+        flat = resize_grey(images.reshape(-1, height, width), side, fit)
         images = flat.reshape(count, -1, side, side)
     return np.repeat(images, 3, axis=1) if channels == 3 and found == 1 else images
 

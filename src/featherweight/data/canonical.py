@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.data.arrays import Span, as_array, channels_first, check_span, shaped, span_of, to_bytes
-from featherweight.data.foreign import Given
+from featherweight.data.foreign import Given, Wanted
 from featherweight.data.labels import checked_labels, class_names, numbered
 from featherweight.data.splits import SPLIT_SEED, TEST_SHARE, stratified_split
 from featherweight.errors import DataError
@@ -17,7 +17,7 @@ Split = tuple[NDArray[np.uint8], NDArray[np.int64]]     # images (N, C, H, W), l
 
 
 def canonical(
-    given: list[Given], channels: int | None, size: int | None, whats: Sequence[str] = ("training", "test")
+    given: list[Given], wanted: Wanted, whats: Sequence[str] = ("training", "test")
 ) -> tuple[tuple[str, ...], list[Split], Span]:
     """Return (class names, splits, span): each split as images uint8 (N, C, H, W) and labels int64 (N,).
 
@@ -32,7 +32,7 @@ def canonical(
     classes, span = class_names(labels[0], given[0].classes), span_of(raw[0], "training images")
     for images, what in zip(raw[1:], whats[1:], strict=False):
         check_span(images, span, raw[0], f"{what} images")
-    pixels = [shaped(to_bytes(images, span.low, span.high), channels, size) for images in raw]
+    pixels = [shaped(to_bytes(images, span.low, span.high), wanted.channels, wanted.size, wanted.fit) for images in raw]
     for images, what in zip(pixels, whats, strict=False):
         if pixels[0].shape[1:] != images.shape[1:]:
             raise DataError(f"data: training images have the shape {pixels[0].shape[1:]}, {what} images "

@@ -20,10 +20,12 @@ from featherweight.data.arrays import writable
 from featherweight.data.canonical import Split
 from featherweight.data.decode import decode_split
 from featherweight.data.folders import list_folder
+from featherweight.data.foreign import Wanted
 from featherweight.data.grid import labelled_grid
 from featherweight.data.pictures import MODES, resize_grey
 from featherweight.data.places import Place, given_folders, read_bytes
-from featherweight.data.reading import Read, read_path
+from featherweight.data.read import Read
+from featherweight.data.reading import read_path
 from featherweight.data.sources import (
     FOLDER_PREFIX,
     SOURCES,
@@ -41,7 +43,7 @@ from featherweight.data.store import Images
 from featherweight.data.strokes import TEST, TRAIN, drawn_digits, drawn_marks
 from featherweight.errors import DataError
 from featherweight.outside import shortened, visible
-from featherweight.specification import HANDWRITING, NONE
+from featherweight.specification import HANDWRITING, NONE, Fit
 from featherweight.upright import upright as upright_images
 from featherweight.wording import option
 
@@ -58,6 +60,7 @@ class Dataset:
     writers: a function that returns a writer's number for each published training image; None if unknown.
     span: pixel values mapped to 0 and 255, for arrays passed in Python.
     drawn: number of drawn images at the end of the training images. None of them is held out.
+    skipped: a line for each picture that cannot be read and was skipped.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Dataset:
     writers: Writers | None = None
     span: tuple[float, float] = (0.0, 255.0)
     drawn: int = 0
+    skipped: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> Dataset:
         """Return the data set with every split on `device`."""
@@ -124,6 +128,8 @@ def load_dataset(
     upright: bool = False,
     strokes: int = 0,
     marks: int = 0,
+    fit: Fit = "letterbox",
+    skip_damaged: bool = False,
     data_dir: Path | str | None = None,
     cache_dir: Path | None = None,
     sources: Mapping[str, Source] = SOURCES,
@@ -138,6 +144,8 @@ def load_dataset(
     upright: shear slanted handwriting upright.
     strokes: number of drawn digits (strokes.py) that are added to the training images, for mnist only.
     marks: number of drawn marks that are added as a further class "none".
+    fit: "letterbox" adds a border to an image that is not square, "stretch" distorts the image.
+    skip_damaged: leave out pictures that cannot be read, instead of raising DataError.
 
     mean and std of the result are computed on the whole training set, before validation images are held out.
     Raises UnknownName for an unknown name, DataError for data that are missing, damaged or out of range.
@@ -147,11 +155,12 @@ def load_dataset(
     if data_dir is not None:
         given_folders(data_dir)     # raises if it does not exist, also for data that need no such folder
     source = None if is_path(name, sources) else find_source(name, sources)
+    wanted = Wanted(channels, size, fit, skip_damaged)
     if source is None:
-        read = _from_path(name, data_dir, channels, size, default_cache(cache_dir))
+        read = _from_path(name, data_dir, wanted, default_cache(cache_dir))
     else:
         place = fetch(name, data_dir, cache_dir=cache_dir, sources=sources)
-        read = _of_source(source, place, channels, size, cache_dir)
+        read = _of_source(source, place, wanted, cache_dir)
     if strokes or marks:
         read = _with_drawn(read, strokes, marks, channels, size, default_cache(cache_dir))
     train, test, held_out = read.train, read.test, read.validation
@@ -164,6 +173,7 @@ def load_dataset(
         name=name, classes=read.classes, mean=mean, std=std, train=_tensors(train, mean, std),
         validation=_tensors(held_out, mean, std) if held_out else None, test=_tensors(test, mean, std),
         span=read.span, source=read.words, writers=published.writers if published else None, drawn=strokes + marks,
+        skipped=read.skipped,
     )
     return whole.hold_out(validation, split_seed, unseen_writers)
 
@@ -258,19 +268,20 @@ def _with_drawn(read: Read, strokes: int, marks: int, channels: int, size: int, 
 WITHOUT_FILES = {"digits": _bundled_digits, "strokes": _strokes}
 
 
-def _from_path(name: str, data_dir: Path | str | None, channels: int, size: int, cache: Path) -> Read:
+def _from_path(name: str, data_dir: Path | str | None, wanted: Wanted, cache: Path) -> Read:
     if name == FOLDER_PREFIX:
         raise DataError(f"{name!r} names no folder. Give folder:DIR, with a folder in DIR for each class.")
     path = path_of(name, data_dir)
     if name.startswith(FOLDER_PREFIX) and not path.exists():
         list_folder(path)       # raises, with the line about folders
-    return read_path(path, channels, size, cache)
+    return read_path(path, wanted, cache)
 
 
-def _of_source(source: Source, place: Place, channels: int, size: int, cache_dir: Path | None) -> Read:
+def _of_source(source: Source, place: Place, wanted: Wanted, cache_dir: Path | None) -> Read:
     """Read a named data set at its place: four IDX files, files in another format, or none."""
+    channels, size = wanted.channels or 1, wanted.size or 28
     if place.path is not None:
-        return _named(read_path(place.path, channels, size, default_cache(cache_dir)), source, place)
+        return _named(read_path(place.path, wanted, default_cache(cache_dir)), source, place)
     splits = _from_idx(place, source, size) if place.files else WITHOUT_FILES[source.name](size, cache_dir)
     train, test = (_with_channels(split, channels) for split in splits)
     return Read(source.classes, train, test, None, place.phrase, published=True)

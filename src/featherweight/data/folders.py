@@ -17,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featherweight.data.flat import Rule, flat_labels
+from featherweight.data.foreign import Wanted
 from featherweight.data.pictures import decode_pictures
-from featherweight.data.pixel_cache import cached_pixels
+from featherweight.data.pixel_cache import cached_pixels, known_faults, write_faults
 from featherweight.data.splits import SPLIT_SEED, TEST_SHARE, split_named, stratified_split
 from featherweight.errors import DataError
 from featherweight.outside import MOST_CLASSES, bad_name
-from featherweight.picture_files import SUFFIXES
+from featherweight.picture_files import SUFFIXES, some_of
+from featherweight.specification import Fit
 
-CACHE_VERSION = 3  # increase it when decoded pixels or the format of the cache file change
+CACHE_VERSION = 4  # increase it when decoded pixels or the format of the cache file change
 LITTER = ("thumbs.db", "desktop.ini")
 
 
@@ -81,15 +83,30 @@ def split_folders(folder: Path) -> dict[str, Path]:
 
 
 def load_pictures(
-    files: Sequence[Path], root: Path, channels: int, size: int, cache_dir: Path
-) -> NDArray[np.uint8]:
-    """Return images (N, channels, size, size), memory-mapped from a cache file. Create the cache file if necessary.
+    listing: Listing, root: Path, wanted: Wanted, cache_dir: Path
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
+    """Return (images, labels, faults): images (N, channels, size, size) and labels of the pictures that can be read.
 
+    faults: a line for each other picture.
+    The images are memory-mapped from a cache file, which is created if necessary.
+    The places of the pictures that cannot be read are cached beside it.
     The cache key contains names, sizes and modification times, so changed images are decoded again.
     """
-    shape = (len(files), channels, size, size)
-    cache = cache_dir / "folders" / f"{_key(files, root, shape)}.npy"
-    return cached_pixels(cache, shape, lambda: decode_pictures(files, channels, size))
+    channels, size = wanted.channels or 1, wanted.size or 28
+    shape = (channels, size, size)
+    cache = cache_dir / "folders" / f"{_key(listing.files, root, (len(listing.files), *shape), wanted.fit)}.npy"
+    faults = known_faults(cache.with_suffix(".json"))
+
+    def make() -> NDArray[np.uint8]:
+        pixels, found = decode_pictures(listing.files, channels, size, wanted.fit)
+        faults.clear()
+        faults.update(found)
+        write_faults(cache.with_suffix(".json"), found)
+        return pixels
+
+    pixels = cached_pixels(cache, (len(listing.files) - len(faults), *shape), make)
+    labels = np.delete(listing.labels, list(faults))
+    return pixels, labels, tuple(faults.values())
 
 
 def _as_divided(splits: dict[str, Path]) -> Layout:
@@ -156,21 +173,30 @@ def _checked(classes: tuple[str, ...], folder: Path) -> tuple[str, ...]:
 
 def _listing(folder: Path, classes: Sequence[str]) -> Listing:
     each = [_pictures(folder / name) for name in classes]
+    if strangers := [path for files in each for path in files if path.suffix.lower() not in SUFFIXES]:
+        raise _no_pictures(strangers)
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(files) for files in each])
     return Listing(tuple(file for files in each for file in files), labels)
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """Return the image files of one class, sorted by name. Raise DataError for any other file that is not hidden."""
+    """Return the files of one class that are not hidden, sorted by name. Raise DataError for a folder in it."""
     files = [path for path in sorted(folder.iterdir()) if not _is_litter(path)]
     for path in files:
         if path.is_dir():
             raise DataError(f"{path} is a folder where pictures are expected. Is {folder.name!r} a class?")
-        if path.suffix.lower() not in SUFFIXES:
-            raise DataError(f"{path} is no picture. Allowed: {', '.join(SUFFIXES)}. Move it away.")
     if not files:
         raise DataError(f"{folder} is an empty class. Add pictures, or remove the folder.")
     return files
+
+
+def _no_pictures(files: Sequence[Path]) -> DataError:
+    """Return the error for files in class folders that are no pictures by their names."""
+    if len(files) == 1:
+        return DataError(f"{files[0]} is no picture. Allowed: {', '.join(SUFFIXES)}. Move it away.")
+    named = some_of([str(file) for file in files])
+    return DataError(f"{len(files):,} files in class folders are no pictures: {named}. Allowed: {', '.join(SUFFIXES)}. "
+                     "Move them away.")
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -185,8 +211,8 @@ def _pick(listing: Listing, indices: NDArray[np.int64]) -> Listing:
     return Listing(tuple(listing.files[index] for index in indices), listing.labels[indices])
 
 
-def _key(files: Sequence[Path], root: Path, shape: tuple[int, ...]) -> str:
-    digest = hashlib.sha256(os.fsencode(f"{CACHE_VERSION} {root.resolve()} {shape}"))
+def _key(files: Sequence[Path], root: Path, shape: tuple[int, ...], fit: Fit) -> str:
+    digest = hashlib.sha256(os.fsencode(f"{CACHE_VERSION} {root.resolve()} {shape} {fit}"))
     for file in files:
         status = file.stat()
         digest.update(os.fsencode(f"\0{file.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}"))

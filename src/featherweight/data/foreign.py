@@ -14,8 +14,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Subset, TensorDataset
 
 from featherweight.data.arrays import as_array
-from featherweight.data.pictures import MODES, flat, resize
+from featherweight.data.pictures import MODES, flat
 from featherweight.errors import DataError
+from featherweight.picture_files import squared
+from featherweight.specification import Fit
 
 GREY_MODES = ("1", "L", "LA", "I", "I;16")
 ALLOWED = "Give (images, labels), a (train, test) pair of such, {'train': ..., 'test': ...}, a torch Dataset or " \
@@ -29,12 +31,14 @@ class Given:
     images, labels: values that `as_array` accepts.
     classes: class names, if the data set has them.
     words: the kind of the data set, as a phrase for the user.
+    skipped: a line for each picture that cannot be read and was skipped.
     """
 
     images: Any
     labels: Any
     classes: tuple[str, ...] | None = None
     words: str = "arrays given in Python"
+    skipped: tuple[str, ...] = ()
 
     def pick(self, indices: Sequence[int]) -> Given:
         """Return the examples at `indices`."""
@@ -45,10 +49,15 @@ class Given:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Channels and side (pixels) to which images are converted while they are read. None keeps those of the images."""
+    """Channels and side (pixels) to which images are converted while they are read. None keeps those of the images.
+
+    fit: how an image that is not square becomes one. skip_damaged: leave out pictures that cannot be read.
+    """
 
     channels: int | None
     size: int | None
+    fit: Fit = "letterbox"
+    skip_damaged: bool = False
 
 
 def read_split(data: Any, wanted: Wanted) -> Given:
@@ -184,7 +193,7 @@ def stacked(images: Sequence[Any], wanted: Wanted) -> Any:
     colour = not all(image.mode in GREY_MODES for image in images)
     mode = MODES[wanted.channels if wanted.channels in MODES else 3 if colour else 1]
     pictures = [flat(image, mode) for image in images]
-    pictures = [resize(picture, wanted.size) for picture in pictures] if wanted.size else pictures
+    pictures = [squared(picture, wanted.size, wanted.fit) for picture in pictures] if wanted.size else pictures
     sizes = sorted({picture.size for picture in pictures})
     if len(sizes) > 1:
         raise DataError(f"data: the images have {len(sizes)} sizes, such as {sizes[0][0]}x{sizes[0][1]} and "

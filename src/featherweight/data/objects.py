@@ -26,12 +26,14 @@ from featherweight.data.labels import checked_labels, numbered
 from featherweight.data.sources import ARRAYS_PREFIX, is_loadable
 from featherweight.data.store import Images
 from featherweight.errors import DataError
+from featherweight.specification import Fit
 
 DRAWN = ", a fifth of each class drawn for test"
 
 
 def as_dataset(
-    data: Any, *, name: str | None = None, channels: int | None = None, size: int | None = None
+    data: Any, *, name: str | None = None, channels: int | None = None, size: int | None = None,
+    fit: Fit = "letterbox",
 ) -> Dataset:
     """Make a Dataset of Python objects. A Dataset is returned unchanged.
 
@@ -42,6 +44,7 @@ def as_dataset(
     Images: (N, H, W), (N, C, H, W) or (N, H, W, C), of uint8, other whole numbers or floats.
     Labels: class numbers from 0, class names, or one-hot rows.
     channels: 1 or 3. size: side in pixels to which images are resized. None keeps those of the images.
+    fit: "letterbox" adds a border to an image that is not square, "stretch" distorts the image.
     name: by default "arrays-" and eight digits of a hash of the content.
     Raises DataError with a message of one line.
     """
@@ -49,8 +52,9 @@ def as_dataset(
         return data
     if name is not None and is_loadable(name):
         raise DataError(f"name={name!r} is the name of another data set. Give another name.")
-    given = [read_split(split, Wanted(channels, size)) for split in splits_of(data)]
-    classes, splits, span = canonical(given, channels, size)
+    wanted = Wanted(channels, size, fit)
+    given = [read_split(split, wanted) for split in splits_of(data)]
+    classes, splits, span = canonical(given, wanted)
     train, test = splits if len(splits) == 2 else draw_test(splits[0], classes)
     name = name or ARRAYS_PREFIX + fingerprint([train, test], classes)
     mean, std = mean_and_std(name, train[0])
@@ -78,22 +82,22 @@ def resized(dataset: Dataset, channels: int, size: int) -> Dataset:
 
 def as_test_data(
     data: Any, *, classes: Sequence[str], mean: Sequence[float], std: Sequence[float], channels: int, size: int,
-    span: tuple[float, float],
+    span: tuple[float, float], fit: Fit = "letterbox",
 ) -> Dataset:
     """Make a Dataset of test images from Python objects, for a network that was trained on other images.
 
     data: as in as_dataset. If only one split is given, all its images are test images.
     classes, mean, std, channels, size: those of the network.
-    span: pixel values that were mapped to 0 and 255 in training.
+    span: pixel values that were mapped to 0 and 255 in training. fit: as in training.
     """
-    given = read_split(splits_of(data)[-1], Wanted(channels, size))
+    given = read_split(splits_of(data)[-1], Wanted(channels, size, fit))
     raw = channels_first(as_array(given.images, "test images"), "test images")
     labels = checked_labels(as_array(given.labels, "test labels"), len(raw), "test labels")
     low, high = span
     if raw.dtype != np.uint8 and span == (0, 255):      # the network was trained on bytes: measure the values here
         found = span_of(raw, "test images")
         low, high = found.low, found.high
-    split = shaped(to_bytes(raw, low, high), channels, size), numbered(labels, classes, "test labels")
+    split = shaped(to_bytes(raw, low, high), channels, size, fit), numbered(labels, classes, "test labels")
     name = ARRAYS_PREFIX + fingerprint([split], tuple(classes))
     images = tensors(split, mean, std)
     return Dataset(name=name, classes=tuple(classes), mean=tuple(mean), std=tuple(std), train=images,

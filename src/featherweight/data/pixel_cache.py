@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featherweight.files import replacing
+from featherweight.documents import parse_json
+from featherweight.files import replacing, write_json
 
 Pixels = NDArray[np.uint8]
 
@@ -31,6 +33,24 @@ def cached_pixels(cache: Path, shape: tuple[int, ...], make: Callable[[], Pixels
         return pixels
     found = mapped(cache, shape)
     return pixels if found is None else found
+
+
+def known_faults(file: Path) -> dict[int, str]:
+    """Return the faults that `write_faults` stored: place of a picture -> line. Empty if the file is missing or odd."""
+    try:
+        found = parse_json(file.read_text())
+        return {int(place): str(fault) for place, fault in found.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def write_faults(file: Path, faults: dict[int, str]) -> None:
+    """Store the places of the pictures that cannot be read, and a line for each. Nothing is stored without faults."""
+    if not faults:
+        return
+    with suppress(OSError):     # with a full or read-only disk, the pictures are decoded again at the next start
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {str(place): fault for place, fault in faults.items()})
 
 
 def mapped(cache: Path, shape: tuple[int, ...]) -> Pixels | None:

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from featherweight.data.canonical import Split, canonical, draw_test
-from featherweight.data.folders import Listing, list_folder, load_pictures
+from featherweight.data.folders import Layout, Listing, list_folder, load_pictures
 from featherweight.data.foreign import Wanted
 from featherweight.data.formats.kinds import reader_of
 from featherweight.data.formats.raw import Raw
+from featherweight.data.pictures import damaged
+from featherweight.data.read import Read
+from featherweight.data.read_cache import cached_read
 from featherweight.errors import DataError
 
 DRAWN = "a fifth of each class drawn for test"
 
 
-@dataclass(frozen=True)
-class Read:
-    """Data that were read from a path. Images uint8 (N, C, H, W), labels int64 (N,).
-
-    validation: the split that the data bring themselves, or None. words: origin of the data, as a phrase for the user.
-    span: pixel values that were mapped to 0 and 255.
-    published: True for the published files of a named data set, for which statistics and writers are known.
-    """
-
-    classes: tuple[str, ...]
-    train: Split
-    test: Split
-    validation: Split | None
-    words: str
-    span: tuple[float, float] = (0.0, 255.0)
-    published: bool = False
-
-
-def read_path(path: Path, channels: int, size: int, cache: Path) -> Read:
+def read_path(path: Path, wanted: Wanted, cache: Path) -> Read:
     """Read image data of any known format from a file or folder.
 
     Raises DataError with one line: the format that is not read and how to convert it, or the fault of the data.
@@ -44,8 +28,8 @@ def read_path(path: Path, channels: int, size: int, cache: Path) -> Read:
                             "set: featherweight data")
         read = reader_of(path)
         if read is None:
-            return read_pictures(path, channels, size, cache)
-        return finished(read(path, Wanted(channels, size)), channels, size)
+            return read_pictures(path, wanted, cache)
+        return cached_read(path, wanted, cache, lambda: finished(read(path, wanted), wanted))
     except OSError as fault:  # no permission to list the folder, or a file was deleted meanwhile
         raise DataError(f"{fault.filename or path} cannot be read: {fault.strerror or fault}. Check its rights.") \
             from fault
@@ -53,26 +37,45 @@ def read_path(path: Path, channels: int, size: int, cache: Path) -> Read:
         raise DataError(f"{path} does not fit into memory. Give fewer images, or a smaller data.size.") from fault
 
 
-def read_pictures(root: Path, channels: int, size: int, cache: Path) -> Read:
-    """Read a folder of pictures. Decoded pictures are cached."""
-    layout = list_folder(root)
+def read_pictures(root: Path, wanted: Wanted, cache: Path) -> Read:
+    """Read a folder of pictures. Decoded pictures are cached.
+
+    Raises DataError with all pictures that cannot be read, unless they are skipped.
+    """
+    layout, faults = list_folder(root), list[str]()
 
     def load(listing: Listing) -> Split:
-        return load_pictures(listing.files, root, channels, size, cache), listing.labels
+        pixels, labels, found = load_pictures(listing, root, wanted, cache)
+        faults.extend(found)
+        return pixels, labels
 
+    train, test = load(layout.train), load(layout.test)
     validation = None if layout.validation is None else load(layout.validation)
+    if faults and not wanted.skip_damaged:
+        kept = sum(len(split[1]) for split in (train, test, *([validation] if validation else [])))
+        raise damaged(sorted(faults), kept + len(faults))
+    check_classes(layout, train, test, root)
     remark = f", {layout.words}" if layout.words else ""
-    return Read(layout.classes, load(layout.train), load(layout.test), validation, f"the folder {root}{remark}")
+    return Read(layout.classes, train, test, validation, f"the folder {root}{remark}", skipped=tuple(faults))
 
 
-def finished(raw: Raw, channels: int, size: int) -> Read:
+def check_classes(layout: Layout, train: Split, test: Split, root: Path) -> None:
+    """Raise DataError if no training picture of a class, or no test picture at all, can be read."""
+    known = set(train[1].tolist())
+    if missing := [name for label, name in enumerate(layout.classes) if label not in known]:
+        raise DataError(f"{root}: no training picture of the class {missing[0]!r} can be read. Mend or replace them.")
+    if not len(test[1]):
+        raise DataError(f"{root}: no test picture can be read. Mend or replace them.")
+
+
+def finished(raw: Raw, wanted: Wanted) -> Read:
     """Convert the result of a reader to one form. Draw a test split if the data have no test or validation split.
 
     Validation images without test images are used for test.
     """
     order = [split for split in ("train", "test", "validation") if split in raw.splits]
     names = {"train": "training", "test": "test", "validation": "validation"}
-    classes, done, span = canonical([raw.splits[split] for split in order], channels, size,
+    classes, done, span = canonical([raw.splits[split] for split in order], wanted,
                                     [names[split] for split in order])
     found, words = dict(zip(order, done, strict=True)), raw.words
     if "test" not in found and "validation" in found:
@@ -83,4 +86,6 @@ def finished(raw: Raw, channels: int, size: int) -> Read:
         words += f", {DRAWN}"
     if span.words:
         words += f" ({span.words})"
-    return Read(classes, found["train"], found["test"], found.get("validation"), words, (span.low, span.high))
+    skipped = tuple(line for split in order for line in raw.splits[split].skipped)
+    return Read(classes, found["train"], found["test"], found.get("validation"), words, (span.low, span.high),
+                skipped=skipped)

@@ -21,6 +21,7 @@ class Images:
     mean: Tensor                        # float32 (C,), of training pixels in [0, 1]
     std: Tensor                         # float32 (C,)
     stored_soft: Tensor | None = None   # float32 (M, classes), soft labels: the teacher's probabilities
+    class_weights: Tensor | None = None     # float32 (classes,), weight of an image's loss by its class
     rows: Tensor | None = None          # int64 (N,), the images of this view; None: all stored images
 
     @classmethod
@@ -51,6 +52,11 @@ class Images:
         return self.stored_soft if self.stored_soft is None or self.rows is None else self.stored_soft[self.rows]
 
     @property
+    def weights(self) -> Tensor | None:
+        """Weight of the loss of each image of the view, float32 (N,), or None if all weights are 1."""
+        return None if self.class_weights is None else self.class_weights[self.labels]
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
         channels, height, width = self.stored.shape[1:]
@@ -73,6 +79,10 @@ class Images:
         """Return the same view on a device. Tensors that are there already are shared."""
         moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
         return replace(self, **moved)
+
+    def weighted(self, class_weights: Tensor) -> Images:
+        """Return the same view with a weight for each class, float32 (classes,)."""
+        return replace(self, class_weights=class_weights.to(self.device))
 
     def taught(self, soft: Tensor) -> Images:
         """Return all stored images with soft labels, float32 (M, classes), on the images' device."""

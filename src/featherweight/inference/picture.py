@@ -25,6 +25,7 @@ from featherweight.inference.many import find_digits
 from featherweight.inference.reading import read_picture
 from featherweight.inference.strokes import Mask, Pieces, label_pieces, stroke_width, thicken, thin
 from featherweight.inference.zoom import cut_around, reduced
+from featherweight.picture_files import squared
 from featherweight.specification import PictureSpecification
 from featherweight.upright import upright
 
@@ -63,7 +64,7 @@ class Prepared:
 def prepare(picture: Image.Image, specification: PictureSpecification) -> Prepared:
     """Prepare a picture from `read_picture` as one image. Raises PictureError if the picture is blank."""
     if specification.kind == "plain":
-        pixels = resize_plain(picture, specification.channels, specification.size)
+        pixels = resize_plain(picture, specification)
         return Prepared(picture, np.asarray(picture.convert("L")), pixels, way=AS_IT_IS)
     if (own := as_trained(picture, specification)) is not None:
         return Prepared(picture, own, finished(own, specification), way=AS_IT_IS)
@@ -247,8 +248,8 @@ def as_trained(picture: Image.Image, specification: PictureSpecification) -> Gre
     return own if max(bottom - top, right - left) == specification.box else None
 
 
-def resize_plain(picture: Image.Image, channels: int, size: int) -> Grey:
+def resize_plain(picture: Image.Image, specification: PictureSpecification) -> Grey:
     """Return a picture resized to (channels, size, size) without further changes, as a folder data set reads it."""
-    resized = picture.convert("L" if channels == 1 else "RGB").resize((size, size), Image.Resampling.BICUBIC)
-    pixels = np.asarray(resized)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    grey = specification.channels == 1
+    pixels = np.asarray(squared(picture.convert("L" if grey else "RGB"), specification.size, specification.fit))
+    return pixels[None] if grey else pixels.transpose(2, 0, 1)

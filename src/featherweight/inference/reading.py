@@ -9,10 +9,10 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from featherweight.errors import PictureError
+from featherweight.errors import PictureError, install_command
 from featherweight.files import plain_file
 from featherweight.outside import shortened
-from featherweight.picture_files import FORMATS, LARGEST, most_pixels, on_its_ground
+from featherweight.picture_files import LARGEST, NEEDS_HEIF, formats, is_heic, most_pixels, on_its_ground
 
 SMALLEST, MOST_UNEVEN = 4, 50   # shorter side in pixels, at least; longer side / shorter side, at most
 
@@ -29,7 +29,7 @@ def read_picture(source: str | Path | IO[bytes]) -> Image.Image:
             warnings.simplefilter("ignore")
             if isinstance(source, str | Path):
                 plain_file(Path(source))
-            with Image.open(source, formats=FORMATS) as file:
+            with Image.open(source, formats=formats()) as file:
                 check_size(file)
                 return flatten(ImageOps.exif_transpose(shrink(file)))
     except FileNotFoundError as fault:
@@ -37,7 +37,18 @@ def read_picture(source: str | Path | IO[bytes]) -> Image.Image:
     except IsADirectoryError as fault:
         raise PictureError(f"{name} is a folder. Name the files in it.") from fault
     except Exception as fault:  # Pillow's readers raise OSError, SyntaxError, struct.error and more
+        if isinstance(fault, UnidentifiedImageError) and is_heic(start_of(source)):
+            raise PictureError(f"{name} {NEEDS_HEIF} {install_command('heic')}") from fault
         raise PictureError(f"{name} {reason_of(fault)}") from fault
+
+
+def start_of(source: str | Path | IO[bytes]) -> bytes:
+    """Return the first 12 bytes of a file or of a stream."""
+    if isinstance(source, str | Path):
+        with Path(source).open("rb") as file:
+            return file.read(12)
+    source.seek(0)
+    return source.read(12)
 
 
 def check_size(file: Image.Image) -> None:

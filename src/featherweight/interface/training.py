@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from featherweight import cores, experiment, runs
+from featherweight.budgets.chip import code_size
 from featherweight.continuation import recipe_from
 from featherweight.data import Dataset, as_dataset, resized
 from featherweight.defaults import filled
@@ -62,7 +63,7 @@ def train(
             watcher.on_note(note)
         run = experiment.train_recipe(
             settled.recipe, out, data_dir=data_dir, device=str(device), resume=resume, force=force, watcher=watcher,
-            dataset=settled.dataset, blueprint=settled.blueprint,
+            dataset=settled.dataset, blueprint=settled.blueprint, measure_code=code_size,
         )
     return Run(run.path, data_dir=data_dir)
 
@@ -135,7 +136,8 @@ def taken(data: Any, content: dict[str, Any], blueprint: Blueprint | None) -> tu
     Raises DataError if `content` sets data.upright and the data set is not known to be handwriting.
     """
     wanted, network = section(content, "data"), section(content, "model")
-    dataset = as_dataset(data, channels=wanted.get("channels"), size=wanted.get("size"))
+    dataset = as_dataset(data, channels=wanted.get("channels"), size=wanted.get("size"),
+                         fit=wanted.get("fit", "letterbox"))
     if wanted.get("upright") and dataset.name not in HANDWRITING:
         raise DataError("data.upright: data given in Python are not known for light ink on black. Train with "
                         "settings=['data.upright=false'].")

@@ -16,7 +16,7 @@ import numpy as np
 from featherweight.data.decode import MOST_BYTES
 from featherweight.data.foreign import Given, Wanted
 from featherweight.data.formats.raw import Raw
-from featherweight.data.pictures import Bytes, decode_many
+from featherweight.data.pictures import Bytes, damaged, decode_many
 from featherweight.data.splits import split_named
 from featherweight.errors import DataError, MissingExtra
 from featherweight.files import plain_file
@@ -46,21 +46,29 @@ def read_parquet(path: Path, wanted: Wanted) -> Raw:
 
 
 def read_rows(files: Sequence[Path], wanted: Wanted) -> Given:
-    """Read images and labels of all files of one split. Images are decoded to the wanted channels and size."""
+    """Read images and labels of all files of one split. Images are decoded to the wanted channels and size.
+
+    Raises DataError with all pictures that cannot be read, unless they are skipped.
+    """
     images: list[Bytes] = []
     labels: list[Any] = []
+    faults: list[str] = []
     names: tuple[str, ...] | None = None
     for file in files:
         with_names, rows = opened(file)
         names = names or with_names
         for contents, numbers in rows:
-            titles = [f"{file}, its row {len(labels) + row:,}," for row in range(len(contents))]
-            images.append(decode_many(contents, titles, wanted.channels or 1, wanted.size or 28))
-            labels += numbers
+            titles = [f"{file}, its row {len(labels) + len(faults) + row:,}," for row in range(len(contents))]
+            pixels, found = decode_many(contents, titles, wanted.channels or 1, wanted.size or 28, wanted.fit)
+            images.append(pixels)
+            labels += [number for row, number in enumerate(numbers) if row not in found]
+            faults += found.values()
             check_memory(images, file)
+    if faults and not wanted.skip_damaged:
+        raise damaged(faults, len(labels) + len(faults))
     if any(label is None for label in labels):
         raise DataError(f"{files[0].parent}: row {labels.index(None):,} has no label. Leave such rows out.")
-    return Given(np.concatenate(images), np.array(labels), names)
+    return Given(np.concatenate(images), np.array(labels), names, skipped=tuple(faults))
 
 
 def check_memory(images: Sequence[Bytes], file: Path) -> None:
