@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-__all__ = ["SampleSummary", "bootstrap_interval", "paired_difference", "summarize_values", "wilson_interval"]
+__all__ = ["SampleSummary", "bootstrap_interval", "paired_difference", "paired_shares_interval", "summarize_values",
+           "wilson_interval"]
+
+UNEVEN = 2.0        # largest count / smallest count of a class from which classes are unbalanced; MNIST has 1.24
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,20 @@ def wilson_interval(correct: int, count: int, z: float = 1.96) -> tuple[float, f
     half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     scale = 1 + z * z / count
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def paired_shares_interval(only_first: int, only_second: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the interval of the difference of two accuracies on the same `count` images, first minus second.
+
+    only_first, only_second: images that only one of the two gets right. z: 1.96 gives a confidence of 95 %.
+    Raises ValueError if count is 0. Source: Bonett and Price (2012), J. Educ. Behav. Stat. 37, 479-488, equation 4.
+    """
+    if count == 0:
+        raise ValueError("no images have no accuracy")
+    first, second = (only_first + 1) / (count + 2), (only_second + 1) / (count + 2)
+    difference = first - second
+    half = z * math.sqrt((first + second - difference * difference) / (count + 2))
+    return max(-1.0, difference - half), min(1.0, difference + half)
 
 
 def bootstrap_interval(

@@ -13,8 +13,7 @@ from featherweight.shipping import balance as balancing
 from featherweight.shipping import export
 from featherweight.shipping.balance import balance, is_idle, wasted, without_idle
 from featherweight.shipping.calibrate import measure_ranges
-from featherweight.shipping.proof import MOST_LOST
-from featherweight.shipping.verdict import is_ruined
+from featherweight.shipping.proof import MOST_LOST, Loss, loss_of
 from featherweight.shipping.write_onnx import write_graph
 
 from .test_fold import SIZE, chains
@@ -36,11 +35,22 @@ def test_int8_that_loses_much_fails_loudly(form, odd_run, run_command, tmp_path)
     assert f"Export in float: {' '.join(form[:2]).removesuffix('-int8')}." in said and "do not use" in out
 
 
-@pytest.mark.parametrize(("share", "count", "ruined"), [
-    (0.01, 10_000, False), (0.0101, 10_000, True), (0.02, 50, False), (0.04, 50, True), (-0.5, 10_000, False),
+def loss_for(torch_right, form_right, count):
+    """The loss where torch alone is right on some of `count` images, and the form alone on others."""
+    wrong = [{"label": 1, "torch": 1, "answer": 0}] * torch_right + [{"label": 1, "torch": 0, "answer": 1}] * form_right
+    return loss_of({"disagreements": wrong, "count": count})
+
+
+@pytest.mark.parametrize(("torch_right", "form_right", "count", "allowed", "ruined"), [
+    (0, 0, 164, True, False), (1, 0, 164, True, False), (4, 0, 164, True, False), (9, 0, 164, False, True),
+    (10, 0, 10_000, True, False), (15, 5, 10_000, True, False), (40, 10, 10_000, False, False),
+    (160, 20, 10_000, False, True), (0, 30, 164, True, False), (2, 0, 50, True, False),
 ])
-def test_ruined_is_over_a_point_and_over_one_answer(share, count, ruined):
-    assert is_ruined(share, count) is ruined
+def test_int8_fails_only_where_its_loss_is_beyond_chance(torch_right, form_right, count, allowed, ruined):
+    loss = loss_for(torch_right, form_right, count)
+    assert isinstance(loss, Loss) and loss.share == (torch_right - form_right) / count
+    assert loss.low <= loss.share <= loss.high or torch_right == form_right == 0
+    assert (loss.is_allowed, loss.is_ruin) == (allowed, ruined)
 
 
 @settings(max_examples=40)

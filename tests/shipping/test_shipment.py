@@ -146,6 +146,63 @@ def test_digit_sum_is_asked_all_numbers_in_turn(sum_run, tmp_path):
     assert "const uint8_t image[784], int number, float digit[10], float sum[19]" in header
 
 
+PROGRAM = """
+#include "first.h"
+#include "second.h"
+#include <cstdio>
+#include <cstring>
+
+int main()
+{
+    static uint8_t image[FIRST_PIXELS];
+    float one[FIRST_CLASSES], two[SECOND_CLASSES];
+    while (std::fread(image, 1, sizeof image, stdin) == sizeof image) {
+        const int a = first_predict(image, one), b = second_predict(image, two);
+        std::printf("%s %s %d\\n", first_labels[a], second_labels[b], std::strcmp(first_labels[9], "9"));
+    }
+}
+"""
+
+
+def test_two_networks_of_two_names_fit_into_one_program_of_c_and_cpp(digits_run, tmp_path):
+    export(digits_run, "c", tmp_path / "a", name="first")
+    export(digits_run, "c", tmp_path / "b", int8=True, name="second")
+    for folder, name in (("a", "first"), ("b", "second")):
+        for ending in ("c", "h"):
+            shutil.copy(tmp_path / folder / f"{name}.{ending}", tmp_path)
+    (tmp_path / "main.cpp").write_text(PROGRAM)
+    for compiler, *files in (("gcc", "first.c"), ("gcc", "second.c"), ("g++", "main.cpp")):
+        subprocess.run([compiler, "-Wall", "-Wextra", "-Werror", "-O1", "-c", *files], cwd=tmp_path, check=True)
+    subprocess.run(["g++", "-o", "both", "first.o", "second.o", "main.o"], cwd=tmp_path, check=True)
+    test = load_dataset("digits").test
+    pixels = test.images[:60, 0].numpy()
+    done = subprocess.run([tmp_path / "both"], input=pixels.tobytes(), capture_output=True, check=True)
+    rows = [line.split() for line in done.stdout.decode().splitlines()]
+    expected = TrainedNetwork.open(digits_run).probabilities(pixels[:, None])["class"].argmax(axis=1)
+    assert [int(row[0]) for row in rows] == expected.tolist() and {row[2] for row in rows} == {"0"}
+    assert np.mean([row[0] == row[1] for row in rows]) > 0.95
+
+
+def test_an_export_with_a_name_is_replaced_by_force_and_names_itself(digits_run, run_command, tmp_path):
+    command = ["export", digits_run.path, "--to", "c", "--name", "digits", "--out", tmp_path / "out"]
+    for more in ([], ["--force"]):
+        assert run_command(*command, *more)[0] == 0
+        assert {file.name for file in (tmp_path / "out").iterdir()} == {
+            "digits.c", "digits.h", "main.c", "Makefile", "ship.json", "ship.md"}
+    assert "`digits.c` and `.h`" in (tmp_path / "out" / "ship.md").read_text()
+    subprocess.run(["make"], cwd=tmp_path / "out", check=True, capture_output=True)
+    header = (tmp_path / "out" / "digits.h").read_text()
+    assert "#define DIGITS_CLASSES 10" in header and 'extern "C" {' in header and "#ifndef DIGITS_H" in header
+
+
+@pytest.mark.parametrize("name", ["Digits", "9lives", "two words", "main", "a/b", "x" * 40])
+def test_names_that_c_cannot_take_are_refused(name, digits_run, refused, tmp_path):
+    refused("export", digits_run.path, "--to", "c", "--name", name, "--out", tmp_path / "out",
+            words=[f"--name {name} is no name for C. Give small letters, digits and _"])
+    refused("export", digits_run.path, "--to", "onnx", "--name", "digits", "--out", tmp_path / "out",
+            words=["--name digits goes with --to c"])
+
+
 @pytest.mark.parametrize(("options", "words"), [
     (["--to", "onxx"], ["'onxx'", "Did you mean 'onnx'?"]), (["--to", "onnx", "--int8"], ["--to c", "onnx-int8"]),
 ])
@@ -182,10 +239,11 @@ def test_without_gcc_the_c_is_written_and_not_called_proved(digits_run, run_comm
 
 
 def test_strict_exits_with_1_where_int8_loses_too_much(digits_run, run_command, tmp_path, monkeypatch):
-    monkeypatch.setattr("featherweight.shipping.verdict.MOST_LOST", -1.0)     # as if every loss were too much
+    for module in ("proof", "verdict"):
+        monkeypatch.setattr(f"featherweight.shipping.{module}.MOST_LOST", -1.0)     # as if every loss were too much
     command = ["export", digits_run.path, "--to", "onnx-int8"]
     code, out, _ = run_command(*command, "--out", tmp_path / "a")
-    assert code == 0 and "more than the" in out
+    assert code == 0 and "more than the" in out and "The loss is beyond the limit by more than chance: 95 % " in out
     assert run_command(*command, "--out", tmp_path / "b", "--strict")[0] == 1
 
 

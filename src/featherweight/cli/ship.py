@@ -18,8 +18,14 @@ def export(
     to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="Format: onnx, onnx-int8, c or bundle.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")],
     int8: Annotated[bool, typer.Option("--int8", help="For c: compute with 8-bit integers.")] = False,
+    name: Annotated[
+        str,
+        typer.Option("--name", metavar="NAME", help="For c: name of the files and start of the function names. Two "
+                     "networks with two names fit into one program."),
+    ] = "",
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with code 1 if int8 loses more than 0.10 points of accuracy.")
+        bool,
+        typer.Option("--strict", help="Exit with code 1 if int8 loses more than 0.10 points beyond chance."),
     ] = False,
     data_dir: DataDir = None,
     force: Force = False,
@@ -33,7 +39,7 @@ def export(
     """
     from featherweight.shipping import export as make
 
-    document = make(run, to, out, int8=int8, data_dir=data_dir, force=force, say=note)
+    document = make(run, to, out, int8=int8, name=name, data_dir=data_dir, force=force, say=note)
     if as_json:
         show_json(document)
     else:

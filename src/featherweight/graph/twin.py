@@ -37,6 +37,11 @@ def kind_of(module: nn.Module) -> str:
     return str(getattr(module, "original_name", type(module).__name__))
 
 
+def kinds_of(network: nn.Module) -> dict[str, str]:
+    """Return the name of each part of a network and the name of its class: "features.2" -> "ReLU6"."""
+    return {name: kind_of(part) for name, part in network.named_modules() if name}
+
+
 def filled(module: nn.Module) -> list[nn.Parameter]:
     """Return the parameters that have a shape. The parameters of a lazy layer that was never called have none."""
     return [parameter for parameter in module.parameters() if not is_lazy(parameter)]

@@ -76,6 +76,7 @@ class Run(runs.Run):
             data = as_test_data(
                 data, classes=result["classes"], mean=result["mean"], std=result["std"],
                 channels=picture["channels"], size=picture["size"], span=tuple(picture.get("span", (0, 255))),
+                fit=picture.get("fit", "stretch"),
             )
         return examination.evaluate(self, data=data, data_dir=self.data_dir, device=device)
 
@@ -108,14 +109,17 @@ class Run(runs.Run):
         write_report([self], page, data_dir=None if self.data_dir is None else Path(self.data_dir))
         return page
 
-    def export(self, to: str, out: str | Path, *, int8: bool = False, force: bool = False) -> dict[str, Any]:
+    def export(
+        self, to: str, out: str | Path, *, int8: bool = False, name: str = "", force: bool = False
+    ) -> dict[str, Any]:
         """Export the network into the folder `out` and compare it with PyTorch. Return the content of ship.json.
 
         to: onnx, onnx-int8, c or bundle. int8: for c, compute with 8-bit integers. force: replace an earlier export.
+        name: for c, the name of the files and the start of the names of functions and constants.
         """
         from featherweight.shipping import export
 
-        return export(self, to, out, int8=int8, data_dir=self.data_dir, force=force)
+        return export(self, to, out, int8=int8, name=name, data_dir=self.data_dir, force=force)
 
     def _repr_html_(self) -> str:
         """Return the verdict and the curves as HTML. For an unfinished run: the epochs done instead of the verdict."""

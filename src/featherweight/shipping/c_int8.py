@@ -230,6 +230,14 @@ def write_concat(at: At, layer: Concat) -> None:
         start += part
 
 
+def write_places(at: At, layer: Move) -> None:
+    """Add a move of bytes, or a copy of consecutive floats."""
+    if at.step.inputs[0] in at.writer.grids:
+        write_move(at.body, layer.places, at.index, (at.source, at.target), at.said)
+    else:
+        at.call("copy", f"{at.source} + {layer.places[0]}", prod(at.after), at.target)
+
+
 def write_to_bytes(at: At, layer: ToBytes) -> None:
     """Add the conversion of floats to bytes."""
     at.call("to_bytes", at.source, prod(at.after), number(1 / at.made.scale), at.made.zero, at.target)
@@ -245,7 +253,7 @@ INT8: dict[type, Callable[[At, Any], None]] = {
     Conv: write_convolution, Pool: write_pool, MeanSquare: write_mean_square, Scale: write_scale, Relu: write_scale,
     Activation: write_activation, PRelu: write_prelu, Pad: write_pad, Spread: write_spread, Combine: write_combine,
     Concat: write_concat, ToBytes: write_to_bytes, ToFloat: write_to_floats,
-    Move: lambda at, layer: write_move(at.body, layer.places, at.index, (at.source, at.target), at.said),
+    Move: write_places,
     OneHot: lambda at, layer: at.call("one_hot", at.source, prod(at.after), at.target),
     Softmax: lambda at, layer: at.call("log_softmax" if layer.log else "softmax", at.source, prod(at.after), at.target),
 }

@@ -24,7 +24,8 @@ def write_move(body: Body, places: NDArray[np.int64], index: int, ends: tuple[st
         body.call("move", f"{source} + {start}" if start else source, *names, target, comment=said)
         return
     if places.max() >= MOST_LISTED:
-        raise ModelError(f"a move of values between {places.max() + 1:,} places cannot go into C. Change the network.")
+        raise ModelError(f"step {index} of the C code ({said}) moves values between {places.max() + 1:,} places, at "
+                         f"most {MOST_LISTED:,} are possible. Change the slice, permutation or reshape in the network.")
     listed = body.array(f"places_{index}", places.astype(np.uint16))
     body.call("move_listed", source, len(places), listed, target, comment=said)
 

@@ -99,8 +99,16 @@ def picture(card: Card) -> str:
                  f"{rules.box} pixels\nand its centre of mass into the centre of {size}x{size}.")
         words += " Its rows are shifted until the ink is upright." if rules.upright else ""
     else:
-        words = f"It is resized to {size}x{size} and nothing else."
+        words = plain_words(rules.fit, size)
     return f"{words}\n`featherweight predict` does this. Values: {values}."
+
+
+def plain_words(fit: str, size: int) -> str:
+    """Return the preparation of a picture other than handwriting, as sentences."""
+    if fit == "stretch":
+        return f"It is resized to {size}x{size} and nothing else. A picture that is not square is stretched."
+    return (f"Its longer side is resized to {size} pixels, and its shape stays. The rest of the square gets the median "
+            "colour\nof its border.")
 
 
 def code(card: Card) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,15 +14,15 @@ OURS = ("model.onnx", "layers.onnx", "card.json", "card.md", "featherweight_mode
         "Makefile", "demo", "ship.md", "ship.json")
 
 
-def check_folder(out: Path, *, force: bool) -> None:
+def check_folder(out: Path, more: Sequence[str] = (), *, force: bool) -> None:
     """Raise FeatherweightError if `out` is a file, holds foreign files, or holds an export and force is False.
 
-    Only files of an export are ever replaced.
+    Only files of an export are ever replaced. more: names of this export's files beside OURS.
     """
     if out.exists() and not out.is_dir():
         raise FeatherweightError(f"{str(out)!r} is a file. Give a folder with {option('out')}.")
     found = names_in(out)
-    if strangers := [name for name in found if not is_one_of(name, OURS)]:
+    if strangers := [name for name in found if not is_one_of(name, (*OURS, *more))]:
         raise FeatherweightError(f"folder {str(out)!r} holds {strangers[0]!r}, which is no part of an export. "
                                  f"Give another folder with {option('out')}.")
     if found and not force:
@@ -36,7 +36,7 @@ def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
     All new files are first written completely under temporary names. card.json is moved last.
     """
     for name in names_in(out):
-        if name not in OURS:    # a partial file that a killed process left
+        if name not in OURS and name not in files:      # a partial file that a killed process left
             (out / name).unlink()
     with ExitStack() as moves:
         for name in sorted(files, key=lambda name: name != "card.json"):    # entered first, moved last

@@ -17,7 +17,7 @@ from featherweight.inference.bundle import feed
 from featherweight.inference.card import Card
 from featherweight.inference.network import Numbers, Pixels, Probabilities
 from featherweight.inference.runtime import open_model
-from featherweight.shipping.c_files import c_files, stand_upright
+from featherweight.shipping.c_files import Names, c_files, stand_upright
 from featherweight.shipping.c_text import Body
 from featherweight.shipping.compiler import FAST, WATCHED, Program, find_compiler
 from featherweight.shipping.proof import Answer, Questions
@@ -58,13 +58,15 @@ def onnx_form(card: Card, model: ModelProto, *, exact: bool) -> Form:
                 partial(microseconds, probabilities))
 
 
-def c_form(card: Card, body: Body, stack: ExitStack, *, exact: bool) -> Form:
+def c_form(card: Card, body: Body, names: Names, stack: ExitStack, *, exact: bool) -> Form:
     """Return the form of C code. If gcc is found, the code is compiled and can be run until `stack` closes."""
     if card.picture.upright:
         stand_upright(card, body)
-    form = Form("c" if exact else "c-int8", exact, {name: text.encode() for name, text in c_files(card, body).items()})
+    files = {name: text.encode() for name, text in c_files(card, body, names).items()}
+    form = Form("c" if exact else "c-int8", exact, files)
     form.stands_upright = card.picture.upright
-    form.facts = {"ram": body.ram, "flash": body.flash, "compiler": None}
+    form.facts = {"name": names.file, "function": names.function, "ram": body.ram, "flash": body.flash,
+                  "compiler": None}
     if find_compiler():
         form.facts["compiler"] = " ".join(("gcc", *FAST))
         program = stack.enter_context(Program(form.files, FAST, list(card.heads)))

@@ -124,12 +124,12 @@ def write_standardise(writer: Writer, step: Step, layer: Standardise, source: st
 
 
 def write_move(writer: Writer, step: Step, layer: Move, source: str) -> None:
-    """Add a move of values."""
-    name = step.output
+    """Add a move of values. A head, such as the first 10 of 12 outputs, gets the shape (N, classes)."""
+    name, shape = step.output, writer.graph.shapes[step.output]
     flat = writer.shaped(source, (prod(writer.graph.shapes[step.inputs[0]]), 1, 1), f"{name}_flat")
     places = writer.constant(f"{name}_places", layer.places, np.int64)
     writer.node("Gather", (flat, places), f"{name}_moved", axis=1)
-    writer.shaped(f"{name}_moved", writer.graph.shapes[name], name)
+    writer.shaped(f"{name}_moved", (prod(shape),) if name in writer.graph.heads else shape, name)
 
 
 def write_spread(writer: Writer, step: Step, layer: Spread, source: str) -> None:
@@ -204,13 +204,14 @@ def write_scale(writer: Writer, factor: NDArray[Any], summand: NDArray[Any], sou
     writer.node("Add", (f"{name}_product", summands), name)
 
 
-def write_softmax(writer: Writer, layer: Softmax, source: str, name: str) -> None:
-    """Add a softmax over channels. A head is first reshaped to (N, classes)."""
-    kind = "LogSoftmax" if layer.log else "Softmax"
+def write_softmax(writer: Writer, step: Step, layer: Softmax, source: str) -> None:
+    """Add a softmax over channels. Its input is first flattened, for a head to (N, classes)."""
+    kind, name, shape = "LogSoftmax" if layer.log else "Softmax", step.output, writer.graph.shapes[step.output]
     if name not in writer.graph.heads:
-        writer.node(kind, (source,), name, axis=1)
+        flat = source if shape_in(step, writer.graph.shapes) == shape else writer.shaped(source, shape, f"{name}_flat")
+        writer.node(kind, (flat,), name, axis=1)
         return
-    classes = writer.constant(f"{name}_shape", [0, prod(writer.graph.shapes[name])], np.int64)
+    classes = writer.constant(f"{name}_shape", [0, prod(shape)], np.int64)
     writer.node("Reshape", (source, classes), f"{name}_logits")
     writer.node(kind, (f"{name}_logits",), name, axis=1)
 
@@ -237,7 +238,7 @@ ONNX: dict[type, Callable[[Writer, Step, Any, str], object]] = {
     Resample: write_resample, Combine: write_combine, Concat: write_concat,
     Scale: lambda writer, step, layer, source: write_scale(
         writer, layer.factor, layer.summand, source, step.output),
-    Softmax: lambda writer, step, layer, source: write_softmax(writer, layer, source, step.output),
+    Softmax: write_softmax,
     Relu: lambda writer, step, layer, source: writer.node("Relu", (source,), step.output),
     ToFloat: lambda writer, step, layer, source: writer.node("Identity", (source,), step.output),
 }

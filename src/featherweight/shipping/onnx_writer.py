@@ -56,7 +56,7 @@ class Writer:
             return found
         return self.shaped(found, expected, f"{name}_reshaped_{len(self.nodes)}")
 
-    def shaped(self, value: str, shape: Shape, name: str) -> str:
+    def shaped(self, value: str, shape: Sequence[int], name: str) -> str:
         """Add a Reshape node for each image and return its output `name`."""
         sizes = self.constant(f"{name}_shape", [0, *shape], np.int64)
         return self.node("Reshape", (value, sizes), name)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from featherweight.errors import ExportError
 from featherweight.inference.network import Numbers, Pixels, Probabilities
+from featherweight.statistics import paired_shares_interval
 
 TIE = 1e-5              # two probabilities of torch that differ by less are a tie
 MOST_LOST = 0.001       # the share of test images that int8 may get wrong beyond torch: 0.10 points
-RUINED = 0.01           # above this share int8 counts as ruined: ten times MOST_LOST
+RUINED = 0.01           # above this share int8 can count as ruined: ten times MOST_LOST
 BATCH = 500
 
 
@@ -96,10 +97,36 @@ def differing(heads: Mapping[str, Mapping[str, Any]]) -> int:
     return sum(1 for head in heads.values() for each in head["disagreements"] if not each["tie"])
 
 
-def lost(heads: Mapping[str, Mapping[str, Any]], torchs: Mapping[str, Mapping[str, Any]]) -> float:
-    """Return the loss against torch of the worst head, as a share of test images.
+@dataclass(frozen=True)
+class Loss:
+    """The loss of accuracy against torch, as a share of test images, and its 95 % interval for new images.
 
-    Example: 0.001 for 10 fewer correct of 10,000. Negative if every head is better than torch.
+    Example: 0.001 for 10 fewer correct of 10,000. Negative if the form is better than torch.
     """
-    shares = [(torchs[head]["correct"] - each["correct"]) / each["count"] for head, each in heads.items()]
-    return float(max(shares))
+
+    share: float
+    low: float
+    high: float
+
+    @property
+    def is_ruin(self) -> bool:
+        """True if the loss is over RUINED, and beyond MOST_LOST with the whole interval."""
+        return self.share > RUINED and self.low > MOST_LOST
+
+    @property
+    def is_allowed(self) -> bool:
+        """True if the loss is at most MOST_LOST, or if so few images cannot show that it is larger."""
+        return self.share <= MOST_LOST or self.low <= MOST_LOST
+
+
+def lost(heads: Mapping[str, Mapping[str, Any]]) -> Loss:
+    """Return the loss against torch of the worst head."""
+    return max(map(loss_of, heads.values()), key=lambda loss: loss.share)
+
+
+def loss_of(head: Mapping[str, Any]) -> Loss:
+    """Return the loss of one head, from its disagreements with torch."""
+    torch_right = sum(one["torch"] == one["label"] for one in head["disagreements"])
+    form_right = sum(one["answer"] == one["label"] for one in head["disagreements"])
+    return Loss((torch_right - form_right) / head["count"],
+                *paired_shares_interval(torch_right, form_right, head["count"]))

@@ -76,12 +76,17 @@ class Quantised:
     kernels: Mapping[str, Kernel]       # by the convolution's output
 
 
-def check_int8(graph: StepGraph) -> None:
-    """Raise ModelError for the first layer that has no exact rule in integers, in one line with its name."""
+def check_int8(graph: StepGraph, kinds: Mapping[str, str] | None = None) -> None:
+    """Raise ModelError for the first layer that has no exact rule in integers, in one line with its name and class.
+
+    kinds: name of a layer in the network -> its class. A function gets the words of its step instead.
+    """
     for step in graph.steps:
         if not isinstance(step.layer, ON_BYTES + ON_FLOATS):
-            raise ModelError(f"layer {step.output} ({in_words(step.layer)}) cannot go into int8, which has no exact "
-                             f"rule for it. Change the network, or export in float: {option('to', 'c')}.")
+            name = step.output.partition("#")[0]
+            kind = (kinds or {}).get(name, in_words(step.layer))
+            raise ModelError(f"layer {name} ({kind}) cannot go into int8, which has no exact rule for it. Change the "
+                             f"network, or export in float: {option('to', 'c')}.")
 
 
 def quantise(graph: StepGraph, ranges: Ranges) -> Quantised:
@@ -110,7 +115,7 @@ def with_crossings(graph: StepGraph) -> tuple[StepGraph, set[str]]:
     """
     on_bytes, steps, shapes = {"images"}, list[Step](), dict(graph.shapes)
     for step in graph.steps:
-        if not isinstance(step.layer, ON_BYTES):
+        if not isinstance(step.layer, ON_BYTES) or is_cut(graph, step):
             steps.append(step)
             continue
         sources = tuple(name if name in on_bytes else name + BYTES for name in step.inputs)
@@ -130,6 +135,13 @@ def with_crossings(graph: StepGraph) -> tuple[StepGraph, set[str]]:
             on_bytes.add(step.output + BYTES)
     shapes |= {name: shapes[name.removesuffix(BYTES)] for name in on_bytes}
     return StepGraph(tuple(steps), shapes, graph.heads), on_bytes
+
+
+def is_cut(graph: StepGraph, step: Step) -> bool:
+    """Return True for a head that holds the first probabilities of a softmax with more outputs. It stays float."""
+    maker = graph.maker(step.inputs[0])
+    return isinstance(step.layer, Move) and step.output in graph.heads and maker is not None \
+        and isinstance(maker.layer, Softmax) and bool((np.diff(step.layer.places) == 1).all())
 
 
 def grid_of(lows: Array, highs: Array) -> Grid:

@@ -12,7 +12,7 @@ from featherweight.words import percent
 SHOWN = {
     "onnx": "`model.onnx`: one file for onnxruntime; uint8 pixels in, probabilities out, normalisation inside.",
     "onnx-int8": "`model.onnx`: the same interface with 8-bit weights and values (QDQ, a scale for each channel).",
-    "c": "`featherweight_model.c` and `.h`: the network in C99. `make` builds `demo`, which classifies image files.",
+    "c": "`{names}.c` and `.h`: the network in C99, for C and C++. `make` builds `demo`, which classifies image files.",
     "bundle": "A bundle: `featherweight predict FOLDER picture.png` needs no torch. `card.md` describes the network.",
 }
 
@@ -24,7 +24,7 @@ def ship_page(document: Mapping[str, Any], card: Card) -> str:
 
 **{verdict["sentence"]}**
 
-{SHOWN[document["format"]]}
+{SHOWN[document["format"]].format(names=document.get("name", ""))}
 
 {upright(document, card)}{model} with {card.parameters:,} parameters, trained on {dataset}.
 
@@ -58,7 +58,7 @@ def upright(document: Mapping[str, Any], card: Card) -> str:
     if not card.picture.upright:
         return ""
     who = {
-        "c": "`featherweight_predict` makes slanted ink upright first",
+        "c": f"`{document.get('function', '')}` makes slanted ink upright first",
         "bundle": "`featherweight predict` makes slanted ink upright first; other callers of `model.onnx` must do it",
     }.get(document["format"], "The caller must first make slanted ink upright, with `featherweight.upright.upright`")
     return f"{who}, as was done with the training images.\n\n"

@@ -23,11 +23,13 @@ from featherweight.environment import processor_name
 from featherweight.errors import FeatherweightError, UnknownName
 from featherweight.examination import data_of
 from featherweight.graph.fold import fold
+from featherweight.graph.twin import kinds_of
 from featherweight.independence import FEW
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.locks import writing
 from featherweight.runs import Run
 from featherweight.shipping.bundle import bundle_files
+from featherweight.shipping.c_files import NAME_IN_C, RESERVED, Names
 from featherweight.shipping.c_float import write_float
 from featherweight.shipping.c_int8 import write_int8
 from featherweight.shipping.calibrate import Calibration, measure_ranges
@@ -51,33 +53,35 @@ Say = Callable[[str], None]
 
 
 def export(
-    run: Run | str | Path, to: str, out: str | Path, *, int8: bool = False, data_dir: str | Path | None = None,
-    force: bool = False, say: Say = lambda message: None,
+    run: Run | str | Path, to: str, out: str | Path, *, int8: bool = False, name: str = "",
+    data_dir: str | Path | None = None, force: bool = False, say: Say = lambda message: None,
 ) -> dict[str, Any]:
     """Export a finished run into a folder, compare it with torch on every test image, and return the document.
 
     The document is the content of ship.json. Its key "verdict" tells if the export can be trusted.
     - to: one of FORMATS. int8: export C that computes in integers.
+    - name: of the C files, and the start of the names of functions and constants. "": the names of c_files.Names.
     - force: replace an earlier export in `out`.
     - say: called with a message when a part of the work begins.
     Raises RunError for an unfinished run. Raises FeatherweightError if `out` is in use. Raises ModelError if the
     network cannot be exported. Raises MissingExtra, DataError and ExportError.
     """
     check_format(to, int8)
+    names = names_of(name, to)
     out = Path(out)
-    check_folder(out, force=force)      # before `writing` puts a lock file into somebody else's folder
+    check_folder(out, names.files, force=force)     # before `writing` puts a lock file into somebody else's folder
     network = TrainedNetwork.open(run)
     if to != "c" or int8:       # C in float is written and proved without onnx
         check_installed()
     with writing(out):
-        check_folder(out, force=force)
-        document, files = make_files(network, to, int8=int8, data_dir=data_dir, say=say)
+        check_folder(out, names.files, force=force)
+        document, files = make_files(network, to, names, int8=int8, data_dir=data_dir, say=say)
         write_folder(out, files)
     return document
 
 
 def make_files(
-    network: TrainedNetwork, to: str, *, int8: bool, data_dir: str | Path | None, say: Say
+    network: TrainedNetwork, to: str, names: Names, *, int8: bool, data_dir: str | Path | None, say: Say
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Make an export in memory and compare it with torch; return the content of ship.json and all files by name."""
     dataset = data_of(network.run, data_dir=data_dir)
@@ -88,7 +92,8 @@ def make_files(
         questions = replace(questions, leaning=leaning.test.images.numpy())
     with ExitStack() as stack:
         say(f"{network.card.recipe}: making {to}{' in int8' if int8 else ''}")
-        forms = make_forms(network, to, calibration_of(network, dataset) if int8 or to == "onnx-int8" else None, stack)
+        calibration = calibration_of(network, dataset) if int8 or to == "onnx-int8" else None
+        forms = make_forms(network, to, names, calibration, stack)
         say(f"running torch, {' and '.join(form.name for form in forms)} on {len(questions.images):,} test images")
         measured = prove(network, forms, questions, say)
     document = describe_export(network, to, forms, measured, questions)
@@ -104,6 +109,18 @@ def check_format(to: str, int8: bool) -> None:
     if int8 and to != "c":
         raise FeatherweightError(f"{option('int8')} goes with {option('to', 'c')}, not with {option('to', to)}. "
                                 f"For ONNX give {option('to', 'onnx-int8')}.")
+
+
+def names_of(name: str, to: str) -> Names:
+    """Return the names in a C export. Raise FeatherweightError for another format, or a name that C cannot take."""
+    if not name:
+        return Names()
+    if to != "c":
+        raise FeatherweightError(f"{option('name', name)} goes with {option('to', 'c')}, not with {option('to', to)}.")
+    if not NAME_IN_C.fullmatch(name) or name in RESERVED:
+        raise FeatherweightError(f"{option('name', name)} is no name for C. Give small letters, digits and _, with a "
+                                 "letter first, such as digits.")
+    return Names(name, name)
 
 
 def questions_of(network: TrainedNetwork, dataset: Dataset) -> Questions:
@@ -123,7 +140,9 @@ def calibration_of(network: TrainedNetwork, dataset: Dataset) -> Calibration:
     return Calibration(dataset.train.images.numpy()[places], numbers)
 
 
-def make_forms(network: TrainedNetwork, to: str, calibration: Calibration | None, stack: ExitStack) -> list[Form]:
+def make_forms(
+    network: TrainedNetwork, to: str, names: Names, calibration: Calibration | None, stack: ExitStack
+) -> list[Form]:
     """Return the exported form as the last item, after the forms from which it is made.
 
     Example: for C in int8 the forms are onnx in float, onnx-int8 and c-int8. All are compared with torch.
@@ -135,12 +154,12 @@ def make_forms(network: TrainedNetwork, to: str, calibration: Calibration | None
         return [form]
     graph = fold(plain_network(network.module, card))
     if calibration is None:
-        return [c_form(card, write_float(graph), stack, exact=True)]
-    check_int8(graph)
+        return [c_form(card, write_float(graph), names, stack, exact=True)]
+    check_int8(graph, kinds_of(network.module))
     quantised = quantise(graph, measure_ranges(graph, calibration.images, calibration.numbers))
     forms = [onnx_form(card, write_graph(graph, metadata=describe(card)), exact=True),
              onnx_form(card, write_graph(graph, quantised=quantised, metadata=describe(card)), exact=False)]
-    return [*forms, c_form(card, write_int8(quantised), stack, exact=False)] if to == "c" else forms
+    return [*forms, c_form(card, write_int8(quantised), names, stack, exact=False)] if to == "c" else forms
 
 
 def prove(network: TrainedNetwork, forms: Sequence[Form], questions: Questions, say: Say) -> dict[str, dict[str, Any]]:

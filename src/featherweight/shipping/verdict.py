@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from featherweight.shipping.forms import Form
-from featherweight.shipping.proof import MOST_LOST, RUINED, differing, lost
+from featherweight.shipping.proof import MOST_LOST, Loss, differing, lost
 
 Measured = Mapping[str, Mapping[str, Any]]
 
@@ -17,29 +17,24 @@ def judge(forms: Sequence[Form], measured: Measured) -> dict[str, Any]:
     - proved: all forms could be run on this machine.
     - agrees: the forms in float give torch's classes.
     - lost: the share of test images that int8 gets wrong beyond torch; None for a form in float.
-    - ruined: int8 lost over 1.00 point, so it must not be used.
-    - holds: the export is proved, agrees, and lost no more than is allowed.
+    - interval: the 95 % interval of this share for new images; None for a form in float.
+    - ruined: int8 lost over 1.00 point, beyond chance, so it must not be used.
+    - holds: the export is proved, agrees, and the whole interval of its loss is not above what is allowed.
     - sentence: the verdict in words.
     """
     proved = all(form.name in measured for form in forms)
     wrong = next((form for form in forms if form.exact and not agrees(form, measured)), None)
     last = forms[-1]
-    share = None if last.exact or not proved else lost(measured[last.name]["heads"], measured["torch"]["heads"])
+    loss = None if last.exact or not proved else lost(measured[last.name]["heads"])
     if wrong:
         sentence = failed(wrong, measured)
     elif not proved:
         sentence = "gcc was not found: the C was written, but neither compiled nor proved. Install gcc, export again."
     else:
-        sentence = kept(last, measured) if share is None else in_points(last, share, measured)
-    holds = proved and wrong is None and (share is None or share <= MOST_LOST)
-    return {"proved": proved, "agrees": wrong is None, "lost": share,
-            "ruined": share is not None and is_ruined(share, count_of(measured["torch"]["heads"])), "holds": holds,
-            "sentence": sentence}
-
-
-def is_ruined(share: float, count: int) -> bool:
-    """Return True if int8 lost over 1.00 point of `count` test images. A single image is never enough."""
-    return share > RUINED and share * count > 1.5
+        sentence = kept(last, measured) if loss is None else in_points(last, loss, measured)
+    return {"proved": proved, "agrees": wrong is None, "lost": loss and loss.share,
+            "interval": loss and [loss.low, loss.high], "ruined": loss is not None and loss.is_ruin,
+            "holds": proved and wrong is None and (loss is None or loss.is_allowed), "sentence": sentence}
 
 
 def agrees(form: Form, measured: Measured) -> bool:
@@ -64,19 +59,25 @@ def kept(form: Form, measured: Measured) -> str:
             f"probabilities differ by at most {largest:.1e}.")
 
 
-def in_points(form: Form, share: float, measured: Measured) -> str:
+def in_points(form: Form, loss: Loss, measured: Measured) -> str:
     """Return the sentence for an int8 form: its loss against torch in points of accuracy."""
-    heads = measured[form.name]["heads"]
+    heads, share = measured[form.name]["heads"], loss.share
     change = f"{'loses' if share > 0 else 'gains'} {100 * abs(share):.2f} points" if share else "loses nothing"
-    if is_ruined(share, count_of(heads)):
+    if loss.is_ruin:
         return (f"{form.name} {change} against torch on {count_of(heads):,} test images: do not use this export. "
                 "Weights of very different size do not fit 8 bits. "
                 f"Export in float: --to {form.name.removesuffix('-int8')}.")
     allowed = "within" if share <= MOST_LOST else "more than"
     differ = differing(heads)
     answers = "1 answer differs" if differ == 1 else f"{differ:,} answers differ"
-    return (f"{form.name} {change} against torch on {count_of(heads):,} test images, {allowed} the "
+    told = (f"{form.name} {change} against torch on {count_of(heads):,} test images, {allowed} the "
             f"{100 * MOST_LOST:.2f} that are allowed; {answers}.")
+    interval = f"95 % interval {100 * loss.low:+.2f} to {100 * loss.high:+.2f} points"
+    if share <= MOST_LOST:
+        return told
+    if loss.is_allowed:
+        return f"{told} The loss may be chance: {interval}. More test images tell more."
+    return f"{told} The loss is beyond the limit by more than chance: {interval}."
 
 
 def count_of(heads: Mapping[str, Mapping[str, Any]]) -> int:

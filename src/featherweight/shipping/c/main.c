@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-@labels@
-static int is_pgm(const char *name)
+@best@static int is_pgm(const char *name)
 {
     const size_t length = strlen(name);
     return length > 4 && strcmp(name + length - 4, ".pgm") == 0;
