@@ -160,7 +160,8 @@ def test_a_folder_that_is_no_run_is_refused_at_once(tmp_path):
 
 
 def test_a_run_away_from_its_arrays_is_measured_again(own_run):
-    assert own_run.evaluate()["class"].to_dict() == pytest.approx(own_run.result["test"]["class"])
+    again, recorded = own_run.evaluate()["class"].to_dict(), dict(own_run.result["test"]["class"])
+    assert again.pop("recall") == recorded.pop("recall") and again == pytest.approx(recorded)
     whole = own_run.evaluate(PAIR)["class"]
     assert whole.count == 1797 and whole.accuracy > 0.5
     assert own_run.evaluate({"train": PAIR, "test": (DIGITS.images[:50], DIGITS.target[:50])})["class"].count == 50

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +15,9 @@ from torch import Tensor
 class Score:
     """The score of one head. accuracy: fraction in [0, 1]. loss: mean over all predictions, in nats.
 
-    Without probabilities there is no loss and no calibration_error, for example for "all heads right at once".
+    recall: for each class, the fraction of its images that are predicted correctly; None for a class without images.
+    macro_recall: mean of recall over the classes with images, also called balanced accuracy.
+    Without probabilities there is no loss, calibration_error and recall, for example for "all heads right at once".
     """
 
     accuracy: float
@@ -22,9 +25,16 @@ class Score:
     correct: int
     count: int
     calibration_error: float | None = None
+    macro_recall: float | None = None
+    recall: tuple[float | None, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        content = asdict(self) | {"recall": list(self.recall)}
+        return {key: value for key, value in content.items() if value not in (None, [])}
+
+    def without_classes(self) -> dict[str, Any]:
+        """Return the values for JSON without the recall of each class."""
+        return replace(self, recall=()).to_dict()
 
 
 def score(log_probabilities: Tensor, targets: Tensor) -> Score:
@@ -35,7 +45,9 @@ def score(log_probabilities: Tensor, targets: Tensor) -> Score:
     count = len(targets)
     correct = int((log_probabilities.argmax(dim=1) == targets).sum())
     loss = F.nll_loss(log_probabilities.double(), targets, reduction="sum").item() / count
-    return Score(correct / count, loss, correct, count, calibration_error(log_probabilities, targets))
+    recall = recall_of(confusion_matrix(log_probabilities.argmax(dim=1), targets, log_probabilities.shape[1]).tolist())
+    return Score(correct / count, loss, correct, count, calibration_error(log_probabilities, targets), macro(recall),
+                 tuple(recall))
 
 
 def score_all(log_probabilities: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> Score:
@@ -48,6 +60,17 @@ def score_all(log_probabilities: tuple[Tensor, ...], targets: tuple[Tensor, ...]
 def confusion_matrix(predictions: Tensor, targets: Tensor, classes: int) -> Tensor:
     """Return int64 (classes, classes): rows are targets, columns are predictions, both given as int64 (N,)."""
     return torch.bincount(targets * classes + predictions, minlength=classes * classes).view(classes, classes)
+
+
+def recall_of(confusion: Sequence[Sequence[int]]) -> list[float | None]:
+    """Return the recall of each class, or None for a class without images. confusion: rows are targets."""
+    return [row[label] / sum(row) if sum(row) else None for label, row in enumerate(confusion)]
+
+
+def macro(values: Sequence[float | None]) -> float | None:
+    """Return the mean of the values that are not None. Return None if all values are None."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def calibration_error(log_probabilities: Tensor, targets: Tensor, bins: int = 15) -> float:

@@ -13,13 +13,14 @@ import torch
 
 from featherweight.continuation import recipe_from
 from featherweight.data import Dataset, is_loadable, save_sample
+from featherweight.data.sources import is_path
 from featherweight.devices import cuda_devices, pick_device
-from featherweight.errors import RunError, TrainingInterrupted
+from featherweight.errors import RecipeError, RunError, TrainingInterrupted
 from featherweight.locks import RESUME_SECONDS, writing
 from featherweight.models import Blueprint
 from featherweight.models.exported import is_graph
 from featherweight.networks import find_network, match_images
-from featherweight.preparation import PreparedTraining, build_training, load_data
+from featherweight.preparation import MeasureCode, PreparedTraining, build_training, load_data
 from featherweight.recipe import Recipe
 from featherweight.results import write_result
 from featherweight.runs import Run, check_free, create_run
@@ -85,6 +86,7 @@ def train_recipe(
     watcher: Watcher | None = None,
     dataset: Dataset | None = None,
     blueprint: Blueprint | None = None,
+    measure_code: MeasureCode | None = None,
 ) -> Run:
     """Train a recipe to its end and return the run, with its result.
 
@@ -95,6 +97,7 @@ def train_recipe(
     force: replace the run that the folder holds.
     dataset: the recipe's data, if loaded already. Validation images are not held out yet; soft labels are allowed.
     blueprint: the network, if the recipe's name is not enough to find it.
+    measure_code: counts the bytes of the network's C code. Needed if the goal has max_ram or max_flash.
     Raises RunError if the folder exists (unless force), and the errors of recipe, data and model.
     Raises TrainingDiverged if the loss is NaN or infinite, and TrainingInterrupted after Ctrl-C or SIGTERM.
     """
@@ -103,6 +106,7 @@ def train_recipe(
     watcher = watcher or Silent()
     out = Path(out) if out is not None else default_out(recipe)
     keep_apart(recipe, out)
+    check_chip(recipe, measure_code)
     before = Run.open(out) if resume else None
     torch_device = pick_device(device)
     with torch.random.fork_rng(devices=cuda_devices()), claimed(out, force=force, resume=resume):
@@ -112,7 +116,8 @@ def train_recipe(
             return before
         whole = dataset or load_data(recipe, data_dir)
         taught = with_teacher(recipe, whole, torch_device, tell=watcher.on_teacher)
-        training = build_training(recipe, taught, torch_device, blueprint, begun_by=engine_of(before))
+        training = build_training(recipe, taught, torch_device, blueprint, begun_by=engine_of(before),
+                                  measure_code=measure_code)
         for note in training.notes:
             watcher.on_note(note)
         if before:
@@ -124,6 +129,13 @@ def train_recipe(
         watcher.on_start(training)
         run_epochs(run, training, watcher)
         return write_result(run, training)
+
+
+def check_chip(recipe: Recipe, measure_code: MeasureCode | None) -> None:
+    """Raise RecipeError if the goal limits the C code, and the caller cannot count its bytes."""
+    if recipe.goal.names_chip and measure_code is None:
+        raise RecipeError("goal.max_ram and goal.max_flash are counted by the command train and by "
+                          "featherweight.train. Train with one of them, or leave them out.")
 
 
 @contextmanager
@@ -218,6 +230,8 @@ def reopen(out: Path, recipe: Recipe) -> Run:
     """
     run = Run.open(out)
     before, now = run.recipe.model_dump(), recipe.model_dump()
+    if not is_path(recipe.data.dataset):    # its images are square; a run of an earlier version has another data.fit
+        now["data"]["fit"] = before["data"]["fit"]
     changed = [
         f"{section}.{key}" for section, values in now.items() if isinstance(values, dict) and section != "goal"
         for key, value in values.items() if before[section].get(key) != value and not (key == "name" and run.source)
@@ -246,5 +260,5 @@ def as_line(record: Record) -> dict[str, Any]:
     """Return the record as one line of history.jsonl."""
     line = asdict(record)
     if record.curve:
-        line["curve"] = {head: score.to_dict() for head, score in record.curve.items()}
+        line["curve"] = {head: score.without_classes() for head, score in record.curve.items()}
     return line

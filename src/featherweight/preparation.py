@@ -6,13 +6,13 @@ Nothing is trained or written here. `experiment` runs the training and `results`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from featherweight.augment import Augmentation
 from featherweight.continuation import begin, note_of
@@ -28,10 +28,14 @@ from featherweight.tasks import Loss, Task, build_task
 from featherweight.training.compiled.program import EngineChoice, choose_engine
 from featherweight.training.engine import Replica
 from featherweight.training.fit import check_fit
+from featherweight.training.imbalance import class_weights, imbalance_note
 from featherweight.training.optimization import Schedule, build_average, build_optimizer, build_schedule
 from featherweight.training.plan import Plan
 from featherweight.training.state import TrainingState
 from featherweight.user_code import Source
+
+MOST_RECORDED = 1000        # damaged pictures in environment.json
+MeasureCode = Callable[[nn.Module, Recipe], Mapping[str, int]]      # bytes of the C code: "ram" and "flash"
 
 
 @dataclass
@@ -49,6 +53,7 @@ class PreparedTraining:
     notes: list[str]                # warnings about the network, a sentence each
     start: dict[str, Any] | None    # record of the run that the first weights come from; None: drawn from the seed
     engine: EngineChoice
+    code: Mapping[str, int] | None = None   # bytes of the C code, "ram" and "flash", if the goal limits them
 
     @property
     def where(self) -> str:
@@ -67,7 +72,9 @@ class PreparedTraining:
     def environment(self) -> dict[str, Any]:
         """Return the content of environment.json."""
         environment = describe_environment(self.device, self.precision, self.plan.seed, self.dataset.source)
-        return {**environment, "engine": self.engine.name}
+        skipped = self.dataset.skipped
+        damaged = {"skipped": {"count": len(skipped), "pictures": list(skipped[:MOST_RECORDED])}} if skipped else {}
+        return {**environment, "engine": self.engine.name, **damaged}
 
     @property
     def replica(self) -> Replica:
@@ -92,18 +99,19 @@ class PreparedTraining:
 def load_data(recipe: Recipe, data_dir: str | Path | None) -> Dataset:
     """Load the data set of a recipe. Validation images are not held out yet."""
     data = recipe.data
-    return load_dataset(data.dataset, **data.seen, strokes=data.strokes, marks=data.marks, data_dir=data_dir)
+    return load_dataset(data.dataset, **data.loading, strokes=data.strokes, marks=data.marks, data_dir=data_dir)
 
 
 def build_training(
     recipe: Recipe, dataset: Dataset, device: torch.device, blueprint: Blueprint | None = None,
-    notes: Sequence[str] | None = None, begun_by: str | None = None,
+    notes: Sequence[str] | None = None, begun_by: str | None = None, measure_code: MeasureCode | None = None,
 ) -> PreparedTraining:
     """Build everything that a recipe describes, with weights drawn from its seed.
 
     dataset: not split yet, but with soft labels if the recipe has a teacher.
     notes: of the same network with another seed. With notes, the network is not checked again.
     begun_by: engine that began the training and continues it if possible; None if it was not begun.
+    measure_code: counts the bytes of the network's C code, for a goal with max_ram or max_flash.
     Raises DataError if fewer than two training images are left, and ModelError if network, task and data do not fit.
     """
     keep_freed_memory()
@@ -116,6 +124,10 @@ def build_training(
     blueprint = blueprint or find_network(recipe)
     model = build_network(recipe, dataset.classes, device, blueprint)
     found = check_fit(model, task, dataset) if notes is None else notes
+    code = measure_code(model, recipe) if measure_code and recipe.goal.names_chip else None
+    if recipe.training.balance == "class-weights":
+        weights = class_weights(dataset.train.labels, len(dataset.classes))
+        dataset = replace(dataset, train=dataset.train.weighted(weights))
     start = begin(recipe, model, task, dataset)
     engine = choose_engine(begun_by or recipe.training.engine, model, example(recipe, device), precision=precision,
                            device=device)
@@ -125,15 +137,36 @@ def build_training(
         augmentation=Augmentation(**recipe.augmentation.model_dump()),
         loss=Loss(recipe.distillation.weight, recipe.distillation.temperature),
         keep_best=recipe.training.keep == "best-on-validation", patience=recipe.training.patience,
+        balanced=recipe.training.balance == "balanced-sampling",
     )
     optimizer, schedule = build_optimization(recipe, model.parameters(), len(dataset.train), plan)
     average = build_average(model, recipe.training.ema) if recipe.training.ema else None
     generator = torch.Generator(device).manual_seed(recipe.training.seed)
     state = TrainingState(model, optimizer, schedule, average, generator)
-    told = list(dict.fromkeys([*found, *note_of(start, dataset), *graph_notes(blueprint)]))
+    told = list(dict.fromkeys([
+        *found, *note_of(start, dataset), *graph_notes(blueprint), *skipped_note(dataset), *chip_notes(recipe, code),
+        *imbalance_note(dataset.train.labels, dataset.classes, recipe.training.balance),
+    ]))
     if begun_by == "compiled" and engine.name == "torch":
         told.append("the training was begun in C and goes on by torch, so its weights are rounded in another way.")
-    return PreparedTraining(recipe, blueprint, task, dataset, device, precision, plan, state, told, start, engine)
+    return PreparedTraining(recipe, blueprint, task, dataset, device, precision, plan, state, told, start, engine,
+                            code)
+
+
+def skipped_note(dataset: Dataset) -> list[str]:
+    """Return a sentence about the damaged pictures that were skipped, or an empty list."""
+    if not dataset.skipped:
+        return []
+    count = "1 damaged picture is" if len(dataset.skipped) == 1 else f"{len(dataset.skipped):,} damaged pictures are"
+    return [f"{count} skipped; environment.json lists {'it' if len(dataset.skipped) == 1 else 'them'}."]
+
+
+def chip_notes(recipe: Recipe, code: Mapping[str, int] | None) -> list[str]:
+    """Return a sentence for each limit of the goal that the network's C code exceeds."""
+    limits = {"ram": recipe.goal.max_ram, "flash": recipe.goal.max_flash}
+    return [f"the C code ({recipe.goal.code}) needs {code[key]:,} bytes of {title}, more than goal.max_{key} {limit:,}."
+            for (key, limit), title in zip(limits.items(), ("RAM", "flash"), strict=True)
+            if code and limit is not None and code[key] > limit]
 
 
 def graph_notes(blueprint: Blueprint) -> list[str]:

@@ -48,6 +48,8 @@ class RecordedScore(Part):
     count: Annotated[int, Field(ge=1, le=10**15)]
     loss: float | None = None
     calibration_error: Fraction | None = None
+    macro_recall: Fraction | None = None
+    recall: Annotated[list[Fraction | None], Field(max_length=MOST_CLASSES)] = []
 
     @model_validator(mode="after")
     def _of_all(self) -> Self:
@@ -64,6 +66,10 @@ class RecordedGoal(Part):
     accuracy: Fraction | None = None
     max_parameters: Count | None = None
     max_epochs: Count | None = None
+    macro_recall: Fraction | None = None
+    lowest_recall: Fraction | None = None
+    max_ram: Count | None = None
+    max_flash: Count | None = None
 
 
 class Trained(Part):

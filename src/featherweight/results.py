@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
-from featherweight.evaluation import confusion_matrix
+from featherweight.data.likeness import is_like_mnist
+from featherweight.evaluation import confusion_matrix, macro
 from featherweight.preparation import PreparedTraining
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
-from featherweight.specification import specification_of
+from featherweight.specification import PictureSpecification, specification_of
 from featherweight.training.measurement import run_on, score_heads
 from featherweight.training.notes import batch_norm_note
 from featherweight.training.plan import Plan
@@ -46,18 +48,28 @@ def write_result(run: Run, training: PreparedTraining) -> Run:
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
         "curve": training.curve_name,
         **({"start": training.start} if training.start else {}),
+        **({"balance": balance} if (balance := training.recipe.training.balance) != "none" else {}),
+        **({"code": {"form": training.recipe.goal.code, **training.code}} if training.code else {}),
         "notes": [*training.notes, *notes_after(state)],
         "goal": compare_with_goal(
-            training.recipe, training.parameters, {head: test[head].accuracy for head in task.heads}
+            training.recipe, training.parameters, {head: test[head].accuracy for head in task.heads},
+            {head: test[head].recall for head in task.heads}, training.code,
         ),
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
         "std": list(dataset.std),
-        "picture": replace(specification_of(dataset.name, **training.recipe.data.seen), span=dataset.span).to_dict(),
+        "picture": picture_of(training).to_dict(),
         **({"network": source.sha256} if source else {}),
     }
     run.save_result(result, tensors)
     return run
+
+
+def picture_of(training: PreparedTraining) -> PictureSpecification:
+    """Return the preprocessing of pictures. Files of digits like those of MNIST are treated as MNIST."""
+    dataset = training.dataset
+    name = "mnist" if is_like_mnist(dataset) else dataset.name
+    return replace(specification_of(name, **training.recipe.data.seen), span=dataset.span)
 
 
 def ending(plan: Plan, done: int, kept: int) -> dict[str, Any]:
@@ -80,17 +92,27 @@ def test_outputs(training: PreparedTraining) -> tuple[tuple[Tensor, ...], tuple[
                   none=training.task.none)
 
 
-def compare_with_goal(recipe: Recipe, parameters: int, accuracies: Mapping[str, float]) -> dict[str, Any]:
-    """Return the recipe's goal with "met" and "missed". Every head must reach the accuracy.
+def compare_with_goal(
+    recipe: Recipe, parameters: int, accuracies: Mapping[str, float],
+    recalls: Mapping[str, Sequence[float | None]] | None = None, code: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """Return the recipe's goal with "met" and "missed". Every head must reach the accuracy and the recalls.
 
-    "met" is None if the recipe has no goal.
+    recalls: of each class, per head. code: bytes of the network's C code.
+    A limit without a measured value is missed. "met" is None if the recipe has no goal.
     """
-    goal, epochs = recipe.goal, recipe.training.epochs
-    checks = {
-        "accuracy": goal.accuracy is None or min(accuracies.values()) >= goal.accuracy,
-        "max_parameters": goal.max_parameters is None or parameters <= goal.max_parameters,
-        "max_epochs": goal.max_epochs is None or epochs <= goal.max_epochs,
+    goal, each = recipe.goal, list((recalls or {}).values())
+    known = [[value for value in values if value is not None] for values in each]
+    lowest = {
+        "accuracy": min(accuracies.values()),
+        "macro_recall": min((macro(values) or 0.0 for values in each), default=-1.0),
+        "lowest_recall": min((min(values, default=-1.0) for values in known), default=-1.0),
     }
-    promised = {key: value for key in checks if (value := getattr(goal, key)) is not None}
-    missed = [key for key, held in checks.items() if not held]
+    highest = {
+        "max_parameters": parameters, "max_epochs": recipe.training.epochs,
+        **{f"max_{key}": code[key] if code else math.inf for key in ("ram", "flash")},
+    }
+    promised = {key: value for key in (*lowest, *highest) if (value := getattr(goal, key)) is not None}
+    missed = [key for key, limit in promised.items()
+              if (lowest[key] < limit if key in lowest else highest[key] > limit)]
     return {**promised, "met": not missed if promised else None, "missed": missed}

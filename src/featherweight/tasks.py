@@ -23,6 +23,7 @@ class TaskBatch:
     inputs: tuple[Tensor, ...]          # without the images, each (N, ...)
     targets: tuple[Tensor, ...]         # int64 (N,), one for each head
     soft: tuple[Tensor, ...] = ()       # soft labels (N, classes), one for each head; empty without a teacher
+    weights: Tensor | None = None       # float32 (N,), weight of the loss of each image; None: all are 1
 
 
 class Task(Protocol):
@@ -162,6 +163,8 @@ def shifted(soft: Tensor, numbers: Tensor) -> Tensor:
 class Loss:
     """The training loss: cross-entropy with the labels, and with the soft labels of a teacher if there are any.
 
+    With weights, the loss of each image is multiplied by its weight, and the mean is still over the number of images.
+
     Accepts logits and log-probabilities, because log_softmax does not change log-probabilities.
     Source: Hinton et al. (2015), Distilling the Knowledge in a Neural Network, section 2.
     """
@@ -169,14 +172,23 @@ class Loss:
     weight: float = 0.0             # part of the loss that follows the teacher, 0..1
     temperature: float = 1.0        # divides the outputs, as it divided the outputs of the teacher
 
-    def __call__(self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...] = ()) -> Tensor:
-        """Return the sum over heads of the mean over images, a float32 scalar."""
-        return self.over_heads(outputs, targets, soft, "mean")
+    def __call__(
+        self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...] = (),
+        weights: Tensor | None = None,
+    ) -> Tensor:
+        """Return the sum over heads of the mean over images, a float32 scalar. weights: of the images, (N,)."""
+        if weights is None:
+            return self.over_heads(outputs, targets, soft, "mean")
+        return (self.over_heads(outputs, targets, soft, "none") * weights).mean()
 
     @torch.no_grad()
-    def each(self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...] = ()) -> Tensor:
-        """Return the loss of each image, summed over heads, (N,)."""
-        return self.over_heads(outputs, targets, soft, "none")
+    def each(
+        self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...] = (),
+        weights: Tensor | None = None,
+    ) -> Tensor:
+        """Return the loss of each image, summed over heads, (N,). weights: of the images, (N,)."""
+        losses = self.over_heads(outputs, targets, soft, "none")
+        return losses if weights is None else losses * weights
 
     def over_heads(
         self, outputs: Outputs, targets: tuple[Tensor, ...], soft: tuple[Tensor, ...], reduction: str

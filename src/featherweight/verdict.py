@@ -11,7 +11,11 @@ from typing import Any
 from featherweight.words import percent
 
 OUTCOMES = {True: "met", False: "not met", None: "no goal"}
-PARTS = {"accuracy": "accuracy >=", "max_parameters": "parameters <=", "max_epochs": "epochs <="}
+PARTS = {
+    "accuracy": "accuracy >=", "macro_recall": "macro recall >=", "lowest_recall": "recall of each class >=",
+    "max_parameters": "parameters <=", "max_epochs": "epochs <=", "max_ram": "RAM <=", "max_flash": "flash <=",
+}
+SHARES = ("accuracy", "macro_recall", "lowest_recall")
 
 
 def verdict(goal: Mapping[str, Any]) -> str:
@@ -27,5 +31,5 @@ def outcome(goal: Mapping[str, Any]) -> str:
 
 def parts_of(goal: Mapping[str, Any]) -> list[str]:
     """Return the parts of a goal, each with "(missed)" if the run missed the part."""
-    shown = {key: percent(goal[key]) if key == "accuracy" else f"{goal[key]:,}" for key in PARTS if key in goal}
+    shown = {key: percent(goal[key]) if key in SHARES else f"{goal[key]:,}" for key in PARTS if key in goal}
     return [f"{PARTS[key]} {value}" + (" (missed)" if key in goal["missed"] else "") for key, value in shown.items()]

@@ -22,6 +22,7 @@ from featherweight.graph.fold import fold
 from featherweight.graph.lowering import lower
 from featherweight.graph.plain import Conv, StepGraph
 from featherweight.graph.record import LayerCall, Record
+from featherweight.graph.twin import kinds_of
 from featherweight.shipping.c_float import write_float
 from featherweight.shipping.c_int8 import UNIT, write_int8
 from featherweight.shipping.c_text import Body
@@ -127,7 +128,8 @@ def recorded(
         record = run(whole.eval(), [images, *more])
         try:
             names = [f"head{index}" for index in range(len(outputs))]
-            return record, *code_of(fold(lower(record, ("images", "numbers")[: 1 + len(more)], names)))
+            graph = fold(lower(record, ("images", "numbers")[: 1 + len(more)], names))
+            return record, *code_of(graph, kinds_of(module))
         except ModelError as fault:
             return record, {}, str(fault)
     reason = "C code takes an image, and perhaps a digit, and gives classes"
@@ -152,12 +154,15 @@ def inputs_for(shapes: Sequence[Shape]) -> list[Tensor]:
     return [torch.zeros(BATCH, *shape) for shape in shapes]
 
 
-def code_of(graph: StepGraph) -> tuple[dict[str, CodeSize], str]:
-    """Return the sizes of the C code of a folded graph by form, and the reason why a form is missing."""
+def code_of(graph: StepGraph, kinds: Mapping[str, str]) -> tuple[dict[str, CodeSize], str]:
+    """Return the sizes of the C code of a folded graph by form, and the reason why a form is missing.
+
+    kinds: name of a layer -> its class, for the reason.
+    """
     body = write_float(graph, Count)
     found = {"float": CodeSize(body.ram, body.flash)}
     try:
-        check_int8(graph)
+        check_int8(graph, kinds)
         body = write_int8(in_bytes(graph), Count)
     except ModelError as fault:
         return found, str(fault)

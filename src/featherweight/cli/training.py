@@ -63,6 +63,10 @@ def train(
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run where it stopped.")] = False,
     force: Force = False,
+    skip_damaged: Annotated[
+        bool,
+        typer.Option("--skip-damaged", help="Leave out pictures that cannot be read. As data.skip_damaged=true."),
+    ] = False,
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Do not write report.html into the run folder.")
     ] = False,
@@ -81,6 +85,7 @@ def train(
     settings = with_short(set or [], short)
     if seeds is not None and "training.seed" in map(key_of, settings):
         raise typer.BadParameter("--seeds and --seed (or --set training.seed) both name the seed. Give one of them.")
+    settings += ["data.skip_damaged=true"] if skip_damaged else []
     settings += [f"data.dataset={json.dumps(data, ensure_ascii=False)}"] if data else []
     how = Switches(data_dir, device, resume, force, no_report)
     loaded = load_recipe(recipe, start, settings)
@@ -140,6 +145,7 @@ class Switches:
 
 def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
     """Train one seed. Return the run folder and its result."""
+    from featherweight.budgets.chip import code_size
     from featherweight.experiment import default_out
     from featherweight.experiment import train_recipe as run_training
     from featherweight.progress import Progress
@@ -149,6 +155,7 @@ def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, di
         run = run_training(
             recipe, out,
             data_dir=how.data_dir, device=how.device, resume=how.resume, force=how.force, watcher=progress,
+            measure_code=code_size,
         )
     if not how.no_report:
         write_page([run], run.path, how.data_dir)
@@ -180,6 +187,7 @@ def choose_threads(before: Path | None) -> None:
 
 def train_replicas(recipe: Recipe, seeds: str, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
     """Train several seeds. Return the folder that holds all runs, and their summary."""
+    from featherweight.budgets.chip import code_size
     from featherweight.progress import SeedsProgress
     from featherweight.replication import train_seeds
 
@@ -187,6 +195,7 @@ def train_replicas(recipe: Recipe, seeds: str, out: Path | None, how: Switches) 
         replicas = train_seeds(
             recipe, parse_seeds(seeds), out,
             data_dir=how.data_dir, device=how.device, resume=how.resume, force=how.force, watcher=progress,
+            measure_code=code_size,
         )
     if not how.no_report:
         write_page(replicas.runs, replicas.path, how.data_dir)

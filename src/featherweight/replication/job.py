@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from featherweight.data import Dataset
-from featherweight.preparation import PreparedTraining
+from featherweight.preparation import MeasureCode, PreparedTraining
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas
 
@@ -22,6 +22,7 @@ class Job:
     dataset: Dataset
     device: str
     replicas: Replicas
+    measure_code: MeasureCode | None = None
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,8 @@ def begin(job: Job, seed: int, first: PreparedTraining | None = None) -> Member:
     """
     recipe, run = job.recipe.with_seed(seed), job.replicas.run(seed)
     blueprint, notes = (first.blueprint, first.notes) if first else (None, None)
-    training = build_training(recipe, job.dataset, pick_device(job.device), blueprint, notes, engine_of(run))
+    training = build_training(recipe, job.dataset, pick_device(job.device), blueprint, notes, engine_of(run),
+                              job.measure_code)
     if (run.path / "recipe.toml").exists():
         take_up(run, training)
     else:

@@ -43,7 +43,8 @@ def train_one(job: Job, seed: int, tell: Tell) -> None:
         pass
     begun = (run.path / "recipe.toml").exists()
     done = train_recipe(
-        job.recipe.with_seed(seed), run.path, device=job.device, resume=begun, dataset=job.dataset, watcher=Teller(tell)
+        job.recipe.with_seed(seed), run.path, device=job.device, resume=begun, dataset=job.dataset,
+        watcher=Teller(tell), measure_code=job.measure_code,
     )
     tell(done.result)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from featherweight.continuation import check_start, recipe_from
 from featherweight.cores import free_cores
 from featherweight.devices import pick_device
 from featherweight.errors import RecipeError, TrainingInterrupted
-from featherweight.experiment import name_of
+from featherweight.evaluation import macro
+from featherweight.experiment import check_chip, name_of
 from featherweight.locks import RESUME_SECONDS, writing
 from featherweight.models import Blueprint
 from featherweight.networks import find_network, match_images
-from featherweight.preparation import build_training, load_data
+from featherweight.preparation import MeasureCode, build_training, load_data
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas, check_folder, open_folder
 from featherweight.replication.job import Job, SeedsWatcher, Unwatched
@@ -44,6 +45,7 @@ def train_seeds(
     resume: bool = False,
     force: bool = False,
     watcher: SeedsWatcher | None = None,
+    measure_code: MeasureCode | None = None,
 ) -> Replicas:
     """Train a recipe once with each seed, in parallel, and return the folder of the runs.
 
@@ -55,6 +57,7 @@ def train_seeds(
     start: a finished run whose weights are the first weights of every seed. Its recipe is the default recipe.
     resume: continue the seeds of an earlier call. More seeds may be added.
     force: replace the runs that the folder holds.
+    measure_code: as in train_recipe. It must be a function of a module, because worker processes call it.
     Raises the errors of train_recipe, and RunError with the name of a seed that failed.
     After a failure, the other runs are kept, but no summary is written: it would cover the successful seeds only.
     """
@@ -64,18 +67,19 @@ def train_seeds(
     seeds = check_seeds(seeds)
     replicas = Replicas(Path(out) if out is not None else Path("runs") / f"{name_of(recipe)}-{len(seeds)}seeds")
     keep_apart(recipe, replicas.path)
+    check_chip(recipe, measure_code)
     blueprint = find_network(recipe)
     recipe = match_images(recipe, blueprint, watcher.on_note)
     check_folder(replicas, recipe, seeds, resume=resume, force=force)   # before the slow part: data and teacher
     with writing(replicas.path, wait=RESUME_SECONDS if resume else 0):
         return train_in_folder(
-            replicas, recipe, seeds, blueprint, data_dir, device, watcher, resume=resume, force=force
+            replicas, recipe, seeds, blueprint, data_dir, device, watcher, measure_code, resume=resume, force=force
         )
 
 
 def train_in_folder(
     replicas: Replicas, recipe: Recipe, seeds: Sequence[int], blueprint: Blueprint, data_dir: str | Path | None,
-    device: str, watcher: SeedsWatcher, *, resume: bool, force: bool,
+    device: str, watcher: SeedsWatcher, measure_code: MeasureCode | None, *, resume: bool, force: bool,
 ) -> Replicas:
     """Train the missing seeds and write the summary. The caller holds the lock of the folder."""
     finished = [seed for seed in seeds if resume and replicas.run(seed).finished]
@@ -86,7 +90,8 @@ def train_in_folder(
         if todo:    # once for all seeds
             dataset = with_teacher(recipe, dataset, torch_device, seeds, tell=watcher.on_teacher)
         check_start(recipe, seeds)
-        training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device, blueprint)
+        training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device, blueprint,
+                                  measure_code=measure_code)
     for note in training.notes:
         watcher.on_note(note)
     open_folder(replicas, recipe, seeds, resume=resume, force=force)
@@ -95,12 +100,12 @@ def train_in_folder(
     watcher.on_start(training, seeds, finished, len(todo) if in_step else min(free_cores(), len(todo)))
     if todo:
         replicas.forget_summary()
-        seconds = train_missing(Job(recipe, dataset, device, replicas), todo, watcher, in_step=in_step)
+        seconds = train_missing(Job(recipe, dataset, device, replicas, measure_code), todo, watcher, in_step=in_step)
         for seed in todo:       # a worker keeps trust in its own memory if it cannot be stored
             replicas.run(seed).trust()
-        write_summary(replicas, seeds, None if begun else seconds)
+        write_summary(replicas, seeds, None if begun else seconds, training.code)
     elif not (replicas.path / "summary.json").exists():
-        write_summary(replicas, seeds, None)
+        write_summary(replicas, seeds, None, training.code)
     return replicas
 
 
@@ -129,14 +134,24 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
     return list(seeds)
 
 
-def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float | None) -> None:
-    """Write summary.json over all seeds. wall_seconds: None if an earlier call trained some of the seeds."""
+def write_summary(
+    replicas: Replicas, seeds: Sequence[int], wall_seconds: float | None, code: Mapping[str, int] | None
+) -> None:
+    """Write summary.json over all seeds. wall_seconds: None if an earlier call trained some of the seeds.
+
+    code: bytes of the network's C code, if the goal limits them.
+    """
     runs = [replicas.run(seed) for seed in seeds]
     first = runs[0].result
     test = {head: describe([run.result["test"][head]["accuracy"] for run in runs]) for head in first["test"]}
     heads = build_task(runs[0].recipe.task).heads       # without "both", which is not a head
-    goal = compare_with_goal(runs[0].recipe, first["parameters"], {head: test[head]["mean"] for head in heads})
-    same = ("recipe", "model", "parameters", "dataset", "train_images", "device", "precision", "engine")
+    recalls = {head: mean_recalls([run.result["test"][head] for run in runs]) for head in heads}
+    goal = compare_with_goal(runs[0].recipe, first["parameters"], {head: test[head]["mean"] for head in heads}, recalls,
+                             code)
+    for head, recall in recalls.items():
+        test[head] |= {"macro_recall": macro(recall), "recall": recall} if recall else {}
+    same = ("recipe", "model", "parameters", "dataset", "train_images", "device", "precision", "engine", "balance",
+            "code", "classes")
     content = {
         **{key: first[key] for key in same if key in first},        # runs of earlier versions have no engine
         **endings([run.result for run in runs]),
@@ -149,6 +164,11 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
         "goal": goal,
     }
     replicas.save_summary(content)
+
+
+def mean_recalls(scores: Sequence[Mapping[str, Any]]) -> list[float | None]:
+    """Return the mean recall of each class over seeds. Empty if a run of an earlier version has no recall."""
+    return [macro(column) for column in zip(*(score.get("recall", []) for score in scores), strict=False)]
 
 
 def endings(results: Sequence[dict[str, Any]]) -> dict[str, Any]:

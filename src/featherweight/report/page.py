@@ -23,6 +23,7 @@ from featherweight.record import NEXT_MOVE
 from featherweight.report import figures
 from featherweight.report.analysis import analyse
 from featherweight.report.comparison import Group, check_same_data, common_heads, differences, folder, group_runs
+from featherweight.report.verdict import class_names, is_uneven
 from featherweight.runs import Run, open_runs
 from featherweight.statistics import wilson_interval
 from featherweight.verdict import outcome, verdict
@@ -117,7 +118,7 @@ def render(subjects: Sequence[Subject]) -> str:
     )
     environment.filters |= {"percent": percent, "duration": duration}
     environment.filters |= {"ending": ending, "training_images": training_images}
-    environment.filters |= {"verdict": verdict, "outcome": outcome}
+    environment.filters |= {"verdict": verdict, "outcome": outcome, "is_uneven": is_uneven, "class_names": class_names}
     environment.globals |= {"wilson": wilson_interval, "version": __version__}
     style = resources.files("featherweight.report").joinpath("templates/style.css").read_text()
     template = environment.get_template("report.html")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featherweight.outside import visible
-from featherweight.statistics import wilson_interval
+from featherweight.statistics import UNEVEN, wilson_interval
 from featherweight.verdict import verdict
 from featherweight.words import duration, ending, percent, training_images
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+MOST_CLASSES_TOLD = 10
 
 
 def verdict_table(result: Mapping[str, Any]) -> RenderableType:
@@ -40,6 +43,8 @@ def verdict_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         *([("kept" if "kept" in result else "ended", ended)] if (ended := ending(result)) else []),
         *((f"test, {head}" if several else "test", over_seeds(score) if "seeds" in result else in_words(score))
           for head, score in result["test"].items()),
+        *((f"recall, {head}" if several else "recall", recall_in_words(result, head))
+          for head in result["test"] if shows_recall(result, head)),
         ("goal", verdict(result["goal"])),
         *(("note", sentence) for sentence in result.get("notes", [])),      # runs of earlier versions lack the key
     ]
@@ -67,6 +72,43 @@ def over_seeds(found: Mapping[str, Any]) -> str:
     low, high = found["interval"]
     text += f", standard deviation {100 * found['standard_deviation']:.2f}"
     return f"{text}, 95 % interval of the mean {100 * low:.2f} to {100 * high:.2f}"
+
+
+def shows_recall(result: Mapping[str, Any], head: str) -> bool:
+    """Return True if the recall of each class says more than the accuracy.
+
+    Conditions: a goal for recall, a balanced training, or classes with unequal numbers of test images.
+    """
+    asked = "balance" in result or not {"macro_recall", "lowest_recall"}.isdisjoint(result["goal"])
+    return "recall" in result["test"][head] and (asked or is_uneven(result.get("confusion", {}).get(head, [])))
+
+
+def is_uneven(confusion: Sequence[Sequence[int]]) -> bool:
+    """Return True if a class has at least UNEVEN times as many test images as another. confusion: rows are targets."""
+    counts = [sum(row) for row in confusion if sum(row)]
+    return bool(counts) and max(counts) >= UNEVEN * min(counts)
+
+
+def recall_in_words(result: Mapping[str, Any], head: str) -> str:
+    """Return the macro average and the recall of each class in words, the lowest first. At most MOST_CLASSES_TOLD."""
+    score, matrix = result["test"][head], result.get("confusion", {}).get(head)
+    names = class_names(result, head, len(score["recall"]))
+    rows = sorted((recall, label) for label, recall in enumerate(score["recall"]) if recall is not None)
+    told = [f"{names[label]} {percent(recall)}" for recall, label in rows[:MOST_CLASSES_TOLD]]
+    if matrix:      # a summary of seeds has none
+        counts = [f" ({matrix[label][label]:,} of {sum(matrix[label]):,})" for _, label in rows]
+        told = [text + count for text, count in zip(told, counts, strict=False)]
+    more = f", and {len(rows) - len(told):,} higher" if len(rows) > len(told) else ""
+    return f"macro average {percent(score['macro_recall'])}; {', '.join(told)}{more}"
+
+
+def class_names(result: Mapping[str, Any], head: str, count: int) -> list[str]:
+    """Return a name for each of `count` outputs of a head: the classes of the data, then numbers.
+
+    The outputs of the head "sum" are numbers.
+    """
+    names = [] if head == "sum" else list(result.get("classes", []))
+    return [*names, *(str(number) for number in range(len(names), count))][:count]
 
 
 def in_words(score: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from featherweight.training.compiled.network import CompiledNetwork
 from featherweight.training.compiled.optimize import FusedOptimizer
 from featherweight.training.compiled.structs import NotFused
 from featherweight.training.count import Count
-from featherweight.training.engine import Engine, Replica, TorchEngine
+from featherweight.training.engine import Engine, Replica, TorchEngine, training_batch
 from featherweight.training.optimization import move
 from featherweight.training.plan import Plan
 from featherweight.training.state import TrainingState
@@ -53,7 +53,7 @@ def make_step(replica: Replica, task: Task, count: Count) -> Step:
 
     def step(picked: Tensor, left: float, lr: float) -> None:
         images, batch = augment(picked, left), data.pick(picked)
-        task_batch = task.training_batch(batch.labels, state.generator, batch.soft)
+        task_batch = training_batch(task, batch, state.generator)
         outputs = network.forward([images, *task_batch.inputs], key=key_of(plan, state, len(data)))
         each = None if state.losses is None else torch.zeros(len(picked))
         network.backward(loss(outputs, task_batch, each))

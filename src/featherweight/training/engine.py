@@ -7,7 +7,7 @@ augmentation. The engine augments, computes gradients, and updates weights, aver
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -17,7 +17,7 @@ from featherweight.augment import normalise
 from featherweight.data import Images
 from featherweight.devices import layout_for
 from featherweight.forward import scaled
-from featherweight.tasks import Task, as_heads
+from featherweight.tasks import Task, TaskBatch, as_heads
 from featherweight.training.compiled.program import EngineChoice
 from featherweight.training.count import Count
 from featherweight.training.optimization import move
@@ -106,13 +106,18 @@ def make_learn(replica: Replica, task: Task, count: Count) -> Learn:
 
     def learn(images: Tensor, picked: Tensor) -> None:
         batch = data.pick(picked)
-        task_batch = task.training_batch(batch.labels, state.generator, batch.soft)
+        task_batch = training_batch(task, batch, state.generator)
         loss, outputs = passes(images, task_batch)
         count.add(loss, [head[None] for head in as_heads(outputs)], [target[None] for target in task_batch.targets])
         if state.losses is not None:
-            state.losses[picked] = plan.loss.each(outputs, task_batch.targets, task_batch.soft)
+            state.losses[picked] = plan.loss.each(outputs, task_batch.targets, task_batch.soft, task_batch.weights)
 
     return learn
+
+
+def training_batch(task: Task, batch: Images, generator: torch.Generator) -> TaskBatch:
+    """Return the task_batch of a batch of training images, with the weights of the images."""
+    return replace(task.training_batch(batch.labels, generator, batch.soft), weights=batch.weights)
 
 
 def side_by_side(learns: Sequence[Learn], device: torch.device) -> Learn:

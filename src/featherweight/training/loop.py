@@ -19,7 +19,7 @@ from featherweight.training.compiled_engine import engine_for
 from featherweight.training.count import Count
 from featherweight.training.engine import Replica
 from featherweight.training.measurement import diverged, measure, total_loss
-from featherweight.training.order import epoch_order, selected_order
+from featherweight.training.order import balanced_order, epoch_order, selected_order
 from featherweight.training.plan import Record
 from featherweight.training.state import Position
 
@@ -100,6 +100,8 @@ def order_of(replica: Replica) -> Tensor:
     """
     state, plan, count = replica.state, replica.plan, len(replica.data)
     epoch = state.position.epoch
+    if plan.balanced:
+        return balanced_order(replica.data.labels.cpu(), plan.seed, epoch)
     if plan.fraction < 1 and state.losses is None:
         state.losses = torch.full((count,), math.inf, device=state.generator.device)
     if state.losses is None or epoch == 0:

@@ -37,6 +37,7 @@ class Plan:
     loss: Loss = loss_of
     fraction: float = 1.0           # of the images, in each epoch after the first
     keep_best: bool = False         # the result is the network of the epoch with the lowest validation loss
+    balanced: bool = False          # each epoch draws every class equally often
     patience: int = 0               # end after this many epochs without a lower validation loss; 0 is off
 
     def images(self, count: int, epoch: int) -> int:

@@ -26,7 +26,7 @@ def make_passes(
         model.zero_grad(set_to_none=True)
         with narrow(), autocast(precision, device):
             outputs = model(images, *task_batch.inputs)
-        loss = loss_of(outputs, task_batch.targets, task_batch.soft)
+        loss = loss_of(outputs, task_batch.targets, task_batch.soft, task_batch.weights)
         loss.backward()  # type: ignore[no-untyped-call]
         if gradient_clip:
             nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)

@@ -19,7 +19,7 @@ class Head(ctypes.Structure):
     """struct head of loss.c."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("outputs", "targets", "soft")),
+        *((name, ctypes.c_void_p) for name in ("outputs", "targets", "soft", "weights")),
         *((name, ctypes.c_int64) for name in ("count", "classes", "soft_classes")),
         *((name, ctypes.c_double) for name in ("weight", "temperature")),
         *((name, ctypes.c_void_p) for name in ("gradient", "each", "loss", "right")),
@@ -46,10 +46,11 @@ class FusedLoss:
         gradients = [torch.empty_like(head) for head in outputs]
         soft: Sequence[Tensor | None] = [one.contiguous() for one in batch.soft] or [None] * len(outputs)
         targets = [one.contiguous() for one in batch.targets]
+        weights = None if batch.weights is None else batch.weights.contiguous()
         for index, head in enumerate(outputs):
             teacher, scratch = soft[index], torch.empty(head.shape[1])
             self.cross_entropy(ctypes.byref(Head(
-                head.data_ptr(), targets[index].data_ptr(), address(teacher),
+                head.data_ptr(), targets[index].data_ptr(), address(teacher), address(weights),
                 *head.shape, 0 if teacher is None else teacher.shape[1], self.loss.weight, self.loss.temperature,
                 gradients[index].data_ptr(), address(each), self.count.loss.data_ptr(),
                 self.count.correct[0, index].data_ptr(),

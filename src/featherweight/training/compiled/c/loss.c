@@ -10,6 +10,7 @@ struct head {
     const float *outputs;       /* (count, classes): logits or log-probabilities */
     const int64_t *targets;     /* (count) */
     const float *soft;          /* (count, soft_classes): probabilities of a teacher, or NULL */
+    const float *weights;       /* (count): weight of the loss of each image, or NULL if all are 1 */
     int64_t count, classes, soft_classes;
     double weight, temperature; /* of the part that follows the teacher */
     float *gradient;            /* (count, classes), written: of the mean loss */
@@ -72,10 +73,12 @@ void cross_entropy(const struct head *h, float *scratch)
         const float *row = h->outputs + n * h->classes;
         float *gradient = h->gradient + n * h->classes;
         const int64_t top = largest(row, h->classes);
-        double loss = hard * with_label(h, row, top, h->targets[n], (float)(hard / (double)h->count), gradient);
+        const double weight = h->weights ? h->weights[n] : 1, count = (double)h->count;
+        double loss = hard * with_label(h, row, top, h->targets[n], (float)(hard * weight / count), gradient);
         if (h->soft)
-            loss += followed * with_soft(h, row, top, h->soft + n * h->soft_classes, (float)(followed / (double)h->count),
+            loss += followed * with_soft(h, row, top, h->soft + n * h->soft_classes, (float)(followed * weight / count),
                                          scratch, gradient);
+        loss *= weight;
         if (h->each) h->each[n] += (float)loss;
         *h->right += top == h->targets[n];
         sum += loss;
