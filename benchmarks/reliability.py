@@ -196,7 +196,7 @@ def made_in(rows: Sequence[Row]) -> list[Trial]:
 
 
 def group_of(kind: str) -> str:
-    """Return the kinds that share a goal with this one: the words in GOALS, but each kind of mutated file has its own."""
+    """Return the kinds that share a goal with this one, as one name. Each kind of mutated file has its own goal."""
     return kind if kind.startswith("mutated") else words_of(kind)
 
 
