@@ -21,8 +21,8 @@ def verdict(goal: Mapping[str, Any]) -> str:
 
 
 def outcome(goal: Mapping[str, Any]) -> str:
-    """Return "met", "not met" or "no goal"."""
-    return OUTCOMES[goal["met"]]
+    """Return "met", "not met" or "no goal". Of a goal for another data set: "not met (a goal for mnist)"."""
+    return OUTCOMES[goal["met"]] + (f" (a goal for {goal['dataset']})" if goal.get("dataset") else "")
 
 
 def parts_of(goal: Mapping[str, Any]) -> list[str]:
