@@ -16,3 +16,8 @@ def test_a_missed_goal_names_its_parts():
 def test_each_outcome_has_a_word(met, word):
     goal = {"met": met, "missed": []}
     assert outcome(goal) == verdict(goal) == word
+
+
+def test_a_goal_for_other_data_is_called_one():
+    assert verdict(MISSED | {"dataset": "mnist"}).startswith("not met (a goal for mnist): accuracy >= 99.40 %")
+    assert outcome({"met": True, "missed": [], "dataset": ""}) == "met"
