@@ -29,3 +29,11 @@ def parts_of(goal: Mapping[str, Any]) -> list[str]:
     """Return the parts of a goal, each with "(missed)" if the run missed the part."""
     shown = {key: percent(goal[key]) if key == "accuracy" else f"{goal[key]:,}" for key in PARTS if key in goal}
     return [f"{PARTS[key]} {value}" + (" (missed)" if key in goal["missed"] else "") for key, value in shown.items()]
+
+
+def curve_on_test(result: Mapping[str, Any]) -> str:
+    """Return a sentence for a run that measured test images after every epoch, else ""."""
+    if result.get("curve") != "test":
+        return ""
+    return ("Test images were measured after every epoch (evaluation.curve is test): a setting or an epoch that was "
+            "chosen by this curve makes the test accuracy too high.")

@@ -53,7 +53,7 @@ def test_a_run_shows_its_target_results_and_analysis(pages, digits_run):
     assert "7,524" in said and "Conv2d-1" in said and "wrong answers on test" in said
     met = "Met" if digits_run.result["goal"]["met"] else "Not met"
     assert f"{met} (a goal for mnist): accuracy" in said
-    assert "on images that were not used before" in said and "after every epoch (evaluation.curve" not in said
+    assert "on images that the training did not use" in said and "after every epoch (evaluation.curve" not in said
     assert "3 seeds; training accuracy" not in said         # the recipe's results are those of mnist
     assert page.tags.count("svg") == 3 + 4 + 3
 
@@ -150,7 +150,7 @@ def test_a_curve_on_test_is_said(tmp_path, digits_recipe):
     write_report([run], tmp_path / "page.html")
     said = read(tmp_path / "page.html").says()
     assert "Test images were measured after every epoch (evaluation.curve is test)" in said
-    assert "not used before" not in said
+    assert "training did not use" not in said
 
 
 def test_one_seed_of_several_is_said_unless_all_are_shown(tmp_path, teachers):

@@ -98,13 +98,13 @@ def difference_lines(differing: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def identical(names: Sequence[str], runs: Sequence[Run]) -> list[str]:
-    """Return a sentence for each set of runs whose networks have exactly the same weights."""
+    """Return a sentence that names each set of runs whose networks have exactly the same weights, or no sentence."""
     alike: dict[str, list[str]] = {}
     for name, run, suspected in zip(names, runs, suspects(runs), strict=True):
         if suspected and (found := digest_of(run)):
             alike.setdefault(found, []).append(name)
-    return [f"{', '.join(same)} are identical: they have the same weights, so they count as one run."
-            for same in alike.values() if len(same) > 1]
+    sets = [" and ".join(same) for same in alike.values() if len(same) > 1]
+    return [f"Identical, with the same weights, so that they count as one run: {'; '.join(sets)}."] if sets else []
 
 
 def suspects(runs: Sequence[Run]) -> list[bool]:

@@ -31,10 +31,10 @@ from featherweight.report.comparison import (
 )
 from featherweight.report.differences import differences, in_sentences
 from featherweight.report.likeness import called, difference_lines, identical, in_order, recipe_differences
-from featherweight.report.use_of_test import curve_on_test, sentences_on_use
+from featherweight.report.use_of_test import sentences_on_use
 from featherweight.runs import Run, open_runs
 from featherweight.statistics import wilson_interval
-from featherweight.verdict import outcome, verdict
+from featherweight.verdict import curve_on_test, outcome, verdict
 from featherweight.words import duration, ending, percent, training_images
 
 MOST_IN_FULL = 4        # runs; with more, the largest parts of the page are left out

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from featherweight.errors import RunError
 from featherweight.runs import Run, seeds_in
+from featherweight.verdict import curve_on_test
 from featherweight.words import percent
 
 
@@ -18,14 +17,6 @@ def sentences_on_use(run: Run, *, alone: bool) -> list[str]:
     """
     found = [curve_on_test(run.result), among_siblings(run) if alone else ""]
     return [sentence for sentence in found if sentence]
-
-
-def curve_on_test(result: Mapping[str, Any]) -> str:
-    """Return a sentence for a run that measured test images after every epoch, else ""."""
-    if result.get("curve") != "test":
-        return ""
-    return ("Test images were measured after every epoch (evaluation.curve is test): a setting or an epoch that was "
-            "chosen by this curve makes the test accuracy too high.")
 
 
 def among_siblings(run: Run) -> str:

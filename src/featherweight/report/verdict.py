@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from featherweight.outside import visible
-from featherweight.report.use_of_test import curve_on_test
 from featherweight.statistics import wilson_interval
-from featherweight.verdict import verdict
+from featherweight.verdict import curve_on_test, verdict
 from featherweight.words import duration, ending, percent, training_images
 
 if TYPE_CHECKING:
