@@ -149,3 +149,12 @@ def test_runs_with_the_same_weights_are_noticed(tiny_runs, tmp_path):
     (said,) = likeness.identical(likeness.called(runs), runs)
     assert said.endswith("count as one run: slow-1 and copy.")
     assert likeness.identical(likeness.called(tiny_runs), tiny_runs) == []
+
+
+def test_a_run_records_the_images_that_each_head_gets_wrong(sum_run, tiny_runs):
+    for run in (sum_run, tiny_runs[0]):
+        wrong, scores = run.result["wrong"], run.result["test"]
+        assert {head: len(wrong[head]) for head in scores} == {
+            head: score["count"] - score["correct"] for head, score in scores.items()
+        }
+    assert tiny_runs[0].result["test_sha256"] == tiny_runs[1].result["test_sha256"]
