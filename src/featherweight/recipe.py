@@ -492,8 +492,9 @@ def keep_goal_data(before: Mapping[str, Any], now: dict[str, Any]) -> None:
     """
     written, wanted = (content.get("data", {}).get("dataset", "mnist") for content in (before, now))
     goal = now.get("goal")
-    kept = goal and goal == before.get("goal") and goal.get("accuracy") is not None and not goal.get("dataset")
-    if kept and written != wanted:
+    if not isinstance(goal, dict) or goal != before.get("goal") or written == wanted:
+        return
+    if goal.get("accuracy") is not None and not goal.get("dataset"):
         now["goal"] = {**goal, "dataset": written}
 
 
