@@ -25,6 +25,8 @@ from featherweight import load_dataset
 from featherweight.errors import PictureError
 from featherweight.inference.answering import read_digit
 from featherweight.inference.opening import open_network
+from featherweight.inference.predictor import rank
+from featherweight.specification import NONE
 from featherweight.upright import upright
 
 Floats = NDArray[np.float64]
@@ -41,7 +43,8 @@ def main() -> int:
     head = next(iter(network.card.heads))
     numbers = np.zeros(len(digits), np.int64) if network.card.takes_number else None
     shown = upright(digits) if network.card.picture.upright else digits
-    plain = float((network.probabilities(shown[:, None], numbers)[head].argmax(1) == labels).mean())
+    digits_of = [name != NONE for name in network.card.heads[head]]
+    plain = float((network.probabilities(shown[:, None], numbers)[head][:, digits_of].argmax(1) == labels).mean())
     settings = {"run": network.card.recipe, "images": options.images, "split": options.split, "skip": options.skip}
     content = report.begin("pictures", settings) | {"plain": plain}
     results: dict[str, Any] = {}
@@ -79,7 +82,8 @@ def measure(network: Any, draw: Callable[..., Image.Image], digits: Any, labels:
         begun = time.perf_counter()
         try:
             prepared, answers = read_digit(network, picture, 0 if network.card.takes_number else None)
-            seen, said = prepared.pixels, int(answers[head][0].argmax())
+            names = network.card.heads[head]
+            seen, said = prepared.pixels, names.index(rank(answers[head][0], names, top=1)[0][0])
         except PictureError:
             refused, seen, said = refused + 1, np.zeros((1, 28, 28), np.uint8), -1
         seconds += time.perf_counter() - begun

@@ -73,7 +73,7 @@ def parse() -> argparse.Namespace:
 def available(peers: list[str], find: Callable[[str], object] = importlib.util.find_spec) -> list[str]:
     """Return the peers that can run here: without lightning if it is not installed."""
     if "lightning" in peers and find("lightning") is None:
-        report.say("lightning is not installed and is left out; install it with: pip install 'featherweight[bench]'")
+        report.say("lightning is not installed and is left out; install it with: python -m pip install -e '.[bench]'")
         return [peer for peer in peers if peer != "lightning"]
     return peers
 

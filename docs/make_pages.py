@@ -95,7 +95,9 @@ $ featherweight train sesion6
 featherweight: unknown recipe 'sesion6'. Did you mean 'session6'? See: featherweight recipes, or give a .toml file.
 ```
 
-`--json` prints one JSON document on standard output. Progress and messages go to standard error.
+`--json` prints one JSON document on standard output. Progress and messages go to standard error. `--quiet` leaves them
+out. `-h` is short for `--help`. `featherweight --install-completion` lets the shell complete commands, options, recipes
+and kinds of pictures.
 '''
 
 

@@ -12,6 +12,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 import featherweight
+from featherweight.cli import main
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 
@@ -129,3 +130,28 @@ def sum_run(tmp_path_factory: pytest.TempPathFactory) -> featherweight.Run:
     """digit-sum on the bundled digits, one epoch: good for shapes, not for answers."""
     recipe = featherweight.Recipe.load("digit-sum", ["data.dataset=digits", "training.epochs=1"])
     return featherweight.train(recipe, tmp_path_factory.mktemp("runs") / "sum", device="cpu")
+
+
+@pytest.fixture
+def run_command(capsys):
+    """Run a command line in this process: (exit code, standard output, standard error)."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def refused(run_command):
+    """Run a command line that must be refused: exit code 2, no standard output, one line that holds the words."""
+
+    def run(*arguments, words):
+        code, out, fault = run_command(*arguments)
+        assert (code, out) == (2, "") and fault.startswith("featherweight: ") and fault.count("\n") == 1, (code, fault)
+        assert all(word in fault for word in words), fault
+
+    return run

@@ -128,7 +128,7 @@ def test_names_are_escaped_in_notebooks(tmp_path):
     run = create_run(tmp_path / "run", RECIPE)
     run.save_json("result.json", RESULT | {"model": "<script>", "test": {"<b>": SCORE}})
     shown = run._repr_html_()
-    assert "<script>" not in shown and "<b>" not in shown and "50.00%" in shown
+    assert "<script>" not in shown and "<b>" not in shown and "50.00 %" in shown
     assert "unfinished" not in create_run(tmp_path / "new", RECIPE)._repr_html_()
 
 

@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from featherweight.anatomy import receptive_field as receptive_field
     from featherweight.anatomy import summarize as summarize
+    from featherweight.budgets import budget as budget
     from featherweight.data import as_dataset as as_dataset
     from featherweight.data import load_dataset as load_dataset
     from featherweight.doctor import doctor as doctor
@@ -32,6 +33,7 @@ _HOMES = {
     "build_model": "featherweight.models",
     "summarize": "featherweight.anatomy",
     "receptive_field": "featherweight.anatomy",
+    "budget": "featherweight.budgets",
     "Recipe": "featherweight.recipe",
     "FeatherweightError": "featherweight.errors",
     "train": "featherweight.interface",

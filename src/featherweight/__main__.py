@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 
 from featherweight import interruption
+from featherweight.plain_text import use_plain_text
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. A signal ends the process at any moment, with a message of one line."""
     interruption.heed("featherweight: interrupted.")
+    use_plain_text()
     from featherweight.cores import wait_passively
 
     wait_passively(os.environ)      # torch reads it when it loads

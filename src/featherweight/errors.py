@@ -21,6 +21,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -110,7 +111,7 @@ class MissingExtra(FeatherweightError):
     """An optional dependency that is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed. Install it with: pip install 'featherweight[{extra}]'")
+        super().__init__(f"{package} is not installed. Install it with: {install_command(extra)}")
 
 
 class TrainingInterrupted(Exception):
@@ -119,6 +120,14 @@ class TrainingInterrupted(Exception):
     def __init__(self, signal_number: int, message: str) -> None:
         self.signal_number = signal_number
         super().__init__(visible(message))
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra into this environment: from the clone, if the package lies in one."""
+    clone = Path(__file__).resolve().parents[2]
+    if (clone / "pyproject.toml").is_file():
+        return f'{sys.executable or "python"} -m pip install -e "{clone}[{extra}]"'
+    return f'{sys.executable or "python"} -m pip install "featherweight[{extra}]"'
 
 
 def whole(line: str) -> str:

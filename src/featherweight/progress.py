@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 class OneBar:
     """Permanent lines on standard error, and below them a progress bar if standard error is a terminal.
 
-    Use an instance in a with block.
+    Use an instance in a with block. quiet: print nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
 
@@ -36,13 +36,14 @@ class OneBar:
         words = (TextColumn(part, markup=False) for part in ("{task.description}", "{task.fields[now]}"))
         columns = (next(words), BarColumn(bar_width=20), next(words))
         self.bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
-        self.live = self.console.is_terminal
+        self.quiet, self.live = quiet, self.console.is_terminal and not quiet
         self.task = self.bar.add_task("", total=None, now="")
         self.total, self.started, self.done_before, self.drawn = 0, 0.0, 0, 0.0
 
     def say(self, line: str) -> None:
-        """Print a permanent line."""
-        self.console.print(visible(line), soft_wrap=True)
+        """Print a permanent line, unless the progress is quiet."""
+        if not self.quiet:
+            self.console.print(visible(line), soft_wrap=True)
 
     def on_teacher(self, teacher: str, networks: int, answered: int, images: int) -> None:
         """Show the progress of computing a teacher's soft labels: a line at the start, and a bar.

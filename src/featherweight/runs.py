@@ -33,6 +33,7 @@ from featherweight.recipe import Recipe
 from featherweight.record import check_history, check_result
 from featherweight.user_code import ENDINGS, MANIFEST, SOURCE_FOLDER, Source, trust
 from featherweight.wording import call, option
+from featherweight.words import percent
 
 FILES = (
     "recipe.toml", "history.jsonl", "result.json", "model.safetensors", "checkpoint.safetensors", "checkpoint.json",
@@ -61,8 +62,8 @@ class History(list[dict[str, Any]]):
         rows = []
         for line in self:
             row = [f"{line['epoch']}", f"{line['lr']:.4g}", f"{line['train_loss']:.4f}"]
-            row += [f"{line['train_accuracy'][head]:.2%}" for head in heads]
-            rows.append(row + ([f"{line['curve'][head]['accuracy']:.2%}" for head in heads] if on else []))
+            row += [percent(line["train_accuracy"][head]) for head in heads]
+            rows.append(row + ([percent(line["curve"][head]["accuracy"]) for head in heads] if on else []))
         titles += [f"{on} {head}" for head in heads] if on else []
         head_row = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
         body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
@@ -288,7 +289,7 @@ class Run:
         rows = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in shown.items())
         test: dict[str, dict[str, float]] = self.result["test"] if self.finished else {}
         heads = "".join(
-            f"<tr><th>test {html.escape(head)}</th><td>{score['accuracy']:.2%}</td></tr>"
+            f"<tr><th>test {html.escape(head)}</th><td>{percent(score['accuracy'])}</td></tr>"
             for head, score in test.items()
         )
         return visible(f"<table>{rows}{heads}</table>")

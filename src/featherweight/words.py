@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def percent(share: float) -> str:
-    """Return a fraction as a percentage: 0.9943 gives "99.43 %"."""
-    return f"{100 * share:.2f} %"
+def percent(share: float, digits: int = 2) -> str:
+    """Return a fraction as a percentage: 0.9943 gives "99.43 %". digits: number of decimals."""
+    return f"{100 * share:.{digits}f} %"
 
 
 def duration(seconds: float) -> str:

@@ -88,7 +88,7 @@ def test_a_missing_lightning_is_one_line_and_the_others_go_on(
     assert usual_loop.available([*PEERS, "lightning"], find=lambda name: None) == PEERS
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "pip install 'featherweight[bench]'" in said
+    assert "python -m pip install -e '.[bench]'" in said
 
 
 def test_kernels_compares_each_precision(tmp_path: Path) -> None:

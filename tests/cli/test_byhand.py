@@ -145,4 +145,4 @@ def test_a_missing_extra_is_one_line(refused, monkeypatch):
     for name in [name for name in sys.modules if name.startswith(("xlsxwriter", "featherweight.byhand.workbook"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
-    refused("byhand", "--out", "b.xlsx", words=["XlsxWriter is not installed", "pip install 'featherweight[workbook]'"])
+    refused("byhand", "--out", "b.xlsx", words=["XlsxWriter is not installed", "-m pip install -e", "[workbook]"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -118,4 +119,28 @@ def test_doctor_needs_no_torch_and_can_be_called_after_its_parts_are_imported():
 
 
 def test_every_code_has_a_severity_and_a_family():
-    assert len(CODES) >= 50 and all(code[:3] in {f"FW{family}" for family in range(1, 7)} for code in CODES)
+    assert len(CODES) >= 50 and all(code[:3] in {f"FW{family}" for family in range(1, 8)} for code in CODES)
+
+
+def test_other_targets_are_examined_beside_a_broken_one(run_command):
+    text = "import torch.nn as nn\nclass Net(nn.Module):\n    def forward(self, x):\n        return x.nothing\n"
+    Path("net.py").write_text(text)
+    code, out, said = run_command("doctor", "net.py:Net", "session1")
+    assert code == 2 and "session1 conv7 error FW101" in out and said.count("\n") == 1 and "net.py" in said
+
+
+def test_the_command_takes_networks_beside_scripts(run_command):
+    code, out, said = run_command("doctor", "train.py", "session1", "--strict")
+    assert (code, said) == (1, "") and "session1 conv7 error FW101" in out
+    assert "only source was read" in " ".join(out.split()) and "networks ran on random images" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+    assert run_command("doctor", "session1", "--strict", "--ignore", "FW101")[0] == 0
+
+
+def test_json_and_sarif_name_the_layer(run_command):
+    code, out, _ = run_command("doctor", "session1", "--json", "--sarif", "found.sarif", "--select", "FW101")
+    (found,) = json.loads(out)["findings"]
+    assert code == 0 and (found["file"], found["line"], found["layer"]) == ("session1", 0, "conv7")
+    (result,) = json.loads(Path("found.sarif").read_text())["runs"][0]["results"]
+    assert result["locations"] == [{"physicalLocation": {"artifactLocation": {"uri": "session1"}},
+                                    "logicalLocations": [{"name": "conv7", "kind": "member"}]}]

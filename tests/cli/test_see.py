@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -175,3 +178,24 @@ def test_a_network_without_places_has_no_fields_to_draw(refused, network_file, t
     spectrum = "import torch\nclass Net(torch.nn.Module):\n    def forward(self, x):\n"
     model = network_file(spectrum + "        return torch.fft.fft2(x).real.mean((2, 3))\n")
     refused("plot", "receptive-field", f"{model}:Net", "--out", tmp_path / "x.svg", words=["no layer", "another kind"])
+
+
+def test_an_existing_picture_is_refused_before_the_work(tmp_path):
+    (tmp_path / "x.png").write_text("kept")
+    program = "import sys; from featherweight.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit as stop: "
+    program += "print(stop.code, [name for name in ('torch', 'matplotlib') if name in sys.modules])"
+    for command in (["plot", "graph", "session6"], ["report", "one", "two"]):
+        file = tmp_path / ("x.png" if command[0] == "plot" else "x.html")
+        file.write_text("kept")
+        done = subprocess.run([sys.executable, "-c", program, *command, "--out", str(file)], capture_output=True,
+                              text=True, check=True)
+        assert done.stdout == "2 []\n" and "exists" in done.stderr and file.read_text() == "kept"
+
+
+def test_drawing_prints_json(run_command, finished, tmp_path):
+    for kind in (["plot", "curves", finished, "--out", tmp_path / "c.svg"],
+                 ["report", finished, "--out", tmp_path / "r.html"]):
+        code, out, said = run_command(*kind, "--json", "--quiet")
+        assert code == 0 and said == "" and json.loads(out) == {"file": str(kind[-1])}
+    history = json.loads(run_command("curves", finished, "--json")[1])
+    assert [line["epoch"] for line in history] == list(range(1, len(history) + 1))

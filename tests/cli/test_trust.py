@@ -45,6 +45,8 @@ COMMANDS = [
     ["plot", "confusion", "theirs", "--out", "out.png"],
     ["export", "theirs", "--to", "onnx", "--out", "shipped"],
     ["serve", "theirs", "--port", "0"],
+    ["summary", "theirs"],
+    ["summary", "theirs/network/tiny.py"],
     ["summary", "theirs/network/tiny.py:Tiny"],
     ["train", "--from", "theirs", "--out", "run"],
     ["train", "theirs/recipe.toml", "--out", "run"],

@@ -16,6 +16,7 @@ import pytest
 
 from featherweight.codegen.compiler import Compiler, NoLibrary, find_compiler, processor_flags, version_of
 from featherweight.codegen.library import _load, load
+from featherweight.errors import install_command
 
 ANSWER = "int answer(void) { return 42; }\n"
 SCRIPT = f"""
@@ -230,7 +231,7 @@ def test_no_compiler(nowhere):
     assert find_compiler() is None
     with pytest.raises(NoLibrary) as seen:
         answer()
-    assert str(seen.value) == "no C compiler was found (cc, gcc, clang, or pip install 'featherweight[fast]')"
+    assert str(seen.value) == f"no C compiler was found (cc, gcc, clang, or {install_command('fast')})"
 
 
 def test_the_compiler_of_the_environment_is_first(tmp_path, monkeypatch):

@@ -323,7 +323,7 @@ def test_hostile_parquet_files(tmp_path, load):
 def test_parquet_without_its_extra_names_the_command(tmp_path, load, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     (tmp_path / "train.parquet").write_bytes(b"PAR1")
-    with pytest.raises(MissingExtra, match=r"pyarrow is not installed.*pip install 'featherweight\[parquet\]'"):
+    with pytest.raises(MissingExtra, match=r"pyarrow is not installed.*pip install .*\[parquet\]"):
         load(tmp_path / "train.parquet")
 
 
@@ -522,8 +522,8 @@ def test_the_faults_of_flat_pictures(tmp_path, load):
 
 @pytest.mark.parametrize(("name", "content", "words"), [
     ("mnist.pkl", b"\x80\x04\x95rest", "is a pickle. Reading a pickle may run code in it, so none is read."),
-    ("mnist.pkl.gz", gzip.compress(b"\x80\x02}q"), "is a gzip file, and its content is a pickle. Unpack it"),
-    ("cifar.tar.gz", gzip.compress(bytes(257) + b"ustar" + bytes(300)), "its content is a tar archive. Unpack it"),
+    ("mnist.pkl.gz", gzip.compress(b"\x80\x02}q", mtime=0), "is a gzip file, and its content is a pickle. Unpack it"),
+    ("cifar.tar.gz", gzip.compress(bytes(257) + b"ustar" + bytes(300), mtime=0), "its content is a tar archive."),
     ("a.tar", bytes(257) + b"ustar" + bytes(300), "is a tar archive. Unpack it and give the folder: tar -xf /"),
     ("a.zip", b"PK\x03\x04", "is a zip archive. Unpack it and give the folder: unzip /"),
     ("usps.h5", b"\x89HDF\r\n\x1a\n", "is an HDF5 file. Convert it with h5py"),

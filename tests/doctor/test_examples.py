@@ -15,6 +15,8 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "doctor.md").read_text()
 SECTION = re.compile(r"^### (FW\d+): (.*?)\n\n(.*?)\n\n```py wrong\n(.*?)^```\n\n```py right\n(.*?)^```$", re.M | re.S)
 EXAMPLES = {code: (title, text, wrong, right) for code, title, text, wrong, right in SECTION.findall(PAGE)}
 
+READ = [code for code in CODES if not code.startswith("FW7")]     # FW7 needs a built network, see test_probe.py
+
 
 def found_in(text: str) -> list[Finding]:
     findings, trace = examine_source(from_text(Path("example.py"), f"import torch\n{text}"))
@@ -28,7 +30,7 @@ def test_every_code_has_a_section_with_its_title_and_severity():
         assert EXAMPLES[code][0] == title and EXAMPLES[code][1].startswith(severity.capitalize() + ". "), code
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", READ)
 def test_the_wrong_example_gives_its_code_on_the_marked_line_and_no_other_error(code):
     wrong = EXAMPLES[code][2]
     marked = [number for number, line in enumerate(wrong.split("\n"), 2) if code in line]
@@ -37,13 +39,13 @@ def test_the_wrong_example_gives_its_code_on_the_marked_line_and_no_other_error(
     assert {finding.code for finding in findings if finding.severity == "error"} <= {code}
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", READ)
 def test_the_right_example_gives_neither_its_code_nor_an_error(code):
     assert [finding for finding in found_in(EXAMPLES[code][3]) if finding.code == code
             or finding.severity == "error"] == []
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", READ)
 def test_a_finding_says_what_why_and_how_in_one_sentence_each(code):
     for finding in found_in(EXAMPLES[code][2]):
         for text in (finding.what, finding.why, finding.how):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawings import INK, box, drawing, likeness, pixels
@@ -13,12 +15,12 @@ from featherweight.inference import Predictor
 from featherweight.inference.answering import combined, is_doubted, read_digit, surest
 from featherweight.inference.picture import AS_IT_IS, prepare
 from featherweight.inference.readings import further_readings, likely_readings
-from featherweight.specification import PictureSpecification
+from featherweight.specification import NONE, PictureSpecification
 
 
 def all_readings(picture):
     first = likely_readings(picture, INK)
-    return [one.pixels[0] for one in [*first, *further_readings(picture, INK, first[0])]]
+    return [one.pixels[0] for one in [*first, *further_readings(picture, INK, first)]]
 
 
 def best_likeness(picture, expected):
@@ -62,10 +64,18 @@ def test_a_digit_that_reaches_the_border_keeps_its_end():
     assert best_likeness(cut, pixels(drawing())) > 0.85
 
 
+def test_the_edge_of_a_shadow_is_not_taken_for_a_thin_digit():
+    light = np.fromfunction(lambda y, x: np.where(x + 0.4 * y < 110, 210.0, 120.0), (200, 200))
+    page = np.asarray(drawing([(120, 110), (150, 110), (133, 150)], width=4), float) / 255 * light
+    page = Image.fromarray((page + np.random.default_rng(0).normal(0, 3, page.shape)).clip(0, 255).astype(np.uint8))
+    expected = pixels(drawing([(120, 110), (150, 110), (133, 150)], width=4))
+    assert best_likeness(page.filter(ImageFilter.GaussianBlur(1)), expected) > 0.8
+
+
 def test_further_readings_are_of_other_ways():
     first = likely_readings(drawing(), INK)
-    ways = [one.way for one in [*first, *further_readings(drawing(), INK, first[0])]]
-    assert len(first) == 2 and len(ways) == len(set(ways)) == 6
+    ways = [one.way for one in [*first, *further_readings(drawing(), INK, first)]]
+    assert len(first) == 2 and len(ways) == len(set(ways)) == 7
 
 
 def test_a_picture_that_needs_no_search_has_one_reading():
@@ -77,20 +87,30 @@ def test_a_picture_that_needs_no_search_has_one_reading():
         likely_readings(Image.new("L", (50, 50), 200), INK)
 
 
-def test_the_mean_decides_and_the_surest_reading_of_it_is_shown():
+def test_the_mean_decides_and_the_surest_reading_of_it_is_shown(digits_run):
+    card = replace(Predictor(digits_run.path).card, heads={"class": ("0", "1", NONE)})
     one = prepare(drawing(), INK)
     answers = {"class": np.array([[0.6, 0.4, 0], [0.1, 0.9, 0], [0.3, 0.6, 0.1]], np.float32)}
-    chosen, mean = combined([one, prepare(ring(20), INK), one], answers)
+    chosen, mean = combined([one, prepare(ring(20), INK), one], answers, card)
     assert mean["class"].shape == (1, 3) and mean["class"][0] == pytest.approx([1 / 3, 1.9 / 3, 0.1 / 3])
     assert (chosen.readings, chosen.agreeing) == (3, 2) and np.array_equal(chosen.pixels, prepare(ring(20), INK).pixels)
-    assert surest(answers) == pytest.approx(1.9 / 3)
+    assert surest(answers, card) == pytest.approx(1.9 / 3)
+
+
+def test_none_is_never_the_answer(digits_run):
+    card = replace(Predictor(digits_run.path).card, heads={"class": ("0", "1", NONE)})
+    one, other = prepare(drawing(), INK), prepare(ring(20), INK)
+    answers = {"class": np.array([[0.0, 0.1, 0.9], [0.0, 0.4, 0.6]], np.float32)}
+    chosen, mean = combined([one, other], answers, card)
+    assert np.array_equal(chosen.pixels, other.pixels) and chosen.agreeing == 0
+    assert surest(answers, card) == pytest.approx(0.25) and is_doubted(mean, card)
 
 
 def test_more_readings_are_made_only_if_the_network_is_unsure(digits_run):
     network = Predictor(digits_run.path).network
     image = Image.fromarray(load_dataset("digits").test.images[0, 0].numpy()).resize((150, 150))
     seen, answers = read_digit(network, image)
-    assert seen.readings == (2 if surest(answers) >= 0.9 else 6)
+    assert seen.readings == (2 if surest(answers, network.card) >= 0.9 else 7)
     rng = np.random.default_rng(0)
     scribble = Image.new("L", (200, 200), 255)
     ImageDraw.Draw(scribble).line([tuple(point) for point in rng.uniform(20, 180, (20, 2)).tolist()], 0, 6)

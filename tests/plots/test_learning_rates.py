@@ -51,3 +51,11 @@ def test_a_picture_is_written_by_its_ending(tmp_path):
 @pytest.mark.parametrize("errors", [[0.2, 0.1], [0.2, 0.0], [1e-30, 1e-31], [0.1] * 5001])
 def test_any_curve_can_be_drawn(errors, tmp_path):
     plots.save(plots.learning_rates({"1.0": errors}, "One", ""), tmp_path / "one.png")
+
+
+def test_the_logarithmic_axis_has_numbers_and_no_formulas(tmp_path):
+    figure = plots.learning_rates({"1.0": [0.9, 0.01, 1e-7]}, "One", "")
+    plots.save(figure, tmp_path / "one.svg")
+    text = (tmp_path / "one.svg").read_text()
+    labels = [label.get_text() for label in figure.axes[1].get_yticklabels()]
+    assert "1e-05" in labels and ">1e-05<" in text and "mathdefault" not in text and "$" not in "".join(labels)

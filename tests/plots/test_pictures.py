@@ -43,8 +43,8 @@ def test_classes_have_wilsons_interval_and_an_empty_one_is_left_out():
 
 def test_calibration_has_a_disc_for_each_bin():
     axes = plots.calibration([Bin(0.5, 0.4, 10), Bin(0.95, 1.0, 90)]).axes[0]
-    assert gids(axes) == ["10 images, 50.0% sure on average, 40.0% right",
-                          "90 images, 95.0% sure on average, 100.0% right"]
+    assert gids(axes) == ["10 images, 50.0 % sure on average, 40.0 % right",
+                          "90 images, 95.0 % sure on average, 100.0 % right"]
     sizes = [collection.get_sizes()[0] for collection in axes.collections]
     assert sizes[1] > sizes[0]
 
@@ -64,7 +64,7 @@ def test_pareto_says_each_point():
     points = [plots.Point("small", 1000, 0.98, 0.97, 0.99), plots.Point("large", 9000, 0.99, 0.985, 0.995)]
     axes = plots.pareto(points).axes[0]
     assert axes.get_xscale() == "log"
-    assert "small: 1,000 parameters, 98.00%; 97.00% to 99.00%" in gids(axes)
+    assert "small: 1,000 parameters, 98.00 %; 97.00 % to 99.00 %" in gids(axes)
     assert [text.get_text() for text in axes.texts] == ["small", "large"]
 
 

@@ -46,7 +46,7 @@ def test_a_gap_within_the_interval_of_few_images_is_none():
 
 def test_hard_training_images_are_not_blamed_on_augmentation():
     said = gap(result(0.98, 0.995), "class", fraction=0.33, causes=["its images were augmented"])
-    assert said.endswith("on test 99.50 %: it took 33% of the training images, half of them the hardest.")
+    assert said.endswith("on test 99.50 %: it took 33 % of the training images, half of them the hardest.")
 
 
 def test_a_harder_training_names_only_its_own_causes():
@@ -132,7 +132,7 @@ def test_calibration_on_few_images_and_after_two_softmaxes():
 
 def test_where_the_parameters_are():
     said = analysis.heaviest_layer(summarize(build_model("session5")))
-    assert "Linear-16 holds 204,850" in said or "204,850 of the 593,200 parameters (35%)" in said or "295,168" in said
+    assert "Linear-16 holds 204,850" in said or "204,850 of the 593,200 parameters (35 %)" in said or "295,168" in said
     assert analysis.heaviest_layer(summarize(build_model("session6"))) == ""
 
 
@@ -144,7 +144,7 @@ def test_weights_that_are_small():
     network = nn.Sequential(nn.Linear(4, 5, bias=False))
     with torch.no_grad():
         network[0].weight.fill_(1.0)[0] = 0.001
-    assert analysis.idle_parameters(network).startswith("4 of 20 weights (20.0%)")
+    assert analysis.idle_parameters(network).startswith("4 of 20 weights (20.0 %)")
     assert analysis.idle_parameters(nn.Sequential(nn.Linear(1, 1))) == ""
 
 

@@ -17,6 +17,7 @@ import httpx
 import pytest
 import torch
 
+from featherweight.errors import install_command
 from featherweight.inference.bundle import Bundle
 from featherweight.inference.trained import TrainedNetwork
 from featherweight.serve.app import BROKEN
@@ -281,7 +282,7 @@ def test_a_missing_package_is_one_line(bundle):
     code = "import sys; sys.modules['uvicorn'] = None; from featherweight.cli import main; main(sys.argv[1:])"
     command = [sys.executable, "-c", code, "serve", str(bundle.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    said = "featherweight: uvicorn is not installed. Install it with: pip install 'featherweight[serve]'\n"
+    said = f"featherweight: uvicorn is not installed. Install it with: {install_command('serve')}\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 

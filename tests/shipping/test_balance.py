@@ -17,7 +17,6 @@ from featherweight.shipping.proof import MOST_LOST
 from featherweight.shipping.verdict import is_ruined
 from featherweight.shipping.write_onnx import write_graph
 
-from ..cli.conftest import run_command  # noqa: F401  a fixture
 from .test_fold import SIZE, chains
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 2, SIZE, SIZE), dtype=np.uint8)
@@ -30,7 +29,7 @@ def test_units_that_never_vary_cost_int8_nothing(name, odd_run, tmp_path):
 
 
 @pytest.mark.parametrize("form", [["--to", "onnx-int8"], ["--to", "c", "--int8"]])
-def test_int8_that_loses_much_fails_loudly(form, odd_run, run_command, tmp_path):  # noqa: F811
+def test_int8_that_loses_much_fails_loudly(form, odd_run, run_command, tmp_path):
     code, out, fault = run_command("export", odd_run("NormalisedPixels").path, *form, "--out", tmp_path / "out")
     said = fault.splitlines()[-1]
     assert code == 1 and "points against torch on 360 test images: do not use this export" in said

@@ -10,15 +10,13 @@ from featherweight.shipping.consistency import check_form
 from featherweight.shipping.forms import Form
 from featherweight.shipping.proof import Questions
 
-from ..cli.conftest import refused, run_command  # noqa: F401  fixtures
-
 
 @pytest.mark.parametrize(("name", "words"), [
     ("AlwaysDropped", ["F.dropout is active in evaluation (odd_networks.py:", "F.dropout(x, 0.2, self.training)"]),
     ("DroppedByAHiddenLayer", ["F.dropout is active in evaluation (odd_networks.py:", "in __init__"]),
     ("Noisy", ["randn_like draws random numbers in evaluation (odd_networks.py:"]),
 ])
-def test_random_answers_are_refused_with_their_line(name, words, odd_run, refused, tmp_path):  # noqa: F811
+def test_random_answers_are_refused_with_their_line(name, words, odd_run, refused, tmp_path):
     for form in ("onnx", "c"):
         refused("export", odd_run(name).path, "--to", form, "--out", tmp_path / "out",
                 words=["differently each time", *words])
@@ -31,7 +29,7 @@ def test_random_answers_are_refused_with_their_line(name, words, odd_run, refuse
     ("LessTheMean", ["depend on the other images in the batch", "mean over dim 0"]),
     ("BatchStatistics", ["one image alone", "track_running_stats=True"]),
 ])
-def test_answers_that_depend_on_the_batch_are_refused(name, words, odd_run, refused, tmp_path):  # noqa: F811
+def test_answers_that_depend_on_the_batch_are_refused(name, words, odd_run, refused, tmp_path):
     for form in ("onnx", "bundle", "c"):
         refused("export", odd_run(name).path, "--to", form, "--out", tmp_path / "out", words=words)
     assert not (tmp_path / "out").exists()

@@ -14,8 +14,6 @@ from featherweight.inference.trained import TrainedNetwork
 from featherweight.shipping import export
 from featherweight.tasks import heads_of
 
-from ..cli.conftest import refused, run_command  # noqa: F401  fixtures
-
 
 @pytest.fixture(scope="module")
 def images():
@@ -29,7 +27,7 @@ def picture(images, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["Squeezed", "SqueezedLog"])
-def test_squeeze_drops_no_image(name, odd_run, images, picture, run_command, tmp_path):  # noqa: F811
+def test_squeeze_drops_no_image(name, odd_run, images, picture, run_command, tmp_path):
     run = odd_run(name)
     many = TrainedNetwork.open(run).probabilities(images)["class"]
     one = [TrainedNetwork.open(run).probabilities(image[None])["class"] for image in images]
@@ -43,7 +41,7 @@ def test_squeeze_drops_no_image(name, odd_run, images, picture, run_command, tmp
     assert np.abs(np.concatenate(alone) - many).max() < 1e-6
 
 
-def test_a_network_that_cannot_answer_one_image_says_why(odd_run, picture, refused):  # noqa: F811
+def test_a_network_that_cannot_answer_one_image_says_why(odd_run, picture, refused):
     refused("predict", odd_run("BatchStatistics").path, picture, words=["one image alone", "track_running_stats=True"])
 
 

@@ -19,8 +19,6 @@ from featherweight.inference.trained import TrainedNetwork
 from featherweight.shipping import export
 from featherweight.shipping.c_text import sections
 
-from ..cli.conftest import refused, run_command  # noqa: F401  fixtures
-
 C_FILES = {"featherweight_model.c", "featherweight_model.h", "main.c", "Makefile"}
 FORMS = {
     "onnx": (["--to", "onnx"], {"model.onnx"}), "onnx-int8": (["--to", "onnx-int8"], {"model.onnx"}),
@@ -119,7 +117,7 @@ def test_int8_is_int8(shipped):
     assert {entry.key for entry in model.metadata_props} >= {"heads", "recipe", "accuracy", "picture"}
 
 
-def test_a_second_export_needs_force_and_then_is_the_same(shipped, digits_run, run_command, refused):  # noqa: F811
+def test_a_second_export_needs_force_and_then_is_the_same(shipped, digits_run, run_command, refused):
     folder, _ = shipped("c-int8")
     options, files = FORMS["c-int8"]
     before = {file: (folder / file).read_bytes() for file in files}
@@ -130,7 +128,7 @@ def test_a_second_export_needs_force_and_then_is_the_same(shipped, digits_run, r
 
 
 def test_json_is_one_document_and_another_form_replaces_all_of_the_first(
-    shipped, digits_run, run_command, tmp_path  # noqa: F811
+    shipped, digits_run, run_command, tmp_path
 ):
     out = tmp_path / "out"
     shutil.copytree(shipped("bundle")[0], out)
@@ -151,12 +149,12 @@ def test_digit_sum_is_asked_all_numbers_in_turn(sum_run, tmp_path):
 @pytest.mark.parametrize(("options", "words"), [
     (["--to", "onxx"], ["'onxx'", "Did you mean 'onnx'?"]), (["--to", "onnx", "--int8"], ["--to c", "onnx-int8"]),
 ])
-def test_faults_are_one_line_and_write_nothing(digits_run, refused, tmp_path, options, words):  # noqa: F811
+def test_faults_are_one_line_and_write_nothing(digits_run, refused, tmp_path, options, words):
     refused("export", digits_run.path, *options, "--out", tmp_path / "out", words=words)
     assert not (tmp_path / "out").exists()
 
 
-def test_data_that_are_not_there_are_named(digits_run, refused, reseal, tmp_path):  # noqa: F811
+def test_data_that_are_not_there_are_named(digits_run, refused, reseal, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(digits_run.path, run)
     recipe = (run / "recipe.toml").read_text()
@@ -166,7 +164,7 @@ def test_data_that_are_not_there_are_named(digits_run, refused, reseal, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def test_folders_that_hold_something_else_stay_as_they_are(digits_run, refused, tmp_path):  # noqa: F811
+def test_folders_that_hold_something_else_stay_as_they_are(digits_run, refused, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     refused("export", digits_run.path, "--to", "onnx", "--out", tmp_path, "--force", words=["notes.txt", "--out"])
     refused("export", digits_run.path, "--to", "onnx", "--out", tmp_path / "notes.txt", words=["is a file"])
@@ -175,7 +173,7 @@ def test_folders_that_hold_something_else_stay_as_they_are(digits_run, refused, 
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_without_gcc_the_c_is_written_and_not_called_proved(digits_run, run_command, tmp_path, monkeypatch):  # noqa: F811
+def test_without_gcc_the_c_is_written_and_not_called_proved(digits_run, run_command, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     code, out, _ = run_command("export", digits_run.path, "--to", "c", "--out", tmp_path / "out", "--json")
     document = json.loads(out)
@@ -183,7 +181,7 @@ def test_without_gcc_the_c_is_written_and_not_called_proved(digits_run, run_comm
     assert set(document["measured"]) == {"torch"} and (tmp_path / "out" / "featherweight_model.c").is_file()
 
 
-def test_strict_exits_with_1_where_int8_loses_too_much(digits_run, run_command, tmp_path, monkeypatch):  # noqa: F811
+def test_strict_exits_with_1_where_int8_loses_too_much(digits_run, run_command, tmp_path, monkeypatch):
     monkeypatch.setattr("featherweight.shipping.verdict.MOST_LOST", -1.0)     # as if every loss were too much
     command = ["export", digits_run.path, "--to", "onnx-int8"]
     code, out, _ = run_command(*command, "--out", tmp_path / "a")
@@ -191,7 +189,7 @@ def test_strict_exits_with_1_where_int8_loses_too_much(digits_run, run_command, 
     assert run_command(*command, "--out", tmp_path / "b", "--strict")[0] == 1
 
 
-def test_a_wrong_weight_fails_the_export_loudly(digits_run, run_command, tmp_path, monkeypatch):  # noqa: F811
+def test_a_wrong_weight_fails_the_export_loudly(digits_run, run_command, tmp_path, monkeypatch):
     """The proof is about what was written: C that forgets its bias is found out."""
     from featherweight.shipping import c_text
 
@@ -204,7 +202,7 @@ def test_a_wrong_weight_fails_the_export_loudly(digits_run, run_command, tmp_pat
     assert document["measured"]["c"]["heads"]["class"]["disagreements"]
 
 
-def test_c_that_reaches_beyond_its_memory_is_refused(digits_run, run_command, tmp_path, monkeypatch):  # noqa: F811
+def test_c_that_reaches_beyond_its_memory_is_refused(digits_run, run_command, tmp_path, monkeypatch):
     from featherweight.shipping import c_text
 
     right = sections("float.c")
@@ -232,7 +230,7 @@ class Net(nn.Module):
 
 
 def test_a_network_with_another_layer_ships_as_onnx_and_is_refused_as_c(
-    digits_recipe, network_file, run_command, tmp_path  # noqa: F811
+    digits_recipe, network_file, run_command, tmp_path
 ):
     file = network_file(UNSUPPORTED.format(function="sin"))
     run = featherweight.train(digits_recipe(model={"name": f"{file}:Net"}), tmp_path / "run")
@@ -243,13 +241,13 @@ def test_a_network_with_another_layer_ships_as_onnx_and_is_refused_as_c(
     assert all(word in last for word in ("sin cannot go into C or int8", "Linear", "--to onnx"))
 
 
-def test_a_missing_package_is_one_line(digits_run, refused, tmp_path, monkeypatch):  # noqa: F811
+def test_a_missing_package_is_one_line(digits_run, refused, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     refused("export", digits_run.path, "--to", "onnx", "--out", tmp_path / "out", words=["onnxscript", "[ship]"])
     assert set(export(digits_run, "c", tmp_path / "c")["measured"]) == {"torch", "c"}
 
 
-def test_help_names_the_formats(run_command):  # noqa: F811
+def test_help_names_the_formats(run_command):
     assert "onnx-int8" in run_command("export", "--help")[1]
     with pytest.raises(SystemExit):
         main(["export"])

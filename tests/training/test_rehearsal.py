@@ -136,7 +136,7 @@ def test_the_rehearsal_leaves_the_model_and_the_random_state_alone():
 
 
 def test_networks_that_train_pass():
-    tried = [name for name in CATALOGUE if name != "session1"]      # 6 million parameters
+    tried = [name for name in CATALOGUE if name not in ("session1", "feather-cifar")]   # large; for colours
     for name in tried:
         task = build_task("digit-sum") if name == "digit-sum" else TASK
         rehearse(build_model(name), task, IMAGES, LABELS)

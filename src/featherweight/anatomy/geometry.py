@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 Span = tuple[int, int] | None       # first pixel, last pixel + 1; None: only padding
@@ -95,6 +96,7 @@ def hull(spans: Iterable[Span]) -> Span:
     return next((span for span in real if span == found), found)        # a deep network has few different spans
 
 
+@lru_cache(maxsize=4096)
 def window(axis: Axis, *, kernel: int, stride: int, before: int, dilation: int, count: int) -> Axis:
     """Return the axis after a convolution or pooling.
 

@@ -50,17 +50,17 @@ class Layer:
 
         None if the size has no meaning; the largest size if the units are uneven.
         """
-        return _per_axis(axis.size for axis in self.field.axes) if self.field else None
+        return per_axis(axis.size for axis in self.field.axes) if self.field else None
 
     @property
     def jump(self) -> PerAxis:
         """Pixels between two neighbouring units, the mean if uneven; None if all units see the same pixels."""
-        return _per_axis(axis.jump for axis in self.field.axes) if self.field else None
+        return per_axis(axis.jump for axis in self.field.axes) if self.field else None
 
     @property
     def start(self) -> PerAxis:
         """Centre of the first unit's field in pixels. The first pixel spans [0, 1]."""
-        return _per_axis(axis.start for axis in self.field.axes) if self.field else None
+        return per_axis(axis.start for axis in self.field.axes) if self.field else None
 
     @property
     def uneven(self) -> bool:
@@ -113,7 +113,8 @@ def as_shapes(input_shapes: Shapes) -> tuple[Shape, ...]:
     return tuple(tuple(shape) for shape in input_shapes if isinstance(shape, Sequence))
 
 
-def _per_axis(values: Iterable[float | None]) -> PerAxis:
+def per_axis(values: Iterable[float | None]) -> PerAxis:
+    """Return one number if all axes have the same, a list of them if they differ, None if one is unknown."""
     numbers = list(values)
     if not numbers or None in numbers:
         return None

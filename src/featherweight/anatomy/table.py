@@ -29,12 +29,20 @@ NAMED = 4       # names of unused layers and parameters in the table; JSON has a
 
 @dataclass(frozen=True)
 class _Layout:
-    """Layout for one width: the columns, exact or short MACs, the bar's length, spaces between columns."""
+    """Layout for one width: the columns, exact or short MACs, the bar's length, spaces between columns.
+
+    brief: write shapes as 16x26x26 instead of [-1, 16, 26, 26].
+    """
 
     columns: tuple[str, ...]
     exact: bool
     bar: int
     gap: int
+    brief: bool = False
+
+    def header(self, column: str) -> str:
+        """Return the title of a column."""
+        return "Output" if self.brief and column == "output" else HEADERS[column]
 
 
 # From the widest to the narrowest. The first layout that fits is used, so that no number is cut.
@@ -50,6 +58,8 @@ _LAYOUTS = (
     ),
     _Layout(("layer", "output", "params", "field", "macs"), False, 6, 1),
     _Layout(("layer", "output", "params", "field"), False, 6, 1),
+    _Layout(("layer", "output", "params", "field"), False, 6, 1, brief=True),
+    _Layout(("layer", "output", "params"), False, 6, 1, brief=True),
 )
 
 
@@ -57,7 +67,7 @@ def renderable(summary: Totals, width: int) -> RenderableType:
     """Return the table, the totals and the sizes, for a terminal of `width` columns."""
     for layout in _LAYOUTS:
         rows = [_cells(layer, summary.total_parameters, layout) for layer in summary.layers]
-        headers = [HEADERS[column] for column in layout.columns]
+        headers = [layout.header(column) for column in layout.columns]
         widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
         total = sum(widths) + layout.gap * (len(widths) - 1)
         if total <= width:
@@ -69,7 +79,7 @@ def renderable(summary: Totals, width: int) -> RenderableType:
     for column, size in zip(layout.columns, widths, strict=True):
         left = column in ("layer", "share")
         shown.add_column(
-            HEADERS[column], justify="left" if left else "right", no_wrap=True, min_width=min(size, width),
+            layout.header(column), justify="left" if left else "right", no_wrap=True, min_width=min(size, width),
             overflow="fold",
         )
     for layer, cells in zip(summary.layers, rows, strict=True):
@@ -90,7 +100,7 @@ def _cells(layer: Layer, total: int, layout: _Layout) -> list[str]:
     share = layer.parameters / total if total else 0.0
     cells = {
         "layer": layer.label,
-        "output": output_shape(layer),
+        "output": brief_shape(layer) if layout.brief else output_shape(layer),
         "params": f"{layer.parameters:,}",
         "field": ("≤" if layer.uneven else "") + pixels(layer.receptive_field),
         "jump": ("~" if layer.uneven and layer.jump is not None else "") + pixels(layer.jump),
@@ -146,6 +156,11 @@ def output_shape(layer: Layer) -> str:
     """Return "[-1, 8, 26, 26]" as in the documents; a list of shapes if the layer has several outputs."""
     shapes = [str([-1, *shape]) for shape in layer.output_shapes]
     return shapes[0] if len(shapes) == 1 else f"[{', '.join(shapes)}]"
+
+
+def brief_shape(layer: Layer) -> str:
+    """Return "8x26x26", or the shapes with a space between them if the layer has several outputs."""
+    return " ".join("x".join(map(str, shape)) for shape in layer.output_shapes)
 
 
 def pixels(value: PerAxis) -> str:

@@ -13,8 +13,9 @@ from typing import cast
 import typer
 
 from featherweight import __version__, interruption
-from featherweight.cli import byhand, checkup, data, look, see, serve, ship, training, use
+from featherweight.cli import byhand, checkup, data, look, new, see, serve, ship, training, use
 from featherweight.cli.examples import example
+from featherweight.cli.help import PlainCommand, PlainGroup
 from featherweight.cli.output import fail, plain_warnings
 from featherweight.cli.trusting import ask_for_trust
 from featherweight.errors import FeatherweightError, TrainingInterrupted, Untrusted
@@ -27,13 +28,14 @@ UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])   # UsageError
 app = typer.Typer(
     name="featherweight",
     help="The workbench for small image classifiers: design under a budget, see every layer, train fast and honestly.",
-    add_completion=False,
+    cls=PlainGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (look, checkup, training, use, ship, serve, see, byhand):
+for module in (look, new, checkup, training, use, ship, serve, see, byhand):
     for command in module.COMMANDS:
-        app.command(epilog=example(command.__name__))(command)
+        app.command(cls=PlainCommand, epilog=example(command.__name__))(command)
 app.add_typer(data.app, name="data")
 
 

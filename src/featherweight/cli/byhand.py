@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featherweight.cli.options import Force, Json
+from featherweight.cli.options import Force, Json, Quiet
 from featherweight.cli.output import check_output, console, note, show, show_json, status, table
 from featherweight.outside import say
 
@@ -25,13 +25,18 @@ def byhand(
     ] = None,
     rate: Annotated[
         list[float] | None,
-        typer.Option("--rate", help="Learning rate. Repeatable. Default: 2, 1, 0.8, 0.5, 0.2 and 0.1."),
+        typer.Option("--rate", metavar="X", help="Learning rate. Repeatable. Default: 2, 1, 0.8, 0.5, 0.2 and 0.1."),
     ] = None,
-    updates: Annotated[int, typer.Option("--updates", help="Number of updates.")] = 70,
-    output: Annotated[str, typer.Option("--output", help="Activation of the outputs: softmax or sigmoid.")] = "softmax",
+    updates: Annotated[int, typer.Option("--updates", metavar="N", help="Number of updates.")] = 70,
+    output: Annotated[
+        str, typer.Option("--output", metavar="NAME", help="Activation of the outputs: softmax or sigmoid.")
+    ] = "softmax",
     loss: Annotated[
         str,
-        typer.Option("--loss", help="squared, cross-entropy (softmax only) or binary-cross-entropy (sigmoid only)."),
+        typer.Option(
+            "--loss", metavar="NAME",
+            help="squared, cross-entropy (softmax only) or binary-cross-entropy (sigmoid only).",
+        ),
     ] = "squared",
     inputs: Annotated[
         str | None, typer.Option("--inputs", metavar="I1,I2", help="The two inputs. Default: 0.05,0.10.")
@@ -47,9 +52,12 @@ def byhand(
     biases: Annotated[bool, typer.Option("--biases", help="Give each neuron a trainable bias.")] = False,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", help="Seed for random first weights. Default: none if --hidden is 2, else 1."),
+        typer.Option(
+            "--seed", metavar="N", help="Seed for random first weights. Default: none if --hidden is 2, else 1."
+        ),
     ] = None,
     force: Force = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Train a network of 2 inputs and 2 outputs by hand.

@@ -1,4 +1,4 @@
-"""The command that finds mistakes in source: doctor."""
+"""The command that finds mistakes in source and networks: doctor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featherweight.cli.options import Force, Json
+from featherweight.cli.options import Force, InputShapes, Json, Trust, parse_shape
 from featherweight.cli.output import check_output, console, fail, show, show_json
 
 if TYPE_CHECKING:
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
     from featherweight.doctor import Finding, Report
 
+LIMITS = {
+    "read": "the built network and its training: only source was read",
+    "probe": "the training on real images: networks ran on random images",
+}
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def doctor(
     targets: Annotated[
-        list[str], typer.Argument(metavar="TARGET...", help="Scripts (.py), notebooks (.ipynb) or folders of them.")
+        list[str], typer.Argument(
+            metavar="TARGET...",
+            help="Scripts (.py), notebooks (.ipynb), folders of them, networks (as for summary) or recipes.",
+        )
     ],
     select: Annotated[
         str | None, typer.Option("--select", metavar="CODES", help="Report these codes only, such as FW301,FW4.")
@@ -32,22 +39,28 @@ def doctor(
     sarif: Annotated[
         Path | None, typer.Option("--sarif", metavar="FILE", help="SARIF file to write, for editors and code hosts.")
     ] = None,
+    input: InputShapes = None,
+    classes: Annotated[
+        int | None, typer.Option("--classes", min=2, max=1000, metavar="N", help="Number of classes of the images.")
+    ] = None,
+    trust: Trust = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Find known mistakes of training scripts by reading their source. Nothing is executed.
+    """Find known mistakes of training scripts and networks.
 
-    Errors make a result wrong, warnings cost accuracy or time. A comment `# doctor: ignore[FW301] reason` silences a
-    finding on its line.
+    Source files are read, and nothing of them is executed. A network, such as session1 or net.py:Net, is built and runs
+    once on random images. A comment `# doctor: ignore[FW301] reason` silences a finding on its line.
     """
-    from featherweight.doctor import examine
+    from featherweight.doctor import consult
     from featherweight.doctor.sarif import to_sarif
     from featherweight.files import replacing
 
     chosen, left_out = codes_in(select or "", "--select"), codes_in(ignore or "", "--ignore")
     if sarif:
         check_output(sarif, (".sarif", ".json"), "--sarif", force=force)
-    report = examine(targets).kept(chosen, left_out)
+    shapes = [parse_shape(text) for text in input] if input else None
+    report = consult(targets, shapes, classes).kept(chosen, left_out)
     for fault in report.unread:
         fail(fault)
     if sarif:
@@ -70,7 +83,7 @@ def codes_in(text: str, option: str) -> list[str]:
     found = [code.strip().upper() for code in text.split(",") if code.strip()]
     for code in found:
         if not any(known.startswith(code) for known in CODES):
-            raise typer.BadParameter(f"{option} {code!r} is no code. Codes are FW101 to FW604, families FW1 to FW6.")
+            raise typer.BadParameter(f"{option} {code!r} is no code. Codes are FW101 to FW713, families FW1 to FW7.")
     return found
 
 
@@ -85,8 +98,7 @@ def print_report(report: Report) -> None:
         show("")
     show(Text(report.verdict(), style="bold"))
     lines = [f"checked: {line}" for line in report.checked]
-    lines += [f"not checked: {line}" for line in (*report.unchecked, "the built network and its training: only source "
-                                                  "was read")]
+    lines += [f"not checked: {line}" for line in (*report.unchecked, *(LIMITS[level] for level in report.levels))]
     for line in lines:
         for piece in wrapped(line, width, "", "  "):
             show(Text(piece, style="dim"))

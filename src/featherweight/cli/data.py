@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from featherweight.cli.examples import example
+from featherweight.cli.help import PlainCommand, PlainGroup
 from featherweight.cli.options import DataDir, Force, Json
-from featherweight.cli.output import check_output, note, save_png, show, show_json, table
+from featherweight.cli.output import check_output, note, save_png, show, show_file, show_json, table
 from featherweight.outside import say
 
 app = typer.Typer(
-    help="List data sets, download one, or draw one.", epilog=example("data"), invoke_without_command=True,
-    rich_markup_mode=None,
+    help="List data sets, download one, or draw one.", cls=PlainGroup, epilog=example("data"),
+    invoke_without_command=True, rich_markup_mode=None,
 )
 
 
@@ -42,7 +43,7 @@ def listing(context: typer.Context, data_dir: DataDir = None, as_json: Json = Fa
     return None
 
 
-@app.command(epilog=example("data get"))
+@app.command(cls=PlainCommand, epilog=example("data get"))
 def get(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Data set to download.")],
     data_dir: DataDir = None,
@@ -61,7 +62,7 @@ def get(
     return None
 
 
-@app.command("show", epilog=example("data show"))
+@app.command("show", cls=PlainCommand, epilog=example("data show"))
 def show_examples(
     name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="Data set: a name, or a file or folder.")],
     out: Annotated[
@@ -84,4 +85,4 @@ def show_examples(
     picture = labelled_grid(dataset.train.images.numpy(), dataset.train.labels.numpy(), dataset.classes, title=name)
     save_png(picture, file)
     note(f"{len(dataset.train):,} training and {len(dataset.test):,} test images, from {dataset.source}")
-    return show_json({"file": str(file)}) if as_json else say(f"wrote {file}")
+    show_file(file, as_json=as_json)

@@ -7,6 +7,8 @@ EXAMPLES = {
     "recipes": "featherweight recipes",
     "summary": 'featherweight summary "words:c8 s16 p s22 g h" --verify',
     "doctor": "featherweight doctor train.py notebook.ipynb --strict",
+    "budget": 'featherweight budget "words:c8 s16 p s22 g h" --max-parameters 1400',
+    "new": "featherweight new mine",
     "train": "featherweight train session6 --set training.epochs=2 --seeds 5",
     "demo": "featherweight demo",
     "evaluate": "featherweight evaluate net.py:Net --weights net.pth --data digits",

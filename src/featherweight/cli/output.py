@@ -6,7 +6,7 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from rich.console import Console, RenderableType
 
+hushed: ContextVar[bool] = ContextVar("hushed", default=False)        # set by --quiet: no notes, no progress
 _for_documents: ContextVar[TextIO | None] = ContextVar("for_documents", default=None)
 
 
@@ -58,16 +59,20 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def status(message: str) -> AbstractContextManager[object]:
-    """Return a context manager that shows `message` with a spinner on standard error."""
+    """Return a context manager that shows `message` with a spinner on standard error. Nothing with --quiet."""
     from rich.text import Text
 
+    if hushed.get():
+        return nullcontext()
     return console(stderr=True).status(Text(visible(message)))
 
 
 def note(message: str) -> None:
-    """Print a message for the user on standard error."""
+    """Print a message for the user on standard error. Print nothing with --quiet."""
     from rich.text import Text
 
+    if hushed.get():
+        return
     console(stderr=True).print(Text(visible(message), style="dim"), soft_wrap=True)
 
 
@@ -80,6 +85,11 @@ def show_json(content: Any) -> None:
     """Print a result for programs: one JSON document on standard output."""
     text = json.dumps(content, indent=2, allow_nan=False).replace("\x7f", "\\u007f")     # json.dumps does not escape it
     print(text, file=_for_documents.get())
+
+
+def show_file(file: Path, *, as_json: bool) -> None:
+    """Print the file that a command wrote: as a line, or as a JSON document."""
+    show_json({"file": str(file)}) if as_json else say(f"wrote {file}")
 
 
 @contextmanager
@@ -123,15 +133,17 @@ def save_png(picture: Image, file: Path) -> None:
         picture.save(opened, "PNG")
 
 
-def table(*headings: str, rows: list[list[str]], right: tuple[int, ...] = ()) -> RenderableType:
-    """Return a plain table. right: indices of the columns to align right."""
+def table(
+    *headings: str, rows: list[list[str]], right: tuple[int, ...] = (), whole: tuple[int, ...] = ()
+) -> RenderableType:
+    """Return a plain table. right: indices of the columns to align right. whole: of those that are never wrapped."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
     for index, heading in enumerate(headings):
-        made.add_column(heading, justify="right" if index in right else "left", overflow="fold")
+        made.add_column(heading, justify="right" if index in right else "left", overflow="fold", no_wrap=index in whole)
     for row in rows:
         made.add_row(*(Text(visible(cell)) for cell in row))
     return made

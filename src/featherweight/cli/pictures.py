@@ -46,10 +46,9 @@ def answer_all(
 def read(predictor: Predictor, file: Path, number: int | None, *, many: bool) -> list[Prediction]:
     """Return the predictions for one file. A file that cannot be read gives an empty list and an error line."""
     from featherweight.errors import PictureError
-    from featherweight.inference.reading import read_picture
 
     try:
-        found = predictor.read(str(file), read_picture(file), number=number, many=many)
+        found = predictor.predict_many(file, number=number) if many else [predictor.predict(file, number=number)]
     except PictureError as fault:       # the other files are still classified
         fail(str(fault))
         return []

@@ -24,10 +24,10 @@ NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "pytho
 def serve(
     network: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="Run folder, or a bundle that export wrote.")],
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port to listen on. 0 takes a free port.")
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port to listen on. 0 takes a free port.")
     ] = 8000,
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on. 0.0.0.0 accepts other machines.")
+        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on. 0.0.0.0 accepts other machines.")
     ] = "127.0.0.1",
     trust: Trust = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from featherweight.cli.options import DataDir, Force, Json, RunPath, Trust
+from featherweight.cli.options import DataDir, Force, Json, Quiet, RunPath, Trust
 from featherweight.cli.output import fail, note, show, show_json, table
 from featherweight.outside import say
 
@@ -24,6 +24,7 @@ def export(
     data_dir: DataDir = None,
     force: Force = False,
     trust: Trust = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Export a finished run as ONNX, C or a bundle.

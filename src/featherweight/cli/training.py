@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featherweight.cli.options import Data, DataDir, Device, Force, Json, Trust
-from featherweight.cli.output import note, save_png, show, show_json, status
+from featherweight.cli import completion
+from featherweight.cli.options import Data, DataDir, Device, Force, Json, Quiet, Trust
+from featherweight.cli.output import hushed, note, save_png, show, show_json, status
 from featherweight.outside import say
 
 if TYPE_CHECKING:
@@ -26,12 +27,24 @@ if TYPE_CHECKING:
 def train(
     recipe: Annotated[
         str | None,
-        typer.Argument(metavar="RECIPE", help="Recipe: a name, or a .toml file. Default: the recipe of --from."),
+        typer.Argument(
+            metavar="RECIPE|MODEL", autocompletion=completion.recipe_names,
+            help="Recipe: a name from `featherweight recipes`, or a .toml file. Or a network, such as model.py:Net, "
+            "with the default settings. Default: the recipe of --from.",
+        ),
     ] = None,
     set: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Recipe value to set, such as training.epochs=1. Repeatable."),
     ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", metavar="N", help="Short for --set training.epochs=N.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option("--lr", metavar="X", help="Short for --set optimizer.lr=X.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", metavar="N", help="Short for --set training.batch_size=N.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Short for --set training.seed=N.")] = None,
     seeds: Annotated[
         str | None,
         typer.Option(
@@ -55,21 +68,22 @@ def train(
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if the goal is not met.")] = False,
     trust: Trust = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Train a recipe and write a run folder.
 
     With --seeds: one run folder per seed, and a summary of all seeds.
     """
-    from featherweight.continuation import recipe_from
-
     if recipe is None and start is None:
         raise typer.BadParameter("Missing argument 'RECIPE'. Give one, such as session7-model2, or --from RUN.")
-    settings = [*(set or []), *([f"data.dataset={json.dumps(data, ensure_ascii=False)}"] if data else [])]
-    if seeds is not None and any(setting.partition("=")[0].strip() == "training.seed" for setting in settings):
-        raise typer.BadParameter("--seeds and --set training.seed both name the seed. Give one of them.")
+    short = {"training.epochs": epochs, "optimizer.lr": lr, "training.batch_size": batch_size, "training.seed": seed}
+    settings = with_short(set or [], short)
+    if seeds is not None and "training.seed" in map(key_of, settings):
+        raise typer.BadParameter("--seeds and --seed (or --set training.seed) both name the seed. Give one of them.")
+    settings += [f"data.dataset={json.dumps(data, ensure_ascii=False)}"] if data else []
     how = Switches(data_dir, device, resume, force, no_report)
-    loaded = recipe_from(start, recipe, settings)
+    loaded = load_recipe(recipe, start, settings)
     report_of, result = train_run(loaded, out, how) if seeds is None else train_replicas(loaded, seeds, out, how)
     if as_json:
         show_json({"run": str(report_of), **result})
@@ -77,6 +91,40 @@ def train(
         show_result(report_of, result)
     if strict and result["goal"]["met"] is False:
         raise typer.Exit(1)
+
+
+def load_recipe(name: str | None, start: Path | None, settings: Sequence[str]) -> Recipe:
+    """Return the recipe of this name or file, or the default recipe of a network such as "model.py:Net".
+
+    start: a finished run whose weights are the first weights. Without a name, its recipe is used.
+    """
+    from featherweight.continuation import recipe_from
+    from featherweight.defaults import recipe_of
+    from featherweight.models import full_name
+    from featherweight.user_code import ENDINGS
+
+    if name is None or not (":" in name or name.endswith(ENDINGS)):
+        return recipe_from(start, name, settings)
+    recipe = recipe_of(full_name(name), settings)
+    return recipe_from(start, recipe) if start else recipe
+
+
+def with_short(settings: Sequence[str], short: Mapping[str, object]) -> list[str]:
+    """Return the settings of --set and those of the short options. short: key of a recipe -> value or None.
+
+    Raises typer.BadParameter for a key that is set in both ways.
+    """
+    given = {key: value for key, value in short.items() if value is not None}
+    for key in map(key_of, settings):
+        if key in given:
+            option = "--" + key.rpartition(".")[2].replace("_", "-")
+            raise typer.BadParameter(f"{option} and --set {key} both set the same value. Give one of them.")
+    return [*settings, *(f"{key}={value}" for key, value in given.items())]
+
+
+def key_of(setting: str) -> str:
+    """Return the key of a setting: "training.seed = 3" -> "training.seed"."""
+    return setting.partition("=")[0].strip()
 
 
 @dataclass(frozen=True)
@@ -97,7 +145,7 @@ def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, di
     from featherweight.progress import Progress
 
     choose_threads((out or default_out(recipe)) / "environment.json" if how.resume else None)
-    with Progress() as progress:
+    with Progress(quiet=hushed.get()) as progress:
         run = run_training(
             recipe, out,
             data_dir=how.data_dir, device=how.device, resume=how.resume, force=how.force, watcher=progress,
@@ -135,7 +183,7 @@ def train_replicas(recipe: Recipe, seeds: str, out: Path | None, how: Switches) 
     from featherweight.progress import SeedsProgress
     from featherweight.replication import train_seeds
 
-    with SeedsProgress() as progress:
+    with SeedsProgress(quiet=hushed.get()) as progress:
         replicas = train_seeds(
             recipe, parse_seeds(seeds), out,
             data_dir=how.data_dir, device=how.device, resume=how.resume, force=how.force, watcher=progress,
@@ -187,6 +235,8 @@ def demo(
         "runs/demo"
     ),
     data_dir: DataDir = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Train session7-model2 and classify five pictures.
 
@@ -207,18 +257,22 @@ def demo(
     settings = [f"data.dataset={name}", f"training.epochs={epochs}", f"goal.accuracy={accuracy}", "name=demo"]
     settings += ["schedule.name=one-cycle", "optimizer.lr=0.05"] + ["training.batch_size=32"] * (name == "digits")
     recipe = Recipe.load("session7-model2", settings)
-    with Progress() as progress:
+    with Progress(quiet=hushed.get()) as progress:
         run = run_training(recipe, out, data_dir=data_dir, force=True, watcher=progress)
     write_page([run], run.path, data_dir)
+    dataset = load_dataset(name, data_dir=data_dir)
+    pictures = write_pictures(dataset.test.images[:5], run.path.parent / f"{run.path.name}-pictures")
+    truth = [dataset.classes[label] for label in dataset.test.labels[:5].tolist()]
+    predictor = Predictor(run)
+    predictions = [predictor.predict(picture) for picture in pictures]
+    if as_json:
+        return show_json({"run": str(run.path), **run.result, "truth": truth,
+                          "predictions": [prediction.to_dict() for prediction in predictions]})
     show(summarize(load_network(run), name="session7-model2"))
     say("")
     show_result(run.path, run.result)
-    dataset = load_dataset(name, data_dir=data_dir)
-    pictures = write_pictures(dataset.test.images[:5], run.path.parent / f"{run.path.name}-pictures")
-    truth = ", ".join(dataset.classes[label] for label in dataset.test.labels[:5].tolist())
-    say("", f"Five test pictures, written to {pictures[0].parent}; the truth is {truth}:")
-    predictor = Predictor(run)
-    show_predictions([predictor.predict(picture) for picture in pictures])
+    say("", f"Five test pictures, written to {pictures[0].parent}; the truth is {', '.join(truth)}:")
+    return show_predictions(predictions)
 
 
 def choose_data(data_dir: Path | None) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from featherweight.cli.options import (
     InputShape,
     Json,
     ModelArguments,
+    Quiet,
     RunPaths,
     Trust,
     parse_arguments,
@@ -54,6 +55,7 @@ def evaluate(
     data_dir: DataDir = None,
     device: Device = "auto",
     trust: Trust = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Measure a finished run again on the test images.
@@ -91,7 +93,9 @@ def measure_model(
     """Measure a network with weights from a file. Return its description for --json, and the score of each head."""
     from featherweight.examination import evaluate_weights
     from featherweight.files import sha256_of
+    from featherweight.models import full_name
 
+    model = full_name(model)
     found = evaluate_weights(
         model, weights, data=data, arguments=arguments, shape=shape, data_dir=data_dir, device=device
     )
@@ -115,6 +119,7 @@ def predict(
     ] = None,
     force: Force = False,
     trust: Trust = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Classify pictures: the three most probable classes of each."""
@@ -153,7 +158,7 @@ def show_predictions(predictions: Sequence[Prediction]) -> None:
 
 def in_columns(ranked: Sequence[tuple[str, float]], *, doubted: bool) -> list[str]:
     """Return the cells of one prediction. Of a doubted one: "I don't know", and the candidates."""
-    cells = [f"{name}  {share:.1%}" for name, share in ranked]
+    cells = [f"{name}  {percent(share, 1)}" for name, share in ranked]
     return ["I don't know", *cells][: len(cells)] if doubted else cells
 
 

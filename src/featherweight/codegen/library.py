@@ -29,6 +29,7 @@ from featherweight.codegen.compiler import (
     processor_flags,
 )
 from featherweight.codegen.subprocesses import private_folder
+from featherweight.errors import install_command
 from featherweight.files import sha256_of, user_cache
 from featherweight.interruption import undone_at_the_end
 from featherweight.outside import shortened
@@ -63,7 +64,7 @@ def _load(name: str, source: str, parts: int) -> ctypes.CDLL:
     if library is not None:
         return library
     if compiler is None:
-        raise NoLibrary("no C compiler was found (cc, gcc, clang, or pip install 'featherweight[fast]')")
+        raise NoLibrary(f"no C compiler was found (cc, gcc, clang, or {install_command('fast')})")
     try:
         return compiled(compiler, name, source, parts, folder, beginning)
     except OSError as fault:

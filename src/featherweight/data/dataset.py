@@ -151,7 +151,7 @@ def load_dataset(
         read = _from_path(name, data_dir, channels, size, default_cache(cache_dir))
     else:
         place = fetch(name, data_dir, cache_dir=cache_dir, sources=sources)
-        read = _of_source(source, place, channels, size, default_cache(cache_dir))
+        read = _of_source(source, place, channels, size, cache_dir)
     if strokes or marks:
         read = _with_drawn(read, strokes, marks, channels, size, default_cache(cache_dir))
     train, test, held_out = read.train, read.test, read.validation
@@ -219,7 +219,7 @@ def _from_idx(place: Place, source: Source, size: int) -> tuple[Split, Split]:
     return splits[0], splits[1]
 
 
-def _bundled_digits(size: int, cache: Path) -> tuple[Split, Split]:
+def _bundled_digits(size: int, cache_dir: Path | None) -> tuple[Split, Split]:
     """Return training and test images of scikit-learn's 1,797 digits, resized.
 
     The digits have 8x8 pixels with values 0..16, which are scaled to 0..255.
@@ -234,8 +234,9 @@ def _bundled_digits(size: int, cache: Path) -> tuple[Split, Split]:
     return (images[train], labels[train]), (images[test], labels[test])
 
 
-def _strokes(size: int, cache: Path) -> tuple[Split, Split]:
+def _strokes(size: int, cache_dir: Path | None) -> tuple[Split, Split]:
     """Return training and test images of the digits that featherweight draws."""
+    cache = default_cache(cache_dir)
     return _drawn(TRAIN, 0, size, cache), _drawn(TEST, 1, size, cache)
 
 
@@ -266,11 +267,11 @@ def _from_path(name: str, data_dir: Path | str | None, channels: int, size: int,
     return read_path(path, channels, size, cache)
 
 
-def _of_source(source: Source, place: Place, channels: int, size: int, cache: Path) -> Read:
+def _of_source(source: Source, place: Place, channels: int, size: int, cache_dir: Path | None) -> Read:
     """Read a named data set at its place: four IDX files, files in another format, or none."""
     if place.path is not None:
-        return _named(read_path(place.path, channels, size, cache), source, place)
-    splits = _from_idx(place, source, size) if place.files else WITHOUT_FILES[source.name](size, cache)
+        return _named(read_path(place.path, channels, size, default_cache(cache_dir)), source, place)
+    splits = _from_idx(place, source, size) if place.files else WITHOUT_FILES[source.name](size, cache_dir)
     train, test = (_with_channels(split, channels) for split in splits)
     return Read(source.classes, train, test, None, place.phrase, published=True)
 

@@ -1,7 +1,8 @@
-"""Known mistakes of training scripts, found by reading their source.
+"""Known mistakes of training scripts and networks.
 
 `examine` reads .py and .ipynb files and returns a Report. Nothing of the files is executed.
-The module can be called: featherweight.doctor("notebook.ipynb").
+`consult` also takes networks and recipes. Each network runs once on random images.
+The module can be called: featherweight.doctor("notebook.ipynb") or featherweight.doctor(model).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from featherweight.doctor.codes import CODES as CODES
 from featherweight.doctor.examination import examine as examine
@@ -18,14 +19,26 @@ from featherweight.doctor.finding import SEVERITIES as SEVERITIES
 from featherweight.doctor.finding import Finding as Finding
 from featherweight.doctor.finding import Place as Place
 from featherweight.doctor.finding import Report as Report
+from featherweight.doctor.targets import consult as consult
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Doctor(ModuleType):
-    """Known mistakes of training scripts: call it with paths of scripts, notebooks or folders."""
+    """Known mistakes of scripts and networks: call it with paths, names of networks or recipes, or modules."""
 
-    def __call__(self, *targets: str | Path, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Report:
-        """Examine the targets and return the report. select, ignore: codes or prefixes such as "FW1"."""
-        return examine(targets).kept(select, ignore)
+    def __call__(
+        self, *targets: str | Path | nn.Module, select: Sequence[str] = (), ignore: Sequence[str] = (),
+        input_shapes: Sequence[Sequence[int]] | None = None, classes: int | None = None,
+    ) -> Report:
+        """Examine the targets and return the report.
+
+        select, ignore: codes or prefixes such as "FW1".
+        input_shapes: of each input of the networks, without the batch axis. classes: number of classes.
+        Modules stay unchanged, because a copy runs.
+        """
+        return consult(targets, input_shapes, classes).kept(select, ignore)
 
 
 sys.modules[__name__].__class__ = Doctor

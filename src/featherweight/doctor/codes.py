@@ -66,4 +66,18 @@ CODES: dict[str, tuple[str, str]] = {
     "FW602": ("warning", "weights stored as pickle"),
     "FW603": ("warning", "workers without a main guard"),
     "FW604": ("warning", "learning rate far outside the usual"),
+    # the built network
+    "FW701": ("warning", "dead units"),
+    "FW702": ("warning", "parameters without a gradient"),
+    "FW703": ("note", "layer called more than once"),
+    "FW704": ("note", "batch normalisation over one value"),
+    "FW705": ("warning", "float64 parameters"),
+    "FW706": ("warning", "receptive field smaller than the object"),
+    "FW707": ("note", "receptive field larger than the image"),
+    "FW708": ("note", "image reduced too early"),
+    "FW709": ("note", "first linear layer holds most parameters"),
+    "FW710": ("error", "output depends on the other images"),
+    "FW711": ("note", "batch axis dropped"),
+    "FW712": ("warning", "more parameters than the goal"),
+    "FW713": ("warning", "comment states a wrong size"),
 }

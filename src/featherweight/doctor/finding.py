@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,25 @@ class Place:
     """Position of a finding. Lines and columns count from 1.
 
     cell: number of the notebook cell, counted from 1; None in a script. In a notebook, `line` is a line of that cell.
+    line: 0 for a network without a source file; `file` is then the network's name.
+    layer: name of the layer for a built network, "" for other findings and for the network as a whole.
     """
 
     file: str
     cell: int | None
     line: int
     column: int
+    layer: str = ""
 
     def __str__(self) -> str:
         where = "" if self.cell is None else f"cell {self.cell}:"
-        return f"{self.file}:{where}{self.line}:{self.column}"
+        position = f":{where}{self.line}:{self.column}" if self.line else ""
+        return f"{self.file}{position}{f' {self.layer}' if self.layer else ''}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the position for JSON."""
-        return {"file": self.file, "cell": self.cell, "line": self.line, "column": self.column}
+        layer = {"layer": self.layer} if self.layer else {}
+        return {"file": self.file, "cell": self.cell, "line": self.line, "column": self.column, **layer}
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class Report:
     ignored: findings that a comment silences.
     checked: one line for each examined file.
     unchecked: one line for each property or file that could not be checked, with the reason.
+    levels: "read" for source that was read, "probe" for networks that ran once.
     """
 
     findings: tuple[Finding, ...]
@@ -73,6 +79,7 @@ class Report:
     checked: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     unread: tuple[str, ...] = field(default=())
+    levels: tuple[str, ...] = ("read",)
 
     def count(self, severity: str) -> int:
         """Number of findings of one severity."""
@@ -84,7 +91,15 @@ class Report:
             finding for finding in self.findings
             if (not select or finding.code.startswith(tuple(select))) and not finding.code.startswith(tuple(ignore))
         )
-        return Report(wanted, self.ignored, self.checked, self.unchecked, self.unread)
+        return replace(self, findings=wanted)
+
+    def __add__(self, other: Report) -> Report:
+        """Return one report with the contents of both."""
+        return Report(
+            self.findings + other.findings, self.ignored + other.ignored, self.checked + other.checked,
+            self.unchecked + other.unchecked, self.unread + other.unread,
+            tuple(dict.fromkeys(self.levels + other.levels)),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report for JSON."""
@@ -115,4 +130,4 @@ class Report:
 
 def short(place: Place) -> str:
     """Return the position with the file's name instead of its path."""
-    return str(Place(Path(place.file).name, place.cell, place.line, place.column))
+    return str(replace(place, file=Path(place.file).name))

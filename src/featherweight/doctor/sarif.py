@@ -26,11 +26,14 @@ def result(finding: Finding) -> dict[str, Any]:
     """Return one finding. In a notebook the message names the cell, since SARIF has no cells."""
     cell = "" if finding.place.cell is None else f"Cell {finding.place.cell}: "
     text = " ".join((f"{cell}{finding.what}", finding.why, finding.how, finding.corrected)).strip()
-    region = {"startLine": finding.place.line, "startColumn": finding.place.column}
+    place = finding.place
+    physical: dict[str, Any] = {"artifactLocation": {"uri": PurePath(place.file).as_posix()}}
+    if place.line:
+        physical["region"] = {"startLine": place.line, "startColumn": place.column}
+    logical = {"logicalLocations": [{"name": place.layer, "kind": "member"}]} if place.layer else {}
     made: dict[str, Any] = {
         "ruleId": finding.code, "level": finding.severity, "message": {"text": text},
-        "locations": [{"physicalLocation": {
-            "artifactLocation": {"uri": PurePath(finding.place.file).as_posix()}, "region": region}}],
+        "locations": [{"physicalLocation": physical, **logical}],
     }
     if finding.reason is not None:
         made["suppressions"] = [{"kind": "inSource", "justification": finding.reason}]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 Kind = TypeVar("Kind")
 Shape = tuple[int, ...]
+PLAIN = frozenset({int, float, bool, str, type(None)})      # found quickly, because most arguments are of these types
 UNSEEN = "unseen"       # the operation of values that no visible torch function made
 
 
@@ -143,15 +144,22 @@ def stride_of(stride: Any, kernel: Any) -> Any:
 
 
 def found_in(value: Any, kind: type[Kind]) -> Iterator[Kind]:
-    """Yield all objects of a kind in `value`: one of them, or tuples, lists and dicts of them, to any depth."""
+    """Return all objects of a kind in `value`: one of them, or tuples, lists and dicts of them, to any depth."""
+    found: list[Kind] = []
+    collect(value, kind, found)
+    return iter(found)
+
+
+def collect(value: Any, kind: type[Kind], found: list[Kind]) -> None:
+    """Append all objects of a kind in `value`, to any depth, to `found`."""
     if isinstance(value, kind):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from found_in(item, kind)
+        found.append(value)
     elif isinstance(value, (tuple, list)):
         for item in value:
-            yield from found_in(item, kind)
+            collect(item, kind, found)
+    elif type(value) not in PLAIN and isinstance(value, Mapping):
+        for item in value.values():
+            collect(item, kind, found)
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
@@ -164,7 +172,9 @@ def replaced(value: Any, kind: type[Kind], by: Callable[[Kind], Any]) -> Any:
     if isinstance(value, kind):
         return by(value)
     if type(value) in (tuple, list):
-        return type(value)(replaced(item, kind, by) for item in value)
+        return type(value)([replaced(item, kind, by) for item in value])
+    if type(value) in PLAIN:
+        return value
     return {key: replaced(item, kind, by) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 

@@ -62,6 +62,7 @@ class Call:
     path: str
     layer: LayerCall | None = None
     aliased: bool = False
+    _inputs: tuple[Value, ...] | None = None        # found once, because all analyses ask for them
 
     @property
     def given(self) -> dict[str, Any]:
@@ -71,7 +72,9 @@ class Call:
     @property
     def inputs(self) -> tuple[Value, ...]:
         """Arguments whose numbers the result depends on. An argument that is given twice is in it twice."""
-        return tuple(values_in(calls.values_of(self.operation, self.args, self.kwargs)))
+        if self._inputs is None:
+            self._inputs = tuple(values_in(calls.values_of(self.operation, self.args, self.kwargs)))
+        return self._inputs
 
     @property
     def sources(self) -> list[Value]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from featherweight.inference.card import Card
 from featherweight.inference.network import Network, Probabilities
-from featherweight.inference.picture import Prepared, prepare_many
+from featherweight.inference.picture import AS_IT_IS, Prepared, prepare_many
 from featherweight.inference.readings import further_readings, likely_readings
 from featherweight.specification import NONE
 
@@ -31,10 +31,10 @@ def read_digit(network: Network, picture: Image.Image, number: int | None = None
     """
     readings = likely_readings(picture, network.card.picture)
     answers = ask(network, readings, number)
-    if len(readings) > 1 and surest(answers) < SURE:
-        more = further_readings(picture, network.card.picture, readings[0])
+    if readings[0].way != AS_IT_IS and surest(answers, network.card) < SURE:
+        more = further_readings(picture, network.card.picture, readings)
         readings, answers = readings + more, joined(answers, ask(network, more, number))
-    return combined(readings, answers)
+    return combined(readings, answers, network.card)
 
 
 def read_digits(network: Network, picture: Image.Image, number: int | None = None) -> list[Answered]:
@@ -50,9 +50,9 @@ def ask(network: Network, readings: Sequence[Prepared], number: int | None) -> P
     return network.probabilities(np.stack([one.pixels for one in readings]), numbers)
 
 
-def surest(answers: Probabilities) -> float:
-    """Return the mean probability of the best class, of the head that is least sure."""
-    return min(float(rows.mean(axis=0).max()) for rows in answers.values())
+def surest(answers: Probabilities, card: Card) -> float:
+    """Return the mean probability of the best class but "none", of the head that is least sure."""
+    return min(best_of(rows.mean(axis=0), card.heads[head]) for head, rows in answers.items())
 
 
 def joined(first: Probabilities, second: Probabilities) -> Probabilities:
@@ -60,11 +60,12 @@ def joined(first: Probabilities, second: Probabilities) -> Probabilities:
     return {head: np.concatenate([rows, second[head]]) for head, rows in first.items()}
 
 
-def combined(readings: Sequence[Prepared], answers: Probabilities) -> Answered:
+def combined(readings: Sequence[Prepared], answers: Probabilities, card: Card) -> Answered:
     """Return the mean over the readings, and the reading that gives the class of the mean the highest probability."""
     mean = {head: rows.mean(axis=0, keepdims=True) for head, rows in answers.items()}
-    rows = next(iter(answers.values()))
-    best = int(next(iter(mean.values()))[0].argmax())
+    head, rows = next(iter(answers.items()))
+    classes = [index for index, label in enumerate(card.heads[head]) if label != NONE]
+    best = classes[int(mean[head][0, classes].argmax())]
     agreeing = int((rows.argmax(axis=1) == best).sum())
     chosen = readings[int(rows[:, best].argmax())]
     return replace(chosen, readings=len(readings), agreeing=agreeing), mean
@@ -72,8 +73,7 @@ def combined(readings: Sequence[Prepared], answers: Probabilities) -> Answered:
 
 def is_doubted(answers: Probabilities, card: Card) -> bool:
     """Return True if the network does not know what a picture of handwriting shows. answers: (1, classes) each."""
-    return card.picture.kind == "ink" and any(
-        best_of(rows[0], card.heads[head]) < DOUBT for head, rows in answers.items())
+    return card.picture.kind == "ink" and surest(answers, card) < DOUBT
 
 
 def best_of(probabilities: NDArray[np.float32], labels: Sequence[str]) -> float:

@@ -13,6 +13,7 @@ from PIL import Image, ImageFilter
 
 Floats = NDArray[np.float32]
 Scalar = TypeVar("Scalar", bound=np.generic)
+INK = 0.5                       # threshold: a pixel with more counts as ink
 COARSE = 48                     # pixels: longer side of the reduced picture on which the light is estimated
 STROKES = 0.45, 0.22, 0.12      # fractions of the longer side: candidates for the widest stroke, tried in this order
 SHARPER = 0.9                   # a later candidate wins if this times its edge strength exceeds that of the first
@@ -45,12 +46,22 @@ def find_ink(picture: Image.Image) -> Floats | None:
 
 def ink_under_light(picture: Image.Image) -> Floats | None:
     """Return the ink of a picture whose ground is lit unevenly, (H, W), as find_ink() does for a photo."""
-    grey = along_main_colour(np.asarray(picture.filter(ImageFilter.GaussianBlur(GRAIN)), np.float32))
-    grey = grey if ink_is_dark(grey) else -grey
+    grey = without_grain(picture)
     found = [ink for part in STROKES if (ink := full_ink(below_ground(grey, part))) is not None]
-    edges = [edge_strength(grey, ink > 0.5) for ink in found]
+    edges = [edge_strength(grey, ink > INK) for ink in found]
     best = max(range(len(found)), key=lambda i: edges[i] * (SHARPER if i else 1), default=None)
     return None if best is None else found[best]
+
+
+def thin_ink(picture: Image.Image) -> Floats | None:
+    """Return the ink of strokes narrower than the last of STROKES, (H, W), as ink_under_light() does."""
+    return full_ink(below_ground(without_grain(picture), STROKES[-1]))
+
+
+def without_grain(picture: Image.Image) -> Floats:
+    """Return a photo as (H, W) without the grain of the camera. Dark ink stays, light ink is inverted."""
+    grey = along_main_colour(np.asarray(picture.filter(ImageFilter.GaussianBlur(GRAIN)), np.float32))
+    return grey if ink_is_dark(grey) else -grey
 
 
 def ink_on_level_ground(picture: Image.Image) -> Floats | None:
@@ -79,6 +90,11 @@ def is_light(grey: Floats, threshold: float) -> bool:
     """
     edge = corners(grey) if max(grey.shape) > NARROW * min(grey.shape) else border(grey)
     return bool(np.median(edge) > threshold)
+
+
+def has_even_ground(picture: Image.Image) -> bool:
+    """Return True if the ground is lit evenly, as on a screen or a scan."""
+    return even_ground(along_main_colour(np.asarray(picture, np.float32)))[0] is not None
 
 
 def even_ground(grey: Floats) -> tuple[float | None, float]:

@@ -7,14 +7,13 @@ from PIL import Image
 
 from featherweight.errors import PictureError
 from featherweight.inference.boxes import without_boxes
-from featherweight.inference.ink import Floats, border, find_ink
+from featherweight.inference.ink import INK, Floats, border, find_ink
 from featherweight.inference.lines import lines_of, marks_of, typical_height
 from featherweight.inference.strokes import Mask, Pieces, label_pieces
 from featherweight.inference.touching import split
+from featherweight.inference.zoom import WORKING, cut_around
 
-INK = 0.5               # threshold: a pixel with more counts as ink
 FAINT = 0.3             # the same for the lines of forms, which may be thinner than a pixel
-WORKING = 300           # pixels: longer side of the reduced picture, at least
 AREA = 300 * 200        # pixels of the reduced picture, at least: a long row of digits keeps its details
 ALONE = 1.2             # factor on the height of ink that is alone in its line: nothing shows how tall its digits are
 SMALL = 36              # pixels: if a typical digit is lower, the search is repeated on a crop
@@ -90,10 +89,9 @@ def around(picture: Image.Image, pieces: Pieces, scale: float) -> Image.Image:
     """
     marks = marks_of(pieces)
     room = typical_height(marks)
-    left, top = min(mark.left for mark in marks) - room, min(mark.top for mark in marks) - room
-    right, bottom = max(mark.right for mark in marks) + room, max(mark.bottom for mark in marks) + room
-    return picture.crop((max(0, round(left * scale)), max(0, round(top * scale)),
-                         min(picture.width, round(right * scale)), min(picture.height, round(bottom * scale))))
+    box = (min(mark.top for mark in marks), max(mark.bottom for mark in marks),
+           min(mark.left for mark in marks), max(mark.right for mark in marks))
+    return cut_around(picture, box, room, scale)
 
 
 def without_dirt(pieces: Pieces) -> Pieces:

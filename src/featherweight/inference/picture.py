@@ -19,20 +19,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featherweight.errors import PictureError
-from featherweight.inference.ink import Floats, border, find_ink
+from featherweight.inference.ink import INK, Floats, border, find_ink
 from featherweight.inference.lines import lines_of
 from featherweight.inference.many import find_digits
 from featherweight.inference.reading import read_picture
 from featherweight.inference.strokes import Mask, Pieces, label_pieces, stroke_width, thicken, thin
+from featherweight.inference.zoom import cut_around, reduced
 from featherweight.specification import PictureSpecification
 from featherweight.upright import upright
 
 __all__ = ["Prepared", "prepare", "prepare_many", "read_picture"]
 
 Grey = NDArray[np.uint8]
-INK = 0.5                       # threshold: a pixel with more counts as ink
 EDGE = 0.25                     # fraction of the darkest ink: paler pixels outside a soft drawing are cut off
-WORKING = 300                   # pixels: longer side of the reduced picture in which ink is searched
 NEAR = 80                       # pixels: if the ink is smaller than this there, the search is repeated on a crop
 FINE = 6                        # pixels of enlarged ink for one pixel of the finished image
 INSIDE = 0.25                   # fraction of the largest area: a larger piece inside excludes those at the border
@@ -107,25 +106,18 @@ def look_closely(
     Raises PictureError if the picture is blank or has too many pieces.
     """
     while True:
-        working = picture
-        if max(picture.size) > WORKING:
-            working = picture.copy()
-            working.thumbnail((WORKING, WORKING), Image.Resampling.BICUBIC)
+        working = reduced(picture)
         ink = find(working)
         if ink is None or not (ink > threshold).any():
             raise PictureError("the picture is blank: no ink stands out from its ground.")
         pieces = main_pieces(ink > threshold)
         if (specks := len(np.flatnonzero(np.bincount(pieces.ravel()))) - 1) > MOST_PIECES:
             raise PictureError(f"the picture shows no drawing: {specks} specks and no stroke.")
-        top, bottom, left, right = box_of(pieces > 0)
+        box = top, bottom, left, right = box_of(pieces > 0)
         scale, longer = picture.width / working.width, max(bottom - top, right - left)
         if longer >= NEAR or scale <= 1:
             return ink, pieces
-        room = longer / 2
-        picture = picture.crop((
-            max(0, round((left - room) * scale)), max(0, round((top - room) * scale)),
-            min(picture.width, round((right + room) * scale)), min(picture.height, round((bottom + room) * scale)),
-        ))
+        picture = cut_around(picture, box, longer / 2, scale)
 
 
 def main_pieces(mask: Mask) -> Pieces:

@@ -20,6 +20,7 @@ from featherweight.inference.picture import Prepared
 from featherweight.inference.reading import read_picture
 from featherweight.outside import visible
 from featherweight.specification import NONE
+from featherweight.words import percent
 
 if TYPE_CHECKING:
     from featherweight.runs import Run
@@ -51,7 +52,7 @@ class Prediction:
     def _repr_html_(self) -> str:
         cells = [
             f"<tr><th>{html.escape(head)}</th>"
-            + "".join(f"<td>{html.escape(name)} {probability:.1%}</td>" for name, probability in ranked)
+            + "".join(f"<td>{html.escape(name)} {percent(probability, 1)}</td>" for name, probability in ranked)
             for head, ranked in self.answers.items()
         ]
         return visible(f"<table><caption>{html.escape(self.picture)}</caption>{'</tr>'.join(cells)}</tr></table>")

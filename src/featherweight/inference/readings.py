@@ -6,27 +6,30 @@ strokes that are thinned close their loops. answering.py lets the network decide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 from PIL import Image
 
 from featherweight.errors import PictureError
-from featherweight.inference.ink import Floats, ink_on_level_ground, ink_under_light
+from featherweight.inference.ink import INK, Floats, has_even_ground, ink_on_level_ground, ink_under_light, thin_ink
 from featherweight.inference.picture import (
     AS_IT_IS,
-    INK,
     Prepared,
     around_the_largest,
     as_grey,
+    box_of,
     cut_out,
     finished,
     look_closely,
+    main_pieces,
     prepare,
     to_canvas,
 )
 from featherweight.inference.strokes import Mask
+from featherweight.inference.zoom import cut_around, reduced
 from featherweight.specification import PictureSpecification
 
 FAINT = 0.4             # threshold of ink on level ground: thin soft strokes stay whole
@@ -35,41 +38,36 @@ Drawing = tuple[Floats, Mask]       # ink (H, W), and the pixels that belong to 
 
 
 def likely_readings(picture: Image.Image, specification: PictureSpecification) -> list[Prepared]:
-    """Return the two readings that nearly all pictures need, the usual one first.
+    """Return the readings that nearly all pictures need: two if the ground is lit evenly, one on a photo.
 
-    Of a picture that needs no search for ink, return one reading. Raises PictureError if the picture is blank.
+    The usual reading is the first. Raises PictureError if the picture is blank.
     """
     first = prepare(picture, specification)
-    if first.way == AS_IT_IS:
+    if first.way == AS_IT_IS or not has_even_ground(reduced(picture)):
         return [first]
-    return [first, *drawings(picture, specification, first, [("one ground level, as drawn", level, False)])]
+    return [first, *drawings(picture, specification, first, [LEVEL_AS_DRAWN])]
 
 
 def further_readings(
-    picture: Image.Image, specification: PictureSpecification, first: Prepared
+    picture: Image.Image, specification: PictureSpecification, likely: Sequence[Prepared]
 ) -> list[Prepared]:
-    """Return readings for a picture about which the network is unsure. first: the usual reading."""
-    return list(drawings(picture, specification, first, [
-        ("as drawn", usual, False),
-        ("one ground level, even strokes", level, True),
-        ("local light, even strokes", local, True),
-        ("local light, as drawn", local, False),
-    ]))
+    """Return the other readings, for a picture about which the network is unsure. likely: the first readings."""
+    done = {one.way for one in likely}
+    return list(drawings(picture, specification, likely[0], [way for way in WAYS if way.name not in done]))
 
 
 def drawings(
-    picture: Image.Image, specification: PictureSpecification, first: Prepared,
-    ways: list[tuple[str, Callable[[Image.Image], Drawing], bool]],
+    picture: Image.Image, specification: PictureSpecification, first: Prepared, ways: Sequence[Way]
 ) -> Iterator[Prepared]:
-    """Yield a reading for each (name, function that finds the ink, even strokes). Leave out a way that finds no ink."""
+    """Yield the reading of each way. Leave out a way that finds no ink."""
     found: dict[Callable[[Image.Image], Drawing], Drawing] = {}
-    for name, find, even in ways:
+    for way in ways:
         with suppress(PictureError):
-            if find not in found:
-                found[find] = find(picture)
-            ink = cut_out(*found[find])
-            canvas = to_canvas(ink, specification, even=even)
-            yield replace(first, ink=as_grey(ink), pixels=finished(canvas, specification), way=name)
+            if way.find not in found:
+                found[way.find] = way.find(picture)
+            ink = cut_out(*found[way.find])
+            canvas = to_canvas(ink, specification, even=way.even)
+            yield replace(first, ink=as_grey(ink), pixels=finished(canvas, specification), way=way.name)
 
 
 def usual(picture: Image.Image) -> Drawing:
@@ -88,3 +86,30 @@ def local(picture: Image.Image) -> Drawing:
     """Return what differs from its surroundings, and the digit in it."""
     ink, pieces = look_closely(picture, ink_under_light, INK)
     return ink, around_the_largest(pieces)
+
+
+def nearer(picture: Image.Image) -> Drawing:
+    """Return the ink that prepare() finds around the largest mark of thin strokes: not the edge of a shadow."""
+    working = reduced(picture)
+    ink = thin_ink(working)
+    if ink is None or not (ink > INK).any():
+        raise PictureError("no thin stroke")
+    box = top, bottom, left, right = box_of(around_the_largest(main_pieces(ink > INK)))
+    return usual(cut_around(picture, box, max(bottom - top, right - left) / 2, picture.width / working.width))
+
+
+class Way(NamedTuple):
+    """A way to read a picture. find: function that finds the ink. even: strokes are brought to the width of MNIST's."""
+
+    name: str
+    find: Callable[[Image.Image], Drawing]
+    even: bool
+
+
+AS_DRAWN = Way("as drawn", usual, False)
+LEVEL_AS_DRAWN = Way("one ground level, as drawn", level, False)
+WAYS = (
+    AS_DRAWN, LEVEL_AS_DRAWN, Way("one ground level, even strokes", level, True),
+    Way("local light, even strokes", local, True), Way("local light, as drawn", local, False),
+    Way("thin strokes alone", nearer, True),
+)

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from featherweight.inference.picture import Prepared
 from featherweight.inference.predictor import Prediction
+from featherweight.words import percent
 
 CELL, GAP, LABEL, BAR = 140, 12, 24, 200            # pixels
 PAPER, LINE, TEXT, FAINT, ACCENT = "#ffffff", "#d5d9e0", "#1b1f27", "#667085", "#1d5fd0"
@@ -65,7 +66,7 @@ def draw_bars(pen: ImageDraw.ImageDraw, ranked: Sequence[tuple[str, float]], lef
     for index, (label, probability) in enumerate(ranked):
         y = top + index * 46
         pen.text((left, y), shorten(label, 120), TEXT, font(15))
-        pen.text((left + BAR, y), f"{probability:.1%}", TEXT, font(13), anchor="ra")
+        pen.text((left + BAR, y), percent(probability, 1), TEXT, font(13), anchor="ra")
         pen.rectangle((left, y + 22, left + BAR - 1, y + 31), fill=LINE)
         if (length := round(probability * BAR)) > 0:
             pen.rectangle((left, y + 22, left + length - 1, y + 31), fill=ACCENT if index == 0 else FAINT)

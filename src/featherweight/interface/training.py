@@ -15,6 +15,7 @@ import torch
 from featherweight import cores, experiment, runs
 from featherweight.continuation import recipe_from
 from featherweight.data import Dataset, as_dataset, resized
+from featherweight.defaults import filled
 from featherweight.devices import pick_device
 from featherweight.errors import DataError, RecipeError
 from featherweight.interface.run import Run
@@ -23,15 +24,6 @@ from featherweight.networks import fitting_shape
 from featherweight.progress import progress
 from featherweight.recipe import Recipe, apply_setting, keep_goal_data, set_value
 from featherweight.specification import HANDWRITING
-
-FEW = 5000      # with fewer training images than this, the batch size is 32 instead of 128
-DEFAULTS: dict[str, Any] = {    # used if no recipe is given
-    "name": "mine",
-    "optimizer": {"name": "muon", "lr": 0.02, "nesterov": True},     # low: some networks have no BatchNorm
-    "schedule": {"name": "one-cycle"},
-    "training": {"epochs": 15},
-}
-MOVED = {"rotation": 7, "shift": 0.05, "scale": 0.05, "fade": 0.5}     # for handwriting, as in tuned recipes
 
 TOLD: list[str] = []        # the note on threads that this process has shown
 
@@ -114,7 +106,7 @@ def settle(recipe: Recipe | str | Path | None, model: Any, data: Any, settings: 
     if data is not None and not isinstance(data, str | Path):
         dataset, notes = taken(data, content, blueprint)
     if recipe is None:
-        content = filled(content, dataset)
+        content = filled(content, None if dataset is None else len(dataset.train))
     else:
         keep_goal_data(before, content)
     return Settled(Recipe.from_dict(content), dataset, blueprint, notes)
@@ -167,17 +159,6 @@ def taken(data: Any, content: dict[str, Any], blueprint: Blueprint | None) -> tu
 def by(shape: Sequence[int]) -> str:
     """A shape as text: (1, 28, 28) -> "1x28x28"."""
     return "x".join(map(str, shape))
-
-
-def filled(content: dict[str, Any], dataset: Dataset | None) -> dict[str, Any]:
-    """Return `content` merged over DEFAULTS, for training without a recipe."""
-    name = content.get("data", {}).get("dataset", "mnist")
-    few = name == "digits" or (dataset is not None and len(dataset.train) < FEW)
-    defaults = {**DEFAULTS, "training": {**DEFAULTS["training"], "batch_size": 32 if few else 128}}
-    if name in HANDWRITING:
-        defaults["augmentation"] = MOVED
-    merged = defaults | content
-    return merged | {key: defaults[key] | content.get(key, {}) for key in defaults if key != "name"}
 
 
 def section(content: dict[str, Any], name: str) -> dict[str, Any]:

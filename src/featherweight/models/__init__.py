@@ -11,6 +11,7 @@ from featherweight.models.blueprint import Blueprint as Blueprint
 from featherweight.models.blueprint import find_blueprint as find_blueprint
 from featherweight.models.catalogue import CATALOGUE as CATALOGUE
 from featherweight.models.given import blueprint_of as blueprint_of
+from featherweight.models.naming import full_name as full_name
 from featherweight.models.shapes import image_shape as image_shape
 from featherweight.models.shapes import input_shapes as input_shapes
 

@@ -14,6 +14,7 @@ from featherweight.evaluation import Bin
 from featherweight.outside import visible
 from featherweight.plots.figure import BAD, GOOD, INK, LINE, PALE, named, new_figure, plain
 from featherweight.statistics import wilson_interval
+from featherweight.words import percent
 
 MOST_NAMED = 100        # with more classes, names are omitted and squares drawn as one image
 Matrix = Sequence[Sequence[int]]    # matrix[true class][predicted class] = number of images
@@ -79,7 +80,7 @@ def by_class(matrix: Matrix, classes: Sequence[str]) -> Figure:
             continue
         share = row[index] / sum(row)
         low, high = wilson_interval(row[index], sum(row))
-        said = f"{classes[index]}: {share:.2%}, {row[index]:,} of {sum(row):,}; {low:.2%} to {high:.2%}"
+        said = f"{classes[index]}: {percent(share)}, {row[index]:,} of {sum(row):,}; {percent(low)} to {percent(high)}"
         axes.plot([100 * low, 100 * high], [index, index], color=PALE, linewidth=1.5)
         axes.plot([100 * share], [index], "o", color=GOOD, markersize=6, gid=named(said))
     if len(classes) <= MOST_NAMED:
@@ -96,7 +97,7 @@ def calibration(bins: Sequence[Bin]) -> Figure:
     axes.plot([0, 1], [0, 1], color=LINE, linewidth=2, zorder=1)
     total = sum(one.count for one in bins)
     for one in bins:
-        said = f"{one.count:,} images, {one.confidence:.1%} sure on average, {one.accuracy:.1%} right"
+        said = f"{one.count:,} images, {percent(one.confidence, 1)} sure on average, {percent(one.accuracy, 1)} right"
         axes.scatter([one.confidence], [one.accuracy], s=20 + 300 * one.count / total, color=GOOD, alpha=0.75, zorder=2,
                      gid=named(said))
     axes.set_xlim(0, 1.04)

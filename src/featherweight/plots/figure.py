@@ -12,8 +12,10 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from featherweight.files import replacing
 from featherweight.outside import visible
@@ -53,6 +55,15 @@ def plain(axes: Axes, grid: str = "y") -> Axes:
 def named(text: str) -> str:
     """Return the gid for an artist whose tooltip is `text`."""
     return TITLE + text
+
+
+def powers_of_ten(axis: Axis) -> None:
+    """Give a logarithmic axis the labels 0.01, 1, 100 or 1e-06. Matplotlib's own are formulas, which pictures show raw.
+
+    axis: with a scale that is already logarithmic.
+    """
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def fit_margins(figure: Figure) -> None:

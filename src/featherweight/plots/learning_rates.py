@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from featherweight.plots.figure import INK, LINE, PALE, Picture
+from featherweight.plots.figure import INK, LINE, PALE, Picture, powers_of_ten
 
 LOWEST = 1e-12      # lowest error on the logarithmic scale: smaller values are rounding
 HIGHEST = 1e30      # highest drawn error: matplotlib fails on axes near the largest float
@@ -34,6 +34,7 @@ def learning_rates(curves: Mapping[str, Sequence[float]], title: str, subtitle: 
     plain.set_ylim(bottom=0)
     plain.set_title("Error: lower is better", loc="left", fontsize=10)
     logarithmic.set_yscale("log")
+    powers_of_ten(logarithmic.yaxis)
     logarithmic.set_title("The same on a logarithmic scale", loc="left", fontsize=10)
     label_ends(logarithmic, curves, [colours(index) for index in range(len(curves))])
     return figure

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from featherweight.plots.figure import GOOD, INK, PALE, named, new_figure, plain
+from featherweight.words import percent
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ def pareto(points: Sequence[Point]) -> Figure:
     front = best_for_size(points)
     axes.plot([p.parameters for p in front], [100 * p.accuracy for p in front], color=PALE, linewidth=1, zorder=1)
     for point in points:
-        interval = f"{point.low:.2%} to {point.high:.2%}"
-        said = f"{point.name}: {point.parameters:,} parameters, {point.accuracy:.2%}; {interval}"
+        interval = f"{percent(point.low)} to {percent(point.high)}"
+        said = f"{point.name}: {point.parameters:,} parameters, {percent(point.accuracy)}; {interval}"
         axes.plot([point.parameters] * 2, [100 * point.low, 100 * point.high], color=GOOD, linewidth=1.5)
         axes.plot([point.parameters], [100 * point.accuracy], "o", color=GOOD, markersize=7, gid=named(said))
         place = (point.parameters, 100 * point.accuracy)

@@ -167,8 +167,8 @@ def heaviest_layer(summary: Summary) -> str:
     share = layer.parameters / max(summary.total_parameters, 1)
     if share < 0.25 or sum(one.parameters > 0 for one in summary.layers) < 2:
         return ""
-    return (f"{layer.label} holds {layer.parameters:,} of the {summary.total_parameters:,} parameters ({share:.0%}): "
-            "the first place to look for savings.")
+    return (f"{layer.label} holds {layer.parameters:,} of the {summary.total_parameters:,} parameters "
+            f"({percent(share, 0)}): the first place to look for savings.")
 
 
 def idle_parameters(network: nn.Module) -> str:
@@ -181,5 +181,5 @@ def idle_parameters(network: nn.Module) -> str:
             total += values.numel()
     if not small:
         return ""
-    return (f"{small:,} of {total:,} weights ({small / total:.1%}) are smaller than a hundredth of the largest in "
-            "their layer.")
+    return (f"{small:,} of {total:,} weights ({percent(small / total, 1)}) are smaller than a hundredth of the largest "
+            "in their layer.")

@@ -16,6 +16,7 @@ from featherweight.anatomy.layers import IMAGE, Shapes
 from featherweight.errors import ModelError
 from featherweight.evaluation import calibration_curve
 from featherweight.examination import Examination
+from featherweight.words import percent
 
 Array = NDArray[Any]
 
@@ -50,7 +51,7 @@ def mistakes(examination: Examination, head: str, most: int = 12) -> Figure | No
     found = examination.mistakes(head, most)
     captions = [
         "\n".join([f"{mistake.truth} {mistake.said}".strip() + ", read as",
-                   *(f"{name}  {share:.1%}" for name, share in mistake.ranked)])
+                   *(f"{name}  {percent(share, 1)}" for name, share in mistake.ranked)])
         for mistake in found
     ]
     images = [picture(examination.dataset.test.images[mistake.image]) for mistake in found]

@@ -28,7 +28,7 @@ def gap(result: Mapping[str, Any], head: str, fraction: float = 1.0, causes: Seq
     told = f"In {when} the network classified {percent(train)} of the training images correctly, "
     told += f"on test {percent(test)}: "
     if fraction < 1:
-        return told + f"it took {fraction:.0%} of the training images, half of them the hardest."
+        return told + f"it took {percent(fraction, 0)} of the training images, half of them the hardest."
     low, high = wilson_interval(score["correct"], score["count"])
     if low <= train <= high:
         return told + f"no difference that {score['count']:,} test images can show."

@@ -37,12 +37,12 @@ from featherweight.shipping.c_text import Body, number, shape
 from featherweight.shipping.memory import MemoryPlan, plan_memory
 
 
-def write_float(graph: StepGraph) -> Body:
-    """Return the C code of all steps of a graph."""
+def write_float(graph: StepGraph, kind: type[Body] = Body) -> Body:
+    """Return the C code of all steps of a graph. kind: Body, or a subclass that only counts bytes."""
     graph = with_pixels(graph)
     sizes = {step.output: prod(graph.shapes[step.output]) for step in graph.steps if step.output not in graph.heads}
     plan = plan_memory(graph.steps, sizes)
-    body = Body("float.c", {"most_probable"}, memory=[f"static float memory[{plan.size}];"], ram=4 * plan.size)
+    body = kind("float.c", {"most_probable"}, memory=[f"static float memory[{plan.size}];"], ram=4 * plan.size)
     for index, step in enumerate(graph.steps, 1):
         write_float_step(body, step, graph, plan, index)
     return body

@@ -44,7 +44,7 @@ UNIT = Grid(1.0, 0)
 class Writer:
     """The C code that is being written, with two memory plans: one block for bytes and one for floats."""
 
-    def __init__(self, quantised: Quantised) -> None:
+    def __init__(self, quantised: Quantised, kind: type[Body] = Body) -> None:
         graph = quantised.graph
         self.graph, self.grids, self.kernels = graph, quantised.grids, quantised.kernels
         kept = [step.output for step in graph.steps if step.output not in graph.heads]
@@ -54,7 +54,7 @@ class Writer:
         blocks = (("uint8_t memory", self.bytes.size), ("float values", self.floats.size))
         memory = [f"static {name}[{size}];" for name, size in blocks if size]
         widest = max(graph.shapes[name][2] for name in quantised.kernels)
-        self.body = Body("int8.c", {"most_probable"}, memory=memory, ram=self.bytes.size + 4 * self.floats.size)
+        self.body = kind("int8.c", {"most_probable"}, memory=memory, ram=self.bytes.size + 4 * self.floats.size)
         self.body.settings = f"enum {{ WIDEST = {widest} }};   /* columns of the widest layer's output */\n"
 
     def place(self, name: str) -> str:
@@ -73,9 +73,9 @@ class Writer:
         return (self.place(name), "NULL") if name in self.grids else ("NULL", self.place(name))
 
 
-def write_int8(quantised: Quantised) -> Body:
-    """Return the C code of all steps of a quantised graph."""
-    writer = Writer(quantised)
+def write_int8(quantised: Quantised, kind: type[Body] = Body) -> Body:
+    """Return the C code of all steps of a quantised graph. kind: Body, or a subclass that only counts bytes."""
+    writer = Writer(quantised, kind)
     for index, step in enumerate(quantised.graph.steps, 1):
         write_int8_step(writer, step, index)
     return writer.body

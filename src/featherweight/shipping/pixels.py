@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,26 +17,34 @@ from featherweight.inference.card import Card
 from featherweight.tasks import heads_of
 
 
-class PixelsToProbabilities(nn.Module):
-    """The module that is exported: normalisation, the network, and a softmax for each head.
+class Pixels(nn.Module):
+    """A network with normalisation before it and a softmax for each head after it.
 
     Inputs: images, uint8 (N, C, H, W); if the network adds a number, also numbers, int64 (N,).
     Outputs: the probabilities of each head, (N, classes).
     """
 
-    def __init__(self, module: nn.Module, card: Card) -> None:
+    def __init__(self, module: nn.Module, mean: Sequence[float], std: Sequence[float], counts: Sequence[int]) -> None:
         super().__init__()
-        # a contiguous copy: for weights in channels-last format the exporter adds nodes that compute shapes
-        twin = copy.deepcopy(module)
-        self.module: nn.Module = twin.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        self.mean, self.std = nn.Buffer(torch.tensor(card.mean)), nn.Buffer(torch.tensor(card.std))
-        self.counts = [len(labels) for labels in card.heads.values()]
+        self.module = module
+        self.mean, self.std = nn.Buffer(torch.tensor(mean)), nn.Buffer(torch.tensor(std))
+        self.counts = counts        # classes of each head
 
     def forward(self, images: Tensor, numbers: Tensor | None = None) -> tuple[Tensor, ...]:
         pixels = as_input(images, self.mean, self.std)
         more = () if numbers is None else (F.one_hot(numbers, 10).float(),)
         answers = [head.softmax(dim=1) for head in heads_of(self.module(pixels, *more), len(images))]
         return tuple(answer[:, :count] for answer, count in zip(answers, self.counts, strict=True))
+
+
+class PixelsToProbabilities(Pixels):
+    """The module that is exported: `Pixels` around a copy of the network."""
+
+    def __init__(self, module: nn.Module, card: Card) -> None:
+        # a contiguous copy: for weights in channels-last format the exporter adds nodes that compute shapes
+        twin = copy.deepcopy(module)
+        twin = twin.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        super().__init__(twin, card.mean, card.std, [len(labels) for labels in card.heads.values()])
 
 
 def example_inputs(card: Card) -> tuple[Tensor, ...]:

@@ -17,7 +17,7 @@ from featherweight.tasks import Task, TaskBatch
 from featherweight.training.evaluation_pass import evaluation_pass
 
 MANY = 2000     # images, from which on the time to record a network for its passes in C is worth it
-NEVER = -100.0  # log-probability of a class that is no prediction
+NEVER = -100.0  # log-probability of the class "none", which cannot be predicted
 CLIP = "training.gradient_clip=1"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from featherweight.errors import ModelError, UnknownName
 from featherweight.user_code import trust
 from featherweight.user_code.modules import Library, repository_root
+from featherweight.user_code.modules import UserModule as UserModule
 from featherweight.user_code.pieces import Piece, parse, plain_python
 from featherweight.user_code.pieces import written_files as written_files
 from featherweight.user_code.quiet import quietly as quietly
@@ -47,12 +48,16 @@ def load_class(path: str | Path, attribute: str) -> UserClass:
     Raises ModelError if the file is missing or cannot be loaded, and UnknownName if the class is not in the file.
     Raises Untrusted for a file in a run folder that the user has not trusted.
     """
+    module = open_module(path)
+    return find_class(module.library, Path(path), attribute)
+
+
+def open_module(path: str | Path) -> UserModule:
+    """Open a .py or .ipynb file as a module, without executing a statement. Raises as load_class does."""
     file = Path(path)
     if not file.is_file():
         raise ModelError(f"model file {str(path)!r} does not exist. Give the path of a Python file, then :Class.")
-    library = open_library(file)
-    library.open(file)
-    return find_class(library, file, attribute)
+    return open_library(file).open(file)
 
 
 def load_typed_class(cells: Sequence[str], attribute: str) -> UserClass:

@@ -64,6 +64,11 @@ class UserModule(types.ModuleType):
         return self._text
 
     @property
+    def library(self) -> Library:
+        """The library that holds the module and its imports."""
+        return self._library
+
+    @property
     def classes(self) -> list[str]:
         """Names of the classes that the file defines, in order."""
         return list(dict.fromkeys(one.node.name for one in self._statements if isinstance(one.node, ast.ClassDef)))

@@ -43,7 +43,7 @@ function showBars(heads) {
     for (const bar of list.children) {
       const share = shares.get(bar.dataset.name) ?? 0;
       bar.classList.toggle("best", ranked[0]?.class === bar.dataset.name);
-      bar.children[0].textContent = share < 0.01 ? "" : share > 0.99 ? ">99%" : `${Math.round(100 * share)}%`;
+      bar.children[0].textContent = share < 0.01 ? "" : share > 0.99 ? ">99 %" : `${Math.round(100 * share)} %`;
       bar.children[1].firstChild.style.height = `${100 * share}%`;
     }
   }
@@ -67,7 +67,7 @@ export function showAnswer(answer) {
   const ranked = Object.values(answer.heads);
   const last = ranked.at(-1);
   showWords(ranked, answer.number);
-  if (answer.doubted) $("equation").replaceChildren(make("b", "", "?"));
+  if (answer.doubted && ranked.length === 1) $("equation").replaceChildren(make("b", "", "?"));
   $("share").textContent = answer.doubted ? "I don't know" : percent(last[0].probability);
   $("second").textContent = answer.doubted ? `${candidates(last)}?` : `Next: ${last[1].class}, ${percent(last[1].probability)}`;
   $("said").classList.toggle("unsure", last[0].probability < 0.6);
@@ -77,7 +77,7 @@ export function showAnswer(answer) {
   showLayers(answer.layers);
 }
 
-// Returns the two best classes, as "4, 48%, or 9, 39%".
+// Returns the two best classes, as "4, 48 %, or 9, 39 %".
 function candidates([first, second]) {
   return `${first.class}, ${percent(first.probability)}, or ${second.class}, ${percent(second.probability)}`;
 }
