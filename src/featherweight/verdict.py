@@ -5,7 +5,7 @@ The goal of a result.json holds the promised values, `met` (True, False, or null
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from featherweight.words import percent
@@ -17,12 +17,19 @@ PARTS = {"accuracy": "accuracy >=", "max_parameters": "parameters <=", "max_epoc
 def verdict(goal: Mapping[str, Any]) -> str:
     """Return the outcome and the parts of a goal. Example: "not met: accuracy >= 99.40 % (missed), epochs <= 15"."""
     parts = parts_of(goal)
-    return f"{outcome(goal)}: {', '.join(parts)}" if parts else outcome(goal)
+    told = outcome(goal) + (f" (a goal for {goal['dataset']})" if goal.get("dataset") else "")
+    return f"{told}: {', '.join(parts)}" if parts else told
 
 
 def outcome(goal: Mapping[str, Any]) -> str:
-    """Return "met", "not met" or "no goal". Of a goal for another data set: "not met (a goal for mnist)"."""
-    return OUTCOMES[goal["met"]] + (f" (a goal for {goal['dataset']})" if goal.get("dataset") else "")
+    """Return "met", "not met" or "no goal"."""
+    return OUTCOMES[goal["met"]]
+
+
+def other_data(goals: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence if the accuracies of some goals were set for other data than those of the run."""
+    named = sorted({goal["dataset"] for goal in goals if goal.get("dataset")})
+    return [f"The goal's accuracy was set for {' and '.join(named)}, not for these data."] if named else []
 
 
 def parts_of(goal: Mapping[str, Any]) -> list[str]:

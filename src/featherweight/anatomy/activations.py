@@ -139,7 +139,7 @@ def last_with_places(rows: Sequence[Row], size: Sequence[int]) -> tuple[int, Ten
             if seen_share(field, size) <= MOST_SEEN:
                 return index, values, field
     if several:
-        raise ModelError(f"the units of every layer see more than half of the image on average, so no map "
+        raise ModelError("the units of every layer see more than half of the image on average, so no map "
                          "tells where this network looks.")
     raise ModelError("no layer of this network has more than one place on the image, so there is nothing to map.")
 

@@ -27,7 +27,7 @@ from featherweight.cli.options import (
 from featherweight.cli.output import check_output, fail, note, show, show_json, table
 from featherweight.outside import say
 from featherweight.statistics import summarize_values
-from featherweight.verdict import outcome
+from featherweight.verdict import other_data, outcome
 from featherweight.words import duration, percent
 
 if TYPE_CHECKING:
@@ -194,7 +194,8 @@ def compare(
     alone = len(everything) == len(opened)
     firsts = [several[0] for several in opened.values()]
     differing = recipe_differences(called(firsts) if alone else list(map(str, opened)), firsts, seed=alone)
-    said = [*difference_lines(differing), *in_sentences(groups, found), *identical(names, everything)]
+    goals = other_data(run.result["goal"] for run in everything)
+    said = [*goals, *difference_lines(differing), *in_sentences(groups, found), *identical(names, everything)]
     if said:
         say("", *said)
     return None

@@ -136,6 +136,7 @@ def render(subjects: Sequence[Subject]) -> str:
     page = template.render(subjects=subjects, style=Markup(style), compared=compare(subjects),
                            curves=curve_figures(subjects), full=len(subjects) <= MOST_IN_FULL,
                            any_curve_on_test=any(curve_on_test(subject.result) for subject in subjects),
+                           notes=notes_of(subjects),
                            texts={part: texts_of(subjects, part) for part in ("target", "results", "analysis")})
     return visible(page, lines=True)
 
@@ -151,6 +152,15 @@ def texts_of(subjects: Sequence[Subject], part: str) -> dict[str, str]:
         if text and (part == "target" or not subject.result["goal"].get("dataset")):
             found.setdefault(text, []).append(subject.name)
     return {text: "" if len(names) == len(subjects) else ", ".join(names) for text, names in found.items()}
+
+
+def notes_of(subjects: Sequence[Subject]) -> dict[str, str]:
+    """Return the notes of all runs: sentence -> names of its runs, "" if there is one run."""
+    found: dict[str, list[str]] = {}
+    for subject in subjects:
+        for sentence in subject.result.get("notes", []):        # runs of earlier versions lack the key
+            found.setdefault(sentence, []).append(subject.name)
+    return {sentence: ", ".join(names) if len(subjects) > 1 else "" for sentence, names in found.items()}
 
 
 def compare(subjects: Sequence[Subject]) -> dict[str, Any] | None:
@@ -205,7 +215,7 @@ def pictures_of(examination: Examination, full: bool, image: int | None) -> dict
 
 
 def evidence(examination: Examination) -> dict[str, Any]:
-    """Return the class activation maps as SVG with their layer, or the reason why there are none."""
+    """Return the class activation maps as SVG with their layer, or the reason for their absence."""
     maps = figures.class_maps(examination, examination.task.heads[0])
     if isinstance(maps, str):
         return {"svg": None, "reason": maps[:1].upper() + maps[1:]}
