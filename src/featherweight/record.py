@@ -64,6 +64,7 @@ class RecordedGoal(Part):
     accuracy: Fraction | None = None
     max_parameters: Count | None = None
     max_epochs: Count | None = None
+    dataset: LongName = ""
 
 
 class Trained(Part):
@@ -116,6 +117,8 @@ class Result(Part):
     std: Channels
     train: Trained | None = None
     confusion: dict[Name, list[list[Count]]] = {}
+    wrong: dict[Name, list[Count]] = {}
+    test_sha256: str = ""
     notes: list[str] = []
     kept: Kept | None = None
     stopped_early: StoppedEarly | None = None

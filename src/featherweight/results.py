@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from featherweight.evaluation import confusion_matrix
+from featherweight.integrity import fingerprint
 from featherweight.preparation import PreparedTraining
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
@@ -25,7 +27,7 @@ def write_result(run: Run, training: PreparedTraining) -> Run:
     kept = state.return_to_best() if training.plan.keep_best else state.position.epoch
     answers, targets = test_outputs(training)
     test = score_heads(task, answers, targets)
-    heads = zip(task.heads, answers, targets, strict=True)
+    heads = list(zip(task.heads, answers, targets, strict=True))
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.trained.state_dict().items()}
     line, source = run.history[kept - 1], run.source
     result = {
@@ -44,6 +46,8 @@ def write_result(run: Run, training: PreparedTraining) -> Run:
         "train": {"accuracy": line["train_accuracy"], "loss": line["train_loss"]},
         "test": {head: score.to_dict() for head, score in test.items()},
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
+        "wrong": wrong_images({head: a.argmax(dim=1) != t for head, a, t in heads}, list(test)),
+        "test_sha256": fingerprint({"images": dataset.test.images, "labels": dataset.test.labels}, {}),
         "curve": training.curve_name,
         **({"start": training.start} if training.start else {}),
         "notes": [*training.notes, *notes_after(state)],
@@ -58,6 +62,15 @@ def write_result(run: Run, training: PreparedTraining) -> Run:
     }
     run.save_result(result, tensors)
     return run
+
+
+def wrong_images(wrong: Mapping[str, Tensor], heads: Sequence[str]) -> dict[str, list[int]]:
+    """Return the numbers of the test images that each head classifies wrong, and that any head does for "both".
+
+    wrong: booleans (N,) of each head. heads: the recorded heads, which include "both" for several.
+    """
+    of_any = torch.stack(list(wrong.values())).any(dim=0)
+    return {head: wrong.get(head, of_any).nonzero().flatten().tolist() for head in heads}
 
 
 def ending(plan: Plan, done: int, kept: int) -> dict[str, Any]:
@@ -83,7 +96,7 @@ def test_outputs(training: PreparedTraining) -> tuple[tuple[Tensor, ...], tuple[
 def compare_with_goal(recipe: Recipe, parameters: int, accuracies: Mapping[str, float]) -> dict[str, Any]:
     """Return the recipe's goal with "met" and "missed". Every head must reach the accuracy.
 
-    "met" is None if the recipe has no goal.
+    "met" is None if the recipe has no goal. "dataset" is there if the accuracy was set for another data set.
     """
     goal, epochs = recipe.goal, recipe.training.epochs
     checks = {
@@ -93,4 +106,5 @@ def compare_with_goal(recipe: Recipe, parameters: int, accuracies: Mapping[str, 
     }
     promised = {key: value for key in checks if (value := getattr(goal, key)) is not None}
     missed = [key for key, held in checks.items() if not held]
-    return {**promised, "met": not missed if promised else None, "missed": missed}
+    other = {"dataset": goal.dataset} if goal.dataset not in ("", recipe.data.dataset) else {}
+    return {**promised, **other, "met": not missed if promised else None, "missed": missed}

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-__all__ = ["SampleSummary", "bootstrap_interval", "paired_difference", "summarize_values", "wilson_interval"]
+__all__ = [
+    "SampleSummary", "bootstrap_interval", "paired_difference", "paired_shares", "summarize_values", "wilson_interval",
+]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,21 @@ def wilson_interval(correct: int, count: int, z: float = 1.96) -> tuple[float, f
     half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     scale = 1 + z * z / count
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def paired_shares(first_only: int, second_only: int, count: int, z: float = 1.96) -> tuple[float, tuple[float, float]]:
+    """Return the accuracy of a second network minus that of a first on the same images, and its interval.
+
+    first_only, second_only: number of images that only the first, only the second classifies correctly.
+    count: number of all images. z: 1.96 gives a confidence of 95 %.
+    Raises ValueError unless 0 <= first_only + second_only <= count and count > 0.
+    Source: Bonett and Price (2012), Journal of Educational and Behavioral Statistics 37, 479-488 (adjusted Wald).
+    """
+    if min(first_only, second_only) < 0 or first_only + second_only > count or count == 0:
+        raise ValueError(f"{first_only} and {second_only} of {count} are no shares")
+    lost, won = (first_only + 1) / (count + 2), (second_only + 1) / (count + 2)
+    half = z * math.sqrt((lost + won - (won - lost) ** 2) / (count + 2))
+    return (second_only - first_only) / count, (max(-1.0, won - lost - half), min(1.0, won - lost + half))
 
 
 def bootstrap_interval(

@@ -136,7 +136,7 @@ def write_summary(replicas: Replicas, seeds: Sequence[int], wall_seconds: float 
     test = {head: describe([run.result["test"][head]["accuracy"] for run in runs]) for head in first["test"]}
     heads = build_task(runs[0].recipe.task).heads       # without "both", which is not a head
     goal = compare_with_goal(runs[0].recipe, first["parameters"], {head: test[head]["mean"] for head in heads})
-    same = ("recipe", "model", "parameters", "dataset", "train_images", "device", "precision", "engine")
+    same = ("recipe", "model", "parameters", "dataset", "train_images", "device", "precision", "engine", "curve")
     content = {
         **{key: first[key] for key in same if key in first},        # runs of earlier versions have no engine
         **endings([run.result for run in runs]),

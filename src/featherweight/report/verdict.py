@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.outside import visible
 from featherweight.statistics import wilson_interval
-from featherweight.verdict import verdict
+from featherweight.verdict import curve_on_test, verdict
 from featherweight.words import duration, ending, percent, training_images
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def verdict_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         *((f"test, {head}" if several else "test", over_seeds(score) if "seeds" in result else in_words(score))
           for head, score in result["test"].items()),
         ("goal", verdict(result["goal"])),
+        *([("note", told)] if (told := curve_on_test(result)) else []),
         *(("note", sentence) for sentence in result.get("notes", [])),      # runs of earlier versions lack the key
     ]
 
