@@ -27,6 +27,8 @@ from featherweight.doctor.flow.values import (
     Criterion,
     Dataset,
     Items,
+    Iteration,
+    Library,
     Loader,
     Module,
     Number,
@@ -47,6 +49,7 @@ WRAPPERS = frozenset((
     "iter", "next_", "list", "tuple", "reversed", "DDP", "FSDP", "progress_bar", "track", "prefetch", "deepcopy_",
 ))
 CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
+MOST_ARRAY_ARGUMENTS = 4        # more may name a dtype by position
 
 
 def call_library(call: Call) -> Value:
@@ -131,7 +134,8 @@ def dataset(call: Call) -> Value:
     arguments = call.bound()
     role, certain = role_from_arguments(call.last, arguments)
     made = Dataset(
-        spot=call.spot, name=call.last, role=role, certain=certain, transform=known(arguments.get("transform"))
+        spot=call.spot, name=call.last, role=role, certain=certain, transform=known(arguments.get("transform")),
+        split=str(constant(arguments.get("split"), "")),
     )
     call.trace.add("dataset", call.spot, made)
     return made
@@ -139,15 +143,26 @@ def dataset(call: Call) -> Value:
 
 def subset(call: Call) -> Value:
     """Return a part of a data set."""
-    return Dataset(spot=call.spot, name="Subset", parent=call.first())
+    return Dataset(spot=call.spot, name="Subset", parent=call.first(), images=count_of(call.bound().get("indices")))
+
+
+def count_of(value: Value | None) -> int | None:
+    """Return the number of items of a list or of range(n), or None if it is not known."""
+    if isinstance(value, Items) and not value.open:
+        return len(value.items)
+    if isinstance(value, Iteration) and value.kind == "range" and len(value.inner) == 1:
+        found = constant(value.inner[0])
+        return found if isinstance(found, int) else None
+    return None
 
 
 def split(call: Call) -> Value:
     """Return the parts of random_split. Their roles follow from the names they are bound to."""
     lengths = known(call.bound().get("lengths"))
-    count = len(lengths.items) if isinstance(lengths, Items) and not lengths.open else 2
+    counts = [constant(one) for one in lengths.items] if isinstance(lengths, Items) and not lengths.open else [None] * 2
     parent = call.first()
-    return Items(items=[Dataset(spot=call.spot, name="Subset", parent=parent) for _ in range(count)])
+    return Items(items=[Dataset(spot=call.spot, name="Subset", parent=parent,
+                                images=count if isinstance(count, int) else None) for count in counts])
 
 
 def sklearn_split(call: Call) -> Value:
@@ -161,7 +176,7 @@ def sklearn_split(call: Call) -> Value:
 def tensor_dataset(call: Call) -> Value:
     """Return a TensorDataset; its role follows from its tensors or its name."""
     role = next((role_of(value) for value in call.everything() if role_of(value)), "")
-    return Dataset(spot=call.spot, name="TensorDataset", role=role)
+    return Dataset(spot=call.spot, name="TensorDataset", role=role, tensors=tuple(map(known, call.arguments)))
 
 
 def loader(call: Call) -> Value:
@@ -290,9 +305,26 @@ def fresh(call: Call) -> Value:
         origin = sources_of(value)
         asked = constant(call.keywords.get("requires_grad")) is True
         cut = call.last == "tensor" and (asked or is_from_network(value))
+        kept = "dtype" not in call.keywords and call.last in ("tensor", "as_tensor", "from_numpy")
         return Tensor(spot=call.spot, origin=origin, detached=call.spot if cut else None,
+                      double=call.spot if is_double(call) or (kept and value is not None and value.double) else None,
                       meaning=value.meaning if isinstance(value, Tensor) else "")
-    return Tensor(spot=call.spot, meaning="zeros" if call.last.startswith("zeros") else "")
+    return Tensor(spot=call.spot, meaning="zeros" if call.last.startswith("zeros") else "",
+                  double=call.spot if is_double(call) else None)
+
+
+def is_double(call: Call) -> bool:
+    """True for dtype=torch.float64 and its other names."""
+    found = known(call.keywords.get("dtype"))
+    return isinstance(found, Library) and found.name.rpartition(".")[2] in ("float64", "double")
+
+
+def array(call: Call) -> Value:
+    """Return a new array of NumPy. Without a dtype its numbers are float64."""
+    escape(call)
+    double = is_double(call) or ("dtype" not in call.keywords and len(call.arguments) < MOST_ARRAY_ARGUMENTS)
+    return Unknown(spot=call.spot, double=call.spot if double else None,
+                   origin=united(*(sources_of(value) for value in call.everything())))
 
 
 def is_from_network(value: Value | None) -> bool:
@@ -383,6 +415,9 @@ def pretrained(call: Call) -> Value:
     return Module(spot=call.spot, name=call.name)
 
 
+ARRAYS = frozenset(f"numpy.{name}" for name in (
+    "random.rand", "random.randn", "random.random", "random.normal", "random.uniform", "zeros", "ones", "linspace",
+    "loadtxt", "genfromtxt", "eye"))
 PYTHON = ("builtins.",)
 ANY = ("",)
 EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
@@ -417,6 +452,7 @@ EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
     (_last("max", "argmax", "topk", "min", "argmin"), greatest),
     (_last("max", "min", prefixes=PYTHON), greatest),
     (_last("max", "amax", "nanmax", "min", "amin", "argmax", "argmin", prefixes=("numpy",)), greatest),
+    (lambda name: name in ARRAYS, array),
     (_last("eq"), equality),
     (_last("cat", "stack", "concat", "hstack", "vstack"), joined),
     (_last("one_hot"), labels_like),
