@@ -23,6 +23,7 @@ from featherweight.record import NEXT_MOVE
 from featherweight.report import figures
 from featherweight.report.analysis import analyse
 from featherweight.report.comparison import Group, check_same_data, common_heads, differences, folder, group_runs
+from featherweight.report.remarks import remarks
 from featherweight.runs import Run, open_runs
 from featherweight.statistics import wilson_interval
 from featherweight.verdict import outcome, verdict
@@ -39,6 +40,7 @@ class Subject:
     examination: Examination
     summary: Summary
     analysis: list[str]
+    remarks: Sequence[str]      # of the doctor on the network
     pictures: dict[str, Any]
 
     @property
@@ -93,7 +95,8 @@ def look_at(run: Run, name: str, examination: Examination, full: bool, image: in
     images = tuple(examination.dataset.test.images.shape[1:])
     shapes = shapes_of(run.recipe)
     summary = summarize(examination.network, (images, *shapes[1:]), name=run.result["model"])
-    return Subject(name, examination, summary, analyse(examination, summary), pictures_of(examination, full, image))
+    return Subject(name, examination, summary, analyse(examination, summary), remarks(run) if full else (),
+                   pictures_of(examination, full, image))
 
 
 def check_record(run: Run, heads: Sequence[str]) -> None:
