@@ -78,8 +78,8 @@ class Report:
     ignored: findings that a comment silences.
     checked: one line for each examined file.
     unchecked: one line for each property or file that could not be checked, with the reason.
-    levels: "read" for source that was read, "probe" for networks that ran once, "try" for networks that took their
-    first training steps, "run" for records of finished trainings.
+    levels: "read" for source that was read, "probe" for networks that ran once.
+        "try" for networks that took their first training steps, "run" for records of finished trainings.
     """
 
     findings: tuple[Finding, ...]

@@ -16,7 +16,7 @@ from featherweight.graph import Call
 HIGH, LOW = 2.0, 0.5        # first loss, as a multiple of that of equal probabilities
 FALLEN = 0.995              # loss of the first batch after the steps, as a fraction of that before
 LEARNT = 0.8                # last loss of the repeated batch, as a fraction of the first one
-ENDS = 5                    # last losses, of which the lowest counts
+ENDS = 5                    # last losses; the lowest counts
 RATIO = 1e-4                # smallest relative gradient of a layer, as a fraction of the largest
 WIDE, NARROW = 1e3, 1e-4    # standard deviation of a layer's outputs
 FLAT = 0.9                  # share of outputs at the ends of a sigmoid or tanh
