@@ -188,3 +188,10 @@ def test_a_batch_of_a_recipe_is_compared_with_its_data():
 def test_another_object_is_refused():
     with pytest.raises(SourceError, match="int cannot be examined"):
         featherweight.doctor(3)
+
+
+def test_a_long_network_in_words_is_no_path():
+    name = f"words:{' '.join(['C12'] * 63)} g h"
+    with pytest.raises(FeatherweightError, match="65 words"):
+        consult([name])
+    assert consult([f"words:{' '.join(['C100'] * 61)} g h"], Options(shapes=[(1, 8, 8)])).count("error") == 0

@@ -44,7 +44,8 @@ def examined_alone(name: str, options: Options, seconds: float | None = None) ->
     with private_folder() as folder:
         answer = folder / "report.json"
         request = {"name": name, "options": options.to_dict(), "answer": str(answer), "parent": os.getpid(),
-                   "seconds": seconds, "trusting": trust.trusting.get(), "command_line": either("yes", "")}
+                   "seconds": seconds, "trusting": trust.trusting.get(),
+                   "trusted": sorted(trust.unwritten), "command_line": either("yes", "")}
         code = run_python(["-P", "-m", "featherweight.doctor.alone"], json.dumps(request).encode(), PATIENCE + seconds)
         with suppress(OSError, ValueError):
             return opened(json.loads(answer.read_text()))
@@ -125,6 +126,7 @@ def main() -> None:
 
     limit_computing(request["seconds"])
     trust.trusting.set(request["trusting"])
+    trust.unwritten.update(request["trusted"])
     with command_line() if request["command_line"] else nullcontext():
         content = json.dumps(answer_to(request))
     Path(request["answer"]).write_text(content)

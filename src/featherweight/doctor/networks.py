@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -19,7 +18,7 @@ from featherweight.doctor.finding import Report
 from featherweight.doctor.options import Options
 from featherweight.doctor.probe import probe
 from featherweight.doctor.run import dead_in
-from featherweight.doctor.source import ENDINGS
+from featherweight.doctor.source import ENDINGS, is_folder
 from featherweight.doctor.trying import practise
 from featherweight.errors import ModelError
 from featherweight.examination import load_once
@@ -35,7 +34,7 @@ T = TypeVar("T")
 
 def runs_own_code(name: str) -> bool:
     """Return True if the network of a name, recipe or run folder is code of the user or of somebody else."""
-    if Path(name).is_dir():
+    if is_folder(name):
         run = Run.open(name)
         return run.source is not None or bool(run.foreign_files())
     network = Recipe.load(name).model.name if is_recipe(name) else name
@@ -49,7 +48,7 @@ def is_recipe(name: str) -> bool:
 
 def examined_name(name: str, options: Options) -> Report:
     """Examine the network of a name, recipe or run folder. Raises FeatherweightError if it does not run."""
-    if Path(name).is_dir():
+    if is_folder(name):
         return examined_run(Run.open(name), options)
     if not is_recipe(name):
         return examined_network(name, options)
@@ -73,7 +72,7 @@ def examined_network(name: str, options: Options) -> Report:
     shapes = options.shapes or input_shapes(model)
     dataset = data_for(shapes[0], options)
     if dataset is not None:
-        seen = {"in_channels": shapes[0][0], "classes": classes_in(dataset, options)}
+        seen = {"in_channels": dataset.train.shape[0], "classes": classes_in(dataset, options)}
         model = quiet(lambda: build_model(name, suggested=seen))
     report = probe(model, shapes, name=name, classes=classes_in(dataset, options))
     return report + practice_of(model, shapes, name, dataset)

@@ -83,6 +83,14 @@ def read(path: Path) -> Source:
     return from_text(path, decoded(path, content))
 
 
+def is_folder(name: str | Path) -> bool:
+    """Return True for a folder; False for other text, such as a long network in words."""
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def plain_text(path: Path) -> str | None:
     """Return the text of a file such as a README, or None for a file that is missing, too large or no text."""
     try:

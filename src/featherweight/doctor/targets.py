@@ -9,7 +9,7 @@ from typing import Any
 from featherweight.doctor.examination import examine
 from featherweight.doctor.finding import Report
 from featherweight.doctor.options import Options
-from featherweight.doctor.source import ENDINGS
+from featherweight.doctor.source import ENDINGS, is_folder
 from featherweight.errors import FeatherweightError, SourceError, Untrusted
 
 
@@ -48,7 +48,7 @@ def is_source(target: Any) -> bool:
 
 def is_run(path: Path) -> bool:
     """Return True for a run folder, and for a folder with the runs of several seeds."""
-    return path.is_dir() and ((path / "recipe.toml").is_file() or any(path.glob("seed-*/recipe.toml")))
+    return is_folder(path) and ((path / "recipe.toml").is_file() or any(path.glob("seed-*/recipe.toml")))
 
 
 def is_network(name: str) -> bool:
@@ -56,7 +56,7 @@ def is_network(name: str) -> bool:
     from featherweight.models.words import PREFIX
     from featherweight.recipe import recipe_names
 
-    if Path(name).is_dir():
+    if is_folder(name):
         return False
     if name.startswith(PREFIX) or name.endswith(".toml") or name.rpartition(":")[0].endswith(ENDINGS):
         return True
