@@ -83,7 +83,7 @@ def test_a_broken_file_is_one_line_and_the_others_are_examined(run_command, tmp_
 @pytest.mark.parametrize(("arguments", "words"), [
     (("missing.py",), ("missing.py", "does not exist", "Give a .py script")),
     (("train.py", "--select", "FX9"), ("FX9", "is no code")),
-    (("train.py", "session1", "--data", "mnits"), ("mnits", "Did you mean 'mnist'")),
+    (("session1", "--data", "mnits"), ("mnits", "Did you mean 'mnist'")),
     (("train.py", "--sarif", "out.txt"), ("out.txt", ".sarif")),
     (("train.py", "--sarif", "train.sarif"), ("train.sarif", "--force")),
 ])

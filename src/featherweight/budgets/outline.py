@@ -35,8 +35,13 @@ class Outline(TorchFunctionMode):
 class OutlineRecorder(Recorder):
     """A recorder of a pass that computes shapes only.
 
-    Two hooks for all modules watch the pass, because two hooks for each module take longer than the pass.
+    Two hooks for all modules watch the pass, because two hooks for each module take longer than the pass. Tensors are
+    kept until the recorder is deleted, because weak references to them take longer than the small tensors are worth.
     """
+
+    def __init__(self, module: nn.Module, *, distinct: bool = False) -> None:
+        super().__init__(module, distinct=distinct)
+        self._values = ByIdentity()
 
     def _watch(self, module: nn.Module, name: str, seen: set[int]) -> Iterator[Any]:
         places = dict(places_in(module, name))
@@ -57,6 +62,27 @@ class OutlineRecorder(Recorder):
 
     def compute(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return outlined(function, args, kwargs)
+
+
+class ByIdentity:
+    """A dictionary with tensors as keys. Tensors are compared by identity and kept alive."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, tuple[Tensor, Any]] = {}
+
+    def __contains__(self, tensor: Tensor) -> bool:
+        return id(tensor) in self.found
+
+    def __setitem__(self, tensor: Tensor, value: Any) -> None:
+        self.found[id(tensor)] = tensor, value
+
+    def __getitem__(self, tensor: Tensor) -> Any:
+        return self.found[id(tensor)][1]
+
+    def get(self, tensor: Tensor) -> Any:
+        """Return the value of a tensor, or None."""
+        pair = self.found.get(id(tensor))
+        return None if pair is None else pair[1]
 
 
 def places_in(module: nn.Module, name: str) -> Iterator[tuple[int, tuple[str, bool]]]:
@@ -245,7 +271,8 @@ def set_linear(layer: nn.Linear, **settings: Any) -> None:
 
 def parameters_of(module: nn.Module) -> int:
     """Number of parameters, each counted once."""
-    return sum(math.prod(parameter.shape) for parameter in module.parameters())
+    found = {id(one): one for part in module.modules() for one in part._parameters.values() if one is not None}
+    return sum(math.prod(parameter.shape) for parameter in found.values())
 
 
 class Uninitialised(TorchFunctionMode):
