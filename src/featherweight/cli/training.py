@@ -222,12 +222,14 @@ def write_page(runs: Sequence[Run], folder: Path, data_dir: Path | None) -> None
 
 
 def show_result(folder: Path, result: Mapping[str, Any]) -> None:
-    """Print the result of a finished run, or the summary of several seeds."""
+    """Print the result of a finished run, or the summary of several seeds, and the doctor's remarks on the network."""
+    from featherweight.report.remarks import remarks
     from featherweight.report.verdict import verdict_table
+    from featherweight.runs import open_runs
 
     show(verdict_table(result))
     page = folder / "report.html"
-    say(f"run folder: {folder}", *([f"report:     {page}"] if page.exists() else []))
+    say(f"run folder: {folder}", *([f"report:     {page}"] if page.exists() else []), *remarks(open_runs(folder)[0]))
 
 
 def demo(

@@ -31,6 +31,7 @@ from featherweight.report.comparison import (
 )
 from featherweight.report.differences import differences, in_sentences
 from featherweight.report.likeness import called, difference_lines, identical, in_order, recipe_differences
+from featherweight.report.remarks import remarks
 from featherweight.report.use_of_test import sentences_on_use
 from featherweight.runs import Run, open_runs
 from featherweight.statistics import wilson_interval
@@ -48,6 +49,7 @@ class Subject:
     examination: Examination
     summary: Summary
     analysis: list[str]
+    remarks: Sequence[str]      # of the doctor on the network
     pictures: dict[str, Any]
 
     @property
@@ -105,7 +107,8 @@ def look_at(
     shapes = shapes_of(run.recipe)
     summary = summarize(examination.network, (images, *shapes[1:]), name=run.result["model"])
     analysis = [*sentences_on_use(run, alone=alone), *analyse(examination, summary)]
-    return Subject(name, examination, summary, analysis, pictures_of(examination, full, image))
+    return Subject(name, examination, summary, analysis, remarks(run) if full else (),
+                   pictures_of(examination, full, image))
 
 
 def check_record(run: Run, heads: Sequence[str]) -> None:
