@@ -13,18 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from featherweight.errors import PictureError
-from featherweight.inference.ink import INK, Floats, border, find_ink
+from featherweight.inference.ink import INK, Floats, View, border, find_ink
 from featherweight.inference.lines import lines_of
 from featherweight.inference.many import find_digits
 from featherweight.inference.reading import read_picture
 from featherweight.inference.strokes import Mask, Pieces, label_pieces, stroke_width, thicken, thin
-from featherweight.inference.zoom import cut_around, reduced
 from featherweight.specification import PictureSpecification
 from featherweight.upright import upright
 
@@ -60,17 +60,39 @@ class Prepared:
     agreeing: int = 1
 
 
+@dataclass(frozen=True)
+class Found:
+    """The ink (H, W) that one search found in a picture, and its pieces. Both are cut to the pieces, with a margin."""
+
+    ink: Floats
+    pieces: Pieces
+
+    @cached_property
+    def digit(self) -> Floats:
+        """The ink of one digit, cropped."""
+        return cut_out(self.ink, around_the_largest(self.pieces))
+
+
 def prepare(picture: Image.Image, specification: PictureSpecification) -> Prepared:
     """Prepare a picture from `read_picture` as one image. Raises PictureError if the picture is blank."""
+    return without_search(picture, specification) or drawn(picture, look_closely(View(picture)), specification)
+
+
+def without_search(picture: Image.Image, specification: PictureSpecification) -> Prepared | None:
+    """Prepare a picture in which no ink is searched. Return None if its ink must be found."""
     if specification.kind == "plain":
         pixels = resize_plain(picture, specification.channels, specification.size)
         return Prepared(picture, np.asarray(picture.convert("L")), pixels, way=AS_IT_IS)
     if (own := as_trained(picture, specification)) is not None:
         return Prepared(picture, own, finished(own, specification), way=AS_IT_IS)
-    ink, pieces = look_closely(picture)
-    top, bottom, left, right = box_of(pieces > 0)
-    digits = sum(map(len, lines_of(pieces))) if right - left > WIDE * (bottom - top) else 1
-    ink = cut_out(ink, pieces > 0 if digits > 1 else around_the_largest(pieces))
+    return None
+
+
+def drawn(picture: Image.Image, found: Found, specification: PictureSpecification) -> Prepared:
+    """Prepare a picture whose ink is found, with strokes as wide as those of MNIST. Count the digits in wide ink."""
+    top, bottom, left, right = box_of(found.pieces > 0)
+    digits = sum(map(len, lines_of(found.pieces))) if right - left > WIDE * (bottom - top) else 1
+    ink = found.digit if digits == 1 else cut_out(found.ink, found.pieces > 0)
     return Prepared(picture, as_grey(ink), finished(to_canvas(ink, specification), specification), digits)
 
 
@@ -98,26 +120,31 @@ def around_the_largest(pieces: Pieces) -> Mask:
 
 
 def look_closely(
-    picture: Image.Image, find: Callable[[Image.Image], Floats | None] = find_ink, threshold: float = INK
-) -> tuple[Floats, Pieces]:
-    """Return the ink of a picture (H, W) and its pieces (H, W). If the ink is small, repeat on a crop around it.
+    view: View, find: Callable[[View], Floats | None] = find_ink, threshold: float = INK
+) -> Found:
+    """Return the ink of a picture and its pieces. If the ink is small, repeat on a crop around it.
 
-    find: function that returns the ink of a picture. threshold: a pixel with more ink belongs to a piece.
+    find: function that returns the ink of a view, (H, W). threshold: a pixel with more ink belongs to a piece.
     Raises PictureError if the picture is blank or has too many pieces.
     """
     while True:
-        working = reduced(picture)
-        ink = find(working)
+        ink = find(view)
         if ink is None or not (ink > threshold).any():
             raise PictureError("the picture is blank: no ink stands out from its ground.")
         pieces = main_pieces(ink > threshold)
-        if (specks := len(np.flatnonzero(np.bincount(pieces.ravel()))) - 1) > MOST_PIECES:
+        if (specks := count_of(pieces)) > MOST_PIECES:
             raise PictureError(f"the picture shows no drawing: {specks} specks and no stroke.")
         box = top, bottom, left, right = box_of(pieces > 0)
-        scale, longer = picture.width / working.width, max(bottom - top, right - left)
-        if longer >= NEAR or scale <= 1:
-            return ink, pieces
-        picture = cut_around(picture, box, longer / 2, scale)
+        longer = max(bottom - top, right - left)
+        if longer >= NEAR or view.scale <= 1:
+            near = slice(max(0, top - 1), bottom + 1), slice(max(0, left - 1), right + 1)
+            return Found(ink[near], pieces[near])
+        view = view.around(box, longer / 2)
+
+
+def count_of(pieces: Pieces) -> int:
+    """The number of pieces in a label map in which some numbers may be missing."""
+    return int(np.count_nonzero(np.bincount(pieces.ravel())[1:]))
 
 
 def main_pieces(mask: Mask) -> Pieces:
