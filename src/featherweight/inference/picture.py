@@ -101,9 +101,10 @@ def prepare_many(picture: Image.Image, specification: PictureSpecification) -> l
     if specification.kind == "plain":
         return [prepare(picture, specification)]
     ink, digits = find_digits(picture)
-    found = []
+    other, found = np.where(np.logical_or.reduce(digits), 0, ink).astype(np.float32), []
     for digit in digits:
-        one = cut_out(np.where(np.logical_or.reduce(digits) & ~digit, 0, ink).astype(np.float32), digit)
+        near = with_margin(box_of(digit))
+        one = cut_out(np.where(digit[near], ink[near], other[near]), digit[near])
         found.append(Prepared(picture, as_grey(one), finished(to_canvas(one, specification), specification)))
     return found
 
@@ -137,7 +138,7 @@ def look_closely(
         box = top, bottom, left, right = box_of(pieces > 0)
         longer = max(bottom - top, right - left)
         if longer >= NEAR or view.scale <= 1:
-            near = slice(max(0, top - 1), bottom + 1), slice(max(0, left - 1), right + 1)
+            near = with_margin(box)
             return Found(ink[near], pieces[near])
         view = view.around(box, longer / 2)
 
@@ -165,6 +166,12 @@ def box_of(mask: Mask) -> tuple[int, int, int, int]:
     """Return the bounding box of a mask: (top, bottom, left, right), exclusive at bottom and right."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def with_margin(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns of a bounding box with a pixel more on each side, as indices of an array."""
+    top, bottom, left, right = box
+    return slice(max(0, top - 1), bottom + 1), slice(max(0, left - 1), right + 1)
 
 
 def cut_out(ink: Floats, mask: Mask) -> Floats:
