@@ -106,7 +106,8 @@ def closed(values: Floats, part: float) -> Floats:
 
 def window_of(part: float, values: Floats) -> int:
     """Return the odd number of pixels that is a fraction of the longer side, at least 1."""
-    return max(1, round(part * max(values.shape))) | 1
+    window: int = max(1, round(part * max(values.shape))) | 1
+    return window
 
 
 def blocks(values: Floats, step: int) -> Floats:
@@ -130,10 +131,12 @@ def spread_max(values: Floats, window: int) -> Floats:
     Method: the maximum of 1, 2, 4, ... values in a row, then of two such rows that together cover the window.
     """
     for _ in (0, 1):
-        padded = np.pad(values, ((window // 2,) * 2, (0, 0)), constant_values=-np.inf)
+        height, room = len(values), window // 2
+        padded = np.full((height + 2 * room, values.shape[1]), -np.inf, np.float32)
+        padded[room : room + height] = values
         reach = 1
         while 2 * reach <= window:
             padded = np.maximum(padded[:-reach], padded[reach:])
             reach *= 2
-        values = np.maximum(padded[: len(values)], padded[window - reach :]).T
+        values = np.maximum(padded[:height], padded[window - reach :]).T
     return values

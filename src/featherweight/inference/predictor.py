@@ -70,10 +70,12 @@ class Predictor:
 
     def predict(self, picture: str | Path, *, number: int | None = None, top: int = 3) -> Prediction:
         """Return the top classes of one picture file. Raises PictureError if the file cannot be read or is blank."""
+        self.card.check_number(number)
         return self.read(str(picture), read_picture(picture), number=number, top=top)[0]
 
     def predict_many(self, picture: str | Path, *, number: int | None = None, top: int = 3) -> list[Prediction]:
         """Return one prediction per digit in the picture file, line by line. Errors as in `predict`."""
+        self.card.check_number(number)
         return self.read(str(picture), read_picture(picture), number=number, top=top, many=True)
 
     def read(
@@ -114,6 +116,7 @@ def predict(
     Raises PictureError for the first picture that cannot be read or is blank.
     """
     predictor = Predictor(source)
+    predictor.card.check_number(number)
     answered = [one for name, opened in each_picture(pictures, predictor.card.picture)
                 for one in predictor.read(name, opened, number=number, top=top)]
     return answered[0] if is_single(pictures, predictor.card.picture.channels) else answered
