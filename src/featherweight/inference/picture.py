@@ -111,8 +111,9 @@ def prepare_many(picture: Image.Image, specification: PictureSpecification) -> l
 
 def around_the_largest(pieces: Pieces) -> Mask:
     """Return the mask of one digit: the largest piece, and all pieces within half its longer side."""
-    areas = np.bincount(pieces.ravel())
-    areas[0] = 0
+    areas = areas_of(pieces)
+    if np.count_nonzero(areas) == 1:
+        return pieces > 0
     top, bottom, left, right = box_of(pieces == areas.argmax())
     reach = max(bottom - top, right - left) // 2
     around = pieces[max(0, top - reach) : bottom + reach, max(0, left - reach) : right + reach]
@@ -120,9 +121,7 @@ def around_the_largest(pieces: Pieces) -> Mask:
     return (near & (areas > 0))[pieces]
 
 
-def look_closely(
-    view: View, find: Callable[[View], Floats | None] = find_ink, threshold: float = INK
-) -> Found:
+def look_closely(view: View, find: Callable[[View], Floats | None] = find_ink, threshold: float = INK) -> Found:
     """Return the ink of a picture and its pieces. If the ink is small, repeat on a crop around it.
 
     find: function that returns the ink of a view, (H, W). threshold: a pixel with more ink belongs to a piece.
@@ -130,22 +129,17 @@ def look_closely(
     """
     while True:
         ink = find(view)
-        if ink is None or not (ink > threshold).any():
+        if ink is None or not (mask := ink > threshold).any():
             raise PictureError("the picture is blank: no ink stands out from its ground.")
-        pieces = main_pieces(ink > threshold)
-        if (specks := count_of(pieces)) > MOST_PIECES:
-            raise PictureError(f"the picture shows no drawing: {specks} specks and no stroke.")
+        pieces = main_pieces(mask)
         box = top, bottom, left, right = box_of(pieces > 0)
+        near = with_margin(box)
+        if (specks := np.count_nonzero(areas_of(pieces[near]))) > MOST_PIECES:
+            raise PictureError(f"the picture shows no drawing: {specks} specks and no stroke.")
         longer = max(bottom - top, right - left)
         if longer >= NEAR or view.scale <= 1:
-            near = with_margin(box)
             return Found(ink[near], pieces[near])
         view = view.around(box, longer / 2)
-
-
-def count_of(pieces: Pieces) -> int:
-    """The number of pieces in a label map in which some numbers may be missing."""
-    return int(np.count_nonzero(np.bincount(pieces.ravel())[1:]))
 
 
 def main_pieces(mask: Mask) -> Pieces:
@@ -154,12 +148,20 @@ def main_pieces(mask: Mask) -> Pieces:
     Dirt: pieces far smaller than the largest. Pieces at the border stay if no large piece lies inside.
     """
     labels = label_pieces(mask)
-    areas = np.bincount(labels.ravel())
-    areas[0] = 0
+    areas = areas_of(labels)
     inside = areas.copy()
     inside[border(labels)] = 0
     kept = inside if inside.max() > INSIDE * areas.max() else areas
-    return np.where((kept > DIRT * kept.max())[labels], labels, 0)
+    numbers: Pieces = np.arange(len(areas), dtype=np.int32) * (kept > DIRT * kept.max())
+    left: Pieces = numbers[labels]
+    return left
+
+
+def areas_of(pieces: Pieces) -> NDArray[np.int64]:
+    """Return the number of pixels of each piece, by number. That of the background (0) is given as 0."""
+    areas = np.bincount(pieces.ravel())
+    areas[0] = 0
+    return areas
 
 
 def box_of(mask: Mask) -> tuple[int, int, int, int]:
