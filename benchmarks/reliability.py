@@ -116,6 +116,8 @@ def main() -> int:
             while wait(running, timeout=SAVED_SECONDS).not_done:
                 content |= results_of(rows)
                 report.save(options.out, content)
+        for row in rows:
+            row.trials.close()      # ends its servers, which would keep this process alive
     for part in running:
         part.result()       # raises the exception of a thread, if there was one
     content |= results_of(rows)
