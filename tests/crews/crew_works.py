@@ -1,4 +1,4 @@
-"""Works for the workers of a crew under test."""
+"""Works for the workers of a crew under test. Most load no torch, so that a worker starts fast."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import signal
 import time
 from pathlib import Path
 
-import torch
-
 from featherweight.errors import FeatherweightError, TrainingInterrupted
-from featherweight.training.stop_signals import stop_signals
+from featherweight.interruption import SIGNALS
 
 
 def describe(shared, data, tell):
+    import torch
+
     tell({"hello": data["number"]})
     return {"pid": os.getpid(), "threads": torch.get_num_threads(), "sum": float(shared["ones"].sum()) + data["number"]}
 
@@ -37,10 +37,13 @@ def fail(shared, data, tell):
 
 def wait_long(shared, data, tell):
     """Wait until a signal comes, as a training does."""
-    with stop_signals() as caught:
-        tell("started")
-        while not caught:
-            time.sleep(0.05)
+    caught = []
+    before = {number: signal.signal(number, lambda number, frame: caught.append(number)) for number in SIGNALS}
+    tell("started")
+    while not caught:
+        time.sleep(0.05)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     if data.get("returns"):
         return {"half": True}
     raise TrainingInterrupted(caught[0], "stopped")
