@@ -1,4 +1,4 @@
-"""Works for the workers of a crew under test. Most load no torch, so that a worker starts fast."""
+"""Works for the workers of a crew under test, and a function of its tests. Most load no torch: workers start fast."""
 
 from __future__ import annotations
 
@@ -11,11 +11,31 @@ from featherweight.errors import FeatherweightError, TrainingInterrupted
 from featherweight.interruption import SIGNALS
 
 
+def outcomes_of(crew, count, seconds=600):
+    """Wait for `count` outcomes of a crew: {key: outcome}. For the tests themselves."""
+    until, found = time.monotonic() + seconds, []
+    while len(found) < count and time.monotonic() < until:
+        found += crew.finished(1.0)
+    assert len(found) == count
+    return {outcome.key: outcome for outcome in found}
+
+
 def describe(shared, data, tell):
     import torch
 
     tell({"hello": data["number"]})
-    return {"pid": os.getpid(), "threads": torch.get_num_threads(), "sum": float(shared["ones"].sum()) + data["number"]}
+    ones = shared["ones"]
+    return {"threads": torch.get_num_threads(), "sum": float(ones.sum()) + data["number"],
+            "memory": mapping_of(ones.data_ptr())}
+
+
+def mapping_of(address):
+    """Name of the memory mapping that holds an address."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        first, last = (int(end, 16) for end in line.split()[0].split("-"))
+        if first <= address < last:
+            return " ".join(line.split()[5:])
+    return ""
 
 
 def die_once(shared, data, tell):
@@ -24,6 +44,12 @@ def die_once(shared, data, tell):
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return {"life": 2}
+
+
+def say_pid(shared, data, tell):
+    """Write the number of this process into a file, then wait."""
+    Path(shared, str(os.getpid())).touch()
+    time.sleep(600)
 
 
 def die(shared, data, tell):

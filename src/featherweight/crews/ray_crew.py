@@ -57,6 +57,10 @@ class RayCrew:
     def slots(self) -> int:
         return self._possible if self._most is None else min(self._most, self._possible)
 
+    @property
+    def busy(self) -> bool:
+        return bool(self._running or self._waiting)
+
     def start(self, task: Task) -> None:
         if not self._stopped:
             self._waiting.append(_Order(task))
@@ -64,7 +68,7 @@ class RayCrew:
 
     def finished(self, seconds: float) -> list[Outcome]:
         until, outcomes = time.monotonic() + seconds, list[Outcome]()
-        while (self._running or self._waiting) and not outcomes:
+        while self.busy and not outcomes:
             self._look_after()
             self._hand_out()
             left = max(0.0, min(until - time.monotonic(), LOOK))
