@@ -29,6 +29,7 @@ pytestmark = [
     pytest.mark.xdist_group("ray"),
     pytest.mark.skipif(sys.platform == "win32", reason="Ray clusters need Linux or macOS"),
 ]
+PATHS = os.pathsep.join([str(Path(featherweight.__file__).parents[1]), str(Path(__file__).parent)])
 NODE = {"num_cpus": 2, "object_store_memory": 80 * 2**20}
 DRIVER = """
 import sys
@@ -48,8 +49,10 @@ def cluster(tmp_path_factory):
     """A cluster of two nodes. The lock keeps a second test process from starting another one."""
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    with FileLock(tmp_path_factory.getbasetemp().parent / "ray.lock"):
+    lock = FileLock(tmp_path_factory.getbasetemp().parent / "ray.lock")
+    with lock, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", PATHS)       # for the workers
         made = Cluster(initialize_head=True, head_node_args=NODE)
         made.add_node(**NODE)
         yield made
@@ -62,9 +65,10 @@ def place(cluster):
 
 
 def alive(pid):
+    """True if the process runs and is a worker of Ray. A number may belong to another process later."""
     try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
+        return b"ray::" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
         return False
 
 
@@ -149,11 +153,10 @@ def test_no_task_is_lost_or_counted_twice_when_workers_and_a_node_are_killed(clu
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_workers_end_with_the_driver(place, tmp_path, number):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(
-        [str(Path(featherweight.__file__).parents[1]), str(Path(__file__).parent)]
-    )}
-    driver = subprocess.Popen([sys.executable, "-c", DRIVER, place, str(tmp_path)], env=environment,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, place, str(tmp_path)], env=os.environ | {"PYTHONPATH": PATHS},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
     wait_for(lambda: len(list(tmp_path.iterdir())) == 3)
     pids = [int(file.name) for file in tmp_path.iterdir()]
     assert all(map(alive, pids))
