@@ -41,7 +41,7 @@ def joined(ray: Any, address: str | None, slots: int | None) -> Iterator[str | N
     """Join a cluster inside the block. Yield its address, None for a Ray of this process alone.
 
     address: "HOST:PORT" of the cluster's head. None: the address in RAY_ADDRESS, else the cluster that was started on
-    this machine. If there is none, Ray is started on this machine with `slots` CPUs, and ended after the block.
+    this machine. Without such a cluster, Ray is started here with `slots` CPUs, and ended after the block.
     Raises FeatherweightError within some seconds if no Ray answers at the address.
     """
     address = address or known_address()
@@ -157,8 +157,8 @@ def _looks(ray: Any, storage: str | None, token: str) -> Iterator[tuple[str, dic
     for reference in ready:
         try:
             yield asked[reference], ray.get(reference)
-        except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError):
-            continue
-        except (ray.exceptions.RayError, ImportError, AttributeError) as fault:
+        except ray.exceptions.RayTaskError as fault:
             raise FeatherweightError(f"node {asked[reference]} cannot load featherweight {__version__}: "
                                      f"{shortened(fault)}. Install the same version on all nodes.") from fault
+        except ray.exceptions.RayError:     # the node died
+            continue
