@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,27 @@ with open_crew(sys.argv[1], "crew_works:say_pid", sys.argv[2]) as crew:
         crew.start(Task(str(number), {}))
     while crew.busy:
         crew.finished(1.0)
+"""
+
+HEADLESS = """
+import os
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+from ray.cluster_utils import Cluster
+from featherweight.crews import Task, open_crew
+from featherweight.errors import FeatherweightError
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 80 * 2**20})
+try:
+    with open_crew("ray:" + cluster.address, "crew_works:count", ".") as crew:
+        crew.start(Task("0", {"number": "/dev/null", "seconds": 0}))
+        while crew.busy:
+            crew.finished(1.0)
+        crew.start(Task("1", {"number": "/dev/null", "seconds": 600}))
+        cluster.head_node.kill_gcs_server()
+        while crew.busy:
+            crew.finished(1.0)
+except FeatherweightError as fault:
+    print(fault, flush=True)
+cluster.shutdown()
 """
 
 
@@ -78,6 +100,19 @@ def wait_for(condition, seconds=300):
         time.sleep(0.1)
     assert found
     return found
+
+
+@contextmanager
+def started(script, *arguments):
+    """Run a script in a process that ends with the block."""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *arguments], env=os.environ | {"PYTHONPATH": PATHS},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_tasks_run_on_one_thread_and_read_shared_tensors_without_a_copy(place, capfd):
@@ -153,18 +188,22 @@ def test_no_task_is_lost_or_counted_twice_when_workers_and_a_node_are_killed(clu
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_workers_end_with_the_driver(place, tmp_path, number):
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, place, str(tmp_path)], env=os.environ | {"PYTHONPATH": PATHS},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )
-    wait_for(lambda: len(list(tmp_path.iterdir())) == 3)
-    pids = [int(file.name) for file in tmp_path.iterdir()]
-    assert all(map(alive, pids))
-    driver.send_signal(number)
-    out, fault = driver.communicate(timeout=60)
+    with started(DRIVER, place, str(tmp_path)) as driver:
+        wait_for(lambda: driver.poll() is not None or len(list(tmp_path.iterdir())) == 3)
+        pids = [int(file.name) for file in tmp_path.iterdir()]
+        assert len(pids) == 3 and all(map(alive, pids)), driver.stderr.read()
+        driver.send_signal(number)
+        out, fault = driver.communicate(timeout=60)
     assert out == "" and driver.returncode == (-number if number == signal.SIGKILL else 128 + number)
     assert fault == ("" if number == signal.SIGKILL else "featherweight: interrupted.\n")
     wait_for(lambda: not any(map(alive, pids)), seconds=60)
+
+
+def test_a_driver_ends_with_one_line_when_the_head_is_gone():
+    with started(HEADLESS) as driver:
+        out, fault = driver.communicate(timeout=300)
+    assert driver.returncode == 0, fault
+    assert "no longer answers. Start it again, then go on with the same command and --resume." in out
 
 
 def test_a_storage_that_the_nodes_do_not_see_is_refused(place, tmp_path):
@@ -188,8 +227,12 @@ def test_seeds_on_a_cluster_are_the_same_bit_for_bit(place, digits_recipe, tmp_p
 
 
 class StopsAtTheFirstStep(Unwatched):
+    stopped = False
+
     def on_standing(self, seed, standing):
-        os.kill(os.getpid(), signal.SIGINT)
+        if not self.stopped:
+            self.stopped = True
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_stop_on_a_cluster_brings_the_checkpoints_home(place, digits_recipe, tmp_path):
