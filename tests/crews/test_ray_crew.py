@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -184,6 +185,17 @@ def test_no_task_is_lost_or_counted_twice_when_workers_and_a_node_are_killed(clu
                 kills += 1
         assert not crew.busy
     assert kills == 5 and third is None and sorted(keys, key=int) == [str(number) for number in range(60)]
+
+
+def test_a_ray_is_started_for_one_command_if_there_is_no_cluster(tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with tempfile.TemporaryDirectory(prefix="r") as short:        # paths of sockets must be short
+        monkeypatch.setenv("RAY_TMPDIR", short)
+        with started(DRIVER, "ray", str(tmp_path)) as driver:
+            wait_for(lambda: driver.poll() is not None or list(tmp_path.iterdir()))
+            assert list(tmp_path.iterdir()), driver.stderr.read()
+            driver.send_signal(signal.SIGTERM)
+            assert driver.communicate(timeout=60) == ("", "featherweight: interrupted.\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,9 +27,16 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"     # how a clie
 SETTINGS = 4        # type of the first frame of the answer
 
 
-def load_ray() -> Any:
-    """Return the module ray. Raises MissingExtra if it is not installed."""
+def load_ray(*, alone: bool) -> Any:
+    """Return the module ray. Raises MissingExtra if it is not installed.
+
+    alone: Ray will be started for this process. A random token then keeps other users of the machine out. Ray reads
+    these variables only when it is loaded, so a program that loaded Ray before has no token.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")      # no telemetry
+    if alone and "ray" not in sys.modules:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         import ray
     except ImportError as fault:
@@ -40,11 +48,9 @@ def load_ray() -> Any:
 def joined(ray: Any, address: str | None, slots: int | None) -> Iterator[str | None]:
     """Join a cluster inside the block. Yield its address, None for a Ray of this process alone.
 
-    address: "HOST:PORT" of the cluster's head. None: the address in RAY_ADDRESS, else the cluster that was started on
-    this machine. Without such a cluster, Ray is started here with `slots` CPUs, and ended after the block.
+    address: "HOST:PORT" of the cluster's head. None: Ray is started here with `slots` CPUs, and ended after the block.
     Raises FeatherweightError within some seconds if no Ray answers at the address.
     """
-    address = address or known_address()
     if address is not None and not answers(address):
         raise FeatherweightError(f"no Ray cluster answers at {shortened(repr(address))}. Give HOST:PORT of its head, "
                                  "which `ray start --head` prints.")
@@ -86,9 +92,7 @@ def answers(address: str) -> bool:
 
 
 def start_alone(ray: Any, cpus: int) -> None:
-    """Start Ray on this machine for this process. A random token keeps other users of the machine out."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    """Start Ray on this machine for this process."""
     ray.init(address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 
 
