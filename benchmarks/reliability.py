@@ -71,7 +71,7 @@ class Row:
         if not self.made:
             return 0.0
         kind = self.made[0].kind
-        return (self.copies * len(self.made) + EARLIER["tried"][words_of(kind)]) / goal_of(kind)
+        return (self.copies * len(self.made) + EARLIER["tried"][group_of(kind)]) / goal_of(kind)
 
     def next_trial(self) -> Trial:
         """Try the next fault. If the generator raises an exception, that is a fault, and a new generator starts."""
@@ -116,6 +116,8 @@ def main() -> int:
             while wait(running, timeout=SAVED_SECONDS).not_done:
                 content |= results_of(rows)
                 report.save(options.out, content)
+        for row in rows:
+            row.trials.close()      # ends its servers, which would keep this process alive
     for part in running:
         part.result()       # raises the exception of a thread, if there was one
     content |= results_of(rows)
@@ -187,12 +189,17 @@ def add_to(earlier: dict[str, Any]) -> None:
     EARLIER["faults"], EARLIER["results"] = earlier["faults"], earlier["results"]
     EARLIER["runs"] = [*earlier.get("runs", []), {key: earlier[key] for key in ("command", "started", "machine")}]
     for kind, row in earlier["results"].items():
-        EARLIER["tried"][words_of(kind)] += row["tried"]
+        EARLIER["tried"][group_of(kind)] += row["tried"]
 
 
 def made_in(rows: Sequence[Row]) -> list[Trial]:
     """Return all trials so far, with the generators that raised an exception."""
     return [trial for row in rows for trial in (*row.made, *row.broken)]
+
+
+def group_of(kind: str) -> str:
+    """Return the kinds that share a goal with this one, as one name. Each kind of mutated file has its own goal."""
+    return kind if kind.startswith("mutated") else words_of(kind)
 
 
 def words_of(kind: str) -> str:

@@ -113,6 +113,9 @@ print(f"  images of these whose ten logits are all negative:         {empty:.0%}
 #
 # Which classes are lost depends on the starting weights, so another seed gives another number than this one, and the
 # document has 28 %. One run each is shown here: enough for a gap of this size, not enough for its exact value.
+#
+# `featherweight doctor session1` finds this ReLU without training:
+# [FW101](../docs/doctor.md#fw101-activation-on-the-logits).
 
 # %% [markdown] tags=["exercise"]
 # ## Exercise

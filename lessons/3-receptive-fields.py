@@ -102,6 +102,10 @@ print(f"{int(support.sum())} pixels = {len(rows)} x {len(columns)}")
 # It matters when a network is designed. By the document's count the field is as wide as the image at the second pool,
 # and the three convolutions behind it hardly add to it. In truth a unit of that pool sees 16 pixels, the next layer
 # 24 and the one after it 32: only the eighth of the nine layers sees more than the 28 pixels there are.
+#
+# `featherweight doctor` compares such comments with the layers:
+# [FW121](../docs/doctor.md#fw121-comment-states-a-wrong-receptive-field). A field smaller than the object is
+# [FW706](../docs/doctor.md#fw706-receptive-field-smaller-than-the-object).
 
 # %% [markdown] tags=["exercise"]
 # ## Exercise

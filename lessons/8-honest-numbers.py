@@ -120,6 +120,11 @@ if FULL:
 # as well adds to it once more. None of these points can be expected again on new images. So the tables of this
 # project give the last epoch, the mean over the seeds, the lowest and the highest, and leave no seed out. If an epoch
 # has to be chosen, a validation split that is neither trained on nor tested on is the place to do it.
+#
+# `featherweight doctor` finds such choices in scripts and in run folders: the best epoch
+# ([FW501](../docs/doctor.md#fw501-best-epoch-chosen-on-test)), a curve on test
+# ([FW901](../docs/doctor.md#fw901-curve-measured-on-test)) and the best seed
+# ([FW902](../docs/doctor.md#fw902-seed-picked-on-test)).
 
 # %% [markdown] tags=["exercise"]
 # ## Exercise

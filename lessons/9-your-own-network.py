@@ -211,6 +211,10 @@ print(f"The bundle reads the first picture as {answer} ({share:.0%}).")
 # The first run also shows why a number alone proves little. Its accuracy was measured honestly, once, on test data.
 # But the network was another one at each call, so no second measurement, and no export, could confirm it. It was lower,
 # too: a fifth of the features was missing in every answer.
+#
+# `featherweight doctor net.py:Net` finds such mistakes before a training:
+# [FW107](../docs/doctor.md#fw107-dropout-stays-on-in-evaluation) and
+# [FW710](../docs/doctor.md#fw710-output-depends-on-the-other-images).
 
 # %% [markdown] tags=["exercise"]
 # ## Exercise

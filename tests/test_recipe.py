@@ -373,3 +373,10 @@ def test_values_that_no_recipe_can_hold(line: str, text: str, tmp_path: Path) ->
 def test_marks_are_for_classification_alone() -> None:
     with pytest.raises(RecipeError, match=r"data\.marks: the class none is for the task classification"):
         Recipe.load("digit-sum", ["data.marks=10"])
+
+
+def test_a_goal_keeps_the_data_it_was_set_for():
+    assert Recipe.load("session7-model2").goal.dataset == ""
+    assert Recipe.load("session7-model2", ["data.dataset=digits"]).goal.dataset == "mnist"
+    assert Recipe.load("session7-model2", ["data.dataset=digits", "goal.accuracy=0.9"]).goal.dataset == ""
+    assert Recipe.load("session7-model2", ["data.dataset=mnist"]).goal.dataset == ""

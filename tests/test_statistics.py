@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featherweight.statistics import bootstrap_interval, paired_difference, summarize_values, wilson_interval
+from featherweight.statistics import (
+    bootstrap_interval,
+    paired_difference,
+    paired_shares,
+    summarize_values,
+    wilson_interval,
+)
 
 ACCURACIES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 SHARES = st.integers(1, 20_000).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count)))
@@ -87,3 +93,16 @@ def test_a_paired_difference_is_second_minus_first() -> None:
 def test_unequal_counts_do_not_pair() -> None:
     with pytest.raises(ValueError, match="3 and 2 values"):
         paired_difference([1, 2, 3], [1, 2])
+
+
+def test_paired_shares_by_hand() -> None:
+    """8 and 18 of 98 images: (19 - 9) / 100 ± 1.96 * sqrt((0.28 - 0.01) / 100)."""
+    mean, (low, high) = paired_shares(8, 18, 98)
+    assert mean == pytest.approx(10 / 98) and (low, high) == pytest.approx((0.1 - 0.10185, 0.1 + 0.10185), abs=1e-4)
+    assert paired_shares(18, 8, 98)[1] == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize(("first", "second", "count"), [(1, 1, 1), (-1, 0, 5), (0, 0, 0)])
+def test_paired_shares_of_no_images(first: int, second: int, count: int) -> None:
+    with pytest.raises(ValueError, match="no shares"):
+        paired_shares(first, second, count)

@@ -6,9 +6,10 @@ Only experiment.py and the layers above it know a Recipe; the code below it take
 
 from __future__ import annotations
 
+import copy
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -55,6 +56,10 @@ class GoalSection(Section):
     accuracy: Fraction | None = None
     """Lowest accuracy on test images that meets the goal, as a fraction. It is measured after training, and every head
     must reach it. Not set: any accuracy. Example: `0.994`.
+    """
+    dataset: str = ""
+    """Data set for which the accuracy was set. It is filled in when a command gives the recipe other data. `""`: that
+    of `data.dataset`. Example: `"mnist"`.
     """
     macro_recall: Fraction | None = None
     """Lowest macro average of recall that meets the goal: the mean over classes of the fraction of a class's test
@@ -386,8 +391,10 @@ class Recipe(Section):
         model = content.get("model")
         if isinstance(model, dict) and isinstance(model.get("name"), str):
             model["name"] = beside(path.parent, model["name"])
+        before = copy.deepcopy(content)
         for setting in settings:
             apply_setting(content, setting)
+        keep_goal_data(before, content)
         return cls.from_dict(content, origin=path.name)
 
     @classmethod
@@ -528,6 +535,19 @@ def set_value(content: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(content, dict):
             raise RecipeError(f"{option('set', key)}: {part!r} is not a section.")
     content[last] = value
+
+
+def keep_goal_data(before: Mapping[str, Any], now: dict[str, Any]) -> None:
+    """Write goal.dataset into `now`, in place, if settings changed the data set and left the goal's accuracy.
+
+    before: content of the recipe without the settings.
+    """
+    written, wanted = (content.get("data", {}).get("dataset", "mnist") for content in (before, now))
+    goal = now.get("goal")
+    if not isinstance(goal, dict) or goal != before.get("goal") or written == wanted:
+        return
+    if goal.get("accuracy") is not None and not goal.get("dataset"):
+        now["goal"] = {**goal, "dataset": written}
 
 
 def _folder() -> Any:

@@ -70,6 +70,7 @@ class RecordedGoal(Part):
     lowest_recall: Fraction | None = None
     max_ram: Count | None = None
     max_flash: Count | None = None
+    dataset: LongName = ""
 
 
 class Trained(Part):
@@ -122,6 +123,8 @@ class Result(Part):
     std: Channels
     train: Trained | None = None
     confusion: dict[Name, list[list[Count]]] = {}
+    wrong: dict[Name, list[Count]] = {}
+    test_sha256: str = ""
     notes: list[str] = []
     kept: Kept | None = None
     stopped_early: StoppedEarly | None = None

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from featherweight.data.likeness import is_like_mnist
 from featherweight.evaluation import confusion_matrix, macro
+from featherweight.integrity import fingerprint
 from featherweight.preparation import PreparedTraining
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
@@ -27,7 +29,7 @@ def write_result(run: Run, training: PreparedTraining) -> Run:
     kept = state.return_to_best() if training.plan.keep_best else state.position.epoch
     answers, targets = test_outputs(training)
     test = score_heads(task, answers, targets)
-    heads = zip(task.heads, answers, targets, strict=True)
+    heads = list(zip(task.heads, answers, targets, strict=True))
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.trained.state_dict().items()}
     line, source = run.history[kept - 1], run.source
     result = {
@@ -46,6 +48,8 @@ def write_result(run: Run, training: PreparedTraining) -> Run:
         "train": {"accuracy": line["train_accuracy"], "loss": line["train_loss"]},
         "test": {head: score.to_dict() for head, score in test.items()},
         "confusion": {head: confusion_matrix(a.argmax(dim=1), t, a.shape[1]).tolist() for head, a, t in heads},
+        "wrong": wrong_images({head: a.argmax(dim=1) != t for head, a, t in heads}, list(test)),
+        "test_sha256": fingerprint({"images": dataset.test.images, "labels": dataset.test.labels}, {}),
         "curve": training.curve_name,
         **({"start": training.start} if training.start else {}),
         **({"balance": balance} if (balance := training.recipe.training.balance) != "none" else {}),
@@ -70,6 +74,15 @@ def picture_of(training: PreparedTraining) -> PictureSpecification:
     dataset = training.dataset
     name = "mnist" if is_like_mnist(dataset) else dataset.name
     return replace(specification_of(name, **training.recipe.data.seen), span=dataset.span)
+
+
+def wrong_images(wrong: Mapping[str, Tensor], heads: Sequence[str]) -> dict[str, list[int]]:
+    """Return the numbers of the test images that each head classifies wrong, and that any head does for "both".
+
+    wrong: booleans (N,) of each head. heads: the recorded heads, which include "both" for several.
+    """
+    of_any = torch.stack(list(wrong.values())).any(dim=0)
+    return {head: wrong.get(head, of_any).nonzero().flatten().tolist() for head in heads}
 
 
 def ending(plan: Plan, done: int, kept: int) -> dict[str, Any]:
@@ -100,6 +113,7 @@ def compare_with_goal(
 
     recalls: of each class, per head. code: bytes of the network's C code.
     A limit without a measured value is missed. "met" is None if the recipe has no goal.
+    "dataset" is there if the accuracy was set for another data set.
     """
     goal, each = recipe.goal, list((recalls or {}).values())
     known = [[value for value in values if value is not None] for values in each]
@@ -115,4 +129,5 @@ def compare_with_goal(
     promised = {key: value for key in (*lowest, *highest) if (value := getattr(goal, key)) is not None}
     missed = [key for key, limit in promised.items()
               if (lowest[key] < limit if key in lowest else highest[key] > limit)]
-    return {**promised, "met": not missed if promised else None, "missed": missed}
+    other = {"dataset": goal.dataset} if goal.dataset not in ("", recipe.data.dataset) else {}
+    return {**promised, **other, "met": not missed if promised else None, "missed": missed}

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-__all__ = ["SampleSummary", "bootstrap_interval", "paired_difference", "paired_shares_interval", "summarize_values",
-           "wilson_interval"]
+__all__ = [
+    "SampleSummary", "bootstrap_interval", "paired_difference", "paired_shares", "summarize_values", "wilson_interval",
+]
 
 UNEVEN = 2.0        # largest count / smallest count of a class from which classes are unbalanced; MNIST has 1.24
 
@@ -47,18 +48,19 @@ def wilson_interval(correct: int, count: int, z: float = 1.96) -> tuple[float, f
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def paired_shares_interval(only_first: int, only_second: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the interval of the difference of two accuracies on the same `count` images, first minus second.
+def paired_shares(first_only: int, second_only: int, count: int, z: float = 1.96) -> tuple[float, tuple[float, float]]:
+    """Return the accuracy of a second network minus that of a first on the same images, and its interval.
 
-    only_first, only_second: images that only one of the two gets right. z: 1.96 gives a confidence of 95 %.
-    Raises ValueError if count is 0. Source: Bonett and Price (2012), J. Educ. Behav. Stat. 37, 479-488, equation 4.
+    first_only, second_only: number of images that only the first, only the second classifies correctly.
+    count: number of all images. z: 1.96 gives a confidence of 95 %.
+    Raises ValueError unless 0 <= first_only + second_only <= count and count > 0.
+    Source: Bonett and Price (2012), Journal of Educational and Behavioral Statistics 37, 479-488 (adjusted Wald).
     """
-    if count == 0:
-        raise ValueError("no images have no accuracy")
-    first, second = (only_first + 1) / (count + 2), (only_second + 1) / (count + 2)
-    difference = first - second
-    half = z * math.sqrt((first + second - difference * difference) / (count + 2))
-    return max(-1.0, difference - half), min(1.0, difference + half)
+    if min(first_only, second_only) < 0 or first_only + second_only > count or count == 0:
+        raise ValueError(f"{first_only} and {second_only} of {count} are no shares")
+    lost, won = (first_only + 1) / (count + 2), (second_only + 1) / (count + 2)
+    half = z * math.sqrt((lost + won - (won - lost) ** 2) / (count + 2))
+    return (second_only - first_only) / count, (max(-1.0, won - lost - half), min(1.0, won - lost + half))
 
 
 def bootstrap_interval(

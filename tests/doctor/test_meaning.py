@@ -224,8 +224,112 @@ for epoch in range(5):
         opt.step()
     plan.step()  # here
 """),
+    "two names for one layer": ("FW115", """
+import torch.nn as nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(8, 8, 3)
+        self.conv2 = self.conv1  # here
+    def forward(self, x):
+        return self.conv2(self.conv1(x))
+net = Net()
+"""),
+    "one block in two places of a list": ("FW115", """
+import torch.nn as nn
+block = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+net = nn.Sequential(block, block)  # here
+"""),
+    "one image in a batch, by default": ("FW116", """
+import torch, torch.nn as nn
+from torch.utils.data import DataLoader
+net = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+loader = DataLoader(own_data, shuffle=True)  # here
+for x, y in loader:
+    nn.functional.cross_entropy(net(x), y).backward()
+"""),
+    "a function of NumPy on features": ("FW117", """
+import numpy as np, torch, torch.nn as nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 2)
+    def forward(self, x):
+        h = self.a(x)
+        h = torch.from_numpy(np.maximum(h, 0))  # here
+        return self.b(h)
+net = Net()
+"""),
+    "float64 arrays in a data set": ("FW408", """
+import numpy as np, torch
+from torch.utils.data import DataLoader, TensorDataset
+x = torch.from_numpy(np.random.randn(100, 8))  # here
+net = torch.nn.Linear(8, 2)
+for a, b in DataLoader(TensorDataset(x, torch.zeros(100).long()), batch_size=10):
+    net(a)
+"""),
+    "a batch without a full one": ("FW409", """
+import torch
+from torch.utils.data import DataLoader, random_split
+few, rest = random_split(own_data, [50, 950])
+loader = DataLoader(few, batch_size=64, drop_last=True)  # here
+"""),
+    "letters begin at 1": ("FW410", """
+import torch, torch.nn as nn
+from torchvision import datasets
+letters = datasets.EMNIST("data", split="letters", train=True)
+net = nn.Sequential(nn.Flatten(), nn.Linear(784, 26))
+for x, y in torch.utils.data.DataLoader(letters, batch_size=64, shuffle=True):
+    nn.functional.cross_entropy(net(x), y)  # here
+"""),
+    "the accuracy counts other labels": ("FW410", """
+import torch, torch.nn as nn
+net = nn.Linear(8, 26)
+def accuracy(loader):
+    right = 0
+    for x, y in loader:
+        out = net(x)
+        loss = nn.functional.cross_entropy(out, y - 1)
+        right += (out.argmax(1) == y).sum()  # here
+    return right
+"""),
 }
 RIGHT = {
+    "letters moved to 0, in both places": """
+import torch, torch.nn as nn
+from torchvision import datasets
+letters = datasets.EMNIST("data", split="letters", train=True)
+net = nn.Sequential(nn.Flatten(), nn.Linear(784, 26))
+for x, y in torch.utils.data.DataLoader(letters, batch_size=64, shuffle=True):
+    y = y - 1
+    out = net(x)
+    loss = nn.functional.cross_entropy(out, y)
+    hits = (out.argmax(1) == y).sum()
+""",
+    "frozen features are detached": """
+import torch.nn as nn
+class Net(nn.Module):
+    def __init__(self, body):
+        super().__init__()
+        self.body, self.head = body, nn.Linear(8, 2)
+    def forward(self, x):
+        return self.head(self.body(x).detach())
+net = Net(nn.Linear(8, 8))
+""",
+    "float64 arrays are converted": """
+import numpy as np, torch
+net = torch.nn.Linear(8, 2)
+net(torch.from_numpy(np.random.randn(100, 8)).float())
+net(torch.from_numpy(np.random.randn(100, 8).astype(np.float32)))
+net(torch.tensor(np.zeros((4, 8)), dtype=torch.float32))
+wide = torch.nn.Linear(8, 2).double()
+wide(torch.from_numpy(np.random.randn(100, 8)))
+""",
+    "a pool and an activation in several places": """
+import torch.nn as nn
+act = nn.ReLU()
+net = nn.Sequential(nn.Linear(8, 8), act, nn.Linear(8, 8), act)
+""",
     "phases in one loop": """
 import torch
 def fit(model, loaders, criterion, optimizer, scheduler):

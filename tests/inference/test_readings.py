@@ -11,16 +11,19 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from featherweight.data import load_dataset
 from featherweight.errors import PictureError
-from featherweight.inference import Predictor
+from featherweight.inference import Predictor, ink, readings
 from featherweight.inference.answering import combined, is_doubted, read_digit, surest
+from featherweight.inference.ink import View
 from featherweight.inference.picture import AS_IT_IS, prepare
 from featherweight.inference.readings import further_readings, likely_readings
+from featherweight.inference.zoom import reduced
 from featherweight.specification import NONE, PictureSpecification
 
 
 def all_readings(picture):
-    first = likely_readings(picture, INK)
-    return [one.pixels[0] for one in [*first, *further_readings(picture, INK, first)]]
+    view = View(picture)
+    first = likely_readings(view, INK)
+    return [one.pixels[0] for one in [*first, *further_readings(view, INK, first)]]
 
 
 def best_likeness(picture, expected):
@@ -53,7 +56,7 @@ def test_soft_faint_strokes_stay_whole():
 
 
 def test_a_thick_ring_stays_open_in_the_reading_as_drawn():
-    one = next(reading for reading in likely_readings(ring(40), INK) if reading.way.endswith("as drawn"))
+    one = next(reading for reading in likely_readings(View(ring(40)), INK) if reading.way.endswith("as drawn"))
     rows, columns = np.nonzero(one.pixels[0] > 128)
     middle = one.pixels[0][int(rows.mean().round()), int(columns.mean().round())]
     assert middle < 100
@@ -73,18 +76,36 @@ def test_the_edge_of_a_shadow_is_not_taken_for_a_thin_digit():
 
 
 def test_further_readings_are_of_other_ways():
-    first = likely_readings(drawing(), INK)
-    ways = [one.way for one in [*first, *further_readings(drawing(), INK, first)]]
+    view = View(drawing())
+    first = likely_readings(view, INK)
+    ways = [one.way for one in [*first, *further_readings(view, INK, first)]]
     assert len(first) == 2 and len(ways) == len(set(ways)) == 7
+
+
+def counted(search, calls):
+    """The search itself, with its name added to the calls each time."""
+    return lambda view: calls.append(search.__name__) or search(view)
+
+
+def test_a_picture_is_reduced_and_each_search_made_once_for_all_readings(monkeypatch):
+    searched, halved = [], []
+    for name in ("ink_on_level_ground", "ink_under_light", "thin_ink"):
+        monkeypatch.setattr(readings, name, counted(getattr(readings, name), searched))
+    monkeypatch.setattr(ink, "reduced", lambda picture, area: halved.append(picture) or reduced(picture, area))
+    view = View(drawing().resize((600, 600)))
+    first = likely_readings(view, INK)
+    assert len(first) + len(further_readings(view, INK, first)) == 7
+    assert sorted(searched) == ["ink_on_level_ground", "ink_under_light", "thin_ink"]
+    assert halved[0] is view.picture and len(halved) == 2      # the second is the crop around the thin strokes
 
 
 def test_a_picture_that_needs_no_search_has_one_reading():
     image = Image.fromarray(load_dataset("digits").test.images[0, 0].numpy())
-    assert [one.way for one in likely_readings(image, PictureSpecification(kind="plain"))] == [AS_IT_IS]
+    assert [one.way for one in likely_readings(View(image), PictureSpecification(kind="plain"))] == [AS_IT_IS]
     as_trained = Image.fromarray(pixels(drawing()))
-    assert [one.way for one in likely_readings(as_trained, INK)] == [AS_IT_IS]
+    assert [one.way for one in likely_readings(View(as_trained), INK)] == [AS_IT_IS]
     with pytest.raises(PictureError, match="blank"):
-        likely_readings(Image.new("L", (50, 50), 200), INK)
+        likely_readings(View(Image.new("L", (50, 50), 200)), INK)
 
 
 def test_the_mean_decides_and_the_surest_reading_of_it_is_shown(digits_run):

@@ -54,3 +54,38 @@ def test_thinning_takes_a_pixel_from_each_side():
     mask = np.zeros((40, 40), bool)
     mask[5:35, 10:22] = True
     assert thin(mask, 3)[20].sum() == 6
+
+
+@given(masks)
+def test_pieces_are_numbered_from_the_top(mask):
+    numbers = label_pieces(mask)[mask]
+    firsts = numbers[np.sort(np.unique(numbers, return_index=True)[1])]
+    assert firsts.tolist() == list(range(1, len(firsts) + 1))
+
+
+def test_a_spiral_and_a_comb_are_one_piece_each():
+    """Pieces that only meet far below, or through many turns."""
+    comb = np.zeros((60, 101), bool)
+    comb[:, ::2] = comb[-1] = True
+    assert label_pieces(comb).max() == 1
+    spiral = np.zeros((61, 61), bool)
+    for turn in range(0, 28, 2):
+        spiral[turn, turn : 60 - turn] = spiral[turn : 60 - turn, 60 - turn - 1] = True
+        spiral[60 - turn - 1, turn : 60 - turn] = spiral[turn + 2 : 60 - turn, turn] = True
+        spiral[turn + 2, turn : turn + 3] = True
+    assert label_pieces(spiral).max() == ndimage.label(spiral, EIGHT)[1] == 1
+
+
+@given(masks, st.integers(1, 4))
+def test_thinning_follows_the_rules_of_zhang_and_suen(mask, times):
+    thinned = np.pad(mask, 1)
+    for turn in range(2 * times):
+        around = [np.roll(np.pad(thinned, 1), (-down, -right), (0, 1))[1:-1, 1:-1] for down, right in
+                  ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))]
+        count = np.sum(around, axis=0)
+        changes = np.sum([~one & other for one, other in zip(around, around[1:] + around[:1], strict=True)], axis=0)
+        north, east, south, west = around[::2]
+        kept = (north & east & south) | (east & south & west) if turn % 2 == 0 else (
+            (north & east & west) | (north & south & west))
+        thinned = thinned & ~((count >= 2) & (count <= 6) & (changes == 1) & ~kept)
+    assert np.array_equal(thin(mask, times), thinned[1:-1, 1:-1])

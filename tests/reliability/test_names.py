@@ -106,7 +106,7 @@ def test_a_bundles_page_holds_names_as_text():
     label = "<b>x</b>|[a](http://b)`\n"
     card = Card(label, label, 7, label, {"class": (label, "b")}, False, (0.1,), (0.3,), {"class": 0.5},
                 PictureSpecification())
-    page = card_page(card, {"class": {"correct": 1, "count": 2}}, 1000)
+    page = card_page(card, {"test": {"class": {"correct": 1, "count": 2}}}, 1000)
     prose = re.sub(r"```python.*?```", "", page, flags=re.S)
     assert wrong_markdown(prose) == "" and "\n|[a]" not in page and "<b>" not in prose
 

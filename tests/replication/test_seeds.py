@@ -55,7 +55,10 @@ def test_the_summary_is_of_all_seeds(replicas):
     assert replicas.seeds == [1, 3, 7] and summary["seeds"] == [3, 1, 7]
     accuracies = [replicas.run(seed).result["test"]["class"]["accuracy"] for seed in summary["seeds"]]
     found = summary["test"]["class"]
-    assert found == describe(accuracies) and found["count"] == 3 and found["accuracies"] == accuracies
+    statistics, recall = describe(accuracies), found["recall"]
+    assert found == statistics | {"recall": recall, "macro_recall": pytest.approx(sum(recall) / 10)}
+    of_seven = [run.result["test"]["class"]["recall"][7] for run in runs]
+    assert recall[7] == pytest.approx(sum(of_seven) / 3) and found["count"] == 3 and found["accuracies"] == accuracies
     assert found["lowest"] <= found["interval"][0] <= found["mean"] <= found["interval"][1] <= found["highest"]
     assert tuple(found["interval"]) == bootstrap_interval(accuracies)
     assert summary["wall_seconds"] > 0 and summary["goal"]["met"] is None

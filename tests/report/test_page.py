@@ -9,9 +9,11 @@ from html.parser import HTMLParser
 
 import pytest
 
+import featherweight
 from featherweight.errors import RunError
 from featherweight.report import write_report
 from featherweight.report.page import called
+from featherweight.report.use_of_test import sentences_on_use
 from featherweight.runs import Run
 
 
@@ -49,7 +51,10 @@ def test_a_run_shows_its_target_results_and_analysis(pages, digits_run):
     assert [part for part in parts if part not in said] == []
     assert f"{100 * score['accuracy']:.2f} %" in said and f"{score['correct']} of {score['count']}" in said
     assert "7,524" in said and "Conv2d-1" in said and "wrong answers on test" in said
-    assert ("Met:" if digits_run.result["goal"]["met"] else "Not met:") in said
+    met = "Met" if digits_run.result["goal"]["met"] else "Not met"
+    assert f"{met} (a goal for mnist): accuracy" in said
+    assert "on images that the training did not use" in said and "after every epoch (evaluation.curve" not in said
+    assert "3 seeds; training accuracy" not in said         # the recipe's results are those of mnist
     assert page.tags.count("svg") == 3 + 4 + 3
 
 
@@ -57,7 +62,7 @@ def test_notes_stand_under_the_results(pages, tiny_runs):
     note = tiny_runs[0].result["notes"][0]
     assert "has seen 12 steps: 28 %" in note
     said = read(pages["several"]).says()
-    assert said.count(note) == len(tiny_runs) == 4 and f"Note: slow-1: {note}" in said
+    assert said.count(note) == 1 and f"Note: slow-1, slow-2, fast-1, fast-2: {note}" in said
 
 
 def test_every_epoch_stands_in_a_table_and_on_the_curves(pages, digits_run):
@@ -89,6 +94,8 @@ def test_several_runs_stand_side_by_side(pages):
     said = page.says()
     assert "4 runs side by side" in said and "fast - slow:" in said and "over 2 seeds" in said
     assert any(label.startswith("Parameters against test accuracy: slow") for label in page.labels)
+    assert all(part in said for part in ("Target", "Results", "Analysis", "What differs in their recipes"))
+    assert "optimizer.lr: 0.01 (slow-1, slow-2), 0.1 (fast-1, fast-2)" in said and said.count("Learn.") == 1
     for name in ("slow-1", "slow-2", "fast-1", "fast-2"):
         assert name in said
 
@@ -136,3 +143,20 @@ def test_bad_runs_are_refused_and_nothing_is_written(tmp_path, tiny_runs):
 
 def test_runs_are_called_by_their_folders():
     assert called([Run("a/seed1"), Run("b/seed1"), Run("b/seed2")]) == ["a/seed1", "b/seed1", "seed2"]
+
+
+def test_a_curve_on_test_is_said(tmp_path, digits_recipe):
+    run = featherweight.train(digits_recipe(evaluation={"curve": "test"}), tmp_path / "run", device="cpu")
+    write_report([run], tmp_path / "page.html")
+    said = read(tmp_path / "page.html").says()
+    assert "Test images were measured after every epoch (evaluation.curve is test)" in said
+    assert "training did not use" not in said
+
+
+def test_one_seed_of_several_is_said_unless_all_are_shown(tmp_path, teachers):
+    runs = [Run(teachers / f"seed-{seed}") for seed in (1, 2)]
+    found = {run: sentences_on_use(run, alone=True) for run in runs}
+    best = max(runs, key=lambda run: run.result["test"]["class"]["accuracy"])
+    assert all("one of 2 seeds" in said[0] for said in found.values())
+    assert "number 1 by test accuracy" in found[best][0]
+    assert all(sentences_on_use(run, alone=False) == [] for run in runs)

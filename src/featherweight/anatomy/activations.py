@@ -28,6 +28,7 @@ LINEAR = {
     "Add", "Addmm", "AdaptiveAvgPool2D", "AvgPool2D", "Convolution", "LogSoftmax", "Mean", "Mm", "NativeBatchNorm",
     "ReshapeAlias", "Select", "Squeeze", "Sub", "T", "UnsafeView", "View",
 }
+MOST_SEEN = 0.5     # largest part of the image that the units of a mapped layer see, a fraction
 Box = tuple[float, float, float, float]     # left, top, width, height in pixels
 
 
@@ -82,18 +83,20 @@ def first_kernels(module: nn.Module) -> Tensor | None:
 
 
 def class_map(module: nn.Module, inputs: Sequence[Tensor], target: int, head: int = 0) -> ClassMap:
-    """Return the evidence map of class `target`, taken at the last layer with more than one position on the image.
+    """Return the evidence map of class `target`, taken at the last layer whose units tell places of the image apart.
 
+    Such a layer has more than one unit, and its units see at most MOST_SEEN of the image on average. Units that see
+    nearly the whole image would colour it evenly.
     inputs: one image, as a tensor (1, ...) for each input of the network. head: index of the output to explain.
     The evidence is the logit of the class minus the mean logit. A unit's share is its activation times its gradient.
     For a network that ends in global average pooling, the result is the class activation map (CAM).
     Source: Zhou et al. (2016); Draelos and Carin (2020).
-    Raises ModelError if no layer has more than one position.
+    Raises ModelError if no layer tells places apart.
     """
     with untouched_random_state(module), one_thread(), torch.enable_grad():
         rows, outputs = run_once(module, [value.detach().requires_grad_() for value in inputs])
         answer = (outputs if isinstance(outputs, tuple) else (outputs,))[head][0]
-        index, values, field = last_with_places(rows)
+        index, values, field = last_with_places(rows, inputs[0].shape[2:])
         evidence = answer[target] - answer.mean()
         (slope,) = torch.autograd.grad(evidence, values)
     shares = (slope * values).detach()[0].sum(dim=0)     # (h, w)
@@ -123,16 +126,31 @@ def map_of(row: Row) -> Tensor | None:
     return values if values is not None and values.dim() == 4 else None
 
 
-def last_with_places(rows: Sequence[Row]) -> tuple[int, Tensor, Field]:
-    """Return index, output and field of the last row with a known field and more than one position on the image.
+def last_with_places(rows: Sequence[Row], size: Sequence[int]) -> tuple[int, Tensor, Field]:
+    """Return index, output and field of the last row whose units tell places of the image apart, see `class_map`.
 
-    Raises ModelError if no row has both.
+    size: (H, W) of the image. Raises ModelError if there is no such row.
     """
+    several = False
     for index in range(len(rows) - 1, -1, -1):
         values, field = map_of(rows[index]), rows[index].field
         if values is not None and values[0, 0].numel() > 1 and field is not None and is_placed(field):
-            return index, values, field
+            several = True
+            if seen_share(field, size) <= MOST_SEEN:
+                return index, values, field
+    if several:
+        raise ModelError("the units of every layer see more than half of the image on average, so no map "
+                         "tells where this network looks.")
     raise ModelError("no layer of this network has more than one place on the image, so there is nothing to map.")
+
+
+def seen_share(field: Field, size: Sequence[int]) -> float:
+    """Return the part of an image (H, W) that a unit sees, a fraction, as the mean over all units of the layer."""
+    share = 1.0
+    for axis, length in zip(field.axes, size, strict=True):
+        spans = [span[1] - span[0] if span else 0 for span in axis.seen]
+        share *= sum(spans) / max(len(spans), 1) / length
+    return share
 
 
 def steps_between(result: Tensor, source: Tensor) -> set[str]:

@@ -6,16 +6,17 @@ A skeleton is a copy of a network that shares the weights. It can be edited and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
 from featherweight.graph import calls
-from featherweight.graph.recorder import Recorder
+from featherweight.graph.recorder import Recorder, ends_here
 
 NORMS = nn.BatchNorm1d, nn.BatchNorm2d
 WEIGHTED = nn.Conv2d, nn.Linear, *NORMS
@@ -32,10 +33,72 @@ class Outline(TorchFunctionMode):
 
 
 class OutlineRecorder(Recorder):
-    """A recorder of a pass that computes shapes only."""
+    """A recorder of a pass that computes shapes only.
+
+    Two hooks for all modules watch the pass, because two hooks for each module take longer than the pass. Tensors are
+    kept until the recorder is deleted, because weak references to them take longer than the small tensors are worth.
+    """
+
+    def __init__(self, module: nn.Module, *, distinct: bool = False) -> None:
+        super().__init__(module, distinct=distinct)
+        self._values = ByIdentity()
+
+    def _watch(self, module: nn.Module, name: str, seen: set[int]) -> Iterator[Any]:
+        places = dict(places_in(module, name))
+        if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+            yield from super()._watch(module, name, seen)
+            return
+
+        def enter(part: nn.Module, given: Any) -> None:
+            if id(part) in places:
+                self._enter(part, *places[id(part)])
+
+        def leave(part: nn.Module, given: Any, result: Any) -> None:
+            if id(part) in places:
+                self._leave(part, given, result)
+
+        yield register_module_forward_pre_hook(enter)
+        yield register_module_forward_hook(leave)
 
     def compute(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return outlined(function, args, kwargs)
+
+
+class ByIdentity:
+    """A dictionary with tensors as keys. Tensors are compared by identity and kept alive."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, tuple[Tensor, Any]] = {}
+
+    def __contains__(self, tensor: Tensor) -> bool:
+        return id(tensor) in self.found
+
+    def __setitem__(self, tensor: Tensor, value: Any) -> None:
+        self.found[id(tensor)] = tensor, value
+
+    def __getitem__(self, tensor: Tensor) -> Any:
+        return self.found[id(tensor)][1]
+
+    def get(self, tensor: Tensor) -> Any:
+        """Return the value of a tensor, or None."""
+        pair = self.found.get(id(tensor))
+        return None if pair is None else pair[1]
+
+
+def places_in(module: nn.Module, name: str) -> Iterator[tuple[int, tuple[str, bool]]]:
+    """Yield (id, (name, True for a layer)) of a module and its parts, down to the layers. The first name counts."""
+    named = [(name, module)]
+    found = set[int]()
+    while named:
+        name, part = named.pop()
+        if id(part) in found:
+            continue
+        found.add(id(part))
+        leaf = ends_here(part, name)
+        yield id(part), (name, leaf)
+        if not leaf:
+            inner = [(f"{name}.{key}" if name else key, child) for key, child in part.named_children()]
+            named += inner[::-1]
 
 
 def outlined(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -131,14 +194,17 @@ def adapted(module: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     Returns the outputs. Raises the exception of the network if it cannot run.
     """
     seen: set[int] = set()
-    handles = [part.register_forward_pre_hook(lambda layer, given: adapt(layer, given[0], seen))
-               for part in module.modules() if isinstance(part, WEIGHTED)]
+
+    def look(layer: nn.Module, given: Any) -> None:
+        if isinstance(layer, WEIGHTED):
+            adapt(layer, given[0], seen)
+
+    handle = register_module_forward_pre_hook(look)     # one for all: the network is the only one that runs
     try:
         with Outline():
             return list(calls.tensors_in(module(*inputs)))
     finally:
-        for handle in handles:
-            handle.remove()
+        handle.remove()
 
 
 def adapt(layer: nn.Module, value: Tensor, seen: set[int]) -> None:
@@ -205,7 +271,8 @@ def set_linear(layer: nn.Linear, **settings: Any) -> None:
 
 def parameters_of(module: nn.Module) -> int:
     """Number of parameters, each counted once."""
-    return sum(math.prod(parameter.shape) for parameter in module.parameters())
+    found = {id(one): one for part in module.modules() for one in part._parameters.values() if one is not None}
+    return sum(math.prod(parameter.shape) for parameter in found.values())
 
 
 class Uninitialised(TorchFunctionMode):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featherweight.cli.options import Force, InputShapes, Json, Trust, parse_shape
+from featherweight.cli.options import DataDir, Force, InputShapes, Json, Trust, parse_shape
 from featherweight.cli.output import check_output, console, fail, show, show_json
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LIMITS = {
     "read": "the built network and its training: only source was read",
-    "probe": "the training on real images: networks ran on random images",
+    "probe": "the training on real images: networks ran on random images. Give --data NAME",
 }
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -28,7 +28,8 @@ def doctor(
     targets: Annotated[
         list[str], typer.Argument(
             metavar="TARGET...",
-            help="Scripts (.py), notebooks (.ipynb), folders of them, networks (as for summary) or recipes.",
+            help="Scripts (.py), notebooks (.ipynb), folders of them, networks (as for summary), recipes or run "
+            "folders.",
         )
     ],
     select: Annotated[
@@ -43,16 +44,21 @@ def doctor(
     classes: Annotated[
         int | None, typer.Option("--classes", min=2, max=1000, metavar="N", help="Number of classes of the images.")
     ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="NAME|PATH", help="Data set on which networks train for 30 steps.")
+    ] = None,
+    data_dir: DataDir = None,
     trust: Trust = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Find known mistakes of training scripts and networks.
+    """Find known mistakes of training scripts, networks and runs.
 
     Source files are read, and nothing of them is executed. A network, such as session1 or net.py:Net, is built and runs
-    once on random images. A comment `# doctor: ignore[FW301] reason` silences a finding on its line.
+    once on random images, with --data also 30 training steps. A run folder is judged by its record. A comment
+    `# doctor: ignore[FW301] reason` silences a finding on its line.
     """
-    from featherweight.doctor import consult
+    from featherweight.doctor import Options, consult
     from featherweight.doctor.sarif import to_sarif
     from featherweight.files import replacing
 
@@ -60,7 +66,8 @@ def doctor(
     if sarif:
         check_output(sarif, (".sarif", ".json"), "--sarif", force=force)
     shapes = [parse_shape(text) for text in input] if input else None
-    report = consult(targets, shapes, classes).kept(chosen, left_out)
+    options = Options(shapes, classes, data, None if data_dir is None else str(data_dir))
+    report = consult(targets, options).kept(chosen, left_out)
     for fault in report.unread:
         fail(fault)
     if sarif:
@@ -83,7 +90,7 @@ def codes_in(text: str, option: str) -> list[str]:
     found = [code.strip().upper() for code in text.split(",") if code.strip()]
     for code in found:
         if not any(known.startswith(code) for known in CODES):
-            raise typer.BadParameter(f"{option} {code!r} is no code. Codes are FW101 to FW713, families FW1 to FW7.")
+            raise typer.BadParameter(f"{option} {code!r} is no code. Codes are FW101 to FW907, families FW1 to FW9.")
     return found
 
 
@@ -98,7 +105,8 @@ def print_report(report: Report) -> None:
         show("")
     show(Text(report.verdict(), style="bold"))
     lines = [f"checked: {line}" for line in report.checked]
-    lines += [f"not checked: {line}" for line in (*report.unchecked, *(LIMITS[level] for level in report.levels))]
+    levels = [level for level in report.levels if level != "probe" or "try" not in report.levels]
+    lines += [f"not checked: {line}" for line in (*report.unchecked, *(LIMITS[one] for one in levels if one in LIMITS))]
     for line in lines:
         for piece in wrapped(line, width, "", "  "):
             show(Text(piece, style="dim"))

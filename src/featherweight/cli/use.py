@@ -27,7 +27,7 @@ from featherweight.cli.options import (
 from featherweight.cli.output import check_output, fail, note, show, show_json, table
 from featherweight.outside import say
 from featherweight.statistics import summarize_values
-from featherweight.verdict import outcome
+from featherweight.verdict import other_data, outcome
 from featherweight.words import duration, percent
 
 if TYPE_CHECKING:
@@ -168,19 +168,24 @@ def compare(
     runs: RunPaths,
     as_json: Json = False,
 ) -> None:
-    """Compare finished runs in one table.
+    """Compare finished runs in one table, and show in which settings they differ.
 
-    Recipes that share seeds are also compared by the mean difference over these seeds.
+    Recipes that share seeds are also compared by the mean difference over these seeds. Single runs are compared on
+    their common test images.
     """
-    from featherweight.report.comparison import differences, group_runs
+    from featherweight.report.comparison import group_runs
+    from featherweight.report.differences import differences, in_sentences
+    from featherweight.report.likeness import called, difference_lines, identical, in_order, recipe_differences
     from featherweight.runs import open_runs
 
-    opened = {folder: open_runs(folder) for folder in runs}
+    opened = {folder: open_runs(folder) for folder in in_order(runs)}
     everything = [run for several in opened.values() for run in several]
-    found = [] if len({run.result["dataset"] for run in everything}) > 1 else differences(group_runs(everything))
+    groups = [] if len({run.result["dataset"] for run in everything}) > 1 else group_runs(everything)
+    found, names = differences(groups), called(everything)
     if as_json:
         return show_json({
             "runs": [{"run": str(run.path), **run.result} for run in everything],
+            "settings": recipe_differences([str(run.path) for run in everything], everything),
             "differences": [asdict(difference) for difference in found],
         })
     rows = [side_by_side(str(folder), [run.result for run in several]) for folder, several in opened.items()]
@@ -188,8 +193,13 @@ def compare(
     headings = [name for name in rows[0] if name not in WHERE_THEY_DIFFER or len({row[name] for row in rows}) > 1]
     cells = [[row[name] for name in headings] for row in rows]
     show(table(*headings, rows=cells, right=tuple(headings.index(name) for name in right if name in headings)))
-    if found:
-        say("", *map(str, found))
+    alone = len(everything) == len(opened)
+    firsts = [several[0] for several in opened.values()]
+    differing = recipe_differences(called(firsts) if alone else list(map(str, opened)), firsts, seed=alone)
+    goals = other_data(run.result["goal"] for run in everything)
+    said = [*goals, *difference_lines(differing), *in_sentences(groups, found), *identical(names, everything)]
+    if said:
+        say("", *said)
     return None
 
 

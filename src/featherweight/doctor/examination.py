@@ -11,11 +11,24 @@ from featherweight.doctor.flow.interpreter import follow
 from featherweight.doctor.flow.roles import role_of
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import Criterion, Loader, Module, known
-from featherweight.doctor.rules import comments, data, environment, loop, losses, measurement, modes, network, schedule
+from featherweight.doctor.rules import (
+    batches,
+    comments,
+    data,
+    environment,
+    forward,
+    loop,
+    losses,
+    measurement,
+    modes,
+    network,
+    readme,
+    schedule,
+)
 from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
-FAMILIES = (network, comments, losses, loop, modes, schedule, data, measurement, environment)
+FAMILIES = (network, forward, comments, readme, losses, loop, modes, schedule, data, batches, measurement, environment)
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 
 

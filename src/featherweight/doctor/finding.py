@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -62,6 +62,13 @@ class Finding:
             "how": self.how, "corrected": self.corrected,
         }
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Finding:
+        """Return the finding that `to_dict` wrote."""
+        place = Place(content["file"], content["cell"], content["line"], content["column"], content.get("layer", ""))
+        texts = {key: content[key] for key in ("code", "severity", "what", "why", "how", "corrected")}
+        return cls(place=place, reason=content.get("reason"), **texts)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -72,6 +79,7 @@ class Report:
     checked: one line for each examined file.
     unchecked: one line for each property or file that could not be checked, with the reason.
     levels: "read" for source that was read, "probe" for networks that ran once.
+        "try" for networks that took their first training steps, "run" for records of finished trainings.
     """
 
     findings: tuple[Finding, ...]
@@ -107,7 +115,14 @@ class Report:
             "findings": [finding.to_dict() for finding in self.findings],
             "ignored": [finding.to_dict() | {"reason": finding.reason} for finding in self.ignored],
             "checked": list(self.checked), "unchecked": list(self.unchecked), "unread": list(self.unread),
+            "levels": list(self.levels),
         }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Report:
+        """Return the report that `to_dict` wrote."""
+        findings, ignored = (tuple(map(Finding.from_dict, content[key])) for key in ("findings", "ignored"))
+        return cls(findings, ignored, *(tuple(content[key]) for key in ("checked", "unchecked", "unread", "levels")))
 
     def _repr_html_(self) -> str:
         rows = "".join(

@@ -83,6 +83,22 @@ def read(path: Path) -> Source:
     return from_text(path, decoded(path, content))
 
 
+def is_folder(name: str | Path) -> bool:
+    """Return True for a folder; False for other text, such as a long network in words."""
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def plain_text(path: Path) -> str | None:
+    """Return the text of a file such as a README, or None for a file that is missing, too large or no text."""
+    try:
+        return path.read_text() if path.is_file() and path.stat().st_size <= LARGEST else None
+    except (OSError, ValueError):
+        return None
+
+
 def decoded(path: Path, content: bytes) -> str:
     """Return the text of a script, in the encoding that its first lines declare."""
     try:

@@ -1,40 +1,33 @@
-"""Targets of any kind: source files are read, networks and recipes are built and run once."""
+"""Targets of any kind: source files are read, networks and recipes are built and run, run folders are judged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from featherweight.doctor.examination import examine
 from featherweight.doctor.finding import Report
-from featherweight.doctor.limit import limited
-from featherweight.doctor.source import ENDINGS
+from featherweight.doctor.options import Options
+from featherweight.doctor.source import ENDINGS, is_folder
 from featherweight.errors import FeatherweightError, SourceError, Untrusted
 
-if TYPE_CHECKING:
-    from featherweight.recipe import Recipe
 
-Shapes = Sequence[Sequence[int]] | None
+def consult(targets: Iterable[Any], options: Options | None = None) -> Report:
+    """Examine scripts, notebooks, folders, networks, recipes, runs and modules, and return one report.
 
-
-def consult(targets: Iterable[Any], shapes: Shapes = None, classes: int | None = None) -> Report:
-    """Examine scripts, notebooks, folders, networks, recipes and modules, and return one report.
-
-    shapes: of each input of the networks; by default those that a network takes.
-    classes: number of classes; by default those of a recipe's data set.
     A target that fails is named in `unread`. Raises its error if no target can be examined.
-    Raises Untrusted for a network in a run folder that the user has not trusted.
+    Raises Untrusted for a network file in a run folder that the user has not trusted.
     """
-    given = list(targets)
+    options, given = options or Options(), list(targets)
     files = [target for target in given if is_source(target)]
-    networks = [target for target in given if not is_source(target)]
+    others = [target for target in given if not is_source(target)]
     report, faults = Report((), levels=()), list[FeatherweightError]()
-    if files or not networks:
+    if files or not others:
         report = examine(files)
-    for target in networks:
+    for target in others:
         try:
-            report += probed(target, shapes, classes)
+            report += examined(target, options)
         except Untrusted:
             raise
         except FeatherweightError as fault:
@@ -47,17 +40,24 @@ def consult(targets: Iterable[Any], shapes: Shapes = None, classes: int | None =
 def is_source(target: Any) -> bool:
     """Return True for the path of a script, notebook or folder, and for a path that looks like one and is missing."""
     if isinstance(target, Path):
-        return target.suffix != ".toml"
+        return target.suffix != ".toml" and not is_run(target)
     if not isinstance(target, str):
         return False
-    return target.endswith(ENDINGS) or Path(target).is_dir() or not is_network(target)
+    return target.endswith(ENDINGS) or not (is_network(target) or is_run(Path(target)))
+
+
+def is_run(path: Path) -> bool:
+    """Return True for a run folder, and for a folder with the runs of several seeds."""
+    return is_folder(path) and ((path / "recipe.toml").is_file() or any(path.glob("seed-*/recipe.toml")))
 
 
 def is_network(name: str) -> bool:
-    """Return True for the name of a network or a recipe, or the path of a recipe."""
+    """Return True for the name of a network or a recipe, or the path of a recipe. A folder of that name comes first."""
     from featherweight.models.words import PREFIX
     from featherweight.recipe import recipe_names
 
+    if is_folder(name):
+        return False
     if name.startswith(PREFIX) or name.endswith(".toml") or name.rpartition(":")[0].endswith(ENDINGS):
         return True
     from featherweight.models import CATALOGUE
@@ -65,58 +65,45 @@ def is_network(name: str) -> bool:
     return name in CATALOGUE or name in recipe_names()
 
 
-def probed(target: Any, shapes: Shapes, classes: int | None) -> Report:
-    """Build the network of a target and examine it. Raises ModelError if it cannot be built or does not run."""
+def examined(target: Any, options: Options) -> Report:
+    """Examine one network, recipe, run or module. Raises FeatherweightError if that is impossible.
+
+    Code of the user runs in a process of its own.
+    """
     from torch import nn
 
-    from featherweight.doctor.probe import probe
-    from featherweight.models import build_model
-    from featherweight.recipe import recipe_names
+    from featherweight.doctor.alone import examined_alone
+    from featherweight.doctor.networks import examined_module, examined_name, runs_own_code
 
     if isinstance(target, nn.Module):
-        return probe(target, shapes, classes=classes)
+        return examined_module(target, options)
     if not isinstance(target, (str, Path)):
         raise SourceError(f"{type(target).__name__} cannot be examined. Give a path, a name or a built network.")
     name = str(target)
-    with limited(name):
-        if name.endswith(".toml") or name in recipe_names():
-            return probed_recipe(name, shapes, classes)
-        return probe(quiet(lambda: build_model(name, suggested={"classes": classes} if classes else None)), shapes,
-                     name=name, classes=classes)
+    if is_run(Path(name)):
+        return examined_runs(name, options)
+    return examined_alone(name, options) if runs_own_code(name) else examined_name(name, options)
 
 
-def probed_recipe(name: str, shapes: Shapes, classes: int | None) -> Report:
-    """Examine the network of a recipe, on images and classes as the recipe has them."""
-    from featherweight.doctor.probe import probe
-    from featherweight.networks import find_network, match_images, shapes_of
-    from featherweight.recipe import Recipe
+def examined_runs(folder: str, options: Options) -> Report:
+    """Judge the run of a folder, or those of several seeds. Only the first network is built, as all are alike.
 
-    recipe = Recipe.load(name)
-    blueprint = quiet(lambda: find_network(recipe))
-    recipe = quiet(lambda: match_images(recipe, blueprint))
-    count = classes or classes_of(recipe)
-    suggested = {"in_channels": recipe.data.channels, "classes": count or 10}
-    model = quiet(lambda: blueprint.build(recipe.model.arguments, suggested))
-    title = recipe.model.name if recipe.model.name.rpartition(":")[0] else name
-    return probe(model, shapes or shapes_of(recipe), name=title, classes=count, recipe=recipe)
+    The network of somebody else is not executed, unless the user trusts it. `unchecked` says so.
+    """
+    from featherweight.doctor.alone import examined_alone
+    from featherweight.doctor.networks import examined_name, runs_own_code
+    from featherweight.doctor.run import judge
+    from featherweight.runs import open_runs
 
-
-def classes_of(recipe: Recipe) -> int | None:
-    """Return the number of classes of a recipe's data set, or None for data that must be loaded to know."""
-    from featherweight.data.sources import SOURCES
-
-    source = SOURCES.get(recipe.data.dataset)
-    if source is None or recipe.task != "classification":
-        return None
-    return len(source.classes) + (recipe.data.marks > 0)
-
-
-def quiet(make: Any) -> Any:
-    """Return `make()`, without changing the random state and without prints and warnings of the user's code."""
-    import torch
-
-    from featherweight.user_code import quietly
-
-    with torch.random.fork_rng(devices=[]), quietly():
-        torch.manual_seed(0)    # the same findings in each call
-        return make()
+    first, *others = open_runs(folder)
+    report = judge(first, alone=not others)
+    for run in others:
+        report += judge(run, alone=False)
+    try:
+        name = str(first.path)
+        report += examined_alone(name, options) if runs_own_code(name) else examined_name(name, options)
+    except FeatherweightError as fault:     # its record is judged all the same
+        report += Report((), unchecked=(f"{first.path}: its network: {fault}",), levels=())
+    if others:
+        report += Report((), unchecked=(f"{folder}: the networks of {len(others)} other seeds",), levels=())
+    return report

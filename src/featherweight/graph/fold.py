@@ -6,6 +6,7 @@ zeros that are not normalised.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -41,11 +42,13 @@ def fold(graph: StepGraph) -> StepGraph:
 
 def first_change(graph: StepGraph) -> StepGraph | None:
     """Return the graph after applying the first rule that fits two of its steps; None if no rule fits."""
+    makers = {step.output: step for step in reversed(graph.steps)}
+    reads = Counter(value for step in graph.steps for value in set(step.inputs))
     for second in graph.steps:
-        first = graph.maker(second.inputs[0])
+        first = makers.get(second.inputs[0])
         if first is None or len(second.inputs) > 1 or first.output in graph.heads:
             continue
-        if len(graph.readers(first.output)) > 1:
+        if reads[first.output] > 1:
             continue        # another step reads the value between the two
         for rule in RULES:
             if (made := rule(first.layer, second.layer)) is not None:

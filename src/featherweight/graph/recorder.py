@@ -71,7 +71,7 @@ class Recorder(TorchFunctionMode):
         if id(module) in seen:
             return
         seen.add(id(module))
-        leaf = is_leaf(module) and (name != "" or type(module).__module__.startswith("torch."))
+        leaf = ends_here(module, name)
         if isinstance(module, torch.jit.ScriptModule):      # takes no hooks, so they are global
             yield register_module_forward_pre_hook(lambda part, _: self._enter_scripted(part, name, module))
             yield register_module_forward_hook(lambda part, *seen: self._leave_scripted(part, module, *seen))
@@ -204,6 +204,11 @@ class Recorder(TorchFunctionMode):
         if self._keep:
             value.tensor = tensor
         return value
+
+
+def ends_here(module: nn.Module, name: str) -> bool:
+    """Return True for a layer, whose parts are not watched. A network of the user is no layer itself."""
+    return is_leaf(module) and (name != "" or type(module).__module__.startswith("torch."))
 
 
 def writes_to(tensor: Tensor) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featherweight.inference.card import Card
+from featherweight.inference.ink import View
 from featherweight.inference.network import Network, Probabilities
 from featherweight.inference.picture import AS_IT_IS, Prepared, prepare_many
 from featherweight.inference.readings import further_readings, likely_readings
@@ -29,10 +30,11 @@ def read_digit(network: Network, picture: Image.Image, number: int | None = None
 
     Raises PictureError if the picture is blank.
     """
-    readings = likely_readings(picture, network.card.picture)
+    view = View(picture)
+    readings = likely_readings(view, network.card.picture)
     answers = ask(network, readings, number)
     if readings[0].way != AS_IT_IS and surest(answers, network.card) < SURE:
-        more = further_readings(picture, network.card.picture, readings)
+        more = further_readings(view, network.card.picture, readings)
         readings, answers = readings + more, joined(answers, ask(network, more, number))
     return combined(readings, answers, network.card)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
 from featherweight.errors import PictureError
 from featherweight.inference.boxes import without_boxes
-from featherweight.inference.ink import INK, Floats, border, find_ink
-from featherweight.inference.lines import lines_of, marks_of, typical_height
+from featherweight.inference.ink import INK, Floats, View, border, find_ink
+from featherweight.inference.lines import Mark, lines_of, marks_of, typical_height
 from featherweight.inference.strokes import Mask, Pieces, label_pieces
 from featherweight.inference.touching import split
-from featherweight.inference.zoom import WORKING, cut_around
 
 FAINT = 0.3             # the same for the lines of forms, which may be thinner than a pixel
 AREA = 300 * 200        # pixels of the reduced picture, at least: a long row of digits keeps its details
@@ -42,9 +43,9 @@ def look_over(picture: Image.Image) -> tuple[Floats, Pieces]:
 
     Raises PictureError if the picture is blank or has too many pieces.
     """
+    view = View(picture, AREA)
     for turn in range(CROPS):
-        working = reduced(picture)
-        found = find_ink(working)
+        found = find_ink(view)
         if found is None or not (found > INK).any():
             raise PictureError("the picture is blank: no ink stands out from its ground.")
         ink, mask = without_form(found)
@@ -52,11 +53,12 @@ def look_over(picture: Image.Image) -> tuple[Floats, Pieces]:
         marks = marks_of(pieces)
         if len(marks) > MOST:
             raise PictureError(f"the picture shows no drawing: {len(marks)} specks and no stroke.")
-        nearer = around(picture, pieces, picture.width / working.width)
-        small = typical_height(marks) < SMALL and working.width < picture.width
-        if turn + 1 == CROPS or not small or nearer.width * nearer.height > 0.6 * picture.width * picture.height:
+        if turn + 1 == CROPS or typical_height(marks) >= SMALL or view.scale <= 1:
             break
-        picture = nearer
+        nearer = around(view, marks)
+        if area_of(nearer) > 0.6 * area_of(view):
+            break
+        view = nearer
     return np.where((ink > INK) & (pieces == 0), 0, ink).astype(np.float32), pieces
 
 
@@ -73,25 +75,16 @@ def without_form(ink: Floats) -> tuple[Floats, Mask]:
     return ink, without_boxes(mask, ink > FAINT)
 
 
-def reduced(picture: Image.Image) -> Image.Image:
-    """Return a picture reduced to the working size. A small picture is returned unchanged."""
-    scale = max(WORKING / max(picture.size), (AREA / (picture.width * picture.height)) ** 0.5)
-    if scale >= 1:
-        return picture
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    return picture.resize((width, height), Image.Resampling.BICUBIC)
-
-
-def around(picture: Image.Image, pieces: Pieces, scale: float) -> Image.Image:
-    """Return the part of a picture around the pieces, with a margin of a digit's height.
-
-    scale: pixels of the picture for one pixel of the pieces.
-    """
-    marks = marks_of(pieces)
-    room = typical_height(marks)
+def around(view: View, marks: Sequence[Mark]) -> View:
+    """Return the view of the part around the marks, with a margin of a digit's height."""
     box = (min(mark.top for mark in marks), max(mark.bottom for mark in marks),
            min(mark.left for mark in marks), max(mark.right for mark in marks))
-    return cut_around(picture, box, room, scale)
+    return view.around(box, typical_height(marks))
+
+
+def area_of(view: View) -> int:
+    """The pixels of a view's picture."""
+    return view.picture.width * view.picture.height
 
 
 def without_dirt(pieces: Pieces) -> Pieces:

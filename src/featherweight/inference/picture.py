@@ -13,18 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from featherweight.errors import PictureError
-from featherweight.inference.ink import INK, Floats, border, find_ink
+from featherweight.inference.ink import INK, Floats, View, border, find_ink
 from featherweight.inference.lines import lines_of
 from featherweight.inference.many import find_digits
 from featherweight.inference.reading import read_picture
 from featherweight.inference.strokes import Mask, Pieces, label_pieces, stroke_width, thicken, thin
-from featherweight.inference.zoom import cut_around, reduced
 from featherweight.picture_files import squared
 from featherweight.specification import PictureSpecification
 from featherweight.upright import upright
@@ -61,17 +61,39 @@ class Prepared:
     agreeing: int = 1
 
 
+@dataclass(frozen=True)
+class Found:
+    """The ink (H, W) that one search found in a picture, and its pieces. Both are cut to the pieces, with a margin."""
+
+    ink: Floats
+    pieces: Pieces
+
+    @cached_property
+    def digit(self) -> Floats:
+        """The ink of one digit, cropped."""
+        return cut_out(self.ink, around_the_largest(self.pieces))
+
+
 def prepare(picture: Image.Image, specification: PictureSpecification) -> Prepared:
     """Prepare a picture from `read_picture` as one image. Raises PictureError if the picture is blank."""
+    return without_search(picture, specification) or drawn(picture, look_closely(View(picture)), specification)
+
+
+def without_search(picture: Image.Image, specification: PictureSpecification) -> Prepared | None:
+    """Prepare a picture in which no ink is searched. Return None if its ink must be found."""
     if specification.kind == "plain":
         pixels = resize_plain(picture, specification)
         return Prepared(picture, np.asarray(picture.convert("L")), pixels, way=AS_IT_IS)
     if (own := as_trained(picture, specification)) is not None:
         return Prepared(picture, own, finished(own, specification), way=AS_IT_IS)
-    ink, pieces = look_closely(picture)
-    top, bottom, left, right = box_of(pieces > 0)
-    digits = sum(map(len, lines_of(pieces))) if right - left > WIDE * (bottom - top) else 1
-    ink = cut_out(ink, pieces > 0 if digits > 1 else around_the_largest(pieces))
+    return None
+
+
+def drawn(picture: Image.Image, found: Found, specification: PictureSpecification) -> Prepared:
+    """Prepare a picture whose ink is found, with strokes as wide as those of MNIST. Count the digits in wide ink."""
+    top, bottom, left, right = box_of(found.pieces > 0)
+    digits = sum(map(len, lines_of(found.pieces))) if right - left > WIDE * (bottom - top) else 1
+    ink = found.digit if digits == 1 else cut_out(found.ink, found.pieces > 0)
     return Prepared(picture, as_grey(ink), finished(to_canvas(ink, specification), specification), digits)
 
 
@@ -80,17 +102,19 @@ def prepare_many(picture: Image.Image, specification: PictureSpecification) -> l
     if specification.kind == "plain":
         return [prepare(picture, specification)]
     ink, digits = find_digits(picture)
-    found = []
+    other, found = np.where(np.logical_or.reduce(digits), 0, ink).astype(np.float32), []
     for digit in digits:
-        one = cut_out(np.where(np.logical_or.reduce(digits) & ~digit, 0, ink).astype(np.float32), digit)
+        near = with_margin(box_of(digit))
+        one = cut_out(np.where(digit[near], ink[near], other[near]), digit[near])
         found.append(Prepared(picture, as_grey(one), finished(to_canvas(one, specification), specification)))
     return found
 
 
 def around_the_largest(pieces: Pieces) -> Mask:
     """Return the mask of one digit: the largest piece, and all pieces within half its longer side."""
-    areas = np.bincount(pieces.ravel())
-    areas[0] = 0
+    areas = areas_of(pieces)
+    if np.count_nonzero(areas) == 1:
+        return pieces > 0
     top, bottom, left, right = box_of(pieces == areas.argmax())
     reach = max(bottom - top, right - left) // 2
     around = pieces[max(0, top - reach) : bottom + reach, max(0, left - reach) : right + reach]
@@ -98,27 +122,25 @@ def around_the_largest(pieces: Pieces) -> Mask:
     return (near & (areas > 0))[pieces]
 
 
-def look_closely(
-    picture: Image.Image, find: Callable[[Image.Image], Floats | None] = find_ink, threshold: float = INK
-) -> tuple[Floats, Pieces]:
-    """Return the ink of a picture (H, W) and its pieces (H, W). If the ink is small, repeat on a crop around it.
+def look_closely(view: View, find: Callable[[View], Floats | None] = find_ink, threshold: float = INK) -> Found:
+    """Return the ink of a picture and its pieces. If the ink is small, repeat on a crop around it.
 
-    find: function that returns the ink of a picture. threshold: a pixel with more ink belongs to a piece.
+    find: function that returns the ink of a view, (H, W). threshold: a pixel with more ink belongs to a piece.
     Raises PictureError if the picture is blank or has too many pieces.
     """
     while True:
-        working = reduced(picture)
-        ink = find(working)
-        if ink is None or not (ink > threshold).any():
+        ink = find(view)
+        if ink is None or not (mask := ink > threshold).any():
             raise PictureError("the picture is blank: no ink stands out from its ground.")
-        pieces = main_pieces(ink > threshold)
-        if (specks := len(np.flatnonzero(np.bincount(pieces.ravel()))) - 1) > MOST_PIECES:
-            raise PictureError(f"the picture shows no drawing: {specks} specks and no stroke.")
+        pieces = main_pieces(mask)
         box = top, bottom, left, right = box_of(pieces > 0)
-        scale, longer = picture.width / working.width, max(bottom - top, right - left)
-        if longer >= NEAR or scale <= 1:
-            return ink, pieces
-        picture = cut_around(picture, box, longer / 2, scale)
+        near = with_margin(box)
+        if (specks := np.count_nonzero(areas_of(pieces[near]))) > MOST_PIECES:
+            raise PictureError(f"the picture shows no drawing: {specks} specks and no stroke.")
+        longer = max(bottom - top, right - left)
+        if longer >= NEAR or view.scale <= 1:
+            return Found(ink[near], pieces[near])
+        view = view.around(box, longer / 2)
 
 
 def main_pieces(mask: Mask) -> Pieces:
@@ -127,18 +149,32 @@ def main_pieces(mask: Mask) -> Pieces:
     Dirt: pieces far smaller than the largest. Pieces at the border stay if no large piece lies inside.
     """
     labels = label_pieces(mask)
-    areas = np.bincount(labels.ravel())
-    areas[0] = 0
+    areas = areas_of(labels)
     inside = areas.copy()
     inside[border(labels)] = 0
     kept = inside if inside.max() > INSIDE * areas.max() else areas
-    return np.where((kept > DIRT * kept.max())[labels], labels, 0)
+    numbers: Pieces = np.arange(len(areas), dtype=np.int32) * (kept > DIRT * kept.max())
+    left: Pieces = numbers[labels]
+    return left
+
+
+def areas_of(pieces: Pieces) -> NDArray[np.int64]:
+    """Return the number of pixels of each piece, by number. That of the background (0) is given as 0."""
+    areas = np.bincount(pieces.ravel())
+    areas[0] = 0
+    return areas
 
 
 def box_of(mask: Mask) -> tuple[int, int, int, int]:
     """Return the bounding box of a mask: (top, bottom, left, right), exclusive at bottom and right."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def with_margin(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns of a bounding box with a pixel more on each side, as indices of an array."""
+    top, bottom, left, right = box
+    return slice(max(0, top - 1), bottom + 1), slice(max(0, left - 1), right + 1)
 
 
 def cut_out(ink: Floats, mask: Mask) -> Floats:

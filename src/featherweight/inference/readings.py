@@ -11,102 +11,82 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
-from PIL import Image
-
 from featherweight.errors import PictureError
-from featherweight.inference.ink import INK, Floats, has_even_ground, ink_on_level_ground, ink_under_light, thin_ink
+from featherweight.inference.ink import INK, View, ink_on_level_ground, ink_under_light, thin_ink
 from featherweight.inference.picture import (
-    AS_IT_IS,
+    Found,
     Prepared,
     around_the_largest,
     as_grey,
     box_of,
-    cut_out,
+    drawn,
     finished,
     look_closely,
     main_pieces,
-    prepare,
     to_canvas,
+    without_search,
 )
-from featherweight.inference.strokes import Mask
-from featherweight.inference.zoom import cut_around, reduced
 from featherweight.specification import PictureSpecification
 
 FAINT = 0.4             # threshold of ink on level ground: thin soft strokes stay whole
 
-Drawing = tuple[Floats, Mask]       # ink (H, W), and the pixels that belong to the digit
 
-
-def likely_readings(picture: Image.Image, specification: PictureSpecification) -> list[Prepared]:
+def likely_readings(view: View, specification: PictureSpecification) -> list[Prepared]:
     """Return the readings that nearly all pictures need: two if the ground is lit evenly, one on a photo.
 
     The usual reading is the first. Raises PictureError if the picture is blank.
     """
-    first = prepare(picture, specification)
-    if first.way == AS_IT_IS or not has_even_ground(reduced(picture)):
-        return [first]
-    return [first, *drawings(picture, specification, first, [LEVEL_AS_DRAWN])]
+    if (only := without_search(view.picture, specification)) is not None:
+        return [only]
+    first = drawn(view.picture, view.once(look_closely), specification)
+    return [first] if view.ground is None else [first, *drawings(view, specification, first, [LEVEL_AS_DRAWN])]
 
 
-def further_readings(
-    picture: Image.Image, specification: PictureSpecification, likely: Sequence[Prepared]
-) -> list[Prepared]:
+def further_readings(view: View, specification: PictureSpecification, likely: Sequence[Prepared]) -> list[Prepared]:
     """Return the other readings, for a picture about which the network is unsure. likely: the first readings."""
     done = {one.way for one in likely}
-    return list(drawings(picture, specification, likely[0], [way for way in WAYS if way.name not in done]))
+    return list(drawings(view, specification, likely[0], [way for way in WAYS if way.name not in done]))
 
 
 def drawings(
-    picture: Image.Image, specification: PictureSpecification, first: Prepared, ways: Sequence[Way]
+    view: View, specification: PictureSpecification, first: Prepared, ways: Sequence[Way]
 ) -> Iterator[Prepared]:
-    """Yield the reading of each way. Leave out a way that finds no ink."""
-    found: dict[Callable[[Image.Image], Drawing], Drawing] = {}
+    """Yield the reading of each way. Leave out a way that finds no ink. Ways with the same search share it."""
     for way in ways:
         with suppress(PictureError):
-            if way.find not in found:
-                found[way.find] = way.find(picture)
-            ink = cut_out(*found[way.find])
+            ink = view.once(way.find).digit
             canvas = to_canvas(ink, specification, even=way.even)
             yield replace(first, ink=as_grey(ink), pixels=finished(canvas, specification), way=way.name)
 
 
-def usual(picture: Image.Image) -> Drawing:
-    """Return the ink that prepare() finds, and the digit in it."""
-    ink, pieces = look_closely(picture)
-    return ink, around_the_largest(pieces)
+def level(view: View) -> Found:
+    """Return what differs from the most frequent level of the ground."""
+    return look_closely(view, ink_on_level_ground, FAINT)
 
 
-def level(picture: Image.Image) -> Drawing:
-    """Return what differs from the most frequent level of the ground, and the digit in it."""
-    ink, pieces = look_closely(picture, ink_on_level_ground, FAINT)
-    return ink, around_the_largest(pieces)
+def local(view: View) -> Found:
+    """Return what differs from its surroundings."""
+    return look_closely(view, ink_under_light)
 
 
-def local(picture: Image.Image) -> Drawing:
-    """Return what differs from its surroundings, and the digit in it."""
-    ink, pieces = look_closely(picture, ink_under_light, INK)
-    return ink, around_the_largest(pieces)
-
-
-def nearer(picture: Image.Image) -> Drawing:
+def nearer(view: View) -> Found:
     """Return the ink that prepare() finds around the largest mark of thin strokes: not the edge of a shadow."""
-    working = reduced(picture)
-    ink = thin_ink(working)
+    ink = thin_ink(view)
     if ink is None or not (ink > INK).any():
         raise PictureError("no thin stroke")
     box = top, bottom, left, right = box_of(around_the_largest(main_pieces(ink > INK)))
-    return usual(cut_around(picture, box, max(bottom - top, right - left) / 2, picture.width / working.width))
+    return look_closely(view.around(box, max(bottom - top, right - left) / 2))
 
 
 class Way(NamedTuple):
     """A way to read a picture. find: function that finds the ink. even: strokes are brought to the width of MNIST's."""
 
     name: str
-    find: Callable[[Image.Image], Drawing]
+    find: Callable[[View], Found]
     even: bool
 
 
-AS_DRAWN = Way("as drawn", usual, False)
+AS_DRAWN = Way("as drawn", look_closely, False)
 LEVEL_AS_DRAWN = Way("one ground level, as drawn", level, False)
 WAYS = (
     AS_DRAWN, LEVEL_AS_DRAWN, Way("one ground level, even strokes", level, True),

@@ -61,7 +61,8 @@ def straight_lines(mask: Mask, forms: NDArray[np.int32], least: int) -> list[Lin
         own = pieces[mark.top : mark.bottom, mark.left : mark.right] == mark.pieces[0]
         row, column = np.argwhere(own)[0]
         form = int(forms[mark.top + row, mark.left + column])
-        line = Line(mark.left, mark.top + course(own), thickness_of(own), form)
+        thickness = thickness_of(own)
+        line = Line(mark.left, mark.top + course(own, thickness), thickness, form)
         if is_straight(line.courses) and not any(holds(other, line) for other in found):
             found.append(extended(line, mask))
     return found
@@ -119,13 +120,13 @@ def thickness_of(own: Mask) -> int:
     return int(np.quantile(counts[counts > 0], BARE, method="nearest"))
 
 
-def course(own: Mask) -> Rows:
+def course(own: Mask, thickness: int) -> Rows:
     """Return the row of a line's middle in each column, (W,): the running median of the mean rows.
 
     Columns in which the line is much thicker or off its straight course hold other ink too and do not count.
     """
     counts = own.sum(axis=0)
-    alone = np.flatnonzero((counts > 0) & (counts <= 1.5 * thickness_of(own) + 1))
+    alone = np.flatnonzero((counts > 0) & (counts <= 1.5 * thickness + 1))
     means = (own * np.arange(len(own))[:, None]).sum(axis=0)[alone] / counts[alone]
     slope = slope_of(alone, means)
     level = means - slope * alone
@@ -137,12 +138,16 @@ def course(own: Mask) -> Rows:
 
 
 def slope_of(columns: NDArray[np.int64], rows: NDArray[np.float64] | NDArray[np.int64]) -> float:
-    """Return the rows per column by which a line falls: the slope between the medians of its halves."""
+    """Return the rows per column by which a line falls: the slope between the medians of its halves.
+
+    columns: sorted.
+    """
     half = len(rows) // 2
     if half == 0:
         return 0.0
-    return float((np.median(rows[-half:]) - np.median(rows[:half]))
-                 / (np.median(columns[-half:]) - np.median(columns[:half])))
+    low, high = (half - 1) // 2, half // 2      # places of the median in a sorted half
+    across = (columns[-half:] - columns[:half])[[low, high]].sum() / 2
+    return float((np.median(rows[-half:]) - np.median(rows[:half])) / across)
 
 
 def erased(mask: Mask, rows: Sequence[Line], columns: Sequence[Line]) -> Mask:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,36 +19,39 @@ def label_pieces(mask: Mask) -> Pieces:
     Method: each run of ink in a row is merged with the runs that touch it in the row above.
     Source: Rosenfeld and Pfaltz (1966).
     """
-    starts, ends, rows = runs_of(mask)
-    parents = list(range(len(rows) + 1))
-
-    def root(run: int) -> int:
-        while parents[run] != run:
-            parents[run] = parents[parents[run]]
-            run = parents[run]
-        return run
-
-    above = 0
-    for here in range(len(rows)):
-        while rows[above] < rows[here] - 1 or (rows[above] == rows[here] - 1 and ends[above] < starts[here]):
-            above += 1
-        other = above
-        while rows[other] == rows[here] - 1 and starts[other] <= ends[here]:
-            parents[root(other + 1)] = root(here + 1)
-            other += 1
-    numbers: dict[int, int] = {}
+    starts, ends = runs_of(mask)
+    row, runs = mask.shape[1] + 2, np.arange(len(starts))
+    first, last = np.searchsorted(ends, starts - row), np.searchsorted(starts, ends - row, side="right")
+    counts = np.maximum(last - first, 0)        # a run touches the runs from `first` to before `last`
+    below = np.repeat(runs, counts)
+    above = np.arange(len(below)) + np.repeat(first - counts.cumsum() + counts, counts)
+    roots = followed(np.where(counts > 0, first, runs))
+    while (apart := roots[above] != roots[below]).any():
+        one, other = roots[above[apart]], roots[below[apart]]
+        np.minimum.at(roots, np.maximum(one, other), np.minimum(one, other))
+        roots = followed(roots)
     labels = np.zeros(mask.shape, np.int32)
-    for run, (row, start, end) in enumerate(zip(rows, starts, ends, strict=True)):
-        labels[row, start:end] = numbers.setdefault(root(run + 1), len(numbers) + 1)
+    labels[mask] = np.repeat((roots == runs).cumsum()[roots], ends - starts)
     return labels
 
 
-def runs_of(mask: Mask) -> tuple[list[int], list[int], list[int]]:
-    """Return the runs of ink row by row from the top: start columns, end columns (exclusive) and rows."""
-    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    rows, starts = np.nonzero(edges == 1)
-    ends = np.nonzero(edges == -1)[1]
-    return starts.tolist(), ends.tolist(), rows.tolist()
+def followed(parents: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the root of each node of a forest. parents: the parent of each node; a root is its own parent."""
+    while (roots := parents[parents]).tobytes() != parents.tobytes():
+        parents = roots
+    return parents
+
+
+def runs_of(mask: Mask) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first pixel of each run of ink, row by row, and the pixel after its last one.
+
+    Pixels are counted through all rows. Each row has one more pixel at both ends.
+    """
+    rows = np.zeros((mask.shape[0], mask.shape[1] + 2), bool)
+    rows[:, 1:-1] = mask
+    flat = rows.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    return changes[::2], changes[1::2]
 
 
 def stroke_width(mask: Mask) -> float:
@@ -66,8 +71,10 @@ def thicken(mask: Mask, times: int) -> Mask:
     """
     mask = np.pad(mask, times)
     for turn in range(times):
-        directions = EIGHT if turn % 2 else EIGHT[::2]      # alternate a cross and a square: together nearly round
-        mask = np.logical_or.reduce([mask, *(shifted(mask, *direction) for direction in directions)])
+        grown = mask.copy()
+        for direction in EIGHT if turn % 2 else EIGHT[::2]:     # alternate a cross and a square: together nearly round
+            grown |= shifted(mask, *direction)
+        mask = grown
     return mask
 
 
@@ -78,14 +85,27 @@ def thin(mask: Mask, times: int) -> Mask:
     """
     mask = np.pad(mask, 1)
     for turn in range(2 * times):
-        around = [shifted(mask, *direction) for direction in EIGHT]
-        count = np.sum(around, axis=0)
-        changes = np.sum([~one & other for one, other in zip(around, around[1:] + around[:1], strict=True)], axis=0)
-        north, east, south, west = around[::2]
-        loose = ~(north & east & south) & ~(east & south & west) if turn % 2 == 0 else (
-            ~(north & east & west) & ~(north & south & west))
-        mask = mask & ~((count >= 2) & (count <= 6) & (changes == 1) & loose)
+        around = np.zeros(mask.shape, np.uint8)
+        for bit, direction in enumerate(EIGHT):
+            around |= shifted(mask, *direction).view(np.uint8) << bit
+        mask = mask & ~loose_pixels(turn % 2)[around]
     return mask[1:-1, 1:-1]
+
+
+@cache
+def loose_pixels(turn: int) -> Mask:
+    """Return for each set of neighbours, (256,), if a pixel may be removed. Bit i of a set: neighbour EIGHT[i] is ink.
+
+    turn: 0 to remove at the south and the east of a stroke, 1 at the north and the west.
+    """
+    around = (np.arange(256) >> np.arange(8)[:, None] & 1).astype(bool)
+    count = around.sum(axis=0)
+    changes = (~around & np.roll(around, -1, axis=0)).sum(axis=0)
+    north, east, south, west = around[::2]
+    loose = ~(north & east & south) & ~(east & south & west) if turn == 0 else (
+        ~(north & east & west) & ~(north & south & west))
+    removed: Mask = (count >= 2) & (count <= 6) & (changes == 1) & loose
+    return removed
 
 
 def shifted(mask: Mask, down: int, right: int) -> Mask:

@@ -7,12 +7,16 @@ from PIL import Image
 WORKING = 300                   # pixels: longer side of the reduced picture in which ink is searched
 
 
-def reduced(picture: Image.Image) -> Image.Image:
-    """Return a picture reduced to the working size. A small picture is returned unchanged."""
-    if max(picture.size) <= WORKING:
+def reduced(picture: Image.Image, area: int = 0) -> Image.Image:
+    """Return a picture reduced to the working size. A small picture is returned unchanged.
+
+    area: pixels that the reduced picture has at least, so that a long row of digits keeps its details.
+    """
+    longer = max(WORKING, round(max(picture.size) * (area / (picture.width * picture.height)) ** 0.5))
+    if max(picture.size) <= longer:
         return picture
     working = picture.copy()
-    working.thumbnail((WORKING, WORKING), Image.Resampling.BICUBIC)
+    working.thumbnail((longer, longer), Image.Resampling.BICUBIC)
     return working
 
 

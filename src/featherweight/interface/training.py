@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from featherweight.interface.run import Run
 from featherweight.models import Blueprint, blueprint_of, find_blueprint
 from featherweight.networks import fitting_shape
 from featherweight.progress import progress
-from featherweight.recipe import Recipe, apply_setting, set_value
+from featherweight.recipe import Recipe, apply_setting, keep_goal_data, set_value
 from featherweight.specification import HANDWRITING
 
 TOLD: list[str] = []        # the note on threads that this process has shown
@@ -90,6 +91,7 @@ class Settled:
 def settle(recipe: Recipe | str | Path | None, model: Any, data: Any, settings: Settings) -> Settled:
     """Merge a recipe, a network, data and settings. Later arguments override earlier ones."""
     content = content_of(recipe, model)
+    before = deepcopy(content)
     blueprint = None if model is None or isinstance(model, str) else blueprint_of(model)
     if model is not None:
         content["model"] = {"name": blueprint.name if blueprint else model}
@@ -106,6 +108,8 @@ def settle(recipe: Recipe | str | Path | None, model: Any, data: Any, settings: 
         dataset, notes = taken(data, content, blueprint)
     if recipe is None:
         content = filled(content, None if dataset is None else len(dataset.train))
+    else:
+        keep_goal_data(before, content)
     return Settled(Recipe.from_dict(content), dataset, blueprint, notes)
 
 

@@ -1,21 +1,24 @@
-"""Compare runs: group them by recipe, compute means with intervals, and describe differences in sentences."""
+"""Group runs by recipe, with the mean accuracy of each group and its interval."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 from featherweight.errors import RunError
+from featherweight.report.likeness import settings_of
 from featherweight.runs import Run
-from featherweight.statistics import bootstrap_interval, paired_difference, summarize_values, wilson_interval
+from featherweight.statistics import bootstrap_interval, summarize_values, wilson_interval
 from featherweight.wording import option
+
+FEW = 3         # groups: with more, names are short, and each is compared in words with the best only
 
 
 @dataclass(frozen=True)
 class Group:
-    """All runs of one recipe. runs: seed -> run."""
+    """All runs with the same settings except the seed. runs: seed -> run."""
 
     name: str
     parameters: int
@@ -42,27 +45,32 @@ class Group:
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
-    """Return the groups of runs with the same recipe, network, number of parameters and folder of seeds.
+    """Return the groups of runs with the same settings except the seed, number of parameters and folder of seeds.
 
     If a seed occurs twice, the second run goes into another group.
     Seeds in different folders stay separate, because the settings of the folders may differ.
     """
-    found: dict[tuple[str, str, int, Path | None, int], dict[int, Run]] = {}
+    found: dict[tuple[str, str, int, Path | None, str, int], dict[int, Run]] = {}
     for run in runs:
         result, copy = run.result, 0
-        same = (result["recipe"], result["model"], result["parameters"], folder_of_seeds(run))
+        settings = json.dumps(settings_of(run, seed=False), sort_keys=True)
+        same = (result["recipe"], result["model"], result["parameters"], folder_of_seeds(run), settings)
         while result["seed"] in found.get((*same, copy), {}):
             copy += 1
         found.setdefault((*same, copy), {})[result["seed"]] = run
     made = [(recipe, home(next(iter(seeds.values()))), size, seeds) for (recipe, _, size, *_), seeds in found.items()]
+    recipes = {recipe for recipe, *_ in made}
     return [
-        Group(tell_apart(recipe, own, [path for name, path, *_ in made if name == recipe]), size, seeds)
+        Group(tell_apart(recipe if len(recipes) > 1 or len(made) <= FEW else "", own,
+                         [path for name, path, *_ in made if name == recipe]), size, seeds)
         for recipe, own, size, seeds in made
     ]
 
 
 def tell_apart(recipe: str, own: Path, alike: Sequence[Path]) -> str:
     """Return the name of a group: its recipe, and, if other groups have the same recipe, the end of its path.
+
+    recipe: "" if it tells nothing, because all groups have it. Then the name is the end of the path.
 
     The end is as short as possible, but differs from the ends of the other paths.
     Example: "mine (a/seed-1)" and "mine (b/seed-1)".
@@ -71,12 +79,8 @@ def tell_apart(recipe: str, own: Path, alike: Sequence[Path]) -> str:
         return recipe
     others = [path for path in alike if path != own]
     count = next(n for n in range(1, len(own.parts) + 1) if all(own.parts[-n:] != path.parts[-n:] for path in others))
-    return f"{recipe} ({'/'.join(own.parts[-count:])})"
-
-
-def folder(run: Run) -> str:
-    """Return the name of a run's folder."""
-    return Path(run.path).resolve().name
+    end = "/".join(own.parts[-count:])
+    return f"{recipe} ({end})" if recipe else end
 
 
 def folder_of_seeds(run: Run) -> Path | None:
@@ -96,48 +100,6 @@ def check_same_data(runs: Sequence[Run], *, mixed: bool = False) -> None:
     if len(names) > 1 and not mixed:
         raise RunError(f"the runs are on different data sets ({', '.join(names)}), whose accuracies do not compare. "
                        f"Give runs on one of them, or {option('mixed')}.")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Difference in test accuracy, second group minus first, on one head over their common seeds. Fractions."""
-
-    first: str
-    second: str
-    head: str
-    seeds: tuple[int, ...]
-    mean: float
-    interval: tuple[float, float]       # 95 %, bootstrap over pairs; not meaningful for a single pair
-
-    def __str__(self) -> str:
-        """Return a sentence. Example: "b - a: +0.61 ± 0.12 points over 5 seeds (95 %: ...), which may be chance."."""
-        what = f"{self.second} - {self.first}" + ("" if self.head == "class" else f", {self.head}")
-        points, (low, high) = f"{100 * self.mean:+.2f}", self.interval
-        if len(self.seeds) == 1:
-            return f"{what}: {points} points with seed {self.seeds[0]} alone; one pair has no interval."
-        words = f"{points} ± {50 * (high - low):.2f} points over {len(self.seeds)} seeds"
-        return f"{what}: {words} (95 %: {100 * low:+.2f} to {100 * high:+.2f}), {verdict(low, high)}."
-
-
-def differences(groups: Sequence[Group]) -> list[Difference]:
-    """Return the differences of all pairs of groups, one per common head. Pairs without a common seed are left out."""
-    return [found for first, second in combinations(groups, 2) for found in difference(first, second)]
-
-
-def difference(first: Group, second: Group) -> list[Difference]:
-    """Return the differences between two groups, one per common head. Empty if they have no common seed."""
-    seeds = sorted(set(first.runs) & set(second.runs))
-    made = []
-    for head in common_heads([first, second]) if seeds else []:
-        one, other = first.accuracies(head), second.accuracies(head)
-        mean, interval = paired_difference([one[seed] for seed in seeds], [other[seed] for seed in seeds])
-        made.append(Difference(first.name, second.name, head, tuple(seeds), mean, interval))
-    return made
-
-
-def verdict(low: float, high: float) -> str:
-    """Return the conclusion from the interval of a difference, as the end of a sentence."""
-    return "which may be chance" if low <= 0 <= high else "more than the seeds explain"
 
 
 def common_heads(groups: Sequence[Group]) -> list[str]:

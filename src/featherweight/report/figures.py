@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -75,15 +76,24 @@ def described(layer: Layer) -> str:
 
 
 def cam(examination: Examination, head: str) -> Figure | None:
-    """Draw the class activation maps of a head. None for a network without spatial positions."""
+    """Draw the class activation maps of a head. None if no layer tells places of the image apart."""
     found = class_maps(examination, head)
-    return found and found[0]
+    return None if isinstance(found, str) else found.figure
 
 
-def class_maps(examination: Examination, head: str) -> tuple[Figure, bool] | None:
-    """Return the class activation maps for one test image of each class, and True if all maps are exact.
+@dataclass(frozen=True)
+class Evidence:
+    """Class activation maps. exact: True if all are exact. layer: label of the layer where they were taken."""
 
-    At most 20 classes. None for a network without spatial positions.
+    figure: Figure
+    exact: bool
+    layer: str
+
+
+def class_maps(examination: Examination, head: str) -> Evidence | str:
+    """Return the class activation maps for one test image of each class, at most 20 classes.
+
+    For a network whose layers do not tell places of the image apart: the reason, as a sentence.
     """
     index, classes = examination.task.heads.index(head), examination.classes(head)
     images, maps, boxes, captions, exact = [], [], [], [], True
@@ -91,14 +101,14 @@ def class_maps(examination: Examination, head: str) -> tuple[Figure, bool] | Non
         answer = int(examination.answers[head][image].argmax())
         try:
             found = class_map(examination.network, examination.inputs(image), answer, index)
-        except ModelError:
-            return None
+        except ModelError as fault:
+            return str(fault)
         images.append(picture(examination.dataset.test.images[image]))
         maps.append(found.values.numpy())
         boxes.append(found.unit)
         captions.append(f"answer {classes[answer]}")
         exact = exact and found.exact
-    return plots.class_maps(images, maps, boxes, captions), exact
+    return Evidence(plots.class_maps(images, maps, boxes, captions), exact, found.layer.label)
 
 
 def receptive_fields(network: nn.Module, image: Tensor, shapes: Shapes = IMAGE) -> Figure | None:

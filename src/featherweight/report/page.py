@@ -22,11 +22,21 @@ from featherweight.outside import visible
 from featherweight.record import NEXT_MOVE
 from featherweight.report import figures
 from featherweight.report.analysis import analyse
-from featherweight.report.comparison import Group, check_same_data, common_heads, differences, folder, group_runs
+from featherweight.report.comparison import (
+    Group,
+    check_same_data,
+    common_heads,
+    folder_of_seeds,
+    group_runs,
+)
+from featherweight.report.differences import differences, in_sentences
+from featherweight.report.likeness import called, difference_lines, identical, in_order, recipe_differences
+from featherweight.report.remarks import remarks
+from featherweight.report.use_of_test import sentences_on_use
 from featherweight.report.verdict import class_names, is_uneven
 from featherweight.runs import Run, open_runs
 from featherweight.statistics import wilson_interval
-from featherweight.verdict import outcome, verdict
+from featherweight.verdict import curve_on_test, outcome, verdict
 from featherweight.words import duration, ending, percent, training_images
 
 MOST_IN_FULL = 4        # runs; with more, the largest parts of the page are left out
@@ -40,6 +50,7 @@ class Subject:
     examination: Examination
     summary: Summary
     analysis: list[str]
+    remarks: Sequence[str]      # of the doctor on the network
     pictures: dict[str, Any]
 
     @property
@@ -51,6 +62,11 @@ class Subject:
     def result(self) -> Mapping[str, Any]:
         """The content of the run's result.json."""
         return self.run.result
+
+    @property
+    def verdict(self) -> str:
+        """The verdict on the run in words."""
+        return verdict(self.result["goal"])
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -69,32 +85,31 @@ def write_report(
 
     Raises RunError for a folder without a finished run, for a run without weights, and for different data sets.
     """
-    opened = [one for run in runs for one in ([run] if isinstance(run, Run) else open_runs(run))]
+    opened = in_order([one for run in runs for one in ([run] if isinstance(run, Run) else open_runs(run))])
     check_same_data(opened, mixed=mixed)
     full = len(opened) <= MOST_IN_FULL
     subjects = [
-        look_at(run, name, examine(run, data_dir=data_dir, device=device), full, image)
+        look_at(run, name, examine(run, data_dir=data_dir, device=device), full, image,
+                alone=sum(folder_of_seeds(one) == folder_of_seeds(run) for one in opened) == 1)
         for run, name in zip(opened, called(opened), strict=True)
     ]
     write_atomically(out, render(subjects).encode())
 
 
-def called(runs: Sequence[Run]) -> list[str]:
-    """Return a short name for each run: the name of its folder. Equal names get the parent folder: "a/seed-1"."""
-    names = [folder(run) for run in runs]
-    return [
-        name if names.count(name) == 1 else "/".join(Path(run.path).resolve().parts[-2:])
-        for name, run in zip(names, runs, strict=True)
-    ]
+def look_at(
+    run: Run, name: str, examination: Examination, full: bool, image: int | None, *, alone: bool = True
+) -> Subject:
+    """Return one run with its summary, its analysis and its figures. Raises RunError if its record is incomplete.
 
-
-def look_at(run: Run, name: str, examination: Examination, full: bool, image: int | None) -> Subject:
-    """Return one run with its summary, its analysis and its figures. Raises RunError if its record is incomplete."""
+    alone: no other seed of its folder is on the page.
+    """
     check_record(run, examination.task.heads)
     images = tuple(examination.dataset.test.images.shape[1:])
     shapes = shapes_of(run.recipe)
     summary = summarize(examination.network, (images, *shapes[1:]), name=run.result["model"])
-    return Subject(name, examination, summary, analyse(examination, summary), pictures_of(examination, full, image))
+    analysis = [*sentences_on_use(run, alone=alone), *analyse(examination, summary)]
+    return Subject(name, examination, summary, analysis, remarks(run) if full else (),
+                   pictures_of(examination, full, image))
 
 
 def check_record(run: Run, heads: Sequence[str]) -> None:
@@ -118,13 +133,38 @@ def render(subjects: Sequence[Subject]) -> str:
     )
     environment.filters |= {"percent": percent, "duration": duration}
     environment.filters |= {"ending": ending, "training_images": training_images}
-    environment.filters |= {"verdict": verdict, "outcome": outcome, "is_uneven": is_uneven, "class_names": class_names}
+    environment.filters |= {"outcome": outcome, "is_uneven": is_uneven, "class_names": class_names}
     environment.globals |= {"wilson": wilson_interval, "version": __version__}
     style = resources.files("featherweight.report").joinpath("templates/style.css").read_text()
     template = environment.get_template("report.html")
     page = template.render(subjects=subjects, style=Markup(style), compared=compare(subjects),
-                           curves=curve_figures(subjects), full=len(subjects) <= MOST_IN_FULL)
+                           curves=curve_figures(subjects), full=len(subjects) <= MOST_IN_FULL,
+                           any_curve_on_test=any(curve_on_test(subject.result) for subject in subjects),
+                           notes=notes_of(subjects),
+                           texts={part: texts_of(subjects, part) for part in ("target", "results", "analysis")})
     return visible(page, lines=True)
+
+
+def texts_of(subjects: Sequence[Subject], part: str) -> dict[str, str]:
+    """Return the texts of the recipes' goals: text -> names of its runs, "" if it is that of all runs.
+
+    part: "target", "results" or "analysis". Of a goal for other data, only the target is taken.
+    """
+    found: dict[str, list[str]] = {}
+    for subject in subjects:
+        text = getattr(subject.run.recipe.goal, part)
+        if text and (part == "target" or not subject.result["goal"].get("dataset")):
+            found.setdefault(text, []).append(subject.name)
+    return {text: "" if len(names) == len(subjects) else ", ".join(names) for text, names in found.items()}
+
+
+def notes_of(subjects: Sequence[Subject]) -> dict[str, str]:
+    """Return the notes of all runs: sentence -> names of its runs, "" if there is one run."""
+    found: dict[str, list[str]] = {}
+    for subject in subjects:
+        for sentence in subject.result.get("notes", []):        # runs of earlier versions lack the key
+            found.setdefault(sentence, []).append(subject.name)
+    return {sentence: ", ".join(names) if len(subjects) > 1 else "" for sentence, names in found.items()}
 
 
 def compare(subjects: Sequence[Subject]) -> dict[str, Any] | None:
@@ -134,7 +174,8 @@ def compare(subjects: Sequence[Subject]) -> dict[str, Any] | None:
     """
     if len(subjects) == 1:
         return None
-    groups = group_runs([subject.run for subject in subjects])
+    runs, names = [subject.run for subject in subjects], [subject.name for subject in subjects]
+    groups = group_runs(runs)
     heads = common_heads(groups)
     if not heads:
         return None
@@ -142,8 +183,9 @@ def compare(subjects: Sequence[Subject]) -> dict[str, Any] | None:
     label = "Parameters against test accuracy: " + "; ".join(
         f"{one.name}, {one.parameters:,} parameters, {percent(one.accuracy)}" for one in points
     )
-    return {"groups": groups, "head": heads[0], "differences": differences(groups),
-            "pareto": svg(plots.pareto(points), label)}
+    sentences = [*in_sentences(groups, differences(groups)), *identical(names, runs)]
+    return {"groups": groups, "head": heads[0], "sentences": sentences,
+            "settings": difference_lines(recipe_differences(names, runs)), "pareto": svg(plots.pareto(points), label)}
 
 
 def point(group: Group, head: str) -> plots.Point:
@@ -172,10 +214,17 @@ def pictures_of(examination: Examination, full: bool, image: int | None) -> dict
     if full:
         image = examination.an_image_of_each_class()[-1] if image is None else examination.check_image(image)
         found["activations"] = svg(figures.activations(examination, image), "Activation maps of every layer")
-        if maps := figures.class_maps(examination, examination.task.heads[0]):
-            found["cam"] = {"svg": svg(maps[0], "Evidence for the prediction in one image of each class"),
-                            "exact": maps[1]}
+        found["cam"] = evidence(examination)
     return found
+
+
+def evidence(examination: Examination) -> dict[str, Any]:
+    """Return the class activation maps as SVG with their layer, or the reason for their absence."""
+    maps = figures.class_maps(examination, examination.task.heads[0])
+    if isinstance(maps, str):
+        return {"svg": None, "reason": maps[:1].upper() + maps[1:]}
+    label = "Evidence for the prediction in one image of each class"
+    return {"svg": svg(maps.figure, label), "exact": maps.exact, "layer": maps.layer}
 
 
 def pictures_of_head(examination: Examination, head: str) -> dict[str, Markup | None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from featherweight.outside import visible
 from featherweight.statistics import UNEVEN, wilson_interval
-from featherweight.verdict import verdict
+from featherweight.verdict import curve_on_test, verdict
 from featherweight.words import duration, ending, percent, training_images
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def verdict_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         *((f"recall, {head}" if several else "recall", recall_in_words(result, head))
           for head in result["test"] if shows_recall(result, head)),
         ("goal", verdict(result["goal"])),
+        *([("note", told)] if (told := curve_on_test(result)) else []),
         *(("note", sentence) for sentence in result.get("notes", [])),      # runs of earlier versions lack the key
     ]
 

@@ -37,7 +37,7 @@ def bundle_files(network: TrainedNetwork, model: bytes) -> dict[str, bytes]:
     import onnx
 
     layers = with_layers(onnx.load_from_string(model)).SerializeToString(deterministic=True)
-    page = card_page(network.card, network.run.result["test"], len(model))
+    page = card_page(network.card, network.run.result, len(model))
     files = {"model.onnx": model, "layers.onnx": layers}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     card = json.dumps(replace(network.card, files=hashes).to_dict(), indent=2) + "\n"

@@ -8,14 +8,16 @@ from typing import Any
 from featherweight.inference.card import Card
 from featherweight.outside import in_markdown
 from featherweight.statistics import wilson_interval
+from featherweight.verdict import curve_on_test
 from featherweight.words import percent
 
 
-def card_page(card: Card, test: Mapping[str, Mapping[str, Any]], size: int) -> str:
+def card_page(card: Card, result: Mapping[str, Any], size: int) -> str:
     """Return the text of card.md.
 
-    test: head -> "correct" and "count" of the run's result. size: bytes of model.onnx.
+    result: the run's result, with "correct" and "count" of each head under "test". size: bytes of model.onnx.
     """
+    measured = curve_on_test(result) or "The training did not use them."
     recipe, model, dataset = map(in_markdown, (card.recipe, card.model, card.dataset))
     return f"""# {recipe}
 
@@ -32,9 +34,9 @@ It runs without torch: numpy, Pillow and onnxruntime are enough.
 
 | head | classes | test | correct | 95 % interval |
 | --- | --- | --- | --- | --- |
-{accuracy_rows(card, test)}
+{accuracy_rows(card, result["test"])}
 
-Measured once, after training, on the test images of {dataset}.
+Measured after training, on the test images of {dataset}. {measured}
 
 ## Inputs and outputs
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featherweight.errors import ExportError
 from featherweight.inference.network import Numbers, Pixels, Probabilities
-from featherweight.statistics import paired_shares_interval
+from featherweight.statistics import paired_shares
 
 TIE = 1e-5              # two probabilities of torch that differ by less are a tie
 MOST_LOST = 0.001       # the share of test images that int8 may get wrong beyond torch: 0.10 points
@@ -128,5 +128,5 @@ def loss_of(head: Mapping[str, Any]) -> Loss:
     """Return the loss of one head, from its disagreements with torch."""
     torch_right = sum(one["torch"] == one["label"] for one in head["disagreements"])
     form_right = sum(one["answer"] == one["label"] for one in head["disagreements"])
-    return Loss((torch_right - form_right) / head["count"],
-                *paired_shares_interval(torch_right, form_right, head["count"]))
+    share, (low, high) = paired_shares(form_right, torch_right, head["count"])
+    return Loss(share, low, high)

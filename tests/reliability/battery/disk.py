@@ -237,7 +237,7 @@ class Undisturbed:
 def undisturbed(stage: Stage, task: Task) -> Undisturbed:
     """Run a command once and watch it."""
     with stage.copy() as folder:
-        before = files_in(folder)
+        before, inodes = files_in(folder), inodes_in(folder)
         log = stage.folder / "log"
         log.unlink(missing_ok=True)
         done = run_task(stage.warm, task, folder, {"FAULT_PATH": str(folder), "FAULT_LOG": str(log)})
@@ -245,9 +245,15 @@ def undisturbed(stage: Stage, task: Task) -> Undisturbed:
         after = files_in(folder)
         lines = log.read_text().splitlines() if log.exists() else []
         calls = {call: sum(line.startswith(f"{call} ") for line in lines) for call in CALLS}
-        written = {name for name in after if before.get(name) != after[name]}
+        moved = inodes.items() ^ inodes_in(folder).items()      # a file that is moved into place has a new number
+        written = {name for name in after if before.get(name) != after[name]} | {name for name, _ in moved} & set(after)
         return Undisturbed(calls, set(after), written, [len(after[name]) for name in written],
                            weights_of(folder, task.run), torch_weights(stage, task))
+
+
+def inodes_in(folder: Path) -> dict[str, int]:
+    """Return the number of each file in its file system."""
+    return {str(path.relative_to(folder)): path.stat().st_ino for path in folder.rglob("*") if path.is_file()}
 
 
 def torch_weights(stage: Stage, task: Task) -> dict[str, bytes]:

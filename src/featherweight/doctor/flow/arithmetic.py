@@ -42,6 +42,7 @@ QUOTIENTS = {
     ("hits", "batch"): "mean-accuracy", ("sum-loss", "batch"): "mean-loss", ("images", "batch-size"): "batches",
     ("hits", "batch-size"): "mean-accuracy", ("none-loss", "batch"): "mean-loss",
 }
+MOST_ITEMS = 20
 FOLDED: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow,
@@ -62,7 +63,9 @@ def folded(kind: ast.operator, left: Constant, right: Constant, spot: Spot) -> V
         return Unknown(spot=spot)
 
 
-def combined(kind: ast.operator, left: Value, right: Value, spot: Spot) -> Value:
+def combined(  # noqa: PLR0911  one return for each kind of values
+    kind: ast.operator, left: Value, right: Value, spot: Spot
+) -> Value:
     """Return the value of `left operator right`."""
     if isinstance(left, Constant) and isinstance(right, Constant):
         return folded(kind, left, right, spot)
@@ -74,7 +77,16 @@ def combined(kind: ast.operator, left: Value, right: Value, spot: Spot) -> Value
         return of_tensors(kind, left, right, spot)
     if isinstance(left, Number) or isinstance(right, Number):
         return of_numbers(kind, left, right, spot)
-    return Unknown(spot=spot, origin=united(sources_of(left), sources_of(right)))
+    if isinstance(left, Items) and isinstance(kind, ast.Mult) and isinstance(right, Constant):
+        return repeated(left, right, spot)
+    return Unknown(spot=spot, origin=united(sources_of(left), sources_of(right)), double=left.double or right.double)
+
+
+def repeated(items: Items, times: Constant, spot: Spot) -> Value:
+    """Return `[item] * times`: the same items several times. At most MOST_ITEMS are kept."""
+    if not isinstance(times.value, int) or times.value < 1:
+        return Unknown(spot=spot)
+    return Items(spot=spot, items=(items.items * times.value)[:MOST_ITEMS], open=items.open, is_list=items.is_list)
 
 
 def models_of(value: Value) -> tuple[Value, ...]:
@@ -82,10 +94,14 @@ def models_of(value: Value) -> tuple[Value, ...]:
     return value.models if isinstance(value, Parameters) else ()
 
 
-def of_tensors(kind: ast.operator, left: Value, right: Value, spot: Spot) -> Value:
+def of_tensors(  # noqa: PLR0911  one return for each kind of values
+    kind: ast.operator, left: Value, right: Value, spot: Spot
+) -> Value:
     """Return the tensor of an operation with at least one tensor."""
     a, b = (left, right) if isinstance(left, Tensor) else (right, left)
     assert isinstance(a, Tensor)
+    if (moved := shifted(kind, left, right, spot)) is not None:
+        return moved
     scaling = isinstance(kind, ast.Mult | ast.Div)
     if scaling and a is left and isinstance(b, Number) and b.unit in ("batch", "batch-size"):
         return scaled_by_batch(a, b, kind, spot)
@@ -100,6 +116,7 @@ def of_tensors(kind: ast.operator, left: Value, right: Value, spot: Spot) -> Val
     made = Tensor(
         spot=spot, attached=a.attached or b.attached, models=both, origin=united(a.origin, b.origin),
         maybe=a.maybe or b.maybe, scaled=a.scaled and b.scaled, geometry=wider(a.geometry, b.geometry), axes=a.axes,
+        double=a.double or b.double,
         detached=a.detached if a.detached and b.detached and (a.models or b.models) else None,
     )
     meanings = {a.meaning, b.meaning}
@@ -109,6 +126,15 @@ def of_tensors(kind: ast.operator, left: Value, right: Value, spot: Spot) -> Val
     if isinstance(kind, ast.Add) and meanings <= {PROBABILITIES, "zeros"} and PROBABILITIES in meanings:
         return made.but(meaning=PROBABILITIES)
     return made
+
+
+def shifted(kind: ast.operator, left: Value, right: Value, spot: Spot) -> Tensor | None:
+    """Return the labels of `labels + 1` or `labels - 1`, or None for another operation."""
+    if not isinstance(left, Tensor) or left.meaning != LABEL or not isinstance(kind, ast.Add | ast.Sub):
+        return None
+    if not isinstance(right, Constant) or type(right.value) is not int:
+        return None
+    return left.but(spot=spot, shift=left.shift + (right.value if isinstance(kind, ast.Add) else -right.value))
 
 
 def scaled_by_batch(tensor: Tensor, number: Number, kind: ast.operator, spot: Spot) -> Value:

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import ast
-from abc import abstractmethod
-from dataclasses import dataclass, field
 
-from featherweight.doctor.flow.expressions import Expressions, joined_arms
-from featherweight.doctor.flow.layers import applied, is_operation, key_of
-from featherweight.doctor.flow.library import CONTAINERS, call_library, escape
+from featherweight.doctor.flow.library import call_library
 from featherweight.doctor.flow.losses import applied_loss, loss_tensor, united
 from featherweight.doctor.flow.methods import call_method, looks_like_model
-from featherweight.doctor.flow.roles import role_in, sources_of, words_of
+from featherweight.doctor.flow.networks import Networks, is_loss_name
+from featherweight.doctor.flow.operations import escape
+from featherweight.doctor.flow.roles import sources_of, words_of
 from featherweight.doctor.flow.signatures import Call
-from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import (
     INPUT,
     LABEL,
-    OUTPUT,
     Bound,
     Class,
     Constant,
     Criterion,
     Dataset,
     Function,
-    Geometry,
     Instance,
     Items,
     Iteration,
@@ -33,8 +28,6 @@ from featherweight.doctor.flow.values import (
     Module,
     Number,
     Optimizer,
-    Scheduler,
-    Scope,
     Table,
     Tensor,
     Transform,
@@ -43,40 +36,9 @@ from featherweight.doctor.flow.values import (
     known,
 )
 
-DEEPEST = 12                # calls inside calls
-MOST_ENTRIES = 12           # times that one function is followed
-RECURRENT = ("lstm", "gru", "rnn", "lstmcell", "multiheadattention")
-ANNOTATIONS: dict[str, type[Value]] = {"Module": Module, "DataLoader": Loader, "Optimizer": Optimizer,
-                                       "LRScheduler": Scheduler,
-               "_LRScheduler": Scheduler}
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
-
-class Suspended(Exception):
-    """A context manager's function reached its yield."""
-
-
-@dataclass
-class Frame:
-    """One function call that is being followed: its return values and its global names."""
-
-    returns: list[Value] = field(default_factory=list)
-    global_names: set[str] = field(default_factory=set)
-    suspends: bool = False
-
-
-class Calls(Expressions):
+class Calls(Networks):
     """Follows calls. Subclasses execute statements."""
-
-    def __init__(self, scope: Scope, trace: Trace) -> None:
-        super().__init__(scope, trace)
-        self.frames = [Frame()]
-        self.entered: dict[int, int] = {}
-        self.instances: dict[int, Instance] = {}
-
-    @abstractmethod
-    def execute_all(self, body: list[ast.stmt]) -> bool:
-        """Execute statements. Return True if a return, break or similar ends them."""
 
     def call(self, node: ast.Call) -> Value:
         """Return the value of a call."""
@@ -244,261 +206,6 @@ class Calls(Expressions):
                           models=united(*(tensor.models for tensor in outputs)))
         return Unknown(spot=call.spot, origin=origin)
 
-    # ---- functions and classes of the file ----
-
-    def inline(
-        self, function: Function, arguments: list[Value], keywords: dict[str, Value], call: Call | None = None
-    ) -> Value:
-        """Follow a function of the file with its arguments. Return the value that it returns."""
-        definition = function.definition
-        count = self.entered.get(id(definition), 0)
-        if definition in self.trace.calls or len(self.trace.calls) >= DEEPEST or count >= MOST_ENTRIES:
-            return Unknown(origin=united(*(sources_of(value) for value in arguments)))
-        self.entered[id(definition)] = count + 1
-        scope = Scope(function.scope.source, self.bound_names(function, arguments, keywords), function.scope)
-        if call is not None:
-            self.trace.add("enter", call.spot, function, Table(items=dict(scope.names)))
-        return self.run(definition, scope)
-
-    def run(self, definition: Definition, scope: Scope) -> Value:
-        """Execute a function's body in a scope. Return the value that it returns."""
-        outer, grad = self.scope, len(self.trace.grad)
-        frame = Frame(suspends=decorated(definition, "contextmanager"))
-        self.scope = scope
-        self.frames.append(frame)
-        self.trace.calls.append(definition)
-        if decorated(definition, "no_grad") or decorated(definition, "inference_mode"):
-            self.trace.grad.append(False)
-        try:
-            if isinstance(definition, ast.Lambda):
-                return self.evaluate(definition.body)
-            self.execute_all(definition.body)
-        except Suspended:
-            return Unknown(label="context")
-        finally:
-            self.trace.calls.pop()
-            self.frames.pop()
-            self.scope = outer
-            if not frame.suspends:
-                del self.trace.grad[grad:]
-        return result_of(frame.returns)
-
-    def bound_names(
-        self, function: Function, arguments: list[Value], keywords: dict[str, Value]
-    ) -> dict[str, Value]:
-        """Return parameter name -> value. Missing parameters get their default, or an Unknown."""
-        parameters = function.definition.args
-        names = [one.arg for one in (*parameters.posonlyargs, *parameters.args)]
-        values = ([function.owner] if function.owner is not None and not decorated(function.definition, "staticmethod")
-                  else []) + arguments
-        found = dict(zip(names, values, strict=False))
-        for name, value in keywords.items():
-            if name in names or name in [one.arg for one in parameters.kwonlyargs]:
-                found[name] = value
-        defaults = dict(zip(reversed(names), reversed(parameters.defaults), strict=False))
-        defaults |= {one.arg: default for one, default in
-                     zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True) if default is not None}
-        for one in (*parameters.posonlyargs, *parameters.args, *parameters.kwonlyargs):
-            if one.arg not in found:
-                found[one.arg] = self.default_of(function, one, defaults.get(one.arg))
-        if parameters.vararg:
-            found[parameters.vararg.arg] = Items(items=values[len(names):], open=not values[len(names):])
-        if parameters.kwarg:
-            found[parameters.kwarg.arg] = Unknown(label=parameters.kwarg.arg)
-        return found
-
-    def default_of(self, function: Function, parameter: ast.arg, default: ast.expr | None) -> Value:
-        """Return the value of a parameter without argument."""
-        if default is not None and (not self.trace.alone or is_setting(default)):
-            outer, self.scope = self.scope, function.scope
-            value = self.evaluate(default)
-            self.scope = outer
-            value.label = value.label or parameter.arg
-            return value
-        annotation = parameter.annotation
-        kind = None
-        if annotation is not None:
-            text = ast.unparse(annotation).rpartition(".")[2].strip("'\"")
-            kind = ANNOTATIONS.get(text)
-        spot = self.at(parameter)
-        if kind is Loader:
-            return Loader(label=parameter.arg, role=role_in(parameter.arg), spot=spot)
-        if kind is not None:
-            return kind(label=parameter.arg, spot=spot)
-        return Unknown(label=parameter.arg, parameter=True, spot=spot)
-
-    def property_of(self, owner: Instance, name: str) -> Value | None:
-        """Return a bound method, the value of a property, or None."""
-        method = owner.cls.method(name) if owner.cls is not None else None
-        if method is None or owner.cls is None:
-            return None
-        function = Function(definition=method, scope=owner.cls.scope, owner=owner, label=name)
-        return self.inline(function, [], {}) if decorated(method, "property") else function
-
-    def instantiate(self, cls: Class, call: Call) -> Value:
-        """Return a new instance of a class of the file, after its __init__."""
-        label = cls.definition.name
-        bases = cls.library_bases()
-        if any(base.endswith("Dataset") for base in bases) or (label.endswith("Dataset") and not cls.is_module):
-            parent = next((value for value in call.everything() if isinstance(value, Dataset)), None)
-            return Dataset(spot=call.spot, name=label, transform=transform_in(call), parent=parent,
-                           role=role_in(label) or next((role_in(text) for text in texts_in(call)), ""))
-        is_loss = cls.is_module and (label.endswith("Loss") or any(base.endswith("Loss") for base in bases))
-        made: Instance = Module(cls=cls, spot=call.spot) if cls.is_module else Instance(cls=cls, spot=call.spot)
-        self.instances.setdefault(id(cls.definition), made)
-        method = cls.method("__init__")
-        if method is not None:
-            self.inline(Function(definition=method, scope=cls.scope, owner=made), call.arguments, call.keywords, call)
-        elif any(base.endswith(".Sequential") for base in bases) and isinstance(made, Module):
-            made.children = call.everything()
-        if cls.is_module:
-            self.trace.add("network", call.spot, made)
-        if is_loss:
-            made.label = "loss"
-        return made
-
-    # ---- networks ----
-
-    def apply_module(self, module: Module, call: Call) -> Value:
-        """Return the output of a network or layer, and record the event "forward"."""
-        tensors = [as_tensor(value) for value in call.everything()]
-        tensor = next((one for one in tensors if one is not None), Tensor(meaning=INPUT))
-        top = self.trace.nested == 0
-        if module.cls is not None and module.label == "loss" and top:
-            return applied_loss(Criterion(name=module.cls.definition.name, spot=module.spot), call)
-        if module.cls is None and not module.name and len(call.arguments) > 1 and is_loss_name(module.label):
-            return applied_loss(Criterion(label=module.label, spot=module.spot), call)
-        if top:
-            self.trace.add("forward", call.spot, module, tensor)
-            tensor = tensor.but(meaning=INPUT, trail=(), geometry=Geometry())
-        self.trace.nested += 1
-        try:
-            output = self.output_of(module, tensor, call)
-        finally:
-            self.trace.nested -= 1
-        return self.at_the_end(output, module, tensors, call) if top else output
-
-    def output_of(  # noqa: PLR0911  one return for each kind of layer
-        self, module: Module, tensor: Tensor, call: Call
-    ) -> Value:
-        """Return the output of a module inside a network."""
-        if module.cls is not None:
-            return self.forward(module, tensor, call)
-        if module.name.rpartition(".")[2] == "Sequential" or (module.children and not module.name):
-            output: Value = tensor
-            for child in map(known, module.children):
-                step = Call("", call.spot, [output], {}, self.trace)
-                output = self.apply_module(child, step) if isinstance(child, Module) else Tensor()
-                output = first_tensor(output) or Tensor()
-            return output
-        if is_operation(module.name):
-            self.trace.add("layer", call.spot, module, tensor)
-            after = applied(module.name, tensor, module.arguments, call.spot, module.spot)
-            self.trace.add("after", call.spot, module, after)
-            return after
-        if key_of(module.name) in RECURRENT:
-            return Items(items=[tensor.but(meaning="", trail=(), geometry=None), Unknown()])
-        if key_of(module.name) == "embedding":
-            return tensor.but(meaning="", trail=(), geometry=None)
-        twin = self.only_network() if not module.name and not module.children else None
-        if twin is not None and twin.output is not None and self.trace.nested == 1:
-            return twin.output.but(geometry=None)
-        known_layer = module.name.startswith("torch.nn.") and module.name.rpartition(".")[2] not in CONTAINERS
-        return tensor.but(meaning="" if known_layer else OUTPUT, trail=(), geometry=None, axes=None)
-
-    def only_network(self) -> Module | None:
-        """Return the only network of the file that no other network contains, or None if there are several."""
-        found = [one for one in self.instances.values() if isinstance(one, Module) and one.label != "loss"
-                 and one.cls is not None and one.cls.method("forward") is not None]
-        inner = {id(part) for one in found for part in one.parts() if part is not one}
-        inner_classes = {id(part.cls) for one in found for part in one.parts() if part is not one}
-        roots = [one for one in found if id(one) not in inner and id(one.cls) not in inner_classes]
-        return roots[0] if len(roots) == 1 else None
-
-    def forward(self, module: Module, tensor: Tensor, call: Call) -> Value:
-        """Follow the forward method of a network of the file. A second call reuses the first result."""
-        assert module.cls is not None
-        method = module.cls.method("forward")
-        if method is None:
-            if module.children:
-                return self.output_of(Module(children=module.children), tensor, call)
-            return tensor.but(meaning=OUTPUT, trail=(), geometry=None)
-        if module.output is not None:
-            return module.output.but(geometry=None)
-        arguments = [tensor if as_tensor(value) is not None and index == 0 else value
-                     for index, value in enumerate(call.arguments)] or [tensor]
-        function = Function(definition=method, scope=module.cls.scope, owner=module)
-        before = self.entered.get(id(method), 0)
-        self.entered[id(method)] = 0
-        output = known(self.inline(function, arguments, call.keywords))
-        self.entered[id(method)] = max(1, before)
-        if isinstance(output, Tensor):
-            module.output = output
-            self.trace.add("returned", call.spot, module, output)
-        return output
-
-    def at_the_end(self, output: Value, module: Module, tensors: list[Tensor | None], call: Call) -> Value:
-        """Return a network's output with its network, its data and its place in autograd's graph."""
-        inputs = [one for one in tensors if one is not None]
-        origin = united(*(one.origin for one in inputs))
-        models = united((module,), *(one.models for one in inputs if one.attached))
-        grad = self.trace.grad[-1]
-
-        def dressed(value: Value) -> Value:
-            value = known(value)
-            if isinstance(value, Tensor):
-                return value.but(models=models, origin=united(origin, value.origin), attached=grad, spot=call.spot,
-                                 label="")
-            if isinstance(value, Items):
-                return Items(items=[dressed(item) for item in value.items], open=value.open)
-            return Tensor(meaning="", models=models, origin=origin, attached=grad, spot=call.spot)
-
-        result = dressed(output)
-        for value in result.items if isinstance(result, Items) else [result]:
-            self.trace.add("output", call.spot, module, value)
-        return result
-
-
-def decorated(definition: Definition, name: str) -> bool:
-    """True if a function has a decorator of this name."""
-    if isinstance(definition, ast.Lambda):
-        return False
-    return any(name in ast.unparse(decorator) for decorator in definition.decorator_list)
-
-
-def result_of(returns: list[Value]) -> Value:
-    """Return the value of a function with several return statements."""
-    values = [known(value) for value in returns]
-    values = [value for value in values if not (isinstance(value, Constant) and value.value is None)] or values
-    if not values:
-        return Constant(value=None)
-    result = values[0]
-    for value in values[1:]:
-        result = joined_arms(result, value)
-    return result
-
-
-def as_tensor(value: Value) -> Tensor | None:
-    """Return the tensor that a network receives: a tensor, or the first one of a batch."""
-    value = known(value)
-    if isinstance(value, Tensor):
-        return value
-    if isinstance(value, Items) and value.items and isinstance(known(value.items[0]), Tensor):
-        return first_tensor(value)
-    if isinstance(value, Unknown):
-        return Tensor(meaning=INPUT, origin=value.origin, label=value.label)
-    return None
-
-
-def first_tensor(value: Value) -> Tensor | None:
-    """Return a tensor, or the first tensor of a tuple."""
-    value = known(value)
-    if isinstance(value, Tensor):
-        return value
-    if isinstance(value, Items):
-        return next((item for item in map(known, value.items) if isinstance(item, Tensor)), None)
-    return None
-
 
 def is_batch(value: Value) -> bool:
     """True for images of a loader."""
@@ -506,34 +213,8 @@ def is_batch(value: Value) -> bool:
     return (isinstance(value, Tensor) and value.meaning == INPUT) or (isinstance(value, Items) and bool(value.origin))
 
 
-def is_loss_name(label: str) -> bool:
-    """True for a name such as criterion or loss_fn."""
-    words = words_of(label)
-    return bool(set(words) & {"criterion", "loss", "lossfn", "objective", "crit", "lossfunction", "criteria",
-                              "lossfunc"}) or any(word.startswith("criterion") for word in words)
-
-
 def label_is_transform(label: str) -> bool:
     """True for a function that prepares images."""
     return bool(set(words_of(label)) & {"transform", "transforms", "preprocess", "augment", "normalize", "print",
                                         "show",
                                         "plot", "imshow", "collate", "prepare", "batch", "mixup", "cutmix", "encode"})
-
-
-def transform_in(call: Call) -> Value | None:
-    """Return the transform among the arguments of a data set of the file."""
-    return next((value for value in call.everything() if isinstance(value, Transform)), None)
-
-
-def is_setting(default: ast.expr) -> bool:
-    """True for a default that is a number or text: it holds also if the caller is not known."""
-    return isinstance(default, ast.Constant) and isinstance(default.value, int | float | str) and not isinstance(
-        default.value, bool)
-
-
-def texts_in(call: Call) -> list[str]:
-    """Return the texts among the arguments."""
-    return [str(value.value) for value in call.everything() if isinstance(value, Constant) and
-            isinstance(value.value, str)]
-
-

@@ -16,6 +16,7 @@ from featherweight.doctor.flow.values import (
     SIGMOID,
     WEIGHTED,
     Geometry,
+    Library,
     Op,
     Spot,
     Tensor,
@@ -79,7 +80,8 @@ def applied(
     if kind == WEIGHTED:
         axes = 2 if key == "linear" and tensor.axes in (2, None) else tensor.axes
         axes = 4 if key == "conv2d" and tensor.axes != 3 else axes
-        return tensor.but(meaning=LOGITS, trail=(op,), spot=spot, geometry=geometry, axes=axes, normed=None)
+        return tensor.but(meaning=LOGITS, trail=(op,), spot=spot, geometry=geometry, axes=axes, normed=None,
+                          detached=None)        # gradients reach the weights of this layer
     meaning = tensor.meaning if tensor.meaning in (LOGITS, OUTPUT, "") else ""
     return tensor.but(meaning=meaning, trail=(*tensor.trail, op), spot=spot, geometry=geometry)
 
@@ -91,7 +93,16 @@ def shaped(key: str, tensor: Tensor, arguments: Mapping[str, Value], spot: Spot)
         axes = 2
     elif key in ("view", "reshape") or key in ("squeeze", "unsqueeze", "unflatten"):
         axes = None
-    return tensor.but(spot=spot, axes=axes)
+    return tensor.but(spot=spot, axes=axes, double=None if converts(key, arguments) else spot if key == "double"
+                      else tensor.double)
+
+
+def converts(key: str, arguments: Mapping[str, Value]) -> bool:
+    """True for a conversion to another type than float64: x.float(), x.to(torch.float32), but not x.to(device)."""
+    if key == "to":
+        target = arguments.get("dim") or arguments.get("dtype")
+        return isinstance(target, Library) and not target.name.endswith(("float64", "double"))
+    return key in ("float", "half", "bfloat16", "long", "int", "type", "typeas", "bool")
 
 
 def moved(

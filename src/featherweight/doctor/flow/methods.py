@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from featherweight.doctor.flow.arithmetic import length_of, number_from
 from featherweight.doctor.flow.layers import applied, is_operation
-from featherweight.doctor.flow.library import escape, exponential, largest, reduction
 from featherweight.doctor.flow.losses import united
+from featherweight.doctor.flow.operations import escape, exponential, largest, reduction
 from featherweight.doctor.flow.roles import sources_of, words_of
 from featherweight.doctor.flow.signatures import Call
 from featherweight.doctor.flow.values import (

@@ -87,8 +87,10 @@ def base_dataset(value: Value | None) -> Value | None:
 
 
 def number_of_images(value: Value | None) -> int | None:
-    """Return the number of images of a well-known data set, such as 10,000 for the test images of MNIST."""
+    """Return the number of images of a part or a well-known data set, such as 10,000 for the test images of MNIST."""
     dataset = base_dataset(value)
+    if isinstance(dataset, Dataset) and dataset.images is not None:
+        return dataset.images
     if isinstance(dataset, Dataset) and dataset.name in IMAGES_OF and dataset.certain:
         return IMAGES_OF[dataset.name][0 if dataset.role == "train" else 1]
     return None

@@ -52,12 +52,16 @@ class Geometry:
 
 @dataclass(eq=False, kw_only=True)
 class Value:
-    """Base of all values. label: the name that was first bound to the value. origin: data sets it depends on."""
+    """Base of all values. label: the name that was first bound to the value. origin: data sets it depends on.
+
+    double: the place where the value became float64 numbers, or None.
+    """
 
     spot: Spot | None = None
     label: str = ""
     escaped: bool = False
     origin: tuple[Value, ...] = ()
+    double: Spot | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -163,7 +167,7 @@ class Tensor(Value):
 
     meaning: LOGITS, LABEL and so on, or "" if unknown. trail: operations since the last layer with weights.
     reduction: of a loss, "mean", "sum", "none" or "". models: the networks it passed.
-    maybe: True if it depends on a condition that is not known.
+    maybe: True if it depends on a condition that is not known. shift: number that was added to labels.
     """
 
     meaning: str = ""
@@ -178,6 +182,7 @@ class Tensor(Value):
     detached: Spot | None = None
     axes: int | None = None         # number of axes, if known
     criterion: str = ""
+    shift: int = 0
 
     def but(self, **changes: Any) -> Tensor:
         """Return a copy with other properties."""
@@ -228,13 +233,19 @@ class Criterion(Value):
 
 @dataclass(eq=False, kw_only=True)
 class Dataset(Value):
-    """A data set. role: "train", "validation", "test" or "". certain: the role follows from an argument, not a name."""
+    """A data set. role: "train", "validation", "test" or "". certain: the role follows from an argument, not a name.
+
+    images: number of images, if the source states it. split: argument of this name. tensors: of a TensorDataset.
+    """
 
     name: str = ""
     role: str = ""
     certain: bool = False
     transform: Value | None = None
     parent: Value | None = None
+    images: int | None = None
+    split: str = ""
+    tensors: tuple[Value, ...] = ()
 
 
 @dataclass(eq=False, kw_only=True)

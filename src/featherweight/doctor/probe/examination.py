@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from torch import nn
 
@@ -34,8 +33,7 @@ def probe(
     """
     name = name or type(module).__name__
     shapes = tuple(map(tuple, shapes)) if shapes else input_shapes(module)
-    file, _, attribute = name.rpartition(":")
-    places = Places(file, attribute, module) if file and Path(file).is_file() else Places()
+    places = Places.of_name(name, module)
     subject = run_once(name, module, shapes, places, classes, recipe)
     with untouched_random_state(module), quietly():
         found = [*findings(subject), *read_comments(places)]

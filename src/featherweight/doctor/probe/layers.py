@@ -77,18 +77,24 @@ def shared(subject: Subject) -> Iterator[Finding]:
 
 def dead(subject: Subject) -> Iterator[Finding]:
     """Find ReLU layers in which nearly all units are 0 for all random images."""
+    for call, count, units in dead_units(subject):
+        yield subject.finding("FW701", path_of(call), f"{count} of {units} units of {words_for(call)} are dead.",
+                              f"They are 0 for each of {IMAGES} random images, so no gradient passes them.",
+                              "Check the first weights and biases before this layer.")
+
+
+def dead_units(subject: Subject) -> Iterator[tuple[Call, int, int]]:
+    """Yield (call, dead units, all units) of each ReLU in which nearly all units are 0 for all images of the pass."""
     for call in subject.record.calls:
         if call.operation not in ("relu", "relu6") or not call.sources:
             continue
         value = next(iter(call.layer.outputs if call.layer is not None else call.outputs))
-        if value.tensor is None or value.dim() < 2 or value.shape[0] != IMAGES or value.shape[1] < FEWEST:
+        if value.tensor is None or value.dim() < 2 or value.shape[0] != subject.record.batch or value.shape[1] < FEWEST:
             continue
         active = (value.tensor > 0).transpose(0, 1).flatten(1).any(dim=1)
         count, units = int((~active).sum()), len(active)
         if count >= DEAD * units:
-            yield subject.finding("FW701", path_of(call), f"{count} of {units} units of {words_for(call)} are dead.",
-                                  f"They are 0 for each of {IMAGES} random images, so no gradient passes them.",
-                                  "Check the first weights and biases before this layer.")
+            yield call, count, units
 
 
 def biases(subject: Subject) -> Iterator[Finding]:

@@ -25,6 +25,12 @@ class Places:
     module: nn.Module | None = None
     cell: int | None = field(default=None)
 
+    @classmethod
+    def of_name(cls, name: str, module: nn.Module) -> Places:
+        """Return the places of a network named "net.py:Net"; without lines for any other name."""
+        file, _, attribute = name.rpartition(":")
+        return cls(file, attribute, module) if file and Path(file).is_file() else cls()
+
     @cached_property
     def source(self) -> Source | None:
         """The parsed script, or None for a notebook, for an unreadable file and for a network without a file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from featherweight.data.sources import SOURCES
 from featherweight.doctor.finding import Finding
 from featherweight.doctor.probe.subject import Subject
 from featherweight.doctor.rules.environment import USUAL
@@ -37,4 +38,16 @@ def learning_rate(subject: Subject) -> Iterator[Finding]:
                               f"Start with optimizer.lr = {start}.")
 
 
-RULES = (parameter_goal, learning_rate)
+def batch_size(subject: Subject) -> Iterator[Finding]:
+    """Compare the recipe's batch with the number of training images."""
+    source = SOURCES.get(subject.recipe.data.dataset) if subject.recipe else None
+    if subject.recipe is None or source is None or not source.train_count:
+        return
+    images = source.train_count - subject.recipe.data.validation
+    if subject.recipe.training.batch_size > images:
+        yield subject.finding("FW409", "", f"The batch has {subject.recipe.training.batch_size:,} images, the data set "
+                              f"{images:,}.", "Each epoch is one step, on all images.",
+                              "Take a smaller training.batch_size.")
+
+
+RULES = (parameter_goal, learning_rate, batch_size)

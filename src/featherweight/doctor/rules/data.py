@@ -113,6 +113,11 @@ def prediction_prepares(trace: Trace) -> Iterator[Draft]:
             yield Draft("FW403", place, "The picture is not normalised as the training images are.",
                         f"Training uses `{text_of(spot)}` at line {spot.line}; here values stay between 0 and 1.",
                         "Apply the transform of the test data.", f"{target} = {values}" if values else "")
+        if trained and not is_resized(function):
+            yield Draft("FW411", event.spot, "The picture keeps its own size.",
+                        f"{trained[-1].name} has images of one size; another size stops a linear layer, and changes "
+                        "the scale of strokes for a convolution.",
+                        "Apply the transform of the test data, or resize the picture first.")
         if any(one.name in INVERTED for one in trained) and not is_inverted(function):
             yield Draft("FW404", event.spot, "A dark digit on light paper is not inverted.",
                         f"{trained[-1].name} shows bright strokes on black, photos and scans show the opposite.",
@@ -140,6 +145,13 @@ def is_normalised(function: ast.AST, event: Event) -> bool:
                                              "compose")):
                 return True
     return False
+
+
+def is_resized(function: ast.AST) -> bool:
+    """True if a function resizes or crops a picture, or calls something that prepares it."""
+    calls = [ast.unparse(node.func).lower() for node in ast.walk(function) if isinstance(node, ast.Call)]
+    return any(word in call for call in calls for word in ("resize", "thumbnail", "crop", "interpolate", "transform",
+                                                           "preprocess", "prepare", "processor", "compose", "fit"))
 
 
 def is_inverted(function: ast.AST) -> bool:

@@ -1,0 +1,159 @@
+"""Statements that branch and repeat: if, for, while, with, try, match and return."""
+
+from __future__ import annotations
+
+import ast
+
+from featherweight.doctor.flow.binding import Binding
+from featherweight.doctor.flow.expressions import joined_arms
+from featherweight.doctor.flow.iteration import turns_of
+from featherweight.doctor.flow.trace import Arm, Loop
+from featherweight.doctor.flow.values import (
+    Constant,
+    Items,
+    Library,
+    Optimizer,
+    Scheduler,
+    Tensor,
+    Unknown,
+    Value,
+    known,
+)
+
+NO_GRAD = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")
+
+
+class Branches(Binding):
+    """Executes branches and loops. Subclasses execute the other statements."""
+
+    def branch(self, node: ast.If) -> bool:
+        """Execute the arm that the test selects, or both arms if the test is not known."""
+        test = self.evaluate(node.test)
+        self.note_choice(node)
+        if isinstance(test, Constant):
+            return self.execute_all(node.body if test.value else node.orelse)
+        before = dict(self.scope.names)
+        ended, after = [], []
+        for side, body in enumerate((node.body, node.orelse)):
+            self.scope.names = dict(before)
+            self.trace.arms.append(Arm(node, side))
+            ended.append(self.execute_all(body))
+            self.trace.arms.pop()
+            after.append(self.scope.names)
+        if ended[0] or ended[1]:
+            self.scope.names = after[1] if ended[0] else after[0]
+            return ended[0] and ended[1]
+        self.scope.names = merged(before, after[0], after[1])
+        return False
+
+    def note_choice(self, node: ast.If) -> None:
+        """Record the event "choose" for `if accuracy > best: best = accuracy`."""
+        test = node.test
+        for part in test.values if isinstance(test, ast.BoolOp) else [test]:
+            if isinstance(part, ast.Compare) and len(part.comparators) == 1 and isinstance(
+                    part.ops[0], ast.Gt | ast.Lt | ast.GtE | ast.LtE):
+                sides = (part.left, part.comparators[0])
+                assigned = {ast.unparse(target) for inner in node.body for one in ast.walk(inner)
+                            if isinstance(one, ast.Assign) for target in one.targets}
+                for best, measured in (sides, sides[::-1]):
+                    if ast.unparse(best) in assigned and not isinstance(measured, ast.Constant):
+                        self.trace.add("choose", self.at(part), self.evaluate(measured), self.evaluate(best),
+                                       text=f"{ast.unparse(best)}|{ast.unparse(measured)}")
+
+    def loop(self, node: ast.For | ast.AsyncFor) -> None:
+        """Execute a loop for the turns that are followed."""
+        iterable = self.evaluate(node.iter)
+        turns = turns_of(iterable, node.target, node.iter)
+        for turn, element in enumerate(turns.elements[: 1 if leaves(node.body) else None]):
+            self.trace.loops.append(Loop(node, turns.kind, turn, turns.over))
+            self.trace.add("turn", self.at(node))
+            self.assign(node.target, element)
+            self.execute_all(node.body)
+            self.trace.loops.pop()
+        self.execute_all(node.orelse)
+
+    def repeat(self, node: ast.While) -> None:
+        """Execute a while loop twice."""
+        for turn in range(1 if leaves(node.body) else 2):
+            self.evaluate(node.test)
+            self.trace.loops.append(Loop(node, "other", turn))
+            self.execute_all(node.body)
+            self.trace.loops.pop()
+
+    def context(self, node: ast.With | ast.AsyncWith) -> bool:
+        """Execute a with block. no_grad and its relatives switch gradients off inside."""
+        depth = len(self.trace.grad)
+        for item in node.items:
+            value = self.evaluate(item.context_expr)
+            grad = self.grad_of(item.context_expr, value)
+            if grad is not None:
+                self.trace.grad.append(grad)
+            if item.optional_vars is not None:
+                self.assign(item.optional_vars, value if not isinstance(value, Constant) else Unknown())
+        ended = self.execute_all(node.body)
+        del self.trace.grad[depth:]
+        return ended
+
+    def grad_of(self, node: ast.expr, value: Value) -> bool | None:
+        """Return False for a context without gradients, True for one with, None for others."""
+        if not isinstance(node, ast.Call):
+            return False if isinstance(value, Library) and value.name in NO_GRAD else None
+        function = self.evaluate(node.func)
+        name = function.name if isinstance(function, Library) else ""
+        if name in NO_GRAD or name.endswith((".no_grad", ".inference_mode")):
+            off = node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value is False
+            return bool(off)
+        if name == "torch.enable_grad":
+            return True
+        if name == "torch.set_grad_enabled" and node.args:
+            flag = self.evaluate(node.args[0])
+            return bool(flag.value) if isinstance(flag, Constant) else True
+        return None
+
+    def attempt(self, node: ast.Try) -> None:
+        """Execute try, its handlers as alternatives, else and finally."""
+        self.execute_all(node.body)
+        for side, handler in enumerate(node.handlers):
+            before = dict(self.scope.names)
+            self.trace.arms.append(Arm(node, side + 1))
+            self.execute_all(handler.body)
+            self.trace.arms.pop()
+            self.scope.names = self.scope.names | before
+        self.execute_all(node.orelse)
+        self.execute_all(node.finalbody)
+
+    def match(self, node: ast.Match) -> None:
+        """Execute each case as an alternative."""
+        self.evaluate(node.subject)
+        for side, case in enumerate(node.cases):
+            self.trace.arms.append(Arm(node, side))
+            self.execute_all(case.body)
+            self.trace.arms.pop()
+
+    def leave(self, node: ast.Return) -> bool:
+        """Keep the returned value."""
+        value = self.evaluate(node.value) if node.value is not None else Constant(value=None)
+        if isinstance(value, Optimizer | Scheduler):
+            value.escaped = True
+        for inner in value.items if isinstance(value, Items) else ():
+            if isinstance(known(inner), Optimizer | Scheduler):
+                known(inner).escaped = True
+        self.frames[-1].returns.append(value)
+        return True
+
+
+def merged(before: dict[str, Value], first: dict[str, Value], second: dict[str, Value]) -> dict[str, Value]:
+    """Return the names after a branch with an unknown condition."""
+    result = dict(second)
+    for name, value in first.items():
+        other = second.get(name)
+        if other is None:
+            result[name] = value.but(maybe=True) if isinstance(value, Tensor) else value
+        elif other is not value:
+            result[name] = joined_arms(value, other)
+    return result
+
+
+def leaves(body: list[ast.stmt]) -> bool:
+    """True if a loop ends in its first turn, by a return or break that no condition guards."""
+    return any(isinstance(statement, ast.Return | ast.Break | ast.Raise) for statement in body)

@@ -1,0 +1,169 @@
+"""Calls that build layers, optimizers, schedulers, losses, data sets, loaders and transforms."""
+
+from __future__ import annotations
+
+from featherweight.doctor.flow.losses import (
+    criterion_of,
+    united,
+)
+from featherweight.doctor.flow.roles import role_from_arguments, role_of
+from featherweight.doctor.flow.signatures import Call
+from featherweight.doctor.flow.values import (
+    Dataset,
+    Items,
+    Iteration,
+    Loader,
+    Module,
+    Optimizer,
+    Parameters,
+    Scheduler,
+    Table,
+    Transform,
+    Unknown,
+    Value,
+    constant,
+    known,
+)
+
+CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
+
+
+def layer(call: Call) -> Value:
+    """Return the layer or container that a class of torch.nn builds."""
+    children: list[Value] = []
+    if call.last in CONTAINERS:
+        for value in call.everything():
+            if isinstance(value, Items):
+                children += value.items
+            elif isinstance(value, Table):
+                children += value.items.values()
+            elif isinstance(value, Module):
+                children.append(value)
+    made = Module(spot=call.spot, name=call.name, arguments=call.bound(), children=children)
+    call.trace.add("build", call.spot, made)
+    return made
+
+
+def optimizer(call: Call) -> Value:
+    """Return the optimizer, with the modules whose parameters it received."""
+    arguments = call.bound()
+    models = models_behind(arguments.get("params"))
+    made = Optimizer(spot=call.spot, name=call.last, models=models, arguments=arguments)
+    call.trace.add("optimizer", call.spot, made)
+    return made
+
+
+def models_behind(value: Value | None) -> tuple[Value, ...]:
+    """Return the modules whose parameters a value holds: parameters, lists of them, or parameter groups."""
+    value = known(value)
+    if isinstance(value, Parameters):
+        return value.models
+    if isinstance(value, Items):
+        return united(*(models_behind(item) for item in value.items))
+    if isinstance(value, Table):
+        return united(*(models_behind(item) for item in value.items.values()))
+    return ()
+
+
+def scheduler(call: Call) -> Value:
+    """Return the scheduler with its optimizer."""
+    arguments = call.bound()
+    made = Scheduler(
+        spot=call.spot, name=call.last, optimizer=known(arguments.get("optimizer")), arguments=arguments
+    )
+    call.trace.add("scheduler", call.spot, made)
+    for value in arguments.values():
+        for inner in value.items if isinstance(value, Items) else ():
+            known(inner).escaped = True         # parts of SequentialLR are stepped by it
+    return made
+
+
+def criterion(call: Call) -> Value:
+    """Return the loss of torch.nn."""
+    return criterion_of(call)
+
+
+def dataset(call: Call) -> Value:
+    """Return the data set of torchvision."""
+    arguments = call.bound()
+    role, certain = role_from_arguments(call.last, arguments)
+    made = Dataset(
+        spot=call.spot, name=call.last, role=role, certain=certain, transform=known(arguments.get("transform")),
+        split=str(constant(arguments.get("split"), "")),
+    )
+    call.trace.add("dataset", call.spot, made)
+    return made
+
+
+def subset(call: Call) -> Value:
+    """Return a part of a data set."""
+    return Dataset(spot=call.spot, name="Subset", parent=call.first(), images=count_of(call.bound().get("indices")))
+
+
+def count_of(value: Value | None) -> int | None:
+    """Return the number of items of a list or of range(n), or None if it is not known."""
+    if isinstance(value, Items) and not value.open:
+        return len(value.items)
+    if isinstance(value, Iteration) and value.kind == "range" and len(value.inner) == 1:
+        found = constant(value.inner[0])
+        return found if isinstance(found, int) else None
+    return None
+
+
+def split(call: Call) -> Value:
+    """Return the parts of random_split. Their roles follow from the names they are bound to."""
+    lengths = known(call.bound().get("lengths"))
+    counts = [constant(one) for one in lengths.items] if isinstance(lengths, Items) and not lengths.open else [None] * 2
+    parent = call.first()
+    return Items(items=[Dataset(spot=call.spot, name="Subset", parent=parent,
+                                images=count if isinstance(count, int) else None) for count in counts])
+
+
+def sklearn_split(call: Call) -> Value:
+    """Return the arrays of train_test_split, each a data set with a role."""
+    made: list[Value] = []
+    for _ in call.arguments:
+        made += [Dataset(spot=call.spot, role="train"), Dataset(spot=call.spot)]
+    return Items(items=made)
+
+
+def tensor_dataset(call: Call) -> Value:
+    """Return a TensorDataset; its role follows from its tensors or its name."""
+    role = next((role_of(value) for value in call.everything() if role_of(value)), "")
+    return Dataset(spot=call.spot, name="TensorDataset", role=role, tensors=tuple(map(known, call.arguments)))
+
+
+def loader(call: Call) -> Value:
+    """Return the data loader."""
+    arguments = call.bound()
+    made = Loader(spot=call.spot, dataset=arguments.get("dataset"), arguments=arguments)
+    call.trace.add("loader", call.spot, made, text="open" if call.open else "")
+    return made
+
+
+def transform(call: Call) -> Value:
+    """Return one transform, or the steps of Compose and RandomApply."""
+    arguments = call.bound()
+    steps = [(call.last, arguments, call.spot)]
+    for value in call.everything():
+        parts = value.items if isinstance(value, Items) else [value]
+        for part in map(known, parts):
+            if isinstance(part, Transform):
+                steps += part.steps
+    return Transform(spot=call.spot, steps=steps)
+
+
+def copied(call: Call) -> Value:
+    """Return a deep copy: a network of its own."""
+    value = call.first()
+    if isinstance(value, Module):
+        made = Module(spot=call.spot, name=value.name, cls=value.cls, arguments=value.arguments,
+                      attributes=dict(value.attributes), children=list(value.children), label=value.label)
+        call.trace.add("copy", call.spot, made, value)
+        return made
+    return value or Unknown(spot=call.spot)
+
+
+def pretrained(call: Call) -> Value:
+    """Return a network of a library."""
+    return Module(spot=call.spot, name=call.name)
