@@ -19,17 +19,18 @@ DEFAULTS: dict[str, Any] = {
 MOVED = {"rotation": 7, "shift": 0.05, "scale": 0.05, "fade": 0.5}     # for handwriting, as in tuned recipes
 
 
-def recipe_of(network: str, settings: Sequence[str]) -> Recipe:
+def recipe_of(network: str, settings: Sequence[str], images: int | None = None) -> Recipe:
     """Return the default recipe for a network, such as "net.py:Net", with settings such as "training.epochs=1".
 
     The recipe has the name of the class, or "mine" for a network in words.
+    images: number of training images, if known.
     """
     attribute = network.rpartition(":")[2]
     content: dict[str, Any] = {"name": attribute} if re.fullmatch(r"[A-Za-z]\w*", attribute, re.A) else {}
     content["model"] = {"name": network}
     for setting in settings:
         apply_setting(content, setting)
-    return Recipe.from_dict(filled(content), origin="the command line")
+    return Recipe.from_dict(filled(content, images), origin="the command line")
 
 
 def filled(content: dict[str, Any], images: int | None = None) -> dict[str, Any]:

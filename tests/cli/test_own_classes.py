@@ -169,3 +169,11 @@ def test_a_network_with_more_outputs_than_classes_goes_into_int8(run_command, tm
         assert code in (0, 1) and "against torch on 360 test images" in out, fault
         document = json.loads((tmp_path / form[0] / "ship.json").read_text())
         assert document["verdict"]["agrees"] and document["verdict"]["interval"]
+
+
+def test_few_pictures_are_trained_in_small_batches(pictures, run_command, tmp_path):
+    command = ["train", "words:c4 g h", "--data", pictures, "--skip-damaged", "--epochs", "1", "--no-report"]
+    assert run_command(*command, "--out", tmp_path / "run")[0] == 0
+    assert Recipe.load(tmp_path / "run" / "recipe.toml").training.batch_size == 32
+    assert run_command(*command, "--batch-size", "4", "--out", tmp_path / "four")[0] == 0
+    assert Recipe.load(tmp_path / "four" / "recipe.toml").training.batch_size == 4

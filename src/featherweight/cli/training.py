@@ -104,7 +104,7 @@ def train(
     if storage is not None and on == "local":
         raise typer.BadParameter("--storage is for the nodes of a cluster. Give --on ray too, or leave out --storage.")
     how = Switches(data_dir, device, resume, force, no_report, on, storage)
-    loaded = load_recipe(recipe, start, settings)
+    loaded = load_recipe(recipe, start, settings, data_dir)
     report_of, result = train_run(loaded, out, how) if seeds is None else train_replicas(loaded, seeds, out, how)
     if as_json:
         show_json({"run": str(report_of), **result})
@@ -114,19 +114,23 @@ def train(
         raise typer.Exit(1)
 
 
-def load_recipe(name: str | None, start: Path | None, settings: Sequence[str]) -> Recipe:
+def load_recipe(name: str | None, start: Path | None, settings: Sequence[str], data_dir: Path | None = None) -> Recipe:
     """Return the recipe of this name or file, or the default recipe of a network such as "model.py:Net".
 
     start: a finished run whose weights are the first weights. Without a name, its recipe is used.
     """
     from featherweight.continuation import recipe_from
+    from featherweight.data.sources import SOURCES
     from featherweight.defaults import recipe_of
     from featherweight.models import full_name
+    from featherweight.preparation import load_data
     from featherweight.user_code import ENDINGS
 
     if name is None or not (":" in name or name.endswith(ENDINGS)):
         return recipe_from(start, name, settings)
     recipe = recipe_of(full_name(name), settings)
+    if recipe.data.dataset not in SOURCES:      # a path: its number of images decides on the batch size
+        recipe = recipe_of(full_name(name), settings, len(load_data(recipe, data_dir).train))
     return recipe_from(start, recipe) if start else recipe
 
 
