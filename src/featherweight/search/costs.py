@@ -14,7 +14,19 @@ import numpy as np
 from featherweight.budgets.usage import Count, in_bytes
 from featherweight.errors import ModelError
 from featherweight.graph.fold import fold
-from featherweight.graph.plain import Combine, Conv, Layer, MeanSquare, Pad, Pool, Scale, Shape, Softmax, Step, StepGraph
+from featherweight.graph.plain import (
+    Combine,
+    Conv,
+    Layer,
+    MeanSquare,
+    Pad,
+    Pool,
+    Scale,
+    Shape,
+    Softmax,
+    Step,
+    StepGraph,
+)
 from featherweight.models.layers import RootMeanSquare
 from featherweight.models.words import Word, read_words
 from featherweight.search.records import Costs
@@ -54,7 +66,8 @@ class Outline:
         """Add a convolution. Return the number of its weights, which are not counted yet."""
         channels, *sides = self.shape
         weight = blank(outputs, 1 if depthwise else channels, size, size)
-        conv = Conv(weight, blank(outputs), (stride, stride), (pad,) * 4, groups=channels if depthwise else 1, relu=relu)
+        groups = channels if depthwise else 1
+        conv = Conv(weight, blank(outputs), (stride, stride), (pad,) * 4, groups=groups, relu=relu)
         height, width = ((side + 2 * pad - size) // stride + 1 for side in sides)
         self.add(conv, (outputs, height, width))
         self.macs += prod(self.shape) * prod(weight.shape[1:])

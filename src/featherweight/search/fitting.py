@@ -47,7 +47,7 @@ def fitted(point: Mapping[str, Any], problem: Problem, limits: Limits) -> tuple[
             high = middle
         else:
             low, best = middle, found
-    return Candidate(best[0], settings_of(point)), best[1]
+    return Candidate(best[0], settings_of(point) | {"training.epochs": problem.budgets.epochs}), best[1]
 
 
 def attempt(point: Mapping[str, Any], factor: float, problem: Problem, limits: Limits) -> tuple[str, Costs] | None:

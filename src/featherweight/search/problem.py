@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Self
 from featherweight.data import Dataset
 from featherweight.defaults import filled
 from featherweight.errors import RecipeError, RunError
+from featherweight.outside import shortened
 from featherweight.preparation import load_data
 from featherweight.recipe import Recipe, apply_setting, set_value
 from featherweight.search.records import Candidate, Plain
@@ -79,20 +81,28 @@ class Problem(Plain):
                    space=fingerprint(), **given)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return the problem that a ledger holds."""
-        return cls(**{**data, "shape": tuple(data["shape"]), "settings": tuple(data["settings"]),
-                      "budgets": Budgets.from_dict(data["budgets"])})
+    def read(cls, header: Mapping[str, Any], folder: Path) -> Self:
+        """Return the problem in the first line of a ledger. Raises RunError for one of another version or space."""
+        for key, name, here in (("version", "version of featherweight", VERSION), ("space", "space", fingerprint())):
+            if header.get(key) != here:
+                raise RunError(f"{str(folder)!r} holds a search of another {name}. Resume it with the featherweight "
+                               f"that began it, or give another folder with {option('out')}.")
+        try:
+            given = {key: value for key, value in header.items() if key != "event"}
+            return cls(**{**given, "shape": tuple(given["shape"]), "settings": tuple(given["settings"]),
+                          "budgets": Budgets.from_dict(given["budgets"])})
+        except (KeyError, TypeError) as fault:
+            raise RunError(f"the first line of the ledger in {str(folder)!r} is damaged: {shortened(fault)}. Give "
+                           f"another folder with {option('out')}.") from fault
 
-    def check_same(self, header: Mapping[str, Any], folder: Path) -> None:
-        """Raise RunError, with the name of the first difference, if a ledger is of another problem."""
-        now = self.to_dict() | {"shape": list(self.shape), "settings": list(self.settings)}
-        names = {"version": "version of featherweight", "space": "space of networks, by another featherweight"}
-        for key in ("version", "space", *now):
-            if header.get(key) != now.get(key):
-                raise RunError(f"{str(folder)!r} holds a search of another {names.get(key, key)}: {header.get(key)} and "
-                               f"not {now.get(key)}. Resume it as it was begun, or give another folder with "
-                               f"{option('out')}.")
+    def check_same(self, other: Problem, folder: Path) -> None:
+        """Raise RunError, with the first difference, if a folder holds another problem."""
+        now, before = self.to_dict(), other.to_dict()
+        flat = [{**one.pop("budgets"), **one} for one in (now, before)]
+        for key, value in flat[0].items():
+            if flat[1][key] != value:
+                raise RunError(f"{str(folder)!r} holds a search with another {key}: {flat[1][key]} and not {value}. "
+                               f"Resume it as it was begun, or give another folder with {option('out')}.")
 
 
 def base_recipe(data: str, settings: Sequence[str]) -> dict[str, Any]:
@@ -124,7 +134,7 @@ def recipe_for(
     content: Mapping[str, Any], candidate: Candidate, *, epochs: int, seed: int, name: str, everything: bool = False
 ) -> Recipe:
     """Return the recipe that trains a candidate. everything: hold out no validation images."""
-    filled_in: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in content.items()}
+    filled_in: dict[str, Any] = copy.deepcopy(dict(content))
     filled_in |= {"name": name, "model": {"name": candidate.words}, "evaluation": {"curve": "none"}}
     for key, value in candidate.settings.items():
         set_value(filled_in, key, value)

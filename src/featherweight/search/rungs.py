@@ -27,7 +27,7 @@ class Rung:
 
     def __init__(self) -> None:
         self.ranking: list[tuple[float, int]] = []      # (-accuracy, number), the best first
-        self.waiting: list[tuple[float, int]] = []      # the same as a heap; those that went on leave it when they top it
+        self.waiting: list[tuple[float, int]] = []      # the same as a heap, with some that went on
         self.gone = set[int]()
 
     def add(self, number: int, accuracy: float) -> None:

@@ -81,7 +81,7 @@ def draw(suggest: Suggest) -> dict[str, Any]:
     """Return a point: a value for each dimension that has an effect together with the others."""
     left_out = {"pool", "pool2", "rate_sgd", "rate_muon"}
     point = {name: suggest(name, dimension) for name, dimension in SPACE.items() if name not in left_out}
-    depending = ["pool", "pool2"][: point["pools"]] + [f"rate_{point['optimizer']}"]
+    depending = [*("pool", "pool2")[: point["pools"]], f"rate_{point['optimizer']}"]
     return point | {name: suggest(name, SPACE[name]) for name in depending}
 
 
