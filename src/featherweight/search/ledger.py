@@ -24,30 +24,42 @@ Event = dict[str, Any]
 
 
 class Ledger:
-    """The ledger of a search folder. Only one process may append; it holds the lock of the folder."""
+    """The ledger of a search folder. Only one process may append; it holds the lock of the folder.
+
+    header: events that are written before the first of a new ledger. Without any event no file is created.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self.handle = -1
+        self.header: list[Event] = []
+        self.handle: int | None = None
 
     @contextmanager
     def appending(self) -> Iterator[None]:
-        """Open the file for `append` inside the block, and cut off a torn last line."""
-        new = not self.path.exists()
-        self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        """Allow `append` inside the block."""
         try:
-            os.ftruncate(self.handle, 0 if new else whole_bytes(self.path.read_bytes()))
-            sync_folder(self.path.parent)
             yield
         finally:
-            os.close(self.handle)
+            if self.handle is not None:
+                os.close(self.handle)
+            self.handle = None
 
     def append(self, events: Sequence[Event]) -> None:
         """Append events and flush them to disk. Raises OSError if the disk is full."""
-        text = b"".join(json.dumps(event, allow_nan=False).encode() + b"\n" for event in events)
+        if self.handle is None:
+            self.handle = self.opened()
+        text = b"".join(json.dumps(event, allow_nan=False).encode() + b"\n" for event in [*self.header, *events])
+        self.header = []
         while text:
             text = text[os.write(self.handle, text) :]
         os.fsync(self.handle)
+
+    def opened(self) -> int:
+        """Open the file to append, and cut off a torn last line."""
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        os.ftruncate(handle, whole_bytes(self.path.read_bytes()))
+        sync_folder(self.path.parent)
+        return handle
 
     def read(self) -> list[Event]:
         """Return all events, without a torn last line. Raises RunError if there is no ledger or a line is damaged."""

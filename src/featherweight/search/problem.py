@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -128,6 +128,13 @@ def load(data: str, settings: Sequence[str], data_dir: Path | None) -> tuple[dic
     content["data"] = {"validation": min(VALIDATION, len(dataset.train) // SHARE), "unseen_writers": known,
                        **content["data"]}
     return content, dataset
+
+
+def blind(dataset: Dataset) -> Dataset:
+    """Return the data without any test image, also without those that a view of them would share."""
+    test = dataset.test
+    return replace(dataset, test=replace(test, stored=test.stored[:0].clone(), rows=None, stored_soft=None,
+                                         stored_labels=test.stored_labels[:0].clone()))
 
 
 def recipe_for(

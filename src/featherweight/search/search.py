@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from featherweight.search.finale import FINALISTS, Choosing, Testing, affordable
 from featherweight.search.fitting import cells_of
 from featherweight.search.front import front_of, keep_run, write_front_file
 from featherweight.search.ledger import Ledger
-from featherweight.search.problem import Budgets, Problem, load
+from featherweight.search.problem import Budgets, Problem, blind, load
 from featherweight.search.records import Front
 from featherweight.search.sampler import Sampler
 from featherweight.search.study import Study, study_of
@@ -57,6 +57,7 @@ class Effort:
     on: str = "local"
     storage: str | None = None
     workers: int | None = None
+    work: str = "featherweight.search.work"     # module with the functions `measure` and `examine`
 
     def check(self) -> None:
         """Raise RecipeError for a number that is not allowed."""
@@ -134,8 +135,7 @@ class Stages:
         """Try candidates, and choose the best. No test image leaves this process."""
         if self.study.frozen:
             return
-        blind = replace(self.dataset, test=self.dataset.test.first(0))
-        with self.crew("measure", blind) as crew:
+        with self.crew("measure", blind(self.dataset)) as crew:
             trainings = len(self.study.cells) * (FINALISTS + 1) * self.effort.seeds
             until = Until(self.study, self.effort.hours, crew.slots, trainings)
             self.driver.run(Exploring(self.study, self.sampler, self.effort.trials, until), crew)
@@ -171,8 +171,8 @@ class Stages:
         keep_run(self.folder, job.ends["number"], job.ends["seed"], value["files"])
 
     def crew(self, work: str, dataset: Dataset) -> Any:
-        """Return a crew for a function of work.py, as a context manager."""
-        return open_crew(self.effort.on, f"featherweight.search.work:{work}", (self.content, dataset),
+        """Return a crew for the function `work` of the module of the tasks, as a context manager."""
+        return open_crew(self.effort.on, f"{self.effort.work}:{work}", (self.content, dataset),
                          slots=self.effort.workers, storage=self.effort.storage)
 
 
@@ -194,7 +194,7 @@ def begun(ledger: Ledger, problem: Problem, folder: Path, *, resume: bool) -> St
     if resume and (events := ledger.read()):
         problem.check_same(Problem.read(events[0], folder), folder)
         return study_of(events, folder)
-    ledger.append([{"event": "search", **problem.to_dict()}])
+    ledger.header = [{"event": "search", **problem.to_dict()}]
     return Study(problem)
 
 
