@@ -1,4 +1,4 @@
-"""Works for the workers of a crew under test."""
+"""Works for the workers of a crew under test, and a function of its tests. Most load no torch: workers start fast."""
 
 from __future__ import annotations
 
@@ -7,15 +7,35 @@ import signal
 import time
 from pathlib import Path
 
-import torch
-
 from featherweight.errors import FeatherweightError, TrainingInterrupted
-from featherweight.training.stop_signals import stop_signals
+from featherweight.interruption import SIGNALS
+
+
+def outcomes_of(crew, count, seconds=600):
+    """Wait for `count` outcomes of a crew: {key: outcome}. For the tests themselves."""
+    until, found = time.monotonic() + seconds, []
+    while len(found) < count and time.monotonic() < until:
+        found += crew.finished(1.0)
+    assert len(found) == count
+    return {outcome.key: outcome for outcome in found}
 
 
 def describe(shared, data, tell):
+    import torch
+
     tell({"hello": data["number"]})
-    return {"pid": os.getpid(), "threads": torch.get_num_threads(), "sum": float(shared["ones"].sum()) + data["number"]}
+    ones = shared["ones"]
+    return {"threads": torch.get_num_threads(), "sum": float(ones.sum()) + data["number"],
+            "memory": mapping_of(ones.data_ptr())}
+
+
+def mapping_of(address):
+    """Name of the memory mapping that holds an address."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        first, last = (int(end, 16) for end in line.split()[0].split("-"))
+        if first <= address < last:
+            return " ".join(line.split()[5:])
+    return ""
 
 
 def die_once(shared, data, tell):
@@ -24,6 +44,12 @@ def die_once(shared, data, tell):
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return {"life": 2}
+
+
+def say_pid(shared, data, tell):
+    """Write the number of this process into a file, then wait."""
+    Path(shared, str(os.getpid())).touch()
+    time.sleep(600)
 
 
 def die(shared, data, tell):
@@ -37,10 +63,13 @@ def fail(shared, data, tell):
 
 def wait_long(shared, data, tell):
     """Wait until a signal comes, as a training does."""
-    with stop_signals() as caught:
-        tell("started")
-        while not caught:
-            time.sleep(0.05)
+    caught = []
+    before = {number: signal.signal(number, lambda number, frame: caught.append(number)) for number in SIGNALS}
+    tell("started")
+    while not caught:
+        time.sleep(0.05)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     if data.get("returns"):
         return {"half": True}
     raise TrainingInterrupted(caught[0], "stopped")

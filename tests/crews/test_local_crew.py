@@ -10,18 +10,11 @@ import time
 
 import pytest
 import torch
+from crew_works import outcomes_of
 
 from featherweight.crews import Outcome, Task, open_crew
 from featherweight.errors import FeatherweightError
 from featherweight.workers import ATTEMPTS
-
-
-def outcomes_of(crew, count, seconds=120):
-    until, found = time.monotonic() + seconds, []
-    while len(found) < count and time.monotonic() < until:
-        found += crew.finished(1.0)
-    assert len(found) == count
-    return {outcome.key: outcome for outcome in found}
 
 
 def test_tasks_come_at_any_time_and_run_on_one_thread():

@@ -67,6 +67,18 @@ def train(
         bool, typer.Option("--no-report", help="Do not write report.html into the run folder.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if the goal is not met.")] = False,
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on", metavar="local|ray[:HOST:PORT]", help="Place that trains --seeds: this machine or a Ray cluster."
+        ),
+    ] = "local",
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            "--storage", metavar="DIR|URL", help="With --on ray: place for checkpoints that all nodes share."
+        ),
+    ] = None,
     trust: Trust = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -82,7 +94,11 @@ def train(
     if seeds is not None and "training.seed" in map(key_of, settings):
         raise typer.BadParameter("--seeds and --seed (or --set training.seed) both name the seed. Give one of them.")
     settings += [f"data.dataset={json.dumps(data, ensure_ascii=False)}"] if data else []
-    how = Switches(data_dir, device, resume, force, no_report)
+    if seeds is None and on != "local":
+        raise typer.BadParameter(f"--on {on} trains many seeds. Give them with --seeds, or leave out --on.")
+    if storage is not None and on == "local":
+        raise typer.BadParameter("--storage is for the nodes of a cluster. Give --on ray too, or leave out --storage.")
+    how = Switches(data_dir, device, resume, force, no_report, on, storage)
     loaded = load_recipe(recipe, start, settings)
     report_of, result = train_run(loaded, out, how) if seeds is None else train_replicas(loaded, seeds, out, how)
     if as_json:
@@ -136,6 +152,8 @@ class Switches:
     resume: bool
     force: bool
     no_report: bool
+    on: str
+    storage: str | None
 
 
 def train_run(recipe: Recipe, out: Path | None, how: Switches) -> tuple[Path, dict[str, Any]]:
@@ -187,6 +205,7 @@ def train_replicas(recipe: Recipe, seeds: str, out: Path | None, how: Switches) 
         replicas = train_seeds(
             recipe, parse_seeds(seeds), out,
             data_dir=how.data_dir, device=how.device, resume=how.resume, force=how.force, watcher=progress,
+            on=how.on, storage=how.storage,
         )
     if not how.no_report:
         write_page(replicas.runs, replicas.path, how.data_dir)

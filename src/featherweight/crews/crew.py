@@ -55,6 +55,10 @@ class Crew(Protocol):
     @property
     def slots(self) -> int: ...
 
+    @property
+    def busy(self) -> bool:
+        """True while a task runs or waits."""
+
     def start(self, task: Task) -> None:
         """Start a task and return at once. The task waits for a free slot."""
 

@@ -24,6 +24,10 @@ class LocalCrew:
     def slots(self) -> int:
         return self._pool.slots
 
+    @property
+    def busy(self) -> bool:
+        return self._pool.busy
+
     def start(self, task: Task) -> None:
         self._pool.start(task)
 

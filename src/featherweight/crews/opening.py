@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,15 +13,16 @@ from featherweight.errors import FeatherweightError
 
 @contextmanager
 def open_crew(
-    where: str, work: str, shared: Any, *, slots: int | None = None, storage: str | None = None
+    where: str, work: str, shared: Any, *, slots: int | None = None, storage: str | None = None, cpus: float = 1.0
 ) -> Iterator[Crew]:
     """Yield the workers of a place. All have ended within seconds after the block, also after Ctrl-C.
 
-    where: "local", "ray" or "ray:ADDRESS".
+    where: "local", "ray" or "ray:HOST:PORT". "ray" is the cluster of this machine, or a Ray started for this block.
     work: "package.module:function", called as work(shared, data, tell) -> dict in a worker with one torch thread.
     shared: an object that all tasks read and none changes. Its tensors are handed over once, not for each task.
     slots: number of tasks that run at the same time, by default all cores of this machine or of the cluster.
     storage: a folder or a URL that all nodes of a cluster can write. Checked before the first task.
+    cpus: CPUs that a task takes on a cluster. With 0.5, two tasks share a core.
     Raises FeatherweightError for another place, a missing extra, an address without Ray, and an unshared storage.
     """
     if where == "local":
@@ -29,4 +31,17 @@ def open_crew(
         with open_local_crew(work, shared, slots) as crew:
             yield crew
     else:
-        raise FeatherweightError(f"{where!r} is not a place for workers. Allowed: local, ray, ray:ADDRESS.")
+        from featherweight.crews.ray_crew import open_ray_crew
+
+        with open_ray_crew(address_in(where), work, shared, slots, storage, cpus) as crew:
+            yield crew
+
+
+def address_in(where: str) -> str | None:
+    """Return the address in "ray:HOST:PORT", None for "ray". Raises FeatherweightError for other text."""
+    if where == "ray":
+        return None
+    if not (match := re.fullmatch(r"ray:((\[[\da-fA-F:]+\]|[^\s:/]+):\d{1,5})", where)):
+        raise FeatherweightError(f"{where!r} is not a place for workers. Allowed: local, ray, ray:ADDRESS, where "
+                                 "ADDRESS is HOST:PORT of the cluster's head, such as 10.0.0.5:6379.")
+    return match[1]

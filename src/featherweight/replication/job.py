@@ -10,18 +10,26 @@ from featherweight.data import Dataset
 from featherweight.preparation import PreparedTraining
 from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas
+from featherweight.user_code import Source
 
 TELL_SECONDS = 0.3      # between two progress reports of a seed
 
 
 @dataclass(frozen=True)
 class Job:
-    """One recipe to train with many seeds: its data, the device, and the folder for the runs."""
+    """One recipe to train with many seeds: its data, the device, and the folder for the runs.
+
+    place: the crew that trains, such as "local" or "ray". storage: for the runs of a cluster while they are trained.
+    source: of a network that the user wrote.
+    """
 
     recipe: Recipe
     dataset: Dataset
     device: str
     replicas: Replicas
+    place: str = "local"
+    storage: str | None = None
+    source: Source | None = None
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from featherweight.continuation import check_start, recipe_from
-from featherweight.cores import free_cores
+from featherweight.crews import Crew
 from featherweight.devices import pick_device
-from featherweight.errors import RecipeError, TrainingInterrupted
+from featherweight.errors import DeviceError, RecipeError, TrainingInterrupted
 from featherweight.experiment import name_of
 from featherweight.locks import RESUME_SECONDS, writing
 from featherweight.models import Blueprint
@@ -22,7 +23,7 @@ from featherweight.recipe import Recipe
 from featherweight.replication.folder import Replicas, check_folder, open_folder
 from featherweight.replication.job import Job, SeedsWatcher, Unwatched
 from featherweight.replication.one_process import can_keep_step, train_in_one_process
-from featherweight.replication.processes import train_in_processes
+from featherweight.replication.processes import crew_for, train_with_crew
 from featherweight.results import compare_with_goal
 from featherweight.runs import Run
 from featherweight.statistics import bootstrap_interval, summarize_values
@@ -44,6 +45,8 @@ def train_seeds(
     resume: bool = False,
     force: bool = False,
     watcher: SeedsWatcher | None = None,
+    on: str = "local",
+    storage: str | Path | None = None,
 ) -> Replicas:
     """Train a recipe once with each seed, in parallel, and return the folder of the runs.
 
@@ -55,10 +58,13 @@ def train_seeds(
     start: a finished run whose weights are the first weights of every seed. Its recipe is the default recipe.
     resume: continue the seeds of an earlier call. More seeds may be added.
     force: replace the runs that the folder holds.
-    Raises the errors of train_recipe, and RunError with the name of a seed that failed.
+    on: "local" for worker processes on this machine; "ray" or "ray:HOST:PORT" for the CPUs of a Ray cluster.
+    storage: a folder or URL that all nodes of the cluster share, where a seed of a dead worker is resumed from.
+    Raises the errors of train_recipe and of open_crew, and RunError with the name of a seed that failed.
     After a failure, the other runs are kept, but no summary is written: it would cover the successful seeds only.
     """
     refuse_while_importing()
+    device = device_for(on, device)
     watcher = watcher or Unwatched()
     recipe = recipe_from(start, recipe)
     seeds = check_seeds(seeds)
@@ -69,13 +75,14 @@ def train_seeds(
     check_folder(replicas, recipe, seeds, resume=resume, force=force)   # before the slow part: data and teacher
     with writing(replicas.path, wait=RESUME_SECONDS if resume else 0):
         return train_in_folder(
-            replicas, recipe, seeds, blueprint, data_dir, device, watcher, resume=resume, force=force
+            replicas, recipe, seeds, blueprint, data_dir, device, watcher, resume=resume, force=force, on=on,
+            storage=None if storage is None else str(storage),
         )
 
 
 def train_in_folder(
     replicas: Replicas, recipe: Recipe, seeds: Sequence[int], blueprint: Blueprint, data_dir: str | Path | None,
-    device: str, watcher: SeedsWatcher, *, resume: bool, force: bool,
+    device: str, watcher: SeedsWatcher, *, resume: bool, force: bool, on: str, storage: str | None,
 ) -> Replicas:
     """Train the missing seeds and write the summary. The caller holds the lock of the folder."""
     finished = [seed for seed in seeds if resume and replicas.run(seed).finished]
@@ -89,26 +96,43 @@ def train_in_folder(
         training = build_training(recipe.with_seed(seeds[0]), dataset, torch_device, blueprint)
     for note in training.notes:
         watcher.on_note(note)
-    open_folder(replicas, recipe, seeds, resume=resume, force=force)
-    begun = replicas.seeds
-    in_step = can_keep_step(recipe, torch_device)
-    watcher.on_start(training, seeds, finished, len(todo) if in_step else min(free_cores(), len(todo)))
-    if todo:
-        replicas.forget_summary()
-        seconds = train_missing(Job(recipe, dataset, device, replicas), todo, watcher, in_step=in_step)
-        for seed in todo:       # a worker keeps trust in its own memory if it cannot be stored
-            replicas.run(seed).trust()
-        write_summary(replicas, seeds, None if begun else seconds)
-    elif not (replicas.path / "summary.json").exists():
-        write_summary(replicas, seeds, None)
+    job = Job(recipe, dataset, device, replicas, on, storage, None if on == "local" else training.source())
+    alone = not todo or can_keep_step(recipe, torch_device)
+    with nullcontext() if alone else crew_for(job, len(todo)) as crew:      # opened before the folder is changed
+        open_folder(replicas, recipe, seeds, resume=resume, force=force)
+        begun = replicas.seeds
+        watcher.on_start(training, seeds, finished, min(crew.slots, len(todo)) if crew else len(todo))
+        if todo:
+            replicas.forget_summary()
+            seconds = train_missing(job, crew, todo, watcher)
+    for seed in todo:       # a worker keeps trust in its own memory if it cannot be stored
+        replicas.run(seed).trust()
+    if todo or not (replicas.path / "summary.json").exists():
+        write_summary(replicas, seeds, seconds if todo and not begun else None)
     return replicas
 
 
-def train_missing(job: Job, todo: Sequence[int], watcher: SeedsWatcher, *, in_step: bool) -> float:
-    """Train these seeds and return the seconds it took. Raises TrainingInterrupted after Ctrl-C or SIGTERM."""
-    started, train_side_by_side = time.perf_counter(), train_in_one_process if in_step else train_in_processes
+def device_for(on: str, device: str) -> str:
+    """Return the device for a place: on a cluster the CPU. Raises DeviceError if another device was chosen for it."""
+    if on == "local":
+        return device
+    if device not in ("auto", "cpu"):
+        raise DeviceError(f"device {device!r} cannot be used on a Ray cluster, which trains on CPUs. Leave out "
+                          f"{option('device')}, or train on this machine.")
+    return "cpu"
+
+
+def train_missing(job: Job, crew: Crew | None, todo: Sequence[int], watcher: SeedsWatcher) -> float:
+    """Train these seeds and return the seconds it took. Raises TrainingInterrupted after Ctrl-C or SIGTERM.
+
+    crew: the workers that train, or None to train in this process.
+    """
+    started = time.perf_counter()
     with stop_signals() as caught:
-        done = train_side_by_side(job, todo, watcher, lambda: bool(caught))
+        if crew is None:
+            done = train_in_one_process(job, todo, watcher, lambda: bool(caught))
+        else:
+            done = train_with_crew(job, crew, todo, watcher, lambda: bool(caught))
     if caught:
         raise TrainingInterrupted(caught[0], (
             f"interrupted with {len(done)} of {len(todo)} seeds trained; the checkpoints of the others are "

@@ -8,4 +8,5 @@ from featherweight.workers.pool import open_pool as open_pool
 from featherweight.workers.process import ATTEMPTS as ATTEMPTS
 from featherweight.workers.process import Tell as Tell
 from featherweight.workers.process import Work as Work
+from featherweight.workers.process import attempt as attempt
 from featherweight.workers.process import refuse_while_importing as refuse_while_importing

@@ -6,6 +6,7 @@ lie in memory that all processes share.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -17,9 +18,6 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
-
-import torch
-from torch import multiprocessing
 
 from featherweight import interruption
 from featherweight.cores import children_wait_passively
@@ -58,6 +56,8 @@ def refuse_while_importing() -> None:
 
 def _work(pipe: Connection, work: Work, shared: Any) -> None:
     """Run jobs from the pipe one by one in a worker, until the pipe sends None or is closed."""
+    import torch
+
     sys.stdout = sys.stderr     # prints of a network must not mix with results of the command
     torch.set_num_threads(1)
     try:
@@ -65,12 +65,13 @@ def _work(pipe: Connection, work: Work, shared: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         interruption.heed()
         while (job := pipe.recv()) is not None:
-            pipe.send(_do(work, shared, job[0], lambda message: pipe.send(("tell", message))))
+            pipe.send(attempt(work, shared, job[0], lambda message: pipe.send(("tell", message))))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
 
-def _do(work: Work, shared: Any, job: Any, tell: Tell) -> tuple[str, Any]:
+def attempt(work: Work, shared: Any, job: Any, tell: Tell) -> tuple[str, Any]:
+    """Run one job. Return ("done", its value), ("failed", a message), ("stopped", None) or ("error", a traceback)."""
     try:
         return "done", work(shared, job, tell)
     except FeatherweightError as fault:
@@ -94,6 +95,8 @@ class _Process(SpawnProcess):
 
 def start_worker(work: Work, shared: Any) -> Worker:
     """Start a worker process and return at once, while the process still imports."""
+    from torch import multiprocessing  # its pickles keep tensors in shared memory
+
     ours, theirs = multiprocessing.Pipe()       # spawned, as a fork of a process with OpenMP threads can hang
     process = _Process(name=NAME, target=_work, args=(theirs, work, shared), daemon=True)
     with _spared_ctrl_c(), children_wait_passively():
