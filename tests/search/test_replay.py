@@ -8,8 +8,8 @@ import pytest
 
 from featherweight.errors import RunError
 from featherweight.search.ledger import Ledger
-from featherweight.search.search import Ask
 from featherweight.search.problem import Budgets
+from featherweight.search.search import Ask
 from featherweight.search.study import study_of
 
 

@@ -28,7 +28,10 @@ def test_the_best_third_goes_on():
     assert rung.promotable() == 3       # of equal ones the first
 
 
-@given(st.dictionaries(st.integers(0, 30), st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.4]), st.floats(0, 1)), min_size=3))
+PAIRS = st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.4]), st.floats(0, 1))
+
+
+@given(st.dictionaries(st.integers(0, 30), PAIRS, min_size=3))
 def test_rank_correlation_is_spearmans(pairs):
     first, last = ({number: pair[side] for number, pair in pairs.items()} for side in (0, 1))
     found = rank_correlation(first, last)

@@ -8,7 +8,7 @@ from math import sqrt
 from typing import Any
 
 from featherweight.errors import ModelError, RecipeError
-from featherweight.search.costs import code_size, outline_of
+from featherweight.search.costs import Outline, code_size, outline_of
 from featherweight.search.problem import Problem
 from featherweight.search.records import Candidate, Costs
 from featherweight.search.space import START, settings_of, words_of
@@ -28,7 +28,7 @@ def cells_of(problem: Problem) -> list[dict[str, int]]:
     limits = problem.budgets.limits
     halved = [{name: limit // 2**level for name, limit in limits.items()} for level in range(problem.levels)]
     smallest = list(smallest_networks(problem))
-    cells = [cell for cell in halved if any(within(costs, cell) for costs in smallest)]
+    cells = [cell for cell in halved if any(within(one, cell) for one in smallest)]
     if not cells:
         raise RecipeError(why_impossible(smallest, limits))
     return cells
@@ -47,13 +47,14 @@ def fitted(point: Mapping[str, Any], problem: Problem, limits: Limits) -> tuple[
             high = middle
         else:
             low, best = middle, found
-    return Candidate(best[0], settings_of(point) | {"training.epochs": problem.budgets.epochs}), best[1]
+    words, outline = best
+    return Candidate(words, settings_of(point) | {"training.epochs": problem.budgets.epochs}), costs(outline, problem)
 
 
-def attempt(point: Mapping[str, Any], factor: float, problem: Problem, limits: Limits) -> tuple[str, Costs] | None:
-    """Return the words and the costs of a point with this factor, or None if it is not within the limits.
+def attempt(point: Mapping[str, Any], factor: float, problem: Problem, limits: Limits) -> tuple[str, Outline] | None:
+    """Return the words and the layers of a point with this factor, or None if it is not within the limits.
 
-    The bytes of the C code take longest to count, so they are counted last.
+    The bytes of the C code take longest to count, so they are counted last, and only if they are limited.
     """
     words = words_of(point, factor, problem.shape[1])
     try:
@@ -63,13 +64,19 @@ def attempt(point: Mapping[str, Any], factor: float, problem: Problem, limits: L
     counted = {"parameters": outline.parameters, "macs": outline.macs}
     if any(counted[name] > limits.get(name, counted[name]) for name in counted):
         return None
-    costs = Costs(outline.parameters, outline.macs, *code_size(outline, problem.form))
-    return (words, costs) if within(costs, limits) else None
+    if limits.keys() <= counted.keys() or within(costs(outline, problem), limits):
+        return words, outline
+    return None
 
 
-def within(costs: Costs, limits: Limits) -> bool:
+def costs(outline: Outline, problem: Problem) -> Costs:
+    """Return the costs of a network, with those of its C code."""
+    return Costs(outline.parameters, outline.macs, *code_size(outline, problem.form))
+
+
+def within(found: Costs, limits: Limits) -> bool:
     """Return True if no cost is above its limit."""
-    return all(getattr(costs, name) <= limit for name, limit in limits.items())
+    return all(getattr(found, name) <= limit for name, limit in limits.items())
 
 
 def smallest_networks(problem: Problem) -> Iterator[Costs]:
@@ -80,17 +87,17 @@ def smallest_networks(problem: Problem) -> Iterator[Costs]:
         point = {**START, "crop": crop, "stem": stem, "stages": 2, "kind0": kind, "kind1": kind, "pools": pools}
         found = attempt({**{k: v for k, v in point.items() if k != "pool"}, **places}, LOWEST, problem, {})
         if found:
-            yield found[1]
+            yield costs(found[1], problem)
 
 
 def why_impossible(smallest: list[Costs], limits: Limits) -> str:
     """Return the message for limits that no network of the space meets."""
     for name, limit in limits.items():
-        least = min(getattr(costs, name) for costs in smallest)
+        least = min(getattr(one, name) for one in smallest)
         if limit < least:
             return (f"{option(f'max-{name}', limit)} cannot be met: the smallest network of this search has "
                     f"{least:,}. Give at least {least}.")
     given = " and ".join(option(f"max-{name}", limit) for name, limit in limits.items())
-    nearest = min(smallest, key=lambda costs: max(getattr(costs, name) / limit for name, limit in limits.items()))
+    nearest = min(smallest, key=lambda one: max(getattr(one, name) / limit for name, limit in limits.items()))
     needs = " and ".join(option(f"max-{name}", getattr(nearest, name)) for name in limits)
     return f"{given} cannot be met together: the smallest network of this search needs {needs}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -71,14 +71,14 @@ class Problem(Plain):
     seed: int
     settings: tuple[str, ...]
     version: int = VERSION
-    space: str = ""
+    space: str = field(default_factory=fingerprint)
 
     @classmethod
     def of(cls, recipe: Recipe, dataset: Dataset, **given: Any) -> Self:
         """Return the problem of a recipe and its data."""
         channels, height, width = dataset.train.images.shape[1:]
         return cls(recipe.data.dataset, (channels, height, width), len(dataset.classes), len(dataset.train),
-                   space=fingerprint(), **given)
+                   **given)
 
     @classmethod
     def read(cls, header: Mapping[str, Any], folder: Path) -> Self:
