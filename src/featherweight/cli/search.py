@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featherweight.cli.options import Data, DataDir, Json, Quiet
+from featherweight.cli.options import DataDir, Json, Quiet
 from featherweight.cli.output import hushed, note, show, show_json
 from featherweight.outside import say
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def search(
-    data: Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="NAME|PATH", help="Data set: a name, or a file or folder. Default: mnist."),
+    ] = None,
     max_parameters: Annotated[
         int | None, typer.Option("--max-parameters", metavar="N", help="Most parameters of a network.")
     ] = None,
@@ -63,10 +66,13 @@ def search(
         typer.Option("--set", metavar="KEY=VALUE", help="Recipe value of all trials, e.g. data.size=32. Repeatable."),
     ] = None,
     on: Annotated[
-        str, typer.Option("--on", metavar="PLACE", help="Where trials run: local, ray or ray:ADDRESS.")
+        str,
+        typer.Option("--on", metavar="local|ray[:HOST:PORT]", help="Place that runs trials: this machine or a Ray "
+                     "cluster."),
     ] = "local",
     storage: Annotated[
-        str | None, typer.Option("--storage", metavar="DIR|URL", help="Place that all nodes of a cluster can write.")
+        str | None,
+        typer.Option("--storage", metavar="DIR|URL", help="With --on ray: place for files that all nodes share."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", help="Trials at the same time. Default: one per core.")
@@ -90,6 +96,8 @@ def search(
     """
     if state is not None:
         return show_state(state, as_json=as_json)
+    if storage is not None and on == "local":
+        raise typer.BadParameter("--storage is for the nodes of a cluster. Give --on ray too, or leave out --storage.")
     limits = {"parameters": max_parameters, "macs": max_macs, "ram": max_ram, "flash": max_flash,
               "epochs": max_epochs, "accuracy": min_accuracy}
     from featherweight.search.live import SearchProgress
@@ -99,7 +107,7 @@ def search(
     hours = 1.0 if hours is None and trials is None else hours
     ask = Ask(data, budgets_of(limits), form, levels, seed, tuple(set) if set else None)
     effort = Effort(trials, hours, seeds, on, storage, workers)
-    with SearchProgress(trials, hours, quiet=hushed.get()) as progress:
+    with SearchProgress(trials, hours, seeds, quiet=hushed.get()) as progress:
         found = run_search(ask, effort, out, resume=resume, data_dir=data_dir, on_change=progress.on_change,
                            command=shlex.join(["featherweight", *sys.argv[1:]]))
     for line in write_pages(found, data_dir):

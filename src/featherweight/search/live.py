@@ -5,30 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from featherweight.progress import OneBar
+from featherweight.search.finale import finalists
 from featherweight.search.study import Study
 
 
 class SearchProgress(OneBar):
-    """Progress of a search. trials, hours: its limits."""
+    """Progress of a search: one bar for each of its parts. trials, hours, seeds: its limits."""
 
-    def __init__(self, trials: int | None, hours: float | None, *, quiet: bool = False) -> None:
+    def __init__(self, trials: int | None, hours: float | None, seeds: int, *, quiet: bool = False) -> None:
         super().__init__(quiet=quiet)
-        self.trials, self.seconds, self.begun = trials, 3600 * (hours or 0), False
+        self.trials, self.seconds, self.seeds, self.unit = trials, 3600 * (hours or 0), seeds, ""
 
     def on_change(self, study: Study, running: int, at: float) -> None:
         """Draw the line again, a few times per second at most."""
-        tests = sum(map(len, study.frozen.values()))
-        total, done, unit = (tests, len(study.tests), "tests") if tests else (self.trials, study.done, "trials")
-        length, place = (self.seconds, at) if self.seconds else (total or 1, done)
-        if not self.begun:
-            self.begun = True
-            self.say(head_line(study))
-            self.begin(round(length), 0 if self.seconds else done)
-        self.total = round(length)
-        checks = sum(map(len, study.checks.values()))
+        unit, done, total = self.part(study)
+        timed = bool(self.seconds) and unit != "tests"
+        if unit != self.unit:
+            if not self.unit:
+                self.say(head_line(study))
+            self.unit = unit
+            self.begin(round(self.seconds) if timed else total or 1, round(at) if timed else done)
         title = f"{done}/{total} {unit}" if total else f"{done} {unit}"
-        title += f", {checks} checks" if checks and not study.frozen else ""
-        self.draw(min(round(place), self.total), title, f"{running} running  {bests(study)}")
+        self.draw(min(round(at), self.total) if timed else done, title, f"{running} running, best {bests(study)}")
+
+    def part(self, study: Study) -> tuple[str, int, int | None]:
+        """Return the part of the search: its unit, how many are done, and at most how many there are, if known."""
+        if study.frozen:
+            return "tests", len(study.tests), sum(map(len, study.frozen.values()))
+        checks = sum(map(len, study.checks.values())) + len(study.dropped)
+        if checks:
+            members = sum(len(finalists(study, cell)) for cell in range(len(study.cells)))
+            return "checks", checks, members * self.seeds
+        return "trials", study.done, self.trials
 
 
 def bests(study: Study) -> str:

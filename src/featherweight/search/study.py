@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from featherweight.errors import RunError
@@ -130,10 +131,14 @@ class Study:
                      "failed" if member.reason else state, member.reason, round(member.seconds, 3))
 
     def correlation(self) -> float | None:
-        """Return the rank correlation of the first rung with the last, over the members that were measured at both."""
-        both = [one for one in self.members if len(one.accuracies) == len(self.epochs) > 1]
-        return rank_correlation({one.number: one.accuracies[0] for one in both},
-                                {one.number: one.accuracies[-1] for one in both})
+        """Return the rank correlation of the first rung with a complete training, over the members that have both.
+
+        Finalists that did not reach the last rung count with the mean over their further seeds.
+        """
+        whole = {one.number: one.accuracies[-1] for one in self.members if len(one.accuracies) == len(self.epochs) > 1}
+        checked = {number: fmean(found.values()) for number, found in self.checks.items()}
+        first = {one.number: one.accuracies[0] for one in self.members if one.accuracies}
+        return rank_correlation(first, checked | whole)
 
     def seconds_of_training(self) -> float:
         """Return the mean seconds of training a network for all epochs, on one thread. 0 if nothing was measured."""
