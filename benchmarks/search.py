@@ -72,7 +72,7 @@ def hypervolumes(options: argparse.Namespace, folder: Path, content: dict[str, A
 
 
 def explored(problem: Problem, folder: Path, crew: Any, trials: int, *, randomly: bool = False) -> Study:
-    """Return the study after so many trials."""
+    """Return the study after `trials` trials."""
     folder.mkdir()
     study, ledger = Study(problem), Ledger(folder)
     ledger.header = [{"event": "search", **problem.to_dict()}]

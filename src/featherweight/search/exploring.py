@@ -64,7 +64,7 @@ class Until:
     hours: None for no limit. trainings: number of complete trainings that choosing and testing take, at most.
     """
 
-    LEAST = 0.4     # part of the time that is searched in any case
+    LEAST = 0.5     # part of the time that is searched in any case
 
     def __init__(self, study: Study, hours: float | None, slots: int, trainings: int) -> None:
         self.study, self.seconds, self.slots, self.trainings = study, 3600 * (hours or 0), slots, trainings

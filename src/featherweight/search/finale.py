@@ -35,7 +35,8 @@ class Choosing:
     def next(self, running: Mapping[str, Job], at: float) -> Job | None:
         if self.study.frozen or (self.until is not None and at >= self.until):
             return None
-        return next((job for members in self.cells for job in self.jobs(members) if job.task.key not in running), None)
+        jobs = [job for members in self.cells for job in self.jobs(members) if job.task.key not in running]
+        return min(jobs, key=lambda job: job.ends["seed"], default=None)
 
     def jobs(self, members: Sequence[Member]) -> Iterator[Job]:
         """Yield the jobs of the first seed that not all finalists left of a cell were trained with."""

@@ -1,7 +1,7 @@
 """The ledger of a search: one JSON object a line, appended and flushed to disk. Everything else is computed from it.
 
 The first line is the problem. Each further line is an event with a key "event", see study.py. A process that is killed
-leaves at most one torn line at the end, which is ignored by readers and cut off by the next writer.
+leaves at most one torn line at the end. Readers ignore that line, and the next writer cuts it off.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Budgets(Plain):
 
 @dataclass(frozen=True)
 class Problem(Plain):
-    """Everything that decides which trials a search makes, beside their number.
+    """All options and facts that decide which trials a search makes, beside their number.
 
     shape: of one image. images: number of training images. levels: number of budgets, each half of the one before.
     """

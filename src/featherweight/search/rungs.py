@@ -1,8 +1,8 @@
 """Rungs: each candidate is trained for a few epochs first, and only the best are trained for more.
 
-Each rung is a complete training with its own schedule and its own fade. Asynchronous successive halving decides who
-goes on: whoever is among the best third of the rung at that moment. Source: Li et al. (2020), "A System for Massively
-Parallel Hyperparameter Tuning".
+Each rung is a complete training with its own schedule and its own fade. Asynchronous successive halving: a candidate
+goes on to the next rung if it is among the best third of its rung at that moment.
+Source: Li et al. (2020), "A System for Massively Parallel Hyperparameter Tuning".
 """
 
 from __future__ import annotations

@@ -84,9 +84,9 @@ def search(
 ) -> Found:
     """Search networks within budgets and write the folder of the search, with front.json. Returns the result.
 
-    Raises RecipeError for budgets that no network meets, RunError for a folder that is in use or not free, MissingExtra
-    without Optuna, and the errors of the data and the crew. Raises TrainingInterrupted after Ctrl-C or SIGTERM; the
-    front so far is written then.
+    Raises RecipeError for budgets that no network meets, and RunError for a folder that is in use or not free.
+    Raises MissingExtra without Optuna, and the errors of the data and the crew.
+    Raises TrainingInterrupted after Ctrl-C or SIGTERM, when the front so far is written.
     """
     refuse_while_importing()
     effort.check()
@@ -190,7 +190,7 @@ def with_defaults(ask: Ask, before: Problem | None) -> Ask:
 
 
 def begun(ledger: Ledger, problem: Problem, folder: Path, *, resume: bool) -> Study:
-    """Return the study to go on with, or begin the ledger of a new one."""
+    """Return the study to resume, or a new one whose first line the ledger will write."""
     if resume and (events := ledger.read()):
         problem.check_same(Problem.read(events[0], folder), folder)
         return study_of(events, folder)
