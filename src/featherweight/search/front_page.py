@@ -81,7 +81,7 @@ def front_page(front: Front, networks: Sequence[Shown], test_images: int) -> str
         trim_blocks=True, lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "duration": duration, "spread": spread}
-    environment.globals |= {"version": __version__, "said": SAID}
+    environment.globals |= {"version": __version__, "said": SAID, "machine": in_words(front.machine)}
     page = environment.get_template("front.html").render(
         front=front, networks=networks, pictures=pictures, published=published, style=style(), best=best_tried(front),
         on="test" if networks and all(one.found.point.test for one in networks) else "validation",
@@ -105,3 +105,9 @@ def mark_of(tried: Tried) -> Mark:
 def best_tried(front: Front) -> list[Tried]:
     """Return the tried candidates for the table: first those that got furthest, then the most accurate."""
     return sorted(front.tried, key=lambda one: (-one.rung, -(one.accuracy or 0.0), one.number))[:MOST_TRIED]
+
+
+def in_words(machine: Mapping[str, Any]) -> str:
+    """Return the machine as one line: {"cores": 2, "versions": {"torch": "2.13"}} gives "cores 2, torch 2.13"."""
+    return ", ".join(in_words(value) if isinstance(value, Mapping) else f"{key.replace('_', ' ')} {value}"
+                     for key, value in machine.items())

@@ -12,8 +12,9 @@ from featherweight.search.best import Mark, best_of
 WIDTH, HEIGHT = 420, 330
 LEFT, RIGHT, TOP, BOTTOM = 40, 408, 24, 288
 RADIUS, LETTER, LINE = 9, 4.7, 10       # of a network of the front; width and height of a letter of a label
-WORST = 8       # errors over this many times the lowest are below the picture
-FAR = 6         # other networks are drawn if their cost is within this factor of the front's
+WORST = 4       # errors over this many times the lowest are below the picture
+WIDER = 1.6     # tried candidates are drawn up to this many times the highest error of the networks in the picture
+FAR = 3         # other networks are drawn if their cost is within this factor of the front's
 STEPS = ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))     # of ticks in each power of ten
 MOST_TICKS = 6
 
@@ -92,7 +93,7 @@ def draw(
     shown = [*front, *near] or list(tried)
     if not shown:
         return None
-    across, down = scales(cost, shown, limit, floor)
+    across, down = scales(cost, shown, tried, limit, floor)
     seen = [mark for mark in tried if across.low <= mark.cost(cost) <= across.high and error(mark, floor) <= down.high]
 
     def place(mark: Mark) -> Placed:
@@ -125,14 +126,18 @@ def error(mark: Mark, floor: float) -> float:
     return max(1 - mark.accuracy, floor)
 
 
-def scales(cost: str, shown: Sequence[Mark], limit: float | None, floor: float) -> tuple[Scale, Scale]:
+def scales(
+    cost: str, shown: Sequence[Mark], tried: Sequence[Mark], limit: float | None, floor: float
+) -> tuple[Scale, Scale]:
     """Return the scale of the cost, and that of the error, which falls from the bottom to the top."""
-    costs = [mark.cost(cost) for mark in shown] + ([limit] if limit else [])
     lowest = min(error(mark, floor) for mark in shown)
-    errors = [one for mark in shown if (one := error(mark, floor)) <= WORST * lowest]
-    ends = [max(1 - mark.high, floor) for mark in shown if error(mark, floor) <= WORST * lowest]
+    good = [mark for mark in shown if error(mark, floor) <= WORST * lowest]
+    worst = max(error(mark, floor) for mark in good)
+    close = [mark for mark in tried if error(mark, floor) <= WIDER * worst]
+    errors = [error(mark, floor) for mark in (*good, *close)] + [max(1 - mark.high, floor) for mark in good]
+    costs = [mark.cost(cost) for mark in (*good, *close)] + ([limit] if limit else [])
     return (Scale(*room(min(costs), max(costs), 1.3), LEFT, RIGHT),
-            Scale(*room(min(*errors, *ends), max(errors), 1.15), TOP, BOTTOM))
+            Scale(*room(min(errors), max(errors), 1.15), TOP, BOTTOM))
 
 
 def room(low: float, high: float, factor: float) -> tuple[float, float]:
@@ -158,6 +163,7 @@ def labelled(placed: Sequence[Placed], circles: Sequence[Placed]) -> list[Placed
     """Return the marks with labels that cover no other mark and no other label."""
     taken = [(one.x - RADIUS, one.y - RADIUS, one.x + RADIUS, one.y + RADIUS) for one in circles]
     taken += [(one.x - 4, one.y - 4, one.x + 4, one.y + 4) for one in placed]
+    taken += [(one.x - 1, one.high, one.x + 1, one.low) for one in placed]      # the bars
     found = []
     for one in placed:
         free = next((label for label in labels(one) if is_free(box_of(one, label), taken)), None)
@@ -170,7 +176,8 @@ def labelled(placed: Sequence[Placed], circles: Sequence[Placed]) -> list[Placed
 def labels(one: Placed) -> list[Label]:
     """Return the places for the text of a mark, the best first: right, left, below, above."""
     return [Label(one.x + 7, one.y + 3, "start"), Label(one.x - 7, one.y + 3, "end"),
-            Label(one.x, one.y + 14, "middle"), Label(one.x, one.y - 8, "middle")]
+            Label(one.x, max(one.y + 4, one.low) + LINE, "middle"),
+            Label(one.x, min(one.y - 4, one.high) - 4, "middle")]
 
 
 def box_of(one: Placed, label: Label) -> Box:

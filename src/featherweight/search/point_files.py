@@ -66,15 +66,23 @@ class Found:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe that trains network.py as the network of the front was trained."""
+        """The recipe that trains network.py as the runs were trained, or as they will be if there are none yet."""
+        content = (self.runs[0].recipe if self.runs else self.planned).model_dump(mode="json", exclude_defaults=True)
+        shape = {"channels": self.shape[0], "size": self.shape[-1]}     # else the class would be asked for them
+        content["data"] = {"dataset": self.base.data.dataset, **content.get("data", {}), **shape}
+        return Recipe.from_dict({**content, "name": f"{self.base.name[:90]}-{self.number}", "goal": self.goal,
+                                 "model": {"name": f"{FILE}:{CLASS}"}})
+
+    @property
+    def planned(self) -> Recipe:
+        """The base with the candidate's settings, on all training images, for as many epochs as the budget allows."""
         content = self.base.model_dump(mode="json", exclude_unset=True)
+        if epochs := self.front.budgets.get("epochs"):
+            set_value(content, "training.epochs", int(epochs))
         for key, value in self.point.candidate.settings.items():
-            if not key.startswith(ARGUMENTS):
-                set_value(content, key, value)
-        content["name"] = f"{content['name'][:90]}-{self.number}"
-        content["model"] = {"name": f"{FILE}:{CLASS}"}
-        content["data"] = content.get("data", {}) | {"channels": self.shape[0], "size": self.shape[-1]}
-        content["goal"] = self.goal
+            set_value(content, key, value)
+        for key, value in {"data.validation": 0, "data.unseen_writers": False, "evaluation.curve": "auto"}.items():
+            set_value(content, key, value)
         return Recipe.from_dict(content)
 
     @property
@@ -99,7 +107,7 @@ class Found:
         header += [("Result", self.result[0].lower() + self.result[1:])] if self.result else []
         lines = [f"# {name:8} {text}" for name, text in header]
         lines += [f"# {line}" for line in textwrap.wrap(self.origin, 116)]
-        return "\n".join([*lines, "", tomli_w.dumps(self.recipe.model_dump(mode="json", exclude_unset=True))])
+        return "\n".join([*lines, "", tomli_w.dumps(self.recipe.model_dump(mode="json", exclude_defaults=True))])
 
     def seeds(self) -> dict[str, Any]:
         """Return the content of seeds.json: words, settings, costs, and the accuracy of each seed."""
