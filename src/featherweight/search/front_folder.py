@@ -1,9 +1,9 @@
 """The folder of a front: front.json, front.html, and a folder 1, 2, ... for each network, from small to large.
 
-1/network.py      the network as one readable file
-1/recipe.toml     trains network.py as the search trained the network
-1/seeds.json      costs, and the accuracy of each seed
-1/c/              the exported C code with its proof, of the first seed
+- 1/network.py: the network as one readable file
+- 1/recipe.toml: the recipe that trained it
+- 1/seeds.json: costs, and the accuracy of each seed
+- 1/c/: the exported C code of the first seed, with its proof
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def exported(place: Path) -> dict[str, Any]:
-    """Return the content of ship.json of a network's C code, {} if there is none."""
+    """Return the content of ship.json of a network's C code, {} without C code."""
     return read_object(place / CODE / "ship.json")
 
 

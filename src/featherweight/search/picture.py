@@ -69,7 +69,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Picture:
-    """Everything that is drawn for one cost. All places are in units of the SVG's viewBox."""
+    """All parts of the picture for one cost. Places are in units of the SVG's viewBox."""
 
     cost: str
     x_ticks: list[tuple[float, str]]

@@ -66,7 +66,7 @@ class Found:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe that trains network.py as the runs were trained, or as they will be if there are none yet."""
+        """The recipe that trains network.py: the recipe of its runs, or the planned one before the runs."""
         content = (self.runs[0].recipe if self.runs else self.planned).model_dump(mode="json", exclude_defaults=True)
         shape = {"channels": self.shape[0], "size": self.shape[-1]}     # else the class would be asked for them
         content["data"] = {"dataset": self.base.data.dataset, **content.get("data", {}), **shape}
