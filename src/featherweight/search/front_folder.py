@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from secrets import token_hex
@@ -121,7 +122,7 @@ def write_network(folder: Path, found: Found, data_dir: str | Path | None, say: 
             new.mkdir()
             for name, text in texts.items():
                 write_atomically(new / name, text.encode())
-            notes = export_code(new, found, data_dir, say)
+            notes = add_code(new, place if is_current(place, {}, seeds) else None, found, data_dir, say)
             files = {name: sha256_of(new / name) for name in files_in(new)}
             write_atomically(new / SEEDS, (json.dumps({**seeds, "files": files}, indent=2) + "\n").encode())
             replace_folder(place, new)
@@ -130,17 +131,19 @@ def write_network(folder: Path, found: Found, data_dir: str | Path | None, say: 
     return notes
 
 
-def export_code(folder: Path, found: Found, data_dir: str | Path | None, say: Say) -> list[str]:
+def add_code(new: Path, before: Path | None, found: Found, data_dir: str | Path | None, say: Say) -> list[str]:
     """Export the network of the first seed as C, with its proof. Return a note if that is not possible.
 
+    before: an earlier folder of the same runs, whose C code is taken over.
     The first seed, not the best: a seed chosen by its accuracy on test would look better than the network is.
     """
-    if not found.runs:
-        return []
-    try:
-        export(found.runs[0], "c", folder / CODE, int8=found.front.form == "int8", data_dir=data_dir, say=say)
-    except FeatherweightError as fault:
-        return [f"network {found.number} has no C code: {shortened(fault, 400)}"]
+    if before and exported(before):
+        shutil.copytree(before / CODE, new / CODE)
+    elif found.runs:
+        try:
+            export(found.runs[0], "c", new / CODE, int8=found.front.form == "int8", data_dir=data_dir, say=say)
+        except FeatherweightError as fault:
+            return [f"network {found.number} has no C code: {shortened(fault, 400)}"]
     return []
 
 

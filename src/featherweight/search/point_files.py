@@ -114,6 +114,7 @@ class Found:
         point = self.point
         return {
             "number": point.number, **point.candidate.to_dict(), "costs": point.costs.to_dict(),
+            "form": self.front.form,
             **{name: {"accuracies": values, **({"mean": summarize_values(values).mean} if values else {})}
                for name, values in (("validation", point.validation), ("test", point.test))},
             "runs": [{"run": name, "seed": run.result["seed"], "seconds": run.result["seconds"],

@@ -66,6 +66,16 @@ def test_a_second_time_nothing_is_made_again(study, contents):
     assert (study.folder / "front.html").read_text() == page
 
 
+def test_code_of_the_same_runs_is_not_made_again(study, contents):
+    before = contents(study.folder / "1/c")
+    for file in study.folder.glob("runs/*/seed-1/model.safetensors"):
+        file.unlink()       # without weights, nothing can be exported
+    assert study.write(command="another command") == []
+    assert "`another command`" in (study.folder / "1/network.py").read_text()
+    assert {name: content for name, (content, _) in contents(study.folder / "1/c").items()} == {
+        name: content for name, (content, _) in before.items()}
+
+
 def test_a_smaller_front_replaces_a_larger_one(study):
     large = (study.folder / "2/network.py").read_text()
     largest = max(study.front.points, key=lambda point: point.costs.parameters)

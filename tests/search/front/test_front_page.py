@@ -17,7 +17,7 @@ from featherweight.search.published import published_marks
 from featherweight.search.records import Costs
 from featherweight.search.strip import strip
 
-AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
+AXE = Path(__file__).resolve().parents[3] / "node_modules/axe-core/axe.min.js"
 CHROMIUM = shutil.which("chromium")
 NEEDED = CHROMIUM is None or not AXE.exists()
 browser_test = pytest.mark.skipif(NEEDED and not os.environ.get("CI"), reason="chromium or axe-core is not installed")
