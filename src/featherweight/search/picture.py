@@ -12,7 +12,7 @@ from featherweight.search.best import Mark, best_of
 WIDTH, HEIGHT = 420, 330
 LEFT, RIGHT, TOP, BOTTOM = 40, 408, 24, 288
 RADIUS, LETTER, LINE = 9, 4.7, 10       # of a network of the front; width and height of a letter of a label
-WORST = 4       # errors over this many times the lowest are below the picture
+WORST = 4       # other networks are drawn if their error is at most this many times the lowest of the front
 WIDER = 1.6     # tried candidates are drawn up to this many times the highest error of the networks in the picture
 FAR = 3         # other networks are drawn if their cost is within this factor of the front's
 STEPS = ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))     # of ticks in each power of ten
@@ -90,7 +90,7 @@ def draw(
     others: networks to compare with. limit: the budget. floor: the lowest error that is told from 0.
     """
     near = near_to(front, others, cost, floor)
-    shown = [*front, *near] or list(tried)
+    shown = [*front, *near] or good_ones(tried, floor)
     if not shown:
         return None
     across, down = scales(cost, shown, tried, limit, floor)
@@ -121,6 +121,12 @@ def near_to(front: Sequence[Mark], others: Sequence[Mark], cost: str, floor: flo
     return [mark for mark in others if least / FAR <= mark.cost(cost) <= most * FAR and error(mark, floor) <= worst]
 
 
+def good_ones(tried: Sequence[Mark], floor: float) -> list[Mark]:
+    """Return the candidates that are not much less accurate than the best."""
+    lowest = min((error(mark, floor) for mark in tried), default=0)
+    return [mark for mark in tried if error(mark, floor) <= WORST * lowest]
+
+
 def error(mark: Mark, floor: float) -> float:
     """Return the fraction of wrong predictions, at least `floor`."""
     return max(1 - mark.accuracy, floor)
@@ -130,12 +136,10 @@ def scales(
     cost: str, shown: Sequence[Mark], tried: Sequence[Mark], limit: float | None, floor: float
 ) -> tuple[Scale, Scale]:
     """Return the scale of the cost, and that of the error, which falls from the bottom to the top."""
-    lowest = min(error(mark, floor) for mark in shown)
-    good = [mark for mark in shown if error(mark, floor) <= WORST * lowest]
-    worst = max(error(mark, floor) for mark in good)
+    worst = max(error(mark, floor) for mark in shown)
     close = [mark for mark in tried if error(mark, floor) <= WIDER * worst]
-    errors = [error(mark, floor) for mark in (*good, *close)] + [max(1 - mark.high, floor) for mark in good]
-    costs = [mark.cost(cost) for mark in (*good, *close)] + ([limit] if limit else [])
+    errors = [error(mark, floor) for mark in (*shown, *close)] + [max(1 - mark.high, floor) for mark in shown]
+    costs = [mark.cost(cost) for mark in (*shown, *close)] + ([limit] if limit else [])
     return (Scale(*room(min(costs), max(costs), 1.3), LEFT, RIGHT),
             Scale(*room(min(errors), max(errors), 1.15), TOP, BOTTOM))
 

@@ -53,8 +53,8 @@ class Found:
     @property
     def origin(self) -> str:
         """A sentence on how the network was found."""
-        tried = f"candidate {self.point.number} of {len(self.front.tried):,}"
-        return f"Found by `{shown(self.front.command)}` (seed {self.front.seed}): {tried} tried on {self.front.data}."
+        tried = f"candidate {self.point.number}; {len(self.front.tried):,} were tried on {self.front.data}"
+        return f"Found by `{shown(self.front.command)}` (seed {self.front.seed}): {tried}."
 
     @property
     def result(self) -> str:

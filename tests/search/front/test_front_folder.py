@@ -54,7 +54,7 @@ def test_the_texts_state_command_result_and_origin(written):
     network = (written.folder / "2/network.py").read_text()
     said = " ".join(network.split())
     assert "`featherweight search --data digits --max-parameters 500 --trials 9` (seed 3)" in said
-    assert "candidate 6 of 9 tried on digits" in said and "RAM 2,500 bytes, flash 1,200 bytes" in said
+    assert "candidate 6; 9 were tried on digits" in said and "RAM 2,500 bytes, flash 1,200 bytes" in said
     assert "dropout: float = 0.02" in network and "GainlessNorm" in network
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from featherweight.search.best import COSTS, Mark, best_of
 from featherweight.search.front_page import front_page
-from featherweight.search.picture import RADIUS, Scale, box_of, draw, is_free
+from featherweight.search.picture import BOTTOM, LEFT, RADIUS, RIGHT, TOP, Scale, box_of, draw, is_free
 from featherweight.search.published import published_marks
 from featherweight.search.records import Costs
 from featherweight.search.strip import strip
@@ -130,6 +130,12 @@ def test_far_networks_and_bad_candidates_are_left_out():
     assert draw("parameters", [], [], tried, None, 1e-4).tried
     perfect = draw("parameters", [mark("1", 1_000, 1.0, 0)], [], [], None, 1e-4)
     assert perfect.front[0].low == perfect.front[0].high
+
+
+def test_every_network_of_the_front_is_inside():
+    front = [mark("1", 200, 0.55, 0.05), mark("2", 500, 0.9), mark("3", 1_000, 0.97)]
+    picture = draw("parameters", front, [], [], None, 1e-4)
+    assert all(LEFT < one.x < RIGHT and TOP < one.y < BOTTOM for one in picture.front)
 
 
 def test_equal_seeds_are_stacked():
