@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featherweight.cli.options import DataDir, Json, Quiet
-from featherweight.cli.output import hushed, note, show, show_json
+from featherweight.cli.output import hushed, note, show, show_json, status
 from featherweight.outside import say
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def search(
         raise typer.BadParameter("--storage is for the nodes of a cluster. Give --on ray too, or leave out --storage.")
     limits = {"parameters": max_parameters, "macs": max_macs, "ram": max_ram, "flash": max_flash,
               "epochs": max_epochs, "accuracy": min_accuracy}
+    from featherweight.search.front_folder import write_front
     from featherweight.search.live import SearchProgress
     from featherweight.search.search import Ask, Effort
     from featherweight.search.search import search as run_search
@@ -110,7 +111,9 @@ def search(
     with SearchProgress(trials, hours, seeds, quiet=hushed.get()) as progress:
         found = run_search(ask, effort, out, resume=resume, data_dir=data_dir, on_change=progress.on_change,
                            command=shlex.join(["featherweight", *sys.argv[1:]]))
-    for line in write_pages(found, data_dir):
+    with status("writing the networks of the front"):
+        notes = write_front(found.folder, found.front, found.recipe, found.dataset, data_dir=data_dir)
+    for line in notes:
         note(line)
     show_result(found, as_json=as_json)
     return None
@@ -122,16 +125,6 @@ def budgets_of(limits: dict[str, Any]) -> Budgets | None:
 
     given = {name: limit for name, limit in limits.items() if limit is not None}
     return Budgets(**given) if given else None
-
-
-def write_pages(found: Found, data_dir: Path | None) -> list[str]:
-    """Write the page and the folders of the front's networks. Return notes."""
-    try:
-        from featherweight.search.front_folder import write_front  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
-        return []
-    notes: list[str] = write_front(found.folder, found.front, found.recipe, found.dataset, data_dir=data_dir)
-    return notes
 
 
 def show_result(found: Found, *, as_json: bool) -> None:

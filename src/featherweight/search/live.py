@@ -9,6 +9,9 @@ from featherweight.search.finale import finalists
 from featherweight.search.study import Study
 
 
+UNITS = {"parameters": "parameters", "macs": "MACs", "ram": "bytes of RAM", "flash": "bytes of flash"}
+
+
 class SearchProgress(OneBar):
     """Progress of a search: one bar for each of its parts. trials, hours, seeds: its limits."""
 
@@ -53,8 +56,8 @@ def head_line(study: Study) -> str:
 
 
 def limits_in_words(limits: Mapping[str, int]) -> str:
-    """Return the limits of a budget as text: "1,000 parameters, 4,096 ram"."""
-    return ", ".join(f"{limit:,} {name}" for name, limit in limits.items())
+    """Return the limits of a budget as text: "1,000 parameters, 4,096 bytes of RAM"."""
+    return ", ".join(f"{limit:,} {UNITS[name]}" for name, limit in limits.items())
 
 
 def correlation_in_words(study: Study) -> str:

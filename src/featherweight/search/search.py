@@ -19,6 +19,7 @@ from featherweight.search.exploring import Exploring, Until
 from featherweight.search.finale import FINALISTS, Choosing, Testing, affordable_seeds, freezing
 from featherweight.search.fitting import cells_of
 from featherweight.search.front import front_of, keep_run, write_front_file
+from featherweight.search.front_folder import check_front
 from featherweight.search.ledger import Ledger
 from featherweight.search.problem import Budgets, Problem, blind, load
 from featherweight.search.records import Front
@@ -100,6 +101,7 @@ def search(
     if not 1 <= (ask.levels or 0) <= MOST_LEVELS:
         raise RecipeError(f"{option('levels')} is {ask.levels}, allowed are 1 to {MOST_LEVELS}.")
     check_free(folder, resume=resume)
+    check_front(folder)
     sampler = Sampler(ask.seed or 0)
     with writing(folder, wait=RESUME_SECONDS if resume else 0):
         check_free(folder, resume=resume)
