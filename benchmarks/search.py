@@ -1,7 +1,7 @@
 """Measure the search: its front beside random search on the digits, and the driver's speed with stubs for trainings.
 
-- hypervolume: area under the best accuracy that each number of parameters reaches, after trials with TPE and with
-  random points of the same space. Both begin with the same networks. Accuracies are of validation images.
+- hypervolume: area under the lowest error that each number of parameters reaches, after trials with TPE and with random
+  points of the same space. Both begin with the same networks. Errors are of validation images, in decades below 1.
 - growth: processor time of a trial that the driver proposes, repairs, records and ranks; seconds to resume the ledger.
 """
 
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import log10
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from featherweight.search.exploring import Exploring
 from featherweight.search.ledger import Ledger
 from featherweight.search.problem import Budgets, Problem, blind, load
 from featherweight.search.sampler import Sampler
-from featherweight.search.study import Study, study_of
+from featherweight.search.study import LEAST_ERROR, Study, study_of
 
 SETTINGS = ("training.engine=torch",)       # compiling takes longer than a training on the digits
 
@@ -59,7 +60,7 @@ def hypervolumes(options: argparse.Namespace, folder: Path, content: dict[str, A
     budgets = Budgets(parameters=options.parameters, epochs=options.epochs)
     found: dict[str, list[float]] = {"tpe": [], "random": []}
     for seed in range(1, options.repeats + 1):
-        problem = Problem("digits", (1, 28, 28), 10, len(dataset.train), budgets, "int8", 3, seed, SETTINGS)
+        problem = Problem("digits", (1, 28, 28), 10, len(dataset.train), budgets, "int8", 2, seed, SETTINGS)
         for kind, values in found.items():
             with open_crew("local", "featherweight.search.work:measure", (recipe, blind(dataset))) as crew:
                 study = explored(problem, folder / f"{kind}{seed}", crew, options.trials, randomly=kind == "random")
@@ -83,16 +84,16 @@ def explored(problem: Problem, folder: Path, crew: Any, trials: int, *, randomly
 
 
 def hypervolume(study: Study) -> float:
-    """Return the mean, over all numbers of parameters up to the budget, of the best accuracy that they allow.
+    """Return the mean, over all numbers of parameters up to the budget, of the lowest error that they allow.
 
-    Networks count with their accuracy at the last rung.
+    The error is in decades below 1: 0.01 is 2. Networks count with their accuracy at the last rung.
     """
     budget = study.cells[0]["parameters"]
-    whole = [(one.costs.parameters, one.accuracies[-1]) for one in study.members
+    whole = [(one.costs.parameters, -log10(max(1 - one.accuracies[-1], LEAST_ERROR))) for one in study.members
              if len(one.accuracies) == len(study.epochs)]
     area, best, before = 0.0, 0.0, 0
-    for parameters, accuracy in sorted(whole):
-        area, before, best = area + best * (parameters - before), parameters, max(best, accuracy)
+    for parameters, decades in sorted(whole):
+        area, before, best = area + best * (parameters - before), parameters, max(best, decades)
     return (area + best * (budget - before)) / budget
 
 

@@ -43,8 +43,8 @@ def test_it_learns():
 def test_what_it_sees_is_bounded():
     seen = observations(500)
     assert max(len(best(seen[: window_start(n)])) + n - window_start(n) for n in range(500)) <= 3 * RECENT
-    assert [one.accuracy for one in best(seen)] and max(one.accuracy or 0 for one in seen) in [
-        one.accuracy for one in best(seen)]
+    assert [one.score for one in best(seen)] and max(one.score or 0 for one in seen) in [
+        one.score for one in best(seen)]
 
 
 def test_every_point_has_what_the_space_says():

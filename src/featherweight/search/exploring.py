@@ -84,10 +84,10 @@ def key_of(number: int, rung: int) -> str:
 def proposal(study: Study, sampler: Sampler) -> Event:
     """Return the event of a new candidate within its limits. Raises FeatherweightError if none was found."""
     number, cell = len(study.members), cell_of(study)
-    rung = max((rung for rung, seen in enumerate(study.seen[cell]) if len(seen) >= ENOUGH), default=0)
+    rung = max((rung for rung, seen in enumerate(study.seen) if len(seen) >= ENOUGH), default=0)
     for attempt in range(ATTEMPTS):
         point: dict[str, Any] = START if not (study.sizes[cell] or attempt) else (
-            sampler.point(number, attempt, (cell, rung), study.seen[cell][rung]))
+            sampler.point(number, attempt, rung, study.seen[rung]))
         found = fitted(point, study.problem, study.cells[cell])
         if found and identity(found[0]) not in study.known:
             return {"event": "trial", "number": number, "cell": cell, "point": point,

@@ -8,7 +8,6 @@ from featherweight.progress import OneBar
 from featherweight.search.finale import finalists
 from featherweight.search.study import Study
 
-
 UNITS = {"parameters": "parameters", "macs": "MACs", "ram": "bytes of RAM", "flash": "bytes of flash"}
 
 

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     import optuna
 
 STARTUP = 10    # measurements before TPE; until then points are random
-RECENT = 100    # TPE sees the best RECENT measurements, and the last RECENT to 2 RECENT
+WORST = -100.0
+RECENT = 50     # TPE sees the best RECENT measurements, and the last RECENT to 2 RECENT
 
 
 @dataclass(frozen=True)
 class Observation:
-    """A point and its accuracy at one rung; None if its training failed."""
+    """A point and its score at one rung, higher is better; None if its training failed."""
 
     point: dict[str, Any]
-    accuracy: float | None
+    score: float | None
 
 
 class Sampler:
@@ -84,7 +85,7 @@ def window_start(count: int) -> int:
 
 def best(seen: Sequence[Observation]) -> list[Observation]:
     """Return the RECENT best measurements, in the order of time."""
-    order = heapq.nsmallest(RECENT, range(len(seen)), key=lambda i: (-(seen[i].accuracy or 0.0), i))
+    order = heapq.nsmallest(RECENT, range(len(seen)), key=lambda i: (-value_of(seen[i]), i))
     return [seen[i] for i in sorted(order)]
 
 
@@ -93,9 +94,14 @@ def as_trial(one: Observation) -> optuna.trial.FrozenTrial:
     import optuna
 
     distributions = {name: distribution(SPACE[name]) for name in one.point}
-    trial = optuna.trial.create_trial(params=one.point, distributions=distributions, value=one.accuracy or 0.0)
-    trial.set_constraint("failed", 1.0 if one.accuracy is None else 0.0)
+    trial = optuna.trial.create_trial(params=one.point, distributions=distributions, value=value_of(one))
+    trial.set_constraint("failed", 1.0 if one.score is None else 0.0)
     return trial
+
+
+def value_of(one: Observation) -> float:
+    """Return the score; for a failure, one that is below all others."""
+    return WORST if one.score is None else one.score
 
 
 def distribution(dimension: Dimension) -> optuna.distributions.BaseDistribution:

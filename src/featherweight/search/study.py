@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import log10
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,6 +25,8 @@ from featherweight.search.records import Candidate, Costs, State, Tried
 from featherweight.search.rungs import Rung, epochs_of_rungs, rank_correlation
 from featherweight.search.sampler import Observation
 from featherweight.wording import option
+
+LEAST_ERROR = 1e-4      # smaller errors count as this one
 
 
 @dataclass
@@ -56,7 +59,8 @@ class Study:
         self.known = set[tuple[str, str]]()                     # candidates, so that none is tried twice
         self.pending: dict[int, int] = {}                       # number -> rung that is being measured
         self.ladders = [[Rung() for _ in self.epochs] for _ in self.cells]
-        self.seen: list[list[list[Observation]]] = [[[] for _ in self.epochs] for _ in self.cells]
+        self.seen: list[list[Observation]] = [[] for _ in self.epochs]      # of all cells, by rung
+        self.first: list[float | None] = [None for _ in self.cells]         # error that scores are compared with
         self.best: list[Member | None] = [None for _ in self.cells]
         self.sizes = [0 for _ in self.cells]                    # members of each cell
         self.checks: dict[int, dict[int, float]] = {}           # number -> seed -> accuracy on validation images
@@ -86,15 +90,24 @@ class Study:
         member, rung = self._ended(event)
         member.accuracies.append(event["accuracy"])
         self.ladders[member.cell][rung].add(member.number, event["accuracy"])
-        self.seen[member.cell][rung].append(Observation(member.point, event["accuracy"]))
+        self.seen[rung].append(Observation(member.point, self._score(member.cell, event["accuracy"])))
         leader = self.best[member.cell]
         if leader is None or member.rank > leader.rank:
             self.best[member.cell] = member
 
+    def _score(self, cell: int, accuracy: float) -> float:
+        """Return how many times smaller the error is than the first error measured in the cell, as a logarithm.
+
+        So one model learns from all cells.
+        """
+        error = max(LEAST_ERROR, 1 - accuracy)
+        first = self.first[cell] = self.first[cell] or error
+        return log10(first / error)
+
     def _failed(self, event: Event) -> None:
         member, rung = self._ended(event)
         member.reason = event["reason"]
-        self.seen[member.cell][rung].append(Observation(member.point, None))
+        self.seen[rung].append(Observation(member.point, None))
         if self.best[member.cell] is member:
             others = [one for one in self.members if one.cell == member.cell and one.accuracies and not one.reason]
             self.best[member.cell] = max(others, key=lambda one: one.rank, default=None)
