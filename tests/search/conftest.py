@@ -12,7 +12,6 @@ import pytest
 
 from featherweight.crews import Outcome
 from featherweight.errors import FeatherweightError
-from featherweight.search.problem import Budgets
 from featherweight.search.search import Ask, Effort, search
 
 
@@ -60,7 +59,7 @@ def here(monkeypatch):
     return opened
 
 
-ASK = Ask("digits", Budgets(parameters=600, epochs=9), levels=2)
+ASK = Ask("digits", {"parameters": 600, "epochs": 9}, levels=2)
 
 
 @pytest.fixture

@@ -91,6 +91,7 @@ def test_folders_that_hold_another_search(here, stub_search, refused, tmp_path):
     refused(*given, "--max-parameters", 600, words=["exists and holds", "--resume", "--out"])
     refused(*given, "--max-parameters", 700, "--resume", words=["another parameters", "600 and not 700"])
     refused(*given, "--resume", "--seed", 5, words=["another seed"])
+    refused(*given, "--resume", "--max-ram", 9000, words=["another ram", "None and not 9000"])
     before = file.read_text()
     for key, value in (('"version": 1', '"version": 2'), ('"space": "', '"space": "0')):
         file.write_text(before.replace(key, value, 1))

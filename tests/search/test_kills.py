@@ -17,11 +17,10 @@ from featherweight.search.ledger import Ledger
 SCRIPT = """
 import sys
 from pathlib import Path
-from featherweight.search.problem import Budgets
 from featherweight.search.search import Ask, Effort, search
 
 if __name__ == "__main__":
-    ask = Ask("digits", Budgets(parameters=600, epochs=9), levels=2)
+    ask = Ask("digits", {"parameters": 600, "epochs": 9}, levels=2)
     search(ask, Effort(trials=16, seeds=2, workers=2, work="stub_work"), Path(sys.argv[1]), resume="resume" in sys.argv)
 """
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "STUB_SECONDS": "0.3", "PYTHONPATH": os.pathsep.join(

@@ -8,7 +8,6 @@ import pytest
 
 from featherweight.errors import RunError
 from featherweight.search.ledger import Ledger
-from featherweight.search.problem import Budgets
 from featherweight.search.search import Ask
 from featherweight.search.study import study_of
 
@@ -23,7 +22,7 @@ def test_a_search_that_is_cut_anywhere_goes_on_to_the_same_ledger(here, stub_sea
         folder = tmp_path / f"cut{cut}"
         folder.mkdir()
         (folder / "ledger.jsonl").write_bytes(text[:cut])
-        ask = Ask("digits", Budgets(parameters=600, epochs=9), levels=2)
+        ask = Ask("digits", {"parameters": 600, "epochs": 9}, levels=2)
         stub_search(folder.name, trials=24, resume=True, ask=ask)
         assert ledger(folder.name) == whole, cut
 
@@ -34,7 +33,7 @@ def test_a_search_killed_between_a_task_and_its_line(here, stub_search, ledger):
     with pytest.raises(KeyboardInterrupt):
         stub_search("killed")
     here.most = None
-    found = stub_search("killed", resume=True, ask=Ask())      # the options come from the ledger
+    found = stub_search("killed", trials=None, resume=True, ask=Ask())      # the options come from the ledger
     assert ledger("killed") == ledger("whole")
     assert len(found.study.members) == 12 and not found.study.pending
 

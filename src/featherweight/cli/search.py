@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,6 @@ from featherweight.cli.output import hushed, note, show, show_json, status
 from featherweight.outside import say
 
 if TYPE_CHECKING:
-    from featherweight.search.problem import Budgets
     from featherweight.search.search import Found
 
 
@@ -58,9 +57,10 @@ def search(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the search. Default: 1.")] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", metavar="N", help="Trainings of each network of the front; fewer if --hours are "
-                          "short.")
-    ] = 3,
+        int | None,
+        typer.Option("--seeds", metavar="N", help="Trainings of each network of the front, fewer if time is short. "
+                     "Default: 3."),
+    ] = None,
     set: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Recipe value of all trials, e.g. data.size=32. Repeatable."),
@@ -105,11 +105,11 @@ def search(
     from featherweight.search.search import Ask, Effort
     from featherweight.search.search import search as run_search
 
-    hours = 1.0 if hours is None and trials is None else hours
-    ask = Ask(data, budgets_of(limits), form, levels, seed, tuple(set) if set else None)
+    budgets = {name: limit for name, limit in limits.items() if limit is not None}
+    ask = Ask(data, budgets, form, levels, seed, tuple(set) if set else None)
     effort = Effort(trials, hours, seeds, on, storage, workers)
-    with SearchProgress(trials, hours, seeds, quiet=hushed.get()) as progress:
-        found = run_search(ask, effort, out, resume=resume, data_dir=data_dir, on_change=progress.on_change,
+    with SearchProgress(quiet=hushed.get()) as progress:
+        found = run_search(ask, effort, out, resume=resume, data_dir=data_dir, watcher=progress,
                            command=shlex.join(["featherweight", *sys.argv[1:]]))
     with status("writing the networks of the front"):
         notes = write_front(found.folder, found.front, found.recipe, found.dataset, data_dir=data_dir)
@@ -117,14 +117,6 @@ def search(
         note(line)
     show_result(found, as_json=as_json)
     return None
-
-
-def budgets_of(limits: dict[str, Any]) -> Budgets | None:
-    """Return the given budgets, None if none is given."""
-    from featherweight.search.problem import Budgets
-
-    given = {name: limit for name, limit in limits.items() if limit is not None}
-    return Budgets(**given) if given else None
 
 
 def show_result(found: Found, *, as_json: bool) -> None:

@@ -6,24 +6,26 @@ from collections.abc import Mapping
 
 from featherweight.progress import OneBar
 from featherweight.search.finale import finalists
+from featherweight.search.search import Effort
 from featherweight.search.study import Study
 
 UNITS = {"parameters": "parameters", "macs": "MACs", "ram": "bytes of RAM", "flash": "bytes of flash"}
 
 
 class SearchProgress(OneBar):
-    """Progress of a search: one bar for each of its parts. trials, hours, seeds: its limits."""
+    """Progress of a search: one bar for each of its parts."""
 
-    def __init__(self, trials: int | None, hours: float | None, seeds: int, *, quiet: bool = False) -> None:
-        super().__init__(quiet=quiet)
-        self.trials, self.seconds, self.seeds, self.unit = trials, 3600 * (hours or 0), seeds, ""
+    def on_begin(self, study: Study, effort: Effort) -> None:
+        """Keep the limits."""
+        self.trials, self.seconds, self.seeds = effort.trials, 3600 * (effort.hours or 0), effort.seeds or 1
+        self.unit = ""
 
     def on_change(self, study: Study, running: int, at: float) -> None:
         """Draw the line again, a few times per second at most."""
         unit, done, total = self.part(study)
         timed = bool(self.seconds) and unit != "tests"
         if unit != self.unit:
-            if not self.unit:
+            if not self.unit:       # the workers have begun
                 self.say(head_line(study))
             self.unit = unit
             self.begin(round(self.seconds) if timed else total or 1, round(at) if timed else done)

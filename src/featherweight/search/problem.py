@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -88,7 +88,7 @@ class Problem(Plain):
                 raise RunError(f"{str(folder)!r} holds a search of another {name}. Resume it with the featherweight "
                                f"that began it, or give another folder with {option('out')}.")
         try:
-            given = {key: value for key, value in header.items() if key != "event"}
+            given = {one.name: header[one.name] for one in fields(cls)}
             return cls(**{**given, "shape": tuple(given["shape"]), "settings": tuple(given["settings"]),
                           "budgets": Budgets.from_dict(given["budgets"])})
         except (KeyError, TypeError) as fault:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from featherweight.budgets.usage import FORMS
 from featherweight.crews import open_crew
@@ -20,7 +20,7 @@ from featherweight.search.finale import FINALISTS, Choosing, Testing, affordable
 from featherweight.search.fitting import cells_of
 from featherweight.search.front import front_of, keep_run, write_front_file
 from featherweight.search.front_folder import check_front
-from featherweight.search.ledger import Ledger
+from featherweight.search.ledger import Event, Ledger
 from featherweight.search.problem import Budgets, Problem, blind, load
 from featherweight.search.records import Front
 from featherweight.search.sampler import Sampler
@@ -29,15 +29,13 @@ from featherweight.training.stop_signals import stop_signals
 from featherweight.wording import call, option
 from featherweight.workers import refuse_while_importing
 
-OnChange = Callable[[Study, int, float], None]     # study, number of running tasks, seconds so far
-
 
 @dataclass(frozen=True)
 class Ask:
     """Options of a search that decide which trials it makes. None: the default, or that of the search to resume."""
 
     data: str | None = None
-    budgets: Budgets | None = None
+    budgets: Mapping[str, Any] | None = None        # fields of Budgets
     form: str | None = None
     levels: int | None = None
     seed: int | None = None
@@ -54,11 +52,18 @@ class Effort:
 
     trials: int | None = None
     hours: float | None = None
-    seeds: int = 3
+    seeds: int | None = None
     on: str = "local"
     storage: str | None = None
     workers: int | None = None
     work: str = "featherweight.search.work"     # module with the functions `measure` and `examine`
+
+    def filled(self, header: Event) -> Effort:
+        """Return the options with missing limits from the ledger's header, or else an hour and 3 seeds."""
+        trials, hours = self.trials, self.hours
+        if trials is None and hours is None:
+            trials, hours = header.get("trials"), header.get("hours", 1.0)
+        return replace(self, trials=trials, hours=hours, seeds=self.seeds or header.get("seeds", 3))
 
     def check(self) -> None:
         """Raise RecipeError for a number that is not allowed."""
@@ -66,6 +71,24 @@ class Effort:
                             ("workers", self.workers)):
             if value is not None and value <= 0:
                 raise RecipeError(f"{option(name)} is {value}, allowed are numbers above 0.")
+
+
+class Watcher(Protocol):
+    """Callbacks that report the progress of a search."""
+
+    def on_begin(self, study: Study, effort: Effort) -> None:
+        """Called once, before the first task."""
+
+    def on_change(self, study: Study, running: int, at: float) -> None:
+        """Called after each change and a few times per second. running: tasks. at: seconds of searching so far."""
+
+
+class Unwatched:
+    """A watcher that reports nothing."""
+
+    def on_begin(self, study: Study, effort: Effort) -> None: ...
+
+    def on_change(self, study: Study, running: int, at: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -81,7 +104,7 @@ class Found:
 
 def search(
     ask: Ask, effort: Effort, out: Path | None = None, *, resume: bool = False, data_dir: Path | None = None,
-    command: str = "", on_change: OnChange = lambda study, running, at: None,
+    command: str = "", watcher: Watcher | None = None,
 ) -> Found:
     """Search networks within budgets and write the folder of the search, with front.json. Returns the result.
 
@@ -92,14 +115,9 @@ def search(
     refuse_while_importing()
     effort.check()
     folder = out or Path("runs") / f"search-{Path(ask.data or 'mnist').name}"
-    ask = with_defaults(ask, problem_in(folder) if resume else None)
-    if ask.budgets is None:
-        raise RecipeError(f"no budget is given. Give at least one, e.g. {option('max-parameters', 3000)}.")
-    ask.budgets.check()
-    if ask.form not in FORMS:
-        raise UnknownName("form", str(ask.form), FORMS)
-    if not 1 <= (ask.levels or 0) <= MOST_LEVELS:
-        raise RecipeError(f"{option('levels')} is {ask.levels}, allowed are 1 to {MOST_LEVELS}.")
+    header = header_in(folder) if resume else {}
+    ask, effort = with_defaults(ask, header, folder), effort.filled(header)
+    budgets = checked(ask)
     check_free(folder, resume=resume)
     check_front(folder)
     sampler = Sampler(ask.seed or 0)
@@ -107,13 +125,15 @@ def search(
         check_free(folder, resume=resume)
         content, dataset = load(ask.data or "", ask.settings or (), data_dir)
         recipe = Recipe.from_dict(content)
-        problem = Problem.of(recipe, dataset, budgets=ask.budgets, form=ask.form, levels=ask.levels,
+        problem = Problem.of(recipe, dataset, budgets=budgets, form=ask.form, levels=ask.levels,
                              seed=ask.seed, settings=ask.settings)
         cells_of(problem)       # raises its error before a file is written
         ledger = Ledger(folder)
         with ledger.appending(), stop_signals() as caught:
-            study = begun(ledger, problem, folder, resume=resume)
-            stages = Stages(Driver(study, ledger, caught, on_change), content, dataset, effort, sampler, folder)
+            study = begun(ledger, problem, effort, folder, resume=resume)
+            watcher = watcher or Unwatched()
+            watcher.on_begin(study, effort)
+            stages = Stages(Driver(study, ledger, caught, watcher.on_change), content, dataset, effort, sampler, folder)
             stages.explore_and_choose()
             stages.freeze()
             stages.test()
@@ -132,13 +152,14 @@ class Stages:
     ) -> None:
         self.driver, self.effort, self.sampler, self.folder = driver, effort, sampler, folder
         self.content, self.dataset, self.study = content, dataset, driver.study
+        self.seeds = effort.seeds or 1
 
     def explore_and_choose(self) -> None:
         """Try candidates, and choose the best. No test image leaves this process."""
         if self.study.frozen:
             return
         with self.crew("measure", blind(self.dataset)) as crew:
-            trainings = len(self.study.cells) * (FINALISTS + 1) * self.effort.seeds
+            trainings = len(self.study.cells) * (FINALISTS + 1) * self.seeds
             until = Until(self.study, self.effort.hours, crew.slots, trainings)
             self.driver.run(Exploring(self.study, self.sampler, self.effort.trials, until), crew)
             if not self.driver.caught and not any(self.study.best):
@@ -146,15 +167,16 @@ class Stages:
                                f"{why_failed(self.study)}")
             tests = self.study.seconds_of_training() * len(self.study.cells) / crew.slots
             end = 3600 * self.effort.hours - tests if self.effort.hours else None
-            images = self.content["data"]["validation"]
-            self.driver.run(Choosing(self.study, self.effort.seeds, images, end), crew)
+            own = self.dataset.validation
+            images = len(own) if own is not None else self.content["data"]["validation"]
+            self.driver.run(Choosing(self.study, self.seeds, images, end), crew)
             self.slots = crew.slots
 
     def freeze(self) -> None:
         """Freeze the networks of the front."""
         if self.driver.caught or self.study.frozen:
             return
-        seeds = self.effort.seeds
+        seeds = self.seeds
         if self.effort.hours:
             left = 3600 * self.effort.hours - self.driver.clock.at
             seeds = affordable_seeds(self.study, seeds, left, self.slots)
@@ -178,25 +200,39 @@ class Stages:
                          slots=self.effort.workers, storage=self.effort.storage)
 
 
-def problem_in(folder: Path) -> Problem | None:
-    """Return the problem of the search in a folder, None if it was stopped before its first line was written."""
+def header_in(folder: Path) -> Event:
+    """Return the first line of the ledger in a folder; empty if the search was stopped before that line."""
     events = Ledger(folder).read()
-    return Problem.read(events[0], folder) if events else None
+    return events[0] if events else {}
 
 
-def with_defaults(ask: Ask, before: Problem | None) -> Ask:
+def with_defaults(ask: Ask, header: Event, folder: Path) -> Ask:
     """Return the options with missing ones from the search to resume, or else from DEFAULTS."""
-    names = ("data", "form", "levels", "seed", "settings", "budgets")
-    return Ask(**{name: given if (given := getattr(ask, name)) is not None else getattr(before or DEFAULTS, name)
-                  for name in names})
+    before = Problem.read(header, folder) if header else DEFAULTS
+    budgets = before.budgets.to_dict() if isinstance(before, Problem) else {}
+    names = ("data", "form", "levels", "seed", "settings")
+    given = {name: one if (one := getattr(ask, name)) is not None else getattr(before, name) for name in names}
+    return Ask(**given, budgets={**budgets, **(ask.budgets or {})})
 
 
-def begun(ledger: Ledger, problem: Problem, folder: Path, *, resume: bool) -> Study:
+def checked(ask: Ask) -> Budgets:
+    """Return the budgets. Raises RecipeError or UnknownName for options that are not allowed."""
+    budgets = Budgets(**(ask.budgets or {}))
+    budgets.check()
+    if ask.form not in FORMS:
+        raise UnknownName("form", str(ask.form), FORMS)
+    if not 1 <= (ask.levels or 0) <= MOST_LEVELS:
+        raise RecipeError(f"{option('levels')} is {ask.levels}, allowed are 1 to {MOST_LEVELS}.")
+    return budgets
+
+
+def begun(ledger: Ledger, problem: Problem, effort: Effort, folder: Path, *, resume: bool) -> Study:
     """Return the study to resume, or a new one whose first line the ledger will write."""
     if resume and (events := ledger.read()):
         problem.check_same(Problem.read(events[0], folder), folder)
         return study_of(events, folder)
-    ledger.header = [{"event": "search", **problem.to_dict()}]
+    limits = {"trials": effort.trials, "hours": effort.hours, "seeds": effort.seeds}
+    ledger.header = [{"event": "search", **problem.to_dict(), **limits}]
     return Study(problem)
 
 

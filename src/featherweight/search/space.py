@@ -47,9 +47,9 @@ SPACE: dict[str, Dimension] = {
     "stem": Choice(("c", "t", "F")),                # word of the first convolution
     "stem_width": Real(0.2, 2, log=True),
     "stages": Whole(2, STAGES),
+    # Words that repeat their weights, such as x8t2, are left out: they are not compiled and train ten times slower.
     **{f"kind{i}": Choice(("s", "e", "S", "c", "x", "w")) for i in range(STAGES)},      # word of each stage
     **{f"width{i}": Real(0.25, 4, log=True) for i in range(STAGES)},
-    "times": Whole(1, 3),                           # of the words x and w
     "pools": Whole(0, 2),
     "pool": Real(0, 1),                             # place of the first pool: 0 after the stem, 1 near the end
     "pool2": Real(0, 1),
@@ -66,7 +66,7 @@ SPACE: dict[str, Dimension] = {
 START: dict[str, Any] = {       # first point of each budget: the form of the hand-made networks, docs/experiments.md
     "crop": 0, "stem": "c", "stem_width": 0.4, "stages": 5,
     **{f"kind{i}": "s" for i in range(STAGES)}, "width0": 0.75, **{f"width{i}": 1.0 for i in range(1, STAGES)},
-    "times": 1, "pools": 1, "pool": 0.25, "tail": "q", "gain": False, "dropout": 0, "optimizer": "muon",
+    "pools": 1, "pool": 0.25, "tail": "q", "gain": False, "dropout": 0, "optimizer": "muon",
     "rate_muon": 0.05, "fade": 2, "moves": 1.0, "fraction": 1.0,
 }
 
@@ -103,12 +103,11 @@ def words_of(point: Mapping[str, Any], factor: float, side: int) -> str:
     for index in range(point["stages"]):
         if index in pools and side >= 4:
             row, side = [*row, "p"], side // 2
-        kind, times = point[f"kind{index}"], point["times"] if point[f"kind{index}"] in "xw" else 1
-        if kind in PADDED and side <= 2 * times:
-            kind = PADDED[kind]
-        side -= 2 * times if kind in PADDED else 0
+        kind = point[f"kind{index}"]
+        kind = PADDED.get(kind, kind) if side <= 2 else kind
+        side -= 2 if kind in PADDED else 0
         width = width if kind in "xw" else channels(point[f"width{index}"] * factor)
-        row.append(f"{kind}{width}" + (f"t{times}" if times > 1 else ""))
+        row.append(f"{kind}{width}")
     return PREFIX + " ".join([*row, point["tail"], "h"])
 
 
