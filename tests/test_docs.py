@@ -18,9 +18,9 @@ BLOCK = re.compile(r"^```(\w*) ?(\S*)\n(.*?)^```$", re.M | re.S)       # kind, n
 
 def test_there_are_pages():
     assert [page.stem for page in PAGES] == [
-        "README", "README", "architecture", "backpropagation", "budget", "commands", "data", "doctor", "experiments",
-        "export", "glossary", "operations", "own-networks", "picture", "python", "recipe", "reliability", "results",
-        "search", "see", "serve", "speed", "train",
+        "README", "README", "architecture", "backpropagation", "budget", "cluster", "commands", "data", "doctor",
+        "experiments", "export", "glossary", "operations", "own-networks", "picture", "python", "recipe", "reliability",
+        "results", "search", "see", "serve", "speed", "train",
     ]
 
 

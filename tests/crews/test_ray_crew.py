@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
-from crew_works import outcomes_of
+from crew_works import first_lives, outcomes_of
 from filelock import FileLock
 
 import featherweight
@@ -29,6 +32,7 @@ pytestmark = [
     pytest.mark.xdist_group("ray"),
     pytest.mark.skipif(sys.platform == "win32", reason="Ray clusters need Linux or macOS"),
 ]
+PATHS = os.pathsep.join([str(Path(featherweight.__file__).parents[1]), str(Path(__file__).parent)])
 NODE = {"num_cpus": 2, "object_store_memory": 80 * 2**20}
 DRIVER = """
 import sys
@@ -42,14 +46,50 @@ with open_crew(sys.argv[1], "crew_works:say_pid", sys.argv[2]) as crew:
         crew.finished(1.0)
 """
 
+HEADLESS = """
+import os
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+from ray.cluster_utils import Cluster
+from featherweight.crews import Task, open_crew
+from featherweight.errors import FeatherweightError
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 80 * 2**20})
+try:
+    with open_crew("ray:" + cluster.address, "crew_works:count", ".") as crew:
+        crew.start(Task("0", {"number": "/dev/null", "seconds": 0}))
+        while crew.busy:
+            crew.finished(1.0)
+        crew.start(Task("1", {"number": "/dev/null", "seconds": 600}))
+        cluster.head_node.kill_gcs_server()
+        while crew.busy:
+            crew.finished(1.0)
+except FeatherweightError as fault:
+    print(fault, flush=True)
+cluster.shutdown()
+"""
+
+ALONE = """
+import sys
+from featherweight.crews import Task, open_crew
+with open_crew("ray", "crew_works:count", sys.argv[1], slots=2) as crew:
+    for number in range(4):
+        crew.start(Task(str(number), {"number": number, "seconds": 0.1}))
+    found = []
+    while crew.busy:
+        found += crew.finished(1.0)
+    slots = crew.slots
+print(slots, sorted(outcome.key for outcome in found))
+"""
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """A cluster of two nodes. The lock keeps a second test process from starting another one."""
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    with FileLock(tmp_path_factory.getbasetemp().parent / "ray.lock"):
+    lock = FileLock(tmp_path_factory.getbasetemp().parent / "ray.lock")
+    with lock, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", PATHS)       # for the workers
         made = Cluster(initialize_head=True, head_node_args=NODE)
         made.add_node(**NODE)
         yield made
@@ -62,10 +102,18 @@ def place(cluster):
 
 
 def alive(pid):
+    """True if the process runs and is a worker of Ray. A number may belong to another process later."""
     try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
+        return b"ray::" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
         return False
+
+
+def text_of(file):
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def wait_for(condition, seconds=300):
@@ -74,6 +122,19 @@ def wait_for(condition, seconds=300):
         time.sleep(0.1)
     assert found
     return found
+
+
+@contextmanager
+def started(script, *arguments, **environment):
+    """Run a script in a process that ends with the block."""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *arguments], env=os.environ | {"PYTHONPATH": PATHS} | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_tasks_run_on_one_thread_and_read_shared_tensors_without_a_copy(place, capfd):
@@ -139,8 +200,7 @@ def test_no_task_is_lost_or_counted_twice_when_workers_and_a_node_are_killed(clu
             if len(keys) > 20 and third is not None:
                 cluster.remove_node(third, allow_graceful=False)    # SIGKILL for all of its processes
                 third = None
-            pids = {int(line) for file in tmp_path.iterdir() for line in file.read_text().split()}
-            if kills < 5 and outcomes and (running := sorted(pid for pid in pids if alive(pid))):
+            if kills < 5 and outcomes and (running := list(filter(alive, first_lives(tmp_path)))):
                 os.kill(chance.choice(running), signal.SIGKILL)
                 kills += 1
         assert not crew.busy
@@ -149,19 +209,35 @@ def test_no_task_is_lost_or_counted_twice_when_workers_and_a_node_are_killed(clu
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_workers_end_with_the_driver(place, tmp_path, number):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(
-        [str(Path(featherweight.__file__).parents[1]), str(Path(__file__).parent)]
-    )}
-    driver = subprocess.Popen([sys.executable, "-c", DRIVER, place, str(tmp_path)], env=environment,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: len(list(tmp_path.iterdir())) == 3)
-    pids = [int(file.name) for file in tmp_path.iterdir()]
-    assert all(map(alive, pids))
-    driver.send_signal(number)
-    out, fault = driver.communicate(timeout=60)
+    with started(DRIVER, place, str(tmp_path)) as driver:
+        wait_for(lambda: driver.poll() is not None or len(list(tmp_path.iterdir())) == 3)
+        pids = [int(file.name) for file in tmp_path.iterdir()]
+        assert len(pids) == 3 and all(map(alive, pids)), driver.stderr.read()
+        driver.send_signal(number)
+        out, fault = driver.communicate(timeout=60)
     assert out == "" and driver.returncode == (-number if number == signal.SIGKILL else 128 + number)
     assert fault == ("" if number == signal.SIGKILL else "featherweight: interrupted.\n")
     wait_for(lambda: not any(map(alive, pids)), seconds=60)
+
+
+def test_ray_starts_and_ends_with_the_block_and_leaves_no_token(tmp_path):
+    """Without a cluster, "ray" is a Ray of its own. The path of its sockets must be short."""
+    folder = tempfile.mkdtemp(prefix="fw-", dir="/tmp")
+    try:
+        with started(ALONE, str(tmp_path), RAY_TMPDIR=folder, HOME=str(tmp_path / "home")) as driver:
+            out, fault = driver.communicate(timeout=600)
+        assert (driver.returncode, out) == (0, "2 ['0', '1', '2', '3']\n"), fault
+        assert not (tmp_path / "home").exists()
+        wait_for(lambda: not [file for file in Path("/proc").glob("[0-9]*/cmdline") if folder in text_of(file)])
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_driver_ends_with_one_line_when_the_head_is_gone():
+    with started(HEADLESS) as driver:
+        out, fault = driver.communicate(timeout=300)
+    assert driver.returncode == 0, fault
+    assert "no longer answers. Start it again, then go on with the same command and --resume." in out
 
 
 def test_a_storage_that_the_nodes_do_not_see_is_refused(place, tmp_path):
@@ -185,8 +261,12 @@ def test_seeds_on_a_cluster_are_the_same_bit_for_bit(place, digits_recipe, tmp_p
 
 
 class StopsAtTheFirstStep(Unwatched):
+    stopped = False
+
     def on_standing(self, seed, standing):
-        os.kill(os.getpid(), signal.SIGINT)
+        if not self.stopped:
+            self.stopped = True
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_stop_on_a_cluster_brings_the_checkpoints_home(place, digits_recipe, tmp_path):

@@ -41,7 +41,7 @@ def joined(ray: Any, address: str | None, slots: int | None) -> Iterator[str | N
     """Join a cluster inside the block. Yield its address, None for a Ray of this process alone.
 
     address: "HOST:PORT" of the cluster's head. None: the address in RAY_ADDRESS, else the cluster that was started on
-    this machine. If there is none, Ray is started on this machine with `slots` CPUs, and ended after the block.
+    this machine. Without such a cluster, Ray is started here with `slots` CPUs, and ended after the block.
     Raises FeatherweightError within some seconds if no Ray answers at the address.
     """
     address = address or known_address()
@@ -51,10 +51,7 @@ def joined(ray: Any, address: str | None, slots: int | None) -> Iterator[str | N
     with interruption.undone_at_the_end(lambda: leave(ray)):
         try:
             with signals_kept():
-                if address is None:
-                    start_alone(ray, slots or free_cores())
-                else:
-                    join(ray, address)
+                begin(ray, address, slots or free_cores())
             yield address
         finally:
             leave(ray)
@@ -85,20 +82,21 @@ def answers(address: str) -> bool:
     return len(answer) > 3 and answer[3] == SETTINGS
 
 
-def start_alone(ray: Any, cpus: int) -> None:
-    """Start Ray on this machine for this process. A random token keeps other users of the machine out."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    ray.init(address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+def begin(ray: Any, address: str | None, cpus: int) -> None:
+    """Join a running cluster, or start Ray with `cpus` CPUs without an address.
 
-
-def join(ray: Any, address: str) -> None:
-    """Join a running cluster. Raises FeatherweightError with Ray's reason if it refuses."""
+    A random token keeps other users of the machine out of a Ray that is started here.
+    Raises FeatherweightError with Ray's reason if it refuses.
+    """
+    how: dict[str, Any] = {"address": address}
+    if address is None:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))      # else Ray writes one into the home folder
+        how = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as fault:
-        why = shortened(fault.__cause__ or fault)
-        raise FeatherweightError(f"the Ray cluster at {address} refused: {why}") from fault
+        ray.init(**how, log_to_driver=False, logging_level="ERROR")
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as fault:
+        who = "Ray" if address is None else f"the Ray cluster at {address}"
+        raise FeatherweightError(f"{who} refused: {shortened(fault.__cause__ or fault)}") from fault
 
 
 def leave(ray: Any) -> None:
@@ -157,8 +155,8 @@ def _looks(ray: Any, storage: str | None, token: str) -> Iterator[tuple[str, dic
     for reference in ready:
         try:
             yield asked[reference], ray.get(reference)
-        except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError):
-            continue
-        except (ray.exceptions.RayError, ImportError, AttributeError) as fault:
+        except ray.exceptions.RayTaskError as fault:
             raise FeatherweightError(f"node {asked[reference]} cannot load featherweight {__version__}: "
                                      f"{shortened(fault)}. Install the same version on all nodes.") from fault
+        except ray.exceptions.RayError:     # the node died
+            continue

@@ -57,7 +57,7 @@ def save(storage: str, name: str, block: bytes) -> None:
 
 
 def load(storage: str, name: str) -> bytes | None:
-    """Return the block of a name, None if there is none."""
+    """Return the block of a name, None if it is not stored."""
     try:
         if "://" not in storage:
             return Path(storage, name).read_bytes()
@@ -69,7 +69,7 @@ def load(storage: str, name: str) -> bytes | None:
 
 
 def forget(storage: str, name: str) -> None:
-    """Delete the block of a name. Does nothing if there is none."""
+    """Delete the block of a name. Does nothing if it is not stored."""
     with suppress(FileNotFoundError):
         if "://" not in storage:
             return Path(storage, name).unlink()

@@ -201,7 +201,7 @@ class Stages:
 
 
 def header_in(folder: Path) -> Event:
-    """Return the first line of the ledger in a folder; empty if the search was stopped before that line."""
+    """Return the first line of the ledger in a folder, {} for a ledger without a whole line."""
     events = Ledger(folder).read()
     return events[0] if events else {}
 
