@@ -20,7 +20,7 @@ def test_there_are_pages():
     assert [page.stem for page in PAGES] == [
         "README", "README", "architecture", "backpropagation", "budget", "cluster", "commands", "data", "doctor",
         "experiments", "export", "glossary", "operations", "own-networks", "picture", "python", "recipe", "reliability",
-        "results", "see", "serve", "speed", "train",
+        "results", "search", "see", "serve", "speed", "train",
     ]
 
 

@@ -45,6 +45,7 @@ RIGHT_AND_WRONG: dict[str, tuple[Any, list[Any]]] = {
     "6-99.47": (0.0265, [0.12, 0.09, 0.0]),
     "7-two-inputs": (0.1, [1 / 19, 0.01, 1.0]),
     "8-honest-numbers": (0.089, [0.8, 0.00089, 0.0]),
+    "10-a-search": (0.28, [0.11, 0.0, 1.0]),
     "9-your-own-network": (dense(), [dense(off_in_evaluation=False), dense(axis=0), dense(dropout=0.0)]),
 }
 PUBLIC = ("featherweight", *(f"featherweight.{name}" for name in ("anatomy", "byhand", "plots", "statistics")))
@@ -76,8 +77,8 @@ def check_cell(source: Path) -> str:
     return next(text for kind, text, tag in cells_of(source) if kind == "code" and tag == "check")
 
 
-def test_there_are_nine() -> None:
-    assert len(SOURCES) == 9
+def test_there_are_ten() -> None:
+    assert len(SOURCES) == 10
     assert [source.stem for source in SOURCES] == sorted(RIGHT_AND_WRONG)
     assert {file.stem for file in LESSONS.glob("*.ipynb")} == set(RIGHT_AND_WRONG)
 

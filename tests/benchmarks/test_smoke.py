@@ -310,3 +310,12 @@ def test_serve_load_loses_nothing(tmp_path: Path) -> None:
     assert {"pictures_a_second", "p50_ms", "p99_ms", "single_p50_ms", "memory_after_mb"} <= set(results)
     assert (results["lost"]["max"], results["exit_code"]["max"]) == (0, 143)
     assert content["ratios"]["served / without a server"]["median"] > 0
+
+
+def test_search_is_held_against_random_search(tmp_path: Path) -> None:
+    arguments = ["--repeats", "1", "--trials", "2", "--epochs", "1", "--parameters", "300", "--stubs", "40"]
+    content = run("search.py", *arguments, folder=tmp_path)
+    found = content["results"]["hypervolume"]
+    assert set(found) == {"tpe", "random"} and all(one["median"] > 0 for one in found.values())
+    assert content["ratios"]["hypervolume: tpe better than random"] in ("0 of 1", "1 of 1")
+    assert content["results"]["growth"]["tasks"] >= 40 and content["results"]["growth"]["resume_seconds"] >= 0

@@ -17,7 +17,7 @@ from featherweight.report import drawing
 
 ROOT = typer.main.get_command(app)
 COMMANDS = [[], *([name] for name in ROOT.commands), ["data", "get"], ["data", "show"]]
-QUIET_ONES = {"summary", "train", "demo", "evaluate", "predict", "export", "report", "plot", "byhand"}
+QUIET_ONES = {"summary", "train", "demo", "search", "evaluate", "predict", "export", "report", "plot", "byhand"}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -1,4 +1,4 @@
-"""Works for the workers of a crew under test, and a function of its tests. Most load no torch: workers start fast."""
+"""Works for the workers of a crew under test, and functions of its tests. Most load no torch: workers start fast."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def outcomes_of(crew, count, seconds=600):
         found += crew.finished(1.0)
     assert len(found) == count
     return {outcome.key: outcome for outcome in found}
+
+
+def first_lives(folder):
+    """Processes that `count` named in the file of a task that was started once. For the tests themselves."""
+    lives = [file.read_text().split() for file in Path(folder).iterdir()]
+    return sorted({int(pids[0]) for pids in lives if len(pids) == 1})
 
 
 def describe(shared, data, tell):

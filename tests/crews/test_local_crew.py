@@ -10,7 +10,7 @@ import time
 
 import pytest
 import torch
-from crew_works import outcomes_of
+from crew_works import first_lives, outcomes_of
 
 from featherweight.crews import Outcome, Task, open_crew
 from featherweight.errors import FeatherweightError
@@ -93,8 +93,9 @@ def test_no_task_is_lost_or_counted_twice_when_workers_are_killed(tmp_path):
             outcomes = crew.finished(0.5)
             assert all(outcome.failed is None for outcome in outcomes)
             keys += [outcome.key for outcome in outcomes]
-            if kills < 8 and outcomes and (alive := multiprocessing.active_children()):
-                os.kill(chance.choice(alive).pid, signal.SIGKILL)
+            alive = {process.pid for process in multiprocessing.active_children()}
+            if kills < 8 and outcomes and (running := [pid for pid in first_lives(tmp_path) if pid in alive]):
+                os.kill(chance.choice(running), signal.SIGKILL)
                 kills += 1
         assert crew.finished(5) == []
     assert kills == 8 and sorted(keys, key=int) == [str(number) for number in range(30)]

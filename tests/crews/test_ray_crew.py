@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from crew_works import outcomes_of
+from crew_works import first_lives, outcomes_of
 from filelock import FileLock
 
 import featherweight
@@ -66,6 +67,19 @@ except FeatherweightError as fault:
 cluster.shutdown()
 """
 
+ALONE = """
+import sys
+from featherweight.crews import Task, open_crew
+with open_crew("ray", "crew_works:count", sys.argv[1], slots=2) as crew:
+    for number in range(4):
+        crew.start(Task(str(number), {"number": number, "seconds": 0.1}))
+    found = []
+    while crew.busy:
+        found += crew.finished(1.0)
+    slots = crew.slots
+print(slots, sorted(outcome.key for outcome in found))
+"""
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
@@ -95,6 +109,13 @@ def alive(pid):
         return False
 
 
+def text_of(file):
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
 def wait_for(condition, seconds=300):
     until = time.monotonic() + seconds
     while not (found := condition()) and time.monotonic() < until:
@@ -104,10 +125,10 @@ def wait_for(condition, seconds=300):
 
 
 @contextmanager
-def started(script, *arguments):
+def started(script, *arguments, **environment):
     """Run a script in a process that ends with the block."""
     with subprocess.Popen(
-        [sys.executable, "-c", script, *arguments], env=os.environ | {"PYTHONPATH": PATHS},
+        [sys.executable, "-c", script, *arguments], env=os.environ | {"PYTHONPATH": PATHS} | environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:
         try:
@@ -179,8 +200,7 @@ def test_no_task_is_lost_or_counted_twice_when_workers_and_a_node_are_killed(clu
             if len(keys) > 20 and third is not None:
                 cluster.remove_node(third, allow_graceful=False)    # SIGKILL for all of its processes
                 third = None
-            pids = {int(line) for file in tmp_path.iterdir() for line in file.read_text().split()}
-            if kills < 5 and outcomes and (running := sorted(pid for pid in pids if alive(pid))):
+            if kills < 5 and outcomes and (running := list(filter(alive, first_lives(tmp_path)))):
                 os.kill(chance.choice(running), signal.SIGKILL)
                 kills += 1
         assert not crew.busy
@@ -209,6 +229,19 @@ def test_the_workers_end_with_the_driver(place, tmp_path, number):
     assert out == "" and driver.returncode == (-number if number == signal.SIGKILL else 128 + number)
     assert fault == ("" if number == signal.SIGKILL else "featherweight: interrupted.\n")
     wait_for(lambda: not any(map(alive, pids)), seconds=60)
+
+
+def test_ray_starts_and_ends_with_the_block_and_leaves_no_token(tmp_path):
+    """Without a cluster, "ray" is a Ray of its own. The path of its sockets must be short."""
+    folder = tempfile.mkdtemp(prefix="fw-", dir="/tmp")
+    try:
+        with started(ALONE, str(tmp_path), RAY_TMPDIR=folder, HOME=str(tmp_path / "home")) as driver:
+            out, fault = driver.communicate(timeout=600)
+        assert (driver.returncode, out) == (0, "2 ['0', '1', '2', '3']\n"), fault
+        assert not (tmp_path / "home").exists()
+        wait_for(lambda: not [file for file in Path("/proc").glob("[0-9]*/cmdline") if folder in text_of(file)])
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_driver_ends_with_one_line_when_the_head_is_gone():

@@ -13,7 +13,7 @@ from typing import cast
 import typer
 
 from featherweight import __version__, interruption
-from featherweight.cli import byhand, checkup, data, look, new, see, serve, ship, training, use
+from featherweight.cli import byhand, checkup, data, look, new, search, see, serve, ship, training, use
 from featherweight.cli.examples import example
 from featherweight.cli.help import PlainCommand, PlainGroup
 from featherweight.cli.output import fail, plain_warnings
@@ -33,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (look, new, checkup, training, use, ship, serve, see, byhand):
+for module in (look, new, checkup, training, search, use, ship, serve, see, byhand):
     for command in module.COMMANDS:
         app.command(cls=PlainCommand, epilog=example(command.__name__))(command)
 app.add_typer(data.app, name="data")

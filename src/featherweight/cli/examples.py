@@ -11,6 +11,7 @@ EXAMPLES = {
     "new": "featherweight new mine",
     "train": "featherweight train session6 --set training.epochs=2 --seeds 5",
     "demo": "featherweight demo",
+    "search": "featherweight search --data digits --max-parameters 1000 --trials 20",
     "evaluate": "featherweight evaluate net.py:Net --weights net.pth --data digits",
     "predict": "featherweight predict runs/demo photo.jpg --many --show strip.png",
     "compare": "featherweight compare runs/first runs/second",

@@ -6,7 +6,6 @@ import os
 import secrets
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,16 +26,9 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"     # how a clie
 SETTINGS = 4        # type of the first frame of the answer
 
 
-def load_ray(*, alone: bool) -> Any:
-    """Return the module ray. Raises MissingExtra if it is not installed.
-
-    alone: Ray will be started for this process. A random token then keeps other users of the machine out. Ray reads
-    these variables only when it is loaded, so a program that loaded Ray before has no token.
-    """
+def load_ray() -> Any:
+    """Return the module ray. Raises MissingExtra if it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")      # no telemetry
-    if alone and "ray" not in sys.modules:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         import ray
     except ImportError as fault:
@@ -48,19 +40,18 @@ def load_ray(*, alone: bool) -> Any:
 def joined(ray: Any, address: str | None, slots: int | None) -> Iterator[str | None]:
     """Join a cluster inside the block. Yield its address, None for a Ray of this process alone.
 
-    address: "HOST:PORT" of the cluster's head. None: Ray is started here with `slots` CPUs, and ended after the block.
+    address: "HOST:PORT" of the cluster's head. None: the address in RAY_ADDRESS, else the cluster that was started on
+    this machine. Without such a cluster, Ray is started here with `slots` CPUs, and ended after the block.
     Raises FeatherweightError within some seconds if no Ray answers at the address.
     """
+    address = address or known_address()
     if address is not None and not answers(address):
         raise FeatherweightError(f"no Ray cluster answers at {shortened(repr(address))}. Give HOST:PORT of its head, "
                                  "which `ray start --head` prints.")
     with interruption.undone_at_the_end(lambda: leave(ray)):
         try:
             with signals_kept():
-                if address is None:
-                    start_alone(ray, slots or free_cores())
-                else:
-                    join(ray, address)
+                begin(ray, address, slots or free_cores())
             yield address
         finally:
             leave(ray)
@@ -91,18 +82,21 @@ def answers(address: str) -> bool:
     return len(answer) > 3 and answer[3] == SETTINGS
 
 
-def start_alone(ray: Any, cpus: int) -> None:
-    """Start Ray on this machine for this process."""
-    ray.init(address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+def begin(ray: Any, address: str | None, cpus: int) -> None:
+    """Join a running cluster, or start Ray with `cpus` CPUs without an address.
 
-
-def join(ray: Any, address: str) -> None:
-    """Join a running cluster. Raises FeatherweightError with Ray's reason if it refuses."""
+    A random token keeps other users of the machine out of a Ray that is started here.
+    Raises FeatherweightError with Ray's reason if it refuses.
+    """
+    how: dict[str, Any] = {"address": address}
+    if address is None:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))      # else Ray writes one into the home folder
+        how = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as fault:
-        why = shortened(fault.__cause__ or fault)
-        raise FeatherweightError(f"the Ray cluster at {address} refused: {why}") from fault
+        ray.init(**how, log_to_driver=False, logging_level="ERROR")
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as fault:
+        who = "Ray" if address is None else f"the Ray cluster at {address}"
+        raise FeatherweightError(f"{who} refused: {shortened(fault.__cause__ or fault)}") from fault
 
 
 def leave(ray: Any) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from featherweight.crews import remote
-from featherweight.crews.cluster import answers, check_nodes, joined, known_address, load_ray
+from featherweight.crews.cluster import answers, check_nodes, joined, load_ray
 from featherweight.crews.crew import Outcome, Task
 from featherweight.errors import FeatherweightError
 from featherweight.outside import shortened
@@ -169,11 +169,9 @@ def open_ray_crew(
 ) -> Iterator[RayCrew]:
     """Yield a crew on a Ray cluster. Its workers have ended some seconds after the block.
 
-    address: "HOST:PORT" of the cluster's head. None: see `known_address`; without such a cluster, Ray is started here.
-    cpus: CPUs of a task; fractions are allowed.
+    address: see `joined`. cpus: CPUs of a task; fractions are allowed.
     """
-    address = address or known_address()
-    ray = load_ray(alone=address is None)
+    ray = load_ray()
     with joined(ray, address, slots) as at:
         check_nodes(ray, storage)
         reference, mailbox = share(ray, shared), open_mailbox(ray)

@@ -1,0 +1,1 @@
+"""`featherweight search`: find networks under hard budgets, and compare them honestly."""

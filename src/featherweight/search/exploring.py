@@ -1,0 +1,109 @@
+"""First stage of a search: new candidates, and more epochs for those that are among the best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from featherweight.crews import Task
+from featherweight.errors import FeatherweightError
+from featherweight.search.driver import Job
+from featherweight.search.fitting import fitted
+from featherweight.search.ledger import Event
+from featherweight.search.sampler import Sampler
+from featherweight.search.space import START
+from featherweight.search.study import Member, Study, identity, member_of
+
+ATTEMPTS = 200      # points that are drawn until one fits its limits
+ENOUGH = 20         # measurements at a rung from which TPE learns from that rung instead of a lower one
+
+
+class Exploring:
+    """Proposes candidates. trials: most new candidates. until: seconds of searching at which nothing new begins."""
+
+    good, bad = "measured", "failed"
+
+    def __init__(self, study: Study, sampler: Sampler, trials: int | None, until: Until) -> None:
+        self.study, self.sampler, self.trials, self.until = study, sampler, trials, until
+
+    def next(self, running: Mapping[str, Job], at: float) -> Job | None:
+        study = self.study
+        for number, rung in study.pending.items():      # begun before a resume
+            if key_of(number, rung) not in running:
+                return self.job(study.members[number], rung, None)
+        if self.until(at):
+            return None
+        if going := self.promoted():
+            return going
+        if self.trials is None or len(study.members) < self.trials:
+            event = proposal(study, self.sampler)
+            return self.job(member_of(event), 0, event)
+        return self.promoted(at_least=1) if not running else None
+
+    def promoted(self, at_least: int = 0) -> Job | None:
+        """Return the job of a member that goes on to the next rung, None if none does."""
+        for ladder in self.study.ladders:
+            for rung in reversed(range(len(ladder) - 1)):
+                enough = at_least if not ladder[rung + 1].ranking else 0
+                number = ladder[rung].promotable(at_least=enough)
+                if number is not None:
+                    event = {"event": "rung", "number": number, "rung": rung + 1}
+                    return self.job(self.study.members[number], rung + 1, event)
+        return None
+
+    def job(self, member: Member, rung: int, begins: Event | None) -> Job:
+        """Return the job that measures a member at a rung."""
+        data = {"candidate": member.candidate.to_dict(), "epochs": self.study.epochs[rung],
+                "seed": self.study.problem.seed, "name": f"trial-{member.number}"}
+        return Job(Task(key_of(member.number, rung), data), begins, {"number": member.number, "rung": rung})
+
+
+class Until:
+    """True when the search for new candidates ends: so that the time left suffices to choose and test the best.
+
+    hours: None for no limit. trainings: number of complete trainings that choosing and testing take, at most.
+    """
+
+    LEAST = 0.5     # part of the time that is searched in any case
+
+    def __init__(self, study: Study, hours: float | None, slots: int, trainings: int) -> None:
+        self.study, self.seconds, self.slots, self.trainings = study, 3600 * (hours or 0), slots, trainings
+
+    def __call__(self, at: float) -> bool:
+        if not self.seconds:
+            return False
+        needed = self.study.seconds_of_training() * self.trainings / self.slots
+        return at >= max(self.LEAST * self.seconds, self.seconds - needed)
+
+
+def key_of(number: int, rung: int) -> str:
+    """Return the key of a task."""
+    return f"{number}.{rung}"
+
+
+def proposal(study: Study, sampler: Sampler) -> Event:
+    """Return the event of a new candidate within its limits. Raises FeatherweightError if none was found."""
+    number, cell = len(study.members), cell_of(study)
+    rung = max((rung for rung, seen in enumerate(study.seen) if len(seen) >= ENOUGH), default=0)
+    for attempt in range(ATTEMPTS):
+        point: dict[str, Any] = START if not (study.sizes[cell] or attempt) else (
+            sampler.point(number, attempt, rung, study.seen[rung]))
+        found = fitted(point, study.problem, study.cells[cell])
+        if found and identity(found[0]) not in study.known:
+            return {"event": "trial", "number": number, "cell": cell, "point": point,
+                    "candidate": found[0].to_dict(), "costs": found[1].to_dict()}
+    raise FeatherweightError(f"{ATTEMPTS} points of the space gave no new network within the budget. It is too small "
+                             "for more trials: raise it, or end the search with fewer trials.")
+
+
+def cell_of(study: Study) -> int:
+    """Return the cell of the next candidate: every second time the budget itself, else the smaller ones in turn.
+
+    Cells above the smallest one that reaches the accuracy asked for are left out.
+    """
+    enough, whole = study.problem.budgets.accuracy, len(study.epochs)
+    first = max((cell for cell, one in enumerate(study.best)
+                 if enough and one and len(one.accuracies) == whole and one.accuracies[-1] >= enough), default=0)
+    turn, smaller = divmod(len(study.members), 2)
+    left = len(study.cells) - first - 1
+    return first + (1 + turn % left if smaller and left else 0)
