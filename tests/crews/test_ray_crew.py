@@ -207,17 +207,6 @@ def test_no_task_is_lost_or_counted_twice_when_workers_and_a_node_are_killed(clu
     assert kills == 5 and third is None and sorted(keys, key=int) == [str(number) for number in range(60)]
 
 
-def test_a_ray_is_started_for_one_command_if_there_is_no_cluster(tmp_path, monkeypatch):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with tempfile.TemporaryDirectory(prefix="r") as short:        # paths of sockets must be short
-        monkeypatch.setenv("RAY_TMPDIR", short)
-        with started(DRIVER, "ray", str(tmp_path)) as driver:
-            wait_for(lambda: driver.poll() is not None or list(tmp_path.iterdir()))
-            assert list(tmp_path.iterdir()), driver.stderr.read()
-            driver.send_signal(signal.SIGTERM)
-            assert driver.communicate(timeout=60) == ("", "featherweight: interrupted.\n")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_workers_end_with_the_driver(place, tmp_path, number):
     with started(DRIVER, place, str(tmp_path)) as driver:
@@ -256,6 +245,12 @@ def test_a_storage_that_the_nodes_do_not_see_is_refused(place, tmp_path):
         open_crew(place, "crew_works:die", None, storage="memory://here").__enter__()
     with open_crew(place, "crew_works:die", None, storage=str(tmp_path / "shared")):
         assert list((tmp_path / "shared").iterdir()) == []
+
+
+def test_a_node_with_other_code_of_the_same_version_is_refused(place, monkeypatch):
+    monkeypatch.setattr("featherweight.crews.cluster.code_of_package", lambda: "of another clone")
+    with pytest.raises(FeatherweightError, match=r"has other code of featherweight .*Install the same version"):
+        open_crew(place, "crew_works:die", None).__enter__()
 
 
 # ---- training with many seeds ----

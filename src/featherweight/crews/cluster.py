@@ -15,6 +15,7 @@ from typing import Any
 from featherweight import __version__, interruption
 from featherweight.cores import free_cores
 from featherweight.crews import remote
+from featherweight.crews.remote import code_of_package
 from featherweight.crews.storage import forget, save
 from featherweight.errors import FeatherweightError, MissingExtra
 from featherweight.outside import shortened
@@ -119,15 +120,18 @@ def signals_kept() -> Iterator[None]:
 
 
 def check_nodes(ray: Any, storage: str | None) -> None:
-    """Raise FeatherweightError if a node has another version of this package, or does not see the storage.
+    """Raise FeatherweightError if a node has other code of this package, or does not see the storage.
 
     A node that does not answer within LOOKING seconds is left out: its tasks will run elsewhere.
     """
-    token = f"featherweight-{secrets.token_hex(8)}"
+    token, code = f"featherweight-{secrets.token_hex(8)}", code_of_package()
     if storage is not None:
         save(storage, token, b"")
     try:
         for node, found in _looks(ray, storage, token):
+            if found["version"] == __version__ and found.get("code") != code:
+                raise FeatherweightError(f"node {node} has other code of featherweight {__version__}. Install the same "
+                                         "version on all nodes.")
             if found["version"] != __version__:
                 raise FeatherweightError(f"node {node} has featherweight {found['version']}, this machine has "
                                          f"{__version__}. Install the same version on all nodes.")

@@ -5,9 +5,11 @@ Loading this file loads neither torch nor the work, so that a worker starts fast
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 from featherweight import __version__
@@ -49,8 +51,16 @@ def fetch(reference: Any) -> Any:
 
 
 def look(storage: str | None, token: str) -> dict[str, Any]:
-    """Return the version of this package on the node, and True if the node sees the token in the storage."""
-    return {"version": __version__, "sees": storage is None or holds(storage, token)}
+    """Return version and code of this package on the node, and True if the node sees the token in the storage."""
+    return {"version": __version__, "code": code_of_package(), "sees": storage is None or holds(storage, token)}
+
+
+def code_of_package() -> str:
+    """Return a hash of the package's source files. Two clones of one version may differ."""
+    folder, found = Path(__file__).parents[1], hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
+    return found.hexdigest()
 
 
 class Mailbox:
