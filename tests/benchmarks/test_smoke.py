@@ -310,3 +310,10 @@ def test_serve_load_loses_nothing(tmp_path: Path) -> None:
     assert {"pictures_a_second", "p50_ms", "p99_ms", "single_p50_ms", "memory_after_mb"} <= set(results)
     assert (results["lost"]["max"], results["exit_code"]["max"]) == (0, 143)
     assert content["ratios"]["served / without a server"]["median"] > 0
+
+
+def test_crews_keep_every_task_and_every_slot(tmp_path: Path) -> None:
+    """The other parts start Ray clusters. tests/crews does the same, smaller."""
+    content = run("crews.py", "--parts", "nodes", "--simulated", "20", "--seconds", "0.05", folder=tmp_path)
+    found = content["results"]["nodes"]
+    assert 0 < found["utilisation"] <= 1 and found["driver_tasks_a_second"] > 0
