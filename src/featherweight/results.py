@@ -111,9 +111,10 @@ def compare_with_goal(
 ) -> dict[str, Any]:
     """Return the recipe's goal with "met" and "missed". Every head must reach the accuracy and the recalls.
 
-    recalls: of each class, per head. code: bytes of the network's C code.
     A limit without a measured value is missed. "met" is None if the recipe has no goal.
     "dataset" is there if the accuracy was set for another data set.
+
+    recalls: of each class, per head. code: bytes of the network's C code.
     """
     goal, each = recipe.goal, list((recalls or {}).values())
     known = [[value for value in values if value is not None] for values in each]

@@ -319,3 +319,10 @@ def test_search_is_held_against_random_search(tmp_path: Path) -> None:
     assert set(found) == {"tpe", "random"} and all(one["median"] > 0 for one in found.values())
     assert content["ratios"]["hypervolume: tpe better than random"] in ("0 of 1", "1 of 1")
     assert content["results"]["growth"]["tasks"] >= 40 and content["results"]["growth"]["resume_seconds"] >= 0
+
+
+def test_crews_keep_every_task_and_every_slot(tmp_path: Path) -> None:
+    """The other parts start Ray clusters. tests/crews does the same, smaller."""
+    content = run("crews.py", "--parts", "nodes", "--simulated", "20", "--seconds", "0.05", folder=tmp_path)
+    found = content["results"]["nodes"]
+    assert 0 < found["utilisation"] <= 1 and found["driver_tasks_a_second"] > 0
