@@ -111,8 +111,8 @@ def compare_with_goal(
 ) -> dict[str, Any]:
     """Return the recipe's goal with "met" and "missed". Every head must reach the accuracy and the recalls.
 
-    A limit without a measured value is missed. "met" is None if the recipe has no goal.
-    "dataset" is there if the accuracy was set for another data set.
+    A limit without a measured value is missed. Without a goal, "met" is None.
+    For an accuracy that was set for another data set, the key "dataset" names that set.
 
     recalls: of each class, per head. code: bytes of the network's C code.
     """
