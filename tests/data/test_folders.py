@@ -328,7 +328,6 @@ def test_a_heic_picture_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_a_heic_picture_is_read_with_its_extra(tmp_path):
-    pytest.importorskip("pillow_heif")
     formats.cache_clear()
     found = decode_picture(HEIC, 3, 24)
     assert found[:, 12, 8].tolist() > [150, 0, 0] and found[1, 12, 8] < 80 and found[:, 0, 0].min() > 240
