@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import featherweight
 from featherweight.budgets.budget import built
 from featherweight.budgets.outline import adapted
 from featherweight.budgets.usage import inputs_for, usage_of
@@ -17,6 +19,7 @@ from featherweight.search.costs import costs_of
 from featherweight.search.fitting import cells_of, fitted, within
 from featherweight.search.problem import Budgets, Problem
 from featherweight.search.space import SPACE, START, Choice, Real, draw
+from featherweight.shipping import export
 
 
 def problem(form="int8", shape=(1, 28, 28), levels=1, **limits):
@@ -38,6 +41,16 @@ def usage(words, shape, gain):
     model = built(words, {"in_channels": shape[0], "classes": 10, "gain": gain})
     with torch.no_grad():
         return usage_of(model, (shape,), adapted(model, inputs_for((shape,))))
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_ram_of_images_that_are_stood_upright_is_that_of_the_export(upright, tmp_path):
+    asked = replace(problem(parameters=400), upright=upright)
+    candidate, costs = fitted(START, asked, asked.budgets.limits)
+    settings = {"data.upright": upright, "data.dataset": "digits", "training.epochs": 1, "model.arguments.gain": False}
+    run = featherweight.train(model=candidate.words, settings=settings, out=tmp_path / "run", quiet=True)
+    done = export(run.path, "c", tmp_path / "c", int8=True)
+    assert (done["ram"], done["flash"]) == (costs.ram, costs.flash)
 
 
 @given(points(), st.sampled_from(["int8", "float"]), st.sampled_from([(1, 28, 28), (3, 32, 32)]),

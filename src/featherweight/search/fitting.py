@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import product
-from math import sqrt
+from math import prod, sqrt
 from typing import Any
 
 from featherweight.errors import ModelError, RecipeError
@@ -71,7 +71,9 @@ def attempt(point: Mapping[str, Any], factor: float, problem: Problem, limits: L
 
 def costs(outline: Outline, problem: Problem) -> Costs:
     """Return the costs of a network, with those of its C code."""
-    return Costs(outline.parameters, outline.macs, *code_size(outline, problem.form))
+    ram, flash = code_size(outline, problem.form)
+    copy = prod(problem.shape[1:]) if problem.upright else 0
+    return Costs(outline.parameters, outline.macs, ram + copy, flash)
 
 
 def within(found: Costs, limits: Limits) -> bool:

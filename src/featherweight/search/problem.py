@@ -59,6 +59,7 @@ class Problem(Plain):
     """All options and facts that decide which trials a search makes, beside their number.
 
     shape: of one image. images: number of training images. levels: number of budgets, each half of the one before.
+    upright: True if the C code keeps a copy of the image that is stood upright.
     """
 
     data: str
@@ -70,6 +71,7 @@ class Problem(Plain):
     levels: int
     seed: int
     settings: tuple[str, ...]
+    upright: bool = False
     version: int = VERSION
     space: str = field(default_factory=fingerprint)
 
@@ -78,7 +80,7 @@ class Problem(Plain):
         """Return the problem of a recipe and its data."""
         channels, height, width = dataset.train.images.shape[1:]
         return cls(recipe.data.dataset, (channels, height, width), len(dataset.classes), len(dataset.train),
-                   **given)
+                   upright=recipe.data.upright, **given)
 
     @classmethod
     def read(cls, header: Mapping[str, Any], folder: Path) -> Self:
