@@ -168,7 +168,7 @@ def test_an_edited_and_an_unfinished_run_are_one_line(trained, tmp_path):
 
 def test_the_command_judges_a_run(run_command, trained):
     code, out, said = run_command("doctor", trained, "--data", "digits")
-    assert (code, said) == (0, "") and "record of 3 epochs" in out and "30 steps" in out
+    assert (code, said) == (0, "") and "record of 3 epochs" in out and "30 steps" in " ".join(out.split())
     assert "trained network on 256 test images" in " ".join(out.split())
 
 

@@ -73,6 +73,11 @@ def test_it_is_the_network_of_its_words(tmp_path_factory, words, gain, dropout, 
     assert max(map(len, text.splitlines())) <= 120
 
 
+def test_a_comment_that_makes_a_line_too_long_stands_above_it():
+    text = network_file("words:S1 g h", classes=10, arguments={"gain": False})
+    assert max(map(len, text.splitlines())) <= 120 and text.count("# 28x28") == 2
+
+
 @pytest.mark.parametrize("form", STAGES)
 def test_every_word_can_be_written(form, tmp_path):
     word = form.replace("N", "1" if form == "zN" else "4").replace("R", "2")

@@ -56,7 +56,7 @@ def validated(run):
     training = build_training(run.recipe, load_data(run.recipe, None), torch.device("cpu"))
     name, images = training.curve
     assert name == "validation"
-    return measure(load_network(run), images, training.task, training.precision)["class"].to_dict()
+    return measure(load_network(run), images, training.task, training.precision)["class"].without_classes()
 
 
 def test_the_best_epoch_is_written_and_measured(rough, kept, tmp_path):

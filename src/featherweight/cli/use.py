@@ -168,7 +168,7 @@ def compare(
     runs: RunPaths,
     as_json: Json = False,
 ) -> None:
-    """Compare finished runs in one table, and show in which settings they differ.
+    """Compare finished runs, and show in which settings they differ.
 
     Recipes that share seeds are also compared by the mean difference over these seeds. Single runs are compared on
     their common test images.

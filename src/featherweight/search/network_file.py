@@ -21,6 +21,7 @@ from featherweight.outside import visible
 from featherweight.search.records import Costs
 
 FILE, CLASS = "network.py", "Net"
+LONGEST = 120       # characters of a line
 NAMES = {       # letter of a word -> name of its attribute in the class
     "c": "conv", "C": "conv", "k": "mix", "t": "down", "F": "down", "s": "separable", "S": "separable",
     "e": "separable", "n": "shift", "x": "residual", "w": "repeat", "p": "pool", "z": "cut", "g": "mean", "q": "rms",
@@ -93,9 +94,16 @@ def stage_lines(name: str, child: str, layer: nn.Module, sizes: Mapping[str, str
 
 
 def aligned(lines: Sequence[tuple[str, str]]) -> list[str]:
-    """Return lines of code with their comments in one column."""
+    """Return lines of code with their comments in one column, or above a line that would become too long."""
     width = max(len(code) for code, comment in lines if comment) + 2
-    return [f"{code:{width}}# {comment}" if comment else code for code, comment in lines]
+    found = []
+    for code, comment in lines:
+        if width + len(f"# {comment}") <= LONGEST:
+            found.append(f"{code:{width}}# {comment}" if comment else code)
+        else:
+            indent = code[: len(code) - len(code.lstrip())]
+            found += [f"{indent}# {comment}", code]
+    return found
 
 
 def sized(network: nn.Module, shape: Sequence[int]) -> dict[str, str]:
