@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import shutil
 import signal
 import socket
@@ -35,7 +34,6 @@ pytestmark = [
 ]
 PATHS = os.pathsep.join([str(Path(featherweight.__file__).parents[1]), str(Path(__file__).parent)])
 NODE = {"num_cpus": 2, "object_store_memory": 80 * 2**20}
-NEWS = re.compile(r"\x1b\[33m\(raylet\)\x1b\[0m .*\n(\t.*\n)*")      # Ray tells of a node that an earlier test killed
 DRIVER = """
 import sys
 from featherweight import interruption
@@ -218,7 +216,7 @@ def test_the_workers_end_with_the_driver(place, tmp_path, number):
         driver.send_signal(number)
         out, fault = driver.communicate(timeout=60)
     assert out == "" and driver.returncode == (-number if number == signal.SIGKILL else 128 + number)
-    assert own(fault) == ("" if number == signal.SIGKILL else "featherweight: interrupted.\n")
+    assert fault == ("" if number == signal.SIGKILL else "featherweight: interrupted.\n")
     wait_for(lambda: not any(map(alive, pids)), seconds=60)
 
 
@@ -240,11 +238,6 @@ def test_a_driver_ends_with_one_line_when_the_head_is_gone():
         out, fault = driver.communicate(timeout=300)
     assert driver.returncode == 0, fault
     assert "no longer answers. Start it again, then go on with the same command and --resume." in out
-
-
-def own(said):
-    """Return standard error without the news of Ray about its nodes."""
-    return NEWS.sub("", said)
 
 
 def test_a_storage_that_the_nodes_do_not_see_is_refused(place, tmp_path):

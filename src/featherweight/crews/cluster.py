@@ -93,6 +93,7 @@ def begin(ray: Any, address: str | None, cpus: int) -> None:
     if address is None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))      # else Ray writes one into the home folder
         how = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+    ray._private.worker._worker_logs_enabled = False        # else news of the cluster go to standard output
     try:
         ray.init(**how, log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as fault:
