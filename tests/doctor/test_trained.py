@@ -15,7 +15,7 @@ from featherweight.forward import as_input
 from featherweight.models import build_model
 
 GOOD = 0.97
-SECONDS = 60        # of computing, for all examples; later examples are not trained
+SECONDS = 30        # of computing, for all examples; later examples are not trained
 SIZE = 16           # pixels; the digits have 8x8
 STEPS, BATCH = 160, 64
 
