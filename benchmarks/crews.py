@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import json
 import os
 import random
 import signal
@@ -36,6 +37,8 @@ def main() -> int:
     options = parse()
     settings = {key: value for key, value in vars(options).items() if key != "out"}
     content = report.begin("crews", settings, "ray") | {"aims": AIMS, "results": {}, "ratios": {}}
+    if options.add:
+        content["results"] = json.loads(options.out.read_text())["results"]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path[1:]])     # for Ray's workers
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     for part in options.parts:
@@ -55,6 +58,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "crews")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--add", action="store_true", help="keep the other parts of the JSON file")
     parser.add_argument("--tasks", type=report.positive, default=1000, help="of the utilisation")
     parser.add_argument("--seconds", type=float, default=1.0, help="of a task of the utilisation; 10 is the real case")
     parser.add_argument("--slots", type=report.positive, default=16, help="on two nodes")
@@ -120,18 +124,22 @@ def measure_utilisation(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_throughput(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the tasks a second of stubs that end at once, in CHUNK parts in turn."""
+    """Return the tasks a second of stubs that end at once, in CHUNK parts in turn.
+
+    On a busy machine read the driver's processor time. A cluster has one driver, so this time is its limit.
+    """
     times: list[float] = []
     with cluster(2) as made, open_crew(f"ray:{made.address}", "crew_stubs:wait", None) as crew:
         feed(crew, 20, lambda number: {"number": number, "seconds": 0.0})
-        begun = time.monotonic()
+        begun, used = time.monotonic(), time.process_time()
         feed(crew, options.stubs, lambda number: {"number": number, "seconds": 0.0},
              lambda done: times.extend([time.monotonic() - begun] * done))
+        used = time.process_time() - used
     size = options.stubs // CHUNK
     edges = [0.0, *(times[(part + 1) * size - 1] for part in range(CHUNK))]
     rates = [round(size / (last - first), 1) for first, last in pairwise(edges)]
     return {"tasks_a_second": round(options.stubs / times[-1], 1), "first_part": rates[0], "last_part": rates[-1],
-            "all": rates}
+            "driver_processor_ms_a_task": round(1000 * used / options.stubs, 3), "all": rates}
 
 
 class Simulated:
