@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from statistics import fmean
+from collections.abc import Mapping
 
 SHARE = 3       # one of this many goes on
 RUNGS = 3       # most rungs
@@ -53,19 +51,9 @@ def rank_correlation(first: Mapping[int, float], last: Mapping[int, float]) -> f
     both = [number for number in first if number in last]
     if len(both) < 3:
         return None
-    ranks = [ranked([side[number] for number in both]) for side in (first, last)]
-    mean = fmean(ranks[0])
-    products = [sum((a - mean) * (b - mean) for a, b in zip(one, two, strict=True)) for one, two in
-                ((ranks[0], ranks[1]), (ranks[0], ranks[0]), (ranks[1], ranks[1]))]
-    return products[0] / (products[1] * products[2]) ** 0.5 if products[1] and products[2] else None
+    sides = [[side[number] for number in both] for side in (first, last)]
+    if any(len(set(values)) == 1 for values in sides):
+        return None
+    from scipy.stats import spearmanr  # takes long to load
 
-
-def ranked(values: Sequence[float]) -> list[float]:
-    """Return the rank of each value. Equal values share the mean of their ranks."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    starts = [0, *(i for i, (a, b) in enumerate(pairwise(order), 1) if values[a] != values[b]), len(order)]
-    ranks = [0.0] * len(values)
-    for start, end in pairwise(starts):
-        for index in order[start:end]:
-            ranks[index] = (start + end - 1) / 2
-    return ranks
+    return float(spearmanr(*sides).statistic)
