@@ -18,18 +18,6 @@ UNDER_THE_POINTER = """([x, y]) => document.elementFromPoint(x, y - window.scrol
 PAGES = ["one", "two-heads", "several", "many"]
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
 def visit(browser, pages):
     """Open a page; gives it with what it said on the console and what it asked for beside itself."""

@@ -28,18 +28,6 @@ DROP = """([text, name, type]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
 def visit(browser):
     """Open a server's page; when the test ends, nothing was said on the console and nothing asked for elsewhere."""

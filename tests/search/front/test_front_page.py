@@ -146,18 +146,6 @@ def test_equal_seeds_are_stacked():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
 def pages(written, tmp_path_factory):
     """The page of a finished search, and that of MNIST before its end, with the catalogue."""
     early = replace(written, folder=tmp_path_factory.mktemp("early"))
