@@ -15,6 +15,7 @@ from featherweight.graph.twin import one_thread, untouched_random_state
 from featherweight.networks import shapes_of
 from featherweight.outside import shortened
 from featherweight.recipe import Recipe
+from featherweight.shipping.c_files import upright_bytes
 
 
 def code_size(network: nn.Module, recipe: Recipe) -> dict[str, int]:
@@ -30,7 +31,7 @@ def code_size(network: nn.Module, recipe: Recipe) -> dict[str, int]:
         other = ", set goal.code=float" if "float" in used.code else ""
         raise ModelError(f"goal.{limits[0]} asks for C in {form}, but {reason} Change the network{other}, or leave "
                          f"goal.{' and goal.'.join(limits)} out.")
-    standing = recipe.data.size ** 2 if recipe.data.upright else 0      # the image that the C code makes upright
+    standing = upright_bytes(recipe.data.size) if recipe.data.upright else 0
     return {"ram": used.code[form].ram + standing, "flash": used.code[form].flash}
 
 

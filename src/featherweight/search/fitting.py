@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import product
-from math import prod, sqrt
+from math import sqrt
 from typing import Any
 
 from featherweight.errors import ModelError, RecipeError
@@ -12,6 +12,7 @@ from featherweight.search.costs import Outline, code_size, outline_of
 from featherweight.search.problem import Problem
 from featherweight.search.records import Candidate, Costs
 from featherweight.search.space import START, settings_of, words_of
+from featherweight.shipping.c_files import upright_bytes
 from featherweight.wording import option
 
 LOWEST, HIGHEST = 0.4, 256.0    # factors; with the lowest, all layers of START have the fewest channels
@@ -72,8 +73,8 @@ def attempt(point: Mapping[str, Any], factor: float, problem: Problem, limits: L
 def costs(outline: Outline, problem: Problem) -> Costs:
     """Return the costs of a network, with those of its C code."""
     ram, flash = code_size(outline, problem.form)
-    copy = prod(problem.shape[1:]) if problem.upright else 0
-    return Costs(outline.parameters, outline.macs, ram + copy, flash)
+    standing = upright_bytes(problem.shape[1]) if problem.upright else 0
+    return Costs(outline.parameters, outline.macs, ram + standing, flash)
 
 
 def within(found: Costs, limits: Limits) -> bool:

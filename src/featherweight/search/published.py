@@ -18,6 +18,7 @@ from featherweight.networks import shapes_of
 from featherweight.recipe import Recipe, find_recipe, recipe_names
 from featherweight.search.best import Mark
 from featherweight.search.records import Costs
+from featherweight.shipping.c_files import upright_bytes
 
 RESULT = re.compile(      # "# Result   test 99.56 % (99.43 to 99.63), mean (lowest to highest) of 20 seeds"
     r"^# Result +test ([\d.]+) %(?: \(([\d.]+) to ([\d.]+)\))?, (?:mean \(lowest to highest\) of (\d+)|one) seed",
@@ -56,6 +57,6 @@ def costs_of(recipe: Recipe, form: str) -> Costs:
         usage, _ = start(hollow(prepare(module.eval(), shapes).float()), shapes)
     if form not in usage.code:
         raise ModelError(f"{recipe.model.name} has no C code in {form}: {usage.refused}")
-    standing = recipe.data.size**2 if recipe.data.upright else 0       # the C code keeps a copy that is stood upright
+    standing = upright_bytes(recipe.data.size) if recipe.data.upright else 0
     code = usage.code[form]
     return Costs(usage.parameters, usage.macs, code.ram + standing, code.flash)

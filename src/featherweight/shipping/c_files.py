@@ -63,12 +63,17 @@ def c_files(card: Card, body: Body, names: Names = DEFAULT) -> dict[str, str]:
             "main.c": main_program(card, names), "Makefile": MAKEFILE.format(name=names.file)}
 
 
+def upright_bytes(size: int) -> int:
+    """Return the bytes of RAM for the copy of an image that is made upright. size: side of the image in pixels."""
+    return size * size
+
+
 def stand_upright(card: Card, body: Body) -> None:
     """Add a first call that makes slanted ink upright, as was done with the training images."""
     size = card.picture.size
     body.parts.add("upright")
-    body.memory.append(f"static uint8_t standing[{size * size}];")
-    body.ram += size * size
+    body.memory.append(f"static uint8_t standing[{upright_bytes(size)}];")
+    body.ram += upright_bytes(size)
     body.calls.insert(0, f"    image = upright(image, {size}, {size}, standing);")
 
 
