@@ -24,7 +24,7 @@ from featherweight.inference.ink import INK, Floats, View, border, find_ink
 from featherweight.inference.lines import lines_of
 from featherweight.inference.many import find_digits
 from featherweight.inference.reading import read_picture
-from featherweight.inference.strokes import Mask, Pieces, label_pieces, stroke_width, thicken, thin
+from featherweight.inference.strokes import Mask, Pieces, label_pieces, padded, stroke_width, thicken, thin
 from featherweight.picture_files import squared
 from featherweight.specification import PictureSpecification
 from featherweight.upright import upright
@@ -181,7 +181,7 @@ def cut_out(ink: Floats, mask: Mask) -> Floats:
     """Return the ink under a mask, cropped, with its soft edges and an empty margin of one pixel."""
     kept = thicken(mask, 1)[1:-1, 1:-1]
     top, bottom, left, right = box_of(kept)
-    return np.pad(np.where(kept, ink, 0)[top:bottom, left:right], 1).astype(np.float32)
+    return padded(np.where(kept, ink, 0)[top:bottom, left:right].astype(np.float32, copy=False), 1)
 
 
 def to_canvas(ink: Floats, specification: PictureSpecification, *, even: bool = True) -> Grey:

@@ -67,9 +67,12 @@ def check_size(file: Image.Image) -> None:
 
 def shrink(file: Image.Image) -> Image.Image:
     """Decode a picture and reduce a large one, because every later step needs as much memory again."""
+    deep, factor = file.mode.startswith(("I", "F")), max(file.size) // LARGEST
+    if not deep and factor < 2:
+        file.load()
+        return file
     exif = file.getexif()
-    picture = eight_bits(file) if file.mode.startswith(("I", "F")) else file
-    factor = max(file.size) // LARGEST
+    picture = eight_bits(file) if deep else file
     if factor >= 2:
         reducible = {"1": "L", "P": "RGBA", "PA": "RGBA"}.get(picture.mode)
         picture = (picture.convert(reducible) if reducible else picture).reduce(factor)
