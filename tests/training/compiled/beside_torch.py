@@ -20,8 +20,8 @@ from torch.overrides import TorchFunctionMode
 from featherweight.training.compiled.network import CompiledNetwork
 from featherweight.training.compiled.program import compile_network
 
-FAR = 2e-7          # distance from a kink, as part of the standard deviation: C is more exact than torch in float32
-DRAWS = 60          # of inputs
+FAR = 5e-7          # distance from the first kink, as part of the standard deviation: the rounding errors of float32
+DRAWS = 200         # of inputs
 GRADIENT = 1e-4     # largest error of a parameter's gradient, as part of its norm
 STATISTIC = 1e-5
 SMALL = 1e-2        # a gradient is small if its norm is less than this part of the largest one: some are exactly 0
@@ -37,11 +37,14 @@ class Passes:
 
 
 class Kinks(TorchFunctionMode):
-    """A context that measures how near the values come to a kink. nearest: as part of the standard deviation."""
+    """A context that measures how near the values come to a kink.
+
+    nearest: as part of the standard deviation, divided by the number of the layer with a kink, as errors add up.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.nearest = math.inf
+        self.nearest, self.layers = math.inf, 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func.__name__ in ("relu", "relu_"):
@@ -51,9 +54,10 @@ class Kinks(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def see(self, distances: Tensor, values: Tensor) -> None:
+        self.layers += 1
         distances = distances[distances > 0]        # equal numbers, as zeros after ReLU, stay equal in C
         if len(distances):
-            self.nearest = min(self.nearest, float(distances.min() / values.std()))
+            self.nearest = min(self.nearest, float(distances.min() / values.std() / self.layers))
 
 
 def gaps(values: Tensor, shape: torch.Size) -> Tensor:
