@@ -17,8 +17,7 @@
 #define LANES 16
 #define REGISTERS 32
 #define REPEATED(a) {a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a}
-#elif defined(__AVX__)
-#include <immintrin.h>
+#elif defined(__AVX__)       /* without immintrin.h, which takes a quarter of the time to compile a network */
 #define LANES 8
 #define REGISTERS 16
 #define REPEATED(a) {a, a, a, a, a, a, a, a}
@@ -101,7 +100,7 @@ INLINE vec relu(vec x)
 #if defined(__AVX512F__)
     return (vec)_mm512_max_ps((__m512)ZERO, (__m512)x);
 #elif defined(__AVX__)
-    return (vec)_mm256_max_ps((__m256)ZERO, (__m256)x);
+    return (vec)__builtin_ia32_maxps256(ZERO, x);
 #else
     return (vec)((ivec)x & ~(x < ZERO));
 #endif
@@ -113,7 +112,7 @@ INLINE vec larger(vec a, vec b)
 #if defined(__AVX512F__)
     return (vec)_mm512_max_ps((__m512)a, (__m512)b);
 #elif defined(__AVX__)
-    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+    return (vec)__builtin_ia32_maxps256(a, b);
 #else
     return blend(above(a, b), a, b);
 #endif
