@@ -10,8 +10,8 @@ from featherweight.errors import FeatherweightError
 from featherweight.search.driver import Job
 from featherweight.search.fitting import fitted
 from featherweight.search.ledger import Event
-from featherweight.search.sampler import Sampler
-from featherweight.search.space import START
+from featherweight.search.sampler import PARENTS, Sampler
+from featherweight.search.space import STARTS
 from featherweight.search.study import Member, Study, identity, member_of
 
 ATTEMPTS = 200      # points that are drawn until one fits its limits
@@ -84,16 +84,31 @@ def key_of(number: int, rung: int) -> str:
 def proposal(study: Study, sampler: Sampler) -> Event:
     """Return the event of a new candidate within its limits. Raises FeatherweightError if none was found."""
     number, cell = len(study.members), cell_of(study)
-    rung = max((rung for rung, seen in enumerate(study.seen) if len(seen) >= ENOUGH), default=0)
     for attempt in range(ATTEMPTS):
-        point: dict[str, Any] = START if not (study.sizes[cell] or attempt) else (
-            sampler.point(number, attempt, rung, study.seen[rung]))
-        found = fitted(point, study.problem, study.cells[cell])
+        found = fitted(point := point_for(study, sampler, cell, attempt), study.problem, study.cells[cell])
         if found and identity(found[0]) not in study.known:
             return {"event": "trial", "number": number, "cell": cell, "point": point,
                     "candidate": found[0].to_dict(), "costs": found[1].to_dict()}
     raise FeatherweightError(f"{ATTEMPTS} points of the space gave no new network within the budget. It is too small "
                              "for more trials: raise it, or end the search with fewer trials.")
+
+
+def point_for(study: Study, sampler: Sampler, cell: int, attempt: int) -> dict[str, Any]:
+    """Return the point to try next in a cell: one of STARTS, or else in turn a neighbour of the best and one of TPE."""
+    number, begun = len(study.members), study.sizes[cell]
+    if begun + attempt < len(STARTS):
+        return STARTS[begun + attempt]
+    if number // 2 % 2 and not sampler.randomly:
+        seen = study.seen[deepest(study, PARENTS)]
+        if any(one.score is not None for one in seen):
+            return sampler.neighbour(number, attempt, seen)
+    rung = deepest(study, ENOUGH)
+    return sampler.point(number, attempt, rung, study.seen[rung])
+
+
+def deepest(study: Study, count: int) -> int:
+    """Return the last rung with so many measurements, or else the first rung."""
+    return max((rung for rung, seen in enumerate(study.seen) if len(seen) >= count), default=0)
 
 
 def cell_of(study: Study) -> int:

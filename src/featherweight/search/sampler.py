@@ -1,4 +1,4 @@
-"""Points of the space proposed by Optuna: TPE, multivariate and grouped.
+"""Points of the space: proposed by Optuna (TPE, multivariate and grouped), or neighbours of the best ones so far.
 
 Each proposal depends only on the seed, the number of the trial, and what was measured before. So a resumed search needs
 no state of a sampler. TPE takes longer the more it sees, so it sees the best and the last measurements only.
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featherweight.errors import MissingExtra
-from featherweight.search.space import SPACE, Choice, Dimension, Real, draw
+from featherweight.search.space import SPACE, Choice, Dimension, Real, draw, near
 
 if TYPE_CHECKING:
     import optuna
 
 STARTUP = 10    # measurements before TPE; until then points are random
 WORST = -100.0
+PARENTS = 5     # best measurements that get neighbours
 RECENT = 50     # TPE sees the best RECENT measurements, and the last RECENT to 2 RECENT
 
 
@@ -64,6 +65,15 @@ class Sampler:
         study.tell(trial, state=optuna.trial.TrialState.FAIL)       # measured later, and then added as a new trial
         return point
 
+    def neighbour(self, number: int, attempt: int, seen: Sequence[Observation]) -> dict[str, Any]:
+        """Return a point near one of the best that were seen. seen: at least one point that did not fail.
+
+        Source: Real et al. (2019), "Regularized Evolution for Image Classifier Architecture Search", without ageing.
+        """
+        random = np.random.default_rng([self.seed, number, attempt])
+        parents = [one for one in best(seen, PARENTS) if one.score is not None]
+        return near(parents[random.integers(len(parents))].point, random)
+
     def model(self, place: Hashable, seen: Sequence[Observation]) -> optuna.Study:
         """Return the study that holds the window of what was seen. Used again as long as the window only grows."""
         import optuna
@@ -83,9 +93,9 @@ def window_start(count: int) -> int:
     return max(0, count // RECENT - 1) * RECENT
 
 
-def best(seen: Sequence[Observation]) -> list[Observation]:
-    """Return the RECENT best measurements, in the order of time."""
-    order = heapq.nsmallest(RECENT, range(len(seen)), key=lambda i: (-value_of(seen[i]), i))
+def best(seen: Sequence[Observation], count: int = RECENT) -> list[Observation]:
+    """Return the best measurements, in the order of time."""
+    order = heapq.nsmallest(count, range(len(seen)), key=lambda i: (-value_of(seen[i]), i))
     return [seen[i] for i in sorted(order)]
 
 

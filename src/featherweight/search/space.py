@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import exp, log
 from typing import Any, Protocol
+
+import numpy as np
 
 from featherweight.integrity import digest
 from featherweight.models.words import PREFIX
 
 LEAST, MOST = 2, 256        # channels of a layer
 STAGES = 7                  # most stages after the first convolution
+CHANGES = 3                 # dimensions of a point that change to those of a neighbour, on average
+STEP = 0.2                  # standard deviation of the step of a real dimension, as a fraction of its range
 MOVES = {"rotation": 7.0, "shift": 0.05, "scale": 0.05}     # augmentation of the tuned recipes; "moves" multiplies it
 
 
@@ -63,12 +68,13 @@ SPACE: dict[str, Dimension] = {
     "moves": Real(0, 1.5),
     "fraction": Choice((1.0, 0.5)),
 }
-START: dict[str, Any] = {       # first point of each budget: the form of the hand-made networks, docs/experiments.md
+START: dict[str, Any] = {       # the form of the hand-made networks: docs/experiments.md
     "crop": 0, "stem": "c", "stem_width": 0.4, "stages": 5,
     **{f"kind{i}": "s" for i in range(STAGES)}, "width0": 0.75, **{f"width{i}": 1.0 for i in range(1, STAGES)},
     "pools": 1, "pool": 0.25, "tail": "q", "gain": False, "dropout": 0, "optimizer": "muon",
     "rate_muon": 0.05, "fade": 2, "moves": 1.0, "fraction": 1.0,
 }
+STARTS = (START, {**START, "crop": 2, "stem": "t", "stages": 4})    # tried first; the second one needs little RAM
 
 
 class Suggest(Protocol):
@@ -83,6 +89,30 @@ def draw(suggest: Suggest) -> dict[str, Any]:
     point = {name: suggest(name, dimension) for name, dimension in SPACE.items() if name not in left_out}
     depending = [*("pool", "pool2")[: point["pools"]], f"rate_{point['optimizer']}"]
     return point | {name: suggest(name, SPACE[name]) for name in depending}
+
+
+def near(point: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    """Return a neighbour of a point: most of its dimensions have the same values, on average CHANGES have new ones."""
+    def value(name: str, dimension: Dimension) -> Any:
+        kept = name in point and random.random() > CHANGES / len(SPACE)
+        return point[name] if kept else redrawn(dimension, point.get(name), random)
+
+    return draw(value)
+
+
+def redrawn(dimension: Dimension, old: Any, random: np.random.Generator) -> Any:
+    """Return a new value of a dimension. That of a real dimension is a step of about STEP of its range from the old."""
+    if isinstance(dimension, Choice):
+        return dimension.values[random.integers(len(dimension.values))]
+    if isinstance(dimension, Whole):
+        return int(random.integers(dimension.low, dimension.high + 1))
+    low, high = (log(end) if dimension.log else end for end in (dimension.low, dimension.high))
+    if old is None:
+        new = random.uniform(low, high)
+    else:
+        new = (log(old) if dimension.log else old) + STEP * (high - low) * random.standard_normal()
+    new = min(high, max(low, new))
+    return float(min(dimension.high, max(dimension.low, exp(new) if dimension.log else new)))
 
 
 def fingerprint() -> str:
