@@ -107,7 +107,8 @@ def measure(bundle: Bundle, bodies: list[bytes], options: argparse.Namespace) ->
         "pictures_a_second": len(waits) / seconds, "p50_ms": percentiles[49], "p99_ms": percentiles[98],
         "single_p50_ms": median(alone), "lost": lost, "exit_code": code, "memory_before_mb": before,
         "memory_after_mb": after, "without_a_server": without_a_server(bundle, bodies),
-        "unsure": unsure(bundle, bodies), "server_processor_ms": used / options.requests, "client_processor_ms": mine / options.requests,
+        "server_processor_ms": used / options.requests, "client_processor_ms": mine / options.requests,
+        "unsure": unsure(bundle, bodies),
     }
     report.say(", ".join(f"{name} {value:.1f}" for name, value in found.items()))
     return found
