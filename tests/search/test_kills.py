@@ -106,5 +106,6 @@ def test_ctrl_c_leaves_a_usable_front(begin, tmp_path):
     assert code == 130, said
     assert "interrupted after" in said and "--resume" in said and "Traceback" not in said
     front = json.loads((folder / "front.json").read_text())
+    assert "<svg" in (folder / "front.html").read_text()
     assert len(front["points"]) == 1 and front["points"][0]["test"] == []
     assert front["points"][0]["costs"]["parameters"] <= 400

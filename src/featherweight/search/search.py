@@ -19,7 +19,7 @@ from featherweight.search.exploring import Exploring, Until
 from featherweight.search.finale import FINALISTS, Choosing, Testing, affordable_seeds, freezing
 from featherweight.search.fitting import cells_of
 from featherweight.search.front import front_of, keep_run, write_front_file
-from featherweight.search.front_folder import check_front
+from featherweight.search.front_folder import check_front, write_front
 from featherweight.search.ledger import Event, Ledger
 from featherweight.search.problem import Budgets, Problem, blind, load
 from featherweight.search.records import Front
@@ -140,6 +140,7 @@ def search(
             front = front_of(study, command, stages.driver.clock.at)
             write_front_file(folder, front)
             if caught:
+                write_front(folder, front, recipe, dataset, data_dir=data_dir)
                 raise TrainingInterrupted(caught[0], interrupted(study, folder))
     return Found(front, study, folder, recipe, dataset)
 
@@ -249,7 +250,7 @@ def check_free(folder: Path, *, resume: bool) -> None:
 def interrupted(study: Study, folder: Path) -> str:
     """Return the message after Ctrl-C."""
     return (f"interrupted after {study.done} of {len(study.members)} trials; the front so far is in "
-            f"{folder / 'front.json'}. Go on with: {call('search', out=folder, resume=True)}")
+            f"{folder / 'front.html'}. Go on with: {call('search', out=folder, resume=True)}")
 
 
 def why_failed(study: Study) -> str:
