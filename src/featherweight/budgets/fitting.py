@@ -99,6 +99,13 @@ class Trial:
         found = self.outlined(edit)
         return None if found is None else parameters_of(found[0])
 
+    def fits(self, edit: Edit) -> bool:
+        """Return True if an edit can be built and fits. Only its parameters are counted if nothing else is limited."""
+        if (self.limits.macs, self.limits.ram, self.limits.flash) != (None, None, None):
+            return self.usage(edit) is not None
+        parameters = self.parameters(edit)
+        return parameters is not None and parameters <= self.limits.parameters
+
 
 def offers_of(edits: Iterable[Edit], trial: Trial, before: Usage, lines: Mapping[str, int]) -> Iterator[Offer]:
     """Yield the edits that fit. Edits with the same layer and change, or the same words, come once."""
@@ -131,10 +138,10 @@ def thinnest(thinner: Callable[[float], Edit], trial: Trial) -> Iterator[Edit]:
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         edit = thinner(middle)
-        if trial.usage(edit) is None:
-            high = middle
-        else:
+        if trial.fits(edit):
             low, found = middle, edit
+        else:
+            high = middle
     if found is not None:
         yield found
 
