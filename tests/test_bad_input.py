@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from featherweight.errors import (
 )
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
+from stopping import StopAt
 
 NETWORK = """
 import torch
@@ -53,16 +53,9 @@ def line(fault: pytest.ExceptionInfo[BaseException]) -> str:
 def interrupted(digits_recipe: Callable[..., Recipe], tmp_path: Path) -> Run:
     """A run of two epochs that was stopped early in its second."""
 
-    class StopAt15(experiment.Silent):
-        left = 15
-
-        def on_step(self, state: object, steps: int) -> None:
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGTERM)
-
     with pytest.raises(TrainingInterrupted):
-        experiment.train_recipe(digits_recipe(training={"epochs": 2}), tmp_path / "run", watcher=StopAt15())
+        experiment.train_recipe(
+            digits_recipe(training={"epochs": 2}), tmp_path / "run", watcher=StopAt(15, signal.SIGTERM))
     return Run.open(tmp_path / "run")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +21,7 @@ from featherweight.replication import train_seeds
 from featherweight.runs import Run
 from featherweight.teachers import with_teacher
 from featherweight.training.loop import train as train_replicas
+from stopping import StopAt
 
 CPU = torch.device("cpu")
 MOVED = {"rotation": 10.0, "shift": 0.1}
@@ -139,16 +138,6 @@ def test_a_pupil_follows_its_teacher(pupil, teachers, tmp_path):
     run = experiment.train_recipe(recipe, tmp_path / "run", dataset=data)
     assert run.result["test"]["class"]["accuracy"] > 0.7 and run.result["train"]["accuracy"]["class"] < 0.3
     assert Run.open(run.path).recipe == recipe
-
-
-class StopAt(experiment.Silent):
-    def __init__(self, steps):
-        self.left = steps
-
-    def on_step(self, state, steps):
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_interrupted_and_resumed_is_the_undisturbed_run(pupil, tmp_path):

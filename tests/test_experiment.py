@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import signal
@@ -21,6 +20,7 @@ from featherweight import examination, experiment, networks, preparation, result
 from featherweight.errors import DataError, ModelError, RunError, TrainingDiverged, TrainingInterrupted, UnknownName
 from featherweight.recipe import Recipe
 from featherweight.runs import FILES, Run
+from stopping import StopAt
 
 
 @pytest.fixture(scope="session")
@@ -54,18 +54,6 @@ def test_few_steps_of_batch_normalisation_are_noted(digits_recipe, undisturbed, 
     assert [note[:42] for note in run.result["notes"]] == ["batch normalisation has seen 12 steps: 28 "]
     many = featherweight.train(digits_recipe(training={"batch_size": 32}), tmp_path / "long")      # 45 steps
     assert many.result["notes"] == []
-
-
-class StopAt(experiment.Silent):
-    """Sends this process a signal after so many steps."""
-
-    def __init__(self, steps, number=signal.SIGINT):
-        self.left, self.number = steps, number
-
-    def on_step(self, state, steps):
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), self.number)
 
 
 def test_validation_images_are_of_the_split_seed(digits_recipe):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 
 import pytest
 import torch
@@ -23,6 +21,7 @@ from featherweight.networks import changed_file
 from featherweight.replication import Replicas
 from featherweight.runs import Run
 from featherweight.user_code import Source
+from stopping import StopAt
 
 NET = """from torch import nn
 from blocks import width
@@ -65,18 +64,6 @@ def project(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-class StopAt(experiment.Silent):
-    """Interrupts the training after so many steps."""
-
-    def __init__(self, steps):
-        self.left = steps
-
-    def on_step(self, state, steps):
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def edit(run, change):

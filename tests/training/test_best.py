@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 
 import pytest
 import torch
@@ -23,6 +21,7 @@ from featherweight.report.verdict import verdict_table
 from featherweight.runs import watched_losses
 from featherweight.training.measurement import measure
 from featherweight.words import ending
+from stopping import StopAt
 
 KEEP = {"keep": "best-on-validation"}
 ROUGH = {"data": {"validation": 1300}, "optimizer": {"lr": 0.5, "momentum": 0.9}}   # where losses rise again
@@ -73,18 +72,6 @@ def test_keeping_changes_nothing_of_the_training(digits_recipe, rough, kept, tmp
     """A training of as many epochs as the best one ends with the network that was kept."""
     shorter = digits_recipe(**ROUGH, training={"epochs": best_of(kept), **HOW})
     assert weights_equal(featherweight.train(shorter, tmp_path / "shorter", device="cpu"), kept)
-
-
-class StopAt(experiment.Silent):
-    """Interrupts after so many steps."""
-
-    def __init__(self, steps):
-        self.left = steps
-
-    def on_step(self, state, steps):
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_resume_remembers_the_best_epoch(rough, kept, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from featherweight.training.imbalance import class_weights, imbalance_note
 from featherweight.training.loop import train
 from featherweight.training.order import balanced_order
 from featherweight.training.state import Position
+from stopping import StopAt
 
 BALANCES = ("class-weights", "balanced-sampling")
 
@@ -119,18 +119,6 @@ def test_replicas_are_balanced_each_by_its_own_images(balance, digits_recipe):
     for one, other in zip(alone, together, strict=True):
         ours, theirs = one.state.model.state_dict(), other.state.model.state_dict()
         assert all(torch.allclose(ours[key], theirs[key], atol=1e-4) for key in ours)
-
-
-class StopAt(experiment.Silent):
-    """Stops after a number of steps."""
-
-    def __init__(self, steps):
-        self.left = steps
-
-    def on_step(self, state, steps):
-        self.left -= 1
-        if self.left == 0:
-            signal.raise_signal(signal.SIGTERM)
 
 
 @pytest.mark.parametrize("engine", ["torch", "compiled"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 
@@ -21,6 +20,7 @@ from featherweight.errors import TrainingInterrupted
 from featherweight.preparation import PreparedTraining, build_training, load_data
 from featherweight.training.compiled.program import choose_engine
 from featherweight.training.loop import train
+from stopping import StopAt
 
 STEP = 19       # in the middle of the second epoch
 IMAGES = [torch.zeros(2, 1, 8, 8)]
@@ -154,18 +154,6 @@ def weights(training: PreparedTraining) -> list[torch.Tensor]:
 
 def equal(one: PreparedTraining, other: PreparedTraining) -> bool:
     return all(a.equal(b) for a, b in zip(weights(one), weights(other), strict=True))
-
-
-class StopAt(experiment.Silent):
-    """A signal arrives after this many steps."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def on_step(self, state, steps) -> None:
-        self.left -= 1
-        if self.left == 0:
-            signal.raise_signal(signal.SIGTERM)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
