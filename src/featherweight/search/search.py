@@ -43,6 +43,7 @@ class Ask:
 
 
 MOST_LEVELS = 8
+RESERVED = 3        # seeds of each network that are tested even if choosing takes longer than expected
 DEFAULTS = Ask("mnist", None, "int8", 3, 1, ())
 
 
@@ -166,7 +167,7 @@ class Stages:
             if not self.driver.caught and not any(self.study.best):
                 raise RunError(f"none of the {len(self.study.members)} candidates could be trained. "
                                f"{why_failed(self.study)}")
-            tests = self.study.seconds_of_training() * len(self.study.cells) / crew.slots
+            tests = min(self.seeds, RESERVED) * self.study.seconds_of_training() * len(self.study.cells) / crew.slots
             end = 3600 * self.effort.hours - tests if self.effort.hours else None
             own = self.dataset.validation
             images = len(own) if own is not None else self.content["data"]["validation"]
