@@ -153,7 +153,7 @@ def test_pages_compare_with_evaluating(tmp_path: Path) -> None:
 
 
 def test_recipes_keep_every_seed_and_add_more(tmp_path: Path) -> None:
-    digits = ["--train", "--data", "digits", "--set", "training.epochs=1"]
+    digits = ["--train", "--data", "digits", "--set", "training.epochs=1", "--set", "training.engine=torch"]
     for first, last in (("1", "1"), ("2", "3")):
         command = ["session7-model2", "--first", first, "--seeds", last, "--runs", f"runs{first}", "--out", "made"]
         done = start("recipes.py", *command, *digits, folder=tmp_path)
@@ -206,7 +206,7 @@ def test_busy_compares_with_one_thread_alone(tmp_path: Path) -> None:
 
 
 def test_gpu_measures_one_seed_fast_and_many_together(tmp_path: Path) -> None:
-    once = ["--set", "training.epochs=1", "--set", "data.upright=false"]
+    once = ["--set", "training.epochs=1", "--set", "data.upright=false", "--set", "training.engine=torch"]
     arguments = ["--device", "cpu", "--data", "digits", "--parts", "fast", "seeds", "--seeds", "1", "--replicas", "2"]
     content = run("gpu.py", *arguments, *once, folder=tmp_path)
     fast, many = content["results"]["feather-fast"], content["results"]["2 seeds of feather-8k"]
@@ -262,7 +262,7 @@ def test_shipping_measures_every_form_and_the_first_answer(tmp_path: Path, digit
 
 
 def test_explore_trains_what_a_line_of_words_says_and_looks_at_no_test_image(tmp_path: Path) -> None:
-    digits = ["--set", "data.dataset=digits", "data.validation=200", "training.epochs=1"]
+    digits = ["--set", "data.dataset=digits", "data.validation=200", "training.epochs=1", "training.engine=torch"]
     words = "z1 c4 C4 k4 s6 S6 p x6t2 w6t1 e6 n6 t8 q g h"
     done = start("explore.py", words, "--seeds", "1", "2", "--log", "log.jsonl", *digits, folder=tmp_path)
     assert done.returncode == 0, done.stderr
