@@ -1,7 +1,7 @@
 """Measure the server: pictures per second, waiting time of each request, and growth of its memory.
 
 - The server is the command `featherweight serve` in its own process. Its network was trained on the bundled digits for
-  some seconds, so that it is sure of most pictures: an unsure network reads a picture in seven ways instead of two.
+  some seconds, so that it is sure of most pictures. An unsure network reads a picture in seven ways instead of two.
   `unsure` is the percentage of pictures that it reads in seven ways.
 - The clients are sockets of one process that are kept open. Clients and server share the cores of the machine.
 - The pictures are the bundled digits in the form that the page sends: PNGs of 140 x 140 pixels.

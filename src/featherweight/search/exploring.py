@@ -107,7 +107,7 @@ def point_for(study: Study, sampler: Sampler, cell: int, attempt: int) -> dict[s
 
 
 def deepest(study: Study, count: int) -> int:
-    """Return the last rung with so many measurements, or else the first rung."""
+    """Return the last rung that has `count` measurements, or else the first rung."""
     return max((rung for rung, seen in enumerate(study.seen) if len(seen) >= count), default=0)
 
 
