@@ -38,12 +38,13 @@ Say = Callable[[str], None]
 
 def write_front(
     folder: str | Path, front: Front, recipe: Recipe, dataset: Dataset, *, data_dir: str | Path | None = None,
-    say: Say = lambda message: None,
+    say: Say = lambda message: None, code: bool = True,
 ) -> list[str]:
     """Write front.json, front.html and a folder for each network into the folder of a search. Return notes.
 
     recipe: the base that the settings of each candidate change; its network and name are replaced.
     say: called with a message when a network's folder is begun.
+    code: also export C code with its proof, which takes seconds for each network.
     A second call replaces what the first wrote, and skips the networks that did not change. The caller holds the lock
     of the folder. Each note says which C code could not be exported, and why.
     Raises FeatherweightError if a file of these names was not written by a search, or was changed since.
@@ -54,7 +55,7 @@ def write_front(
     sweep(folder)
     points = sorted(front.points, key=lambda point: (point.costs.parameters, point.number))
     networks = [Found(number, point, front, recipe, tuple(dataset.train.shape), len(dataset.classes),
-                      finished_runs(folder, point)) for number, point in enumerate(points, start=1)]
+                      finished_runs(folder, point) if code else []) for number, point in enumerate(points, start=1)]
     notes = []
     for found in networks:
         say(f"writing network {found.number} of {len(networks)}: {found.point.candidate.words}")

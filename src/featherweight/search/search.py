@@ -139,10 +139,10 @@ def search(
             stages.freeze()
             stages.test()
             front = front_of(study, command, stages.driver.clock.at)
-            write_front_file(folder, front)
             if caught:
-                write_front(folder, front, recipe, dataset, data_dir=data_dir)
+                write_front(folder, front, recipe, dataset, code=False)
                 raise TrainingInterrupted(caught[0], interrupted(study, folder))
+            write_front_file(folder, front)
     return Found(front, study, folder, recipe, dataset)
 
 
