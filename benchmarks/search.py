@@ -26,6 +26,7 @@ from featherweight.search.ledger import Ledger
 from featherweight.search.problem import Budgets, Problem, blind, load
 from featherweight.search.sampler import Sampler
 from featherweight.search.study import LEAST_ERROR, Study, study_of
+from featherweight.search.work import Shared
 
 SETTINGS = ("training.engine=torch",)       # compiling takes longer than a training on the digits
 
@@ -62,7 +63,7 @@ def hypervolumes(options: argparse.Namespace, folder: Path, content: dict[str, A
     for seed in range(1, options.repeats + 1):
         problem = Problem("digits", (1, 28, 28), 10, len(dataset.train), budgets, "int8", 2, seed, SETTINGS)
         for kind, values in found.items():
-            with open_crew("local", "featherweight.search.work:measure", (recipe, blind(dataset))) as crew:
+            with open_crew("local", "featherweight.search.work:measure", Shared(recipe, blind(dataset))) as crew:
                 study = explored(problem, folder / f"{kind}{seed}", crew, options.trials, randomly=kind == "random")
             values.append(hypervolume(study))
         report.say(f"seed {seed}: " + ", ".join(f"{kind} {values[-1]:.4f}" for kind, values in found.items()))

@@ -55,8 +55,8 @@ def test_no_test_image_is_seen_before_the_choice_is_frozen(here, run_command, tm
     run_command(*SMALL, "--out", tmp_path / "poisoned", "--quiet")
     lines = [chosen(tmp_path / name / "ledger.jsonl") for name in ("plain", "poisoned")]
     assert lines[0] == lines[1] and lines[0][-1]["event"] == "frozen"
-    for work, (_, dataset) in here.shared:
-        assert (len(dataset.test.stored) == 0) == work.endswith("measure")
+    for work, shared in here.shared:
+        assert (len(shared.dataset.test.stored) == 0) == work.endswith("measure")
 
 
 def chosen(file: Path) -> list[dict]:

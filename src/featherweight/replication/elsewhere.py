@@ -7,26 +7,23 @@ its node dies, the next worker resumes the run from the storage, else from its b
 from __future__ import annotations
 
 import tempfile
-import time
 from base64 import b64decode, b64encode
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from featherweight.crews.storage import forget, load, pack, save, unpack
+from featherweight.crews.storage import load, pack, unpack
 from featherweight.errors import TrainingInterrupted
-from featherweight.experiment import CHECKPOINT_SECONDS
 from featherweight.locks import writing
 from featherweight.replication.folder import Replicas
 from featherweight.replication.job import Job
 from featherweight.replication.one_seed import Teller, train_one
-from featherweight.runs import FILES, Run, create_run
+from featherweight.replication.stored import TRAVELS, Saver, remove
+from featherweight.runs import Run, create_run
 from featherweight.training.plan import Record
 from featherweight.user_code import trust
 from featherweight.workers import Tell
-
-TRAVELS = (*(name for name in FILES if name not in ("result.json", "report.html")), "result.json")    # result.json last
 
 
 def send(job: Job, seed: int) -> dict[str, Any]:
@@ -49,8 +46,7 @@ def receive(job: Job, seed: int, value: dict[str, Any]) -> None:
     run = job.replicas.run(seed)
     with writing(run.path):
         unpack(b64decode(value["run"]), run.path, TRAVELS)
-    if job.storage is not None:
-        forget(job.storage, name_in_storage(job, seed))
+    remove(job.storage, name_in_storage(job, seed))
 
 
 def train_elsewhere(job: Job, data: dict[str, Any], tell: Tell) -> dict[str, Any]:
@@ -70,18 +66,14 @@ def train_elsewhere(job: Job, data: dict[str, Any], tell: Tell) -> dict[str, Any
 
 
 class Carrier(Teller):
-    """Watcher of a training elsewhere. Saves the run in the storage after epochs, every CHECKPOINT_SECONDS at most."""
+    """Watcher of a training elsewhere. Sends the progress, and saves the run in the storage."""
 
     def __init__(self, tell: Tell, run: Run, storage: str | None, name: str) -> None:
         super().__init__(tell)
-        self.run, self.storage, self.name = run, storage, name
-        self.saved = time.monotonic()
+        self.saver = Saver(run, storage, name)
 
     def on_epoch(self, record: Record) -> None:
-        """Save the run. Its checkpoint of this epoch is written already."""
-        if self.storage is not None and time.monotonic() - self.saved > CHECKPOINT_SECONDS:
-            save(self.storage, self.name, pack(self.run.path, TRAVELS))
-            self.saved = time.monotonic()
+        self.saver.on_epoch(record)
 
 
 def as_text(run: Run) -> str:

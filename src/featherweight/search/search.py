@@ -25,6 +25,7 @@ from featherweight.search.problem import Budgets, Problem, blind, load
 from featherweight.search.records import Front
 from featherweight.search.sampler import Sampler
 from featherweight.search.study import Study, study_of
+from featherweight.search.work import Shared
 from featherweight.training.stop_signals import stop_signals
 from featherweight.wording import call, option
 from featherweight.workers import refuse_while_importing
@@ -198,8 +199,9 @@ class Stages:
 
     def crew(self, work: str, dataset: Dataset) -> Any:
         """Return a crew for the function `work` of the module of the tasks, as a context manager."""
-        return open_crew(self.effort.on, f"{self.effort.work}:{work}", (self.content, dataset),
-                         slots=self.effort.workers, storage=self.effort.storage)
+        shared = Shared(self.content, dataset, str(self.folder.resolve()), self.effort.storage)
+        return open_crew(self.effort.on, f"{self.effort.work}:{work}", shared, slots=self.effort.workers,
+                         storage=self.effort.storage)
 
 
 def header_in(folder: Path) -> Event:
