@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -38,6 +40,26 @@ def test_thinning_never_breaks_a_piece_and_never_adds_ink(mask, times):
     pieces = ndimage.label(mask, EIGHT)[0]
     left = ndimage.label(thinned, EIGHT)[1]
     assert left <= pieces.max()     # a 2x2 square vanishes under Zhang and Suen; nothing falls apart
+
+
+def is_loose(pixels, turn):
+    """The rule of Zhang and Suen for the middle of 3x3 pixels, as their paper writes it."""
+    p2, p3, p4, p5, p6, p7, p8, p9 = (int(pixels[y, x]) for y, x in (
+        (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0), (0, 0)))
+    ring = [p2, p3, p4, p5, p6, p7, p8, p9, p2]
+    changes = sum((before, after) == (0, 1) for before, after in pairwise(ring))
+    corner = (p2 * p4 * p6, p4 * p6 * p8) if turn == 0 else (p2 * p4 * p8, p2 * p6 * p8)
+    return 2 <= sum(ring[:-1]) <= 6 and changes == 1 and corner == (0, 0)
+
+
+@given(masks, st.integers(1, 3))
+def test_thinning_is_that_of_zhang_and_suen(mask, times):
+    expected = np.pad(mask, 1)
+    for turn in range(2 * times):
+        loose = [(y, x) for y, x in np.argwhere(expected) if is_loose(expected[y - 1 : y + 2, x - 1 : x + 2], turn % 2)]
+        for place in loose:
+            expected[place] = False
+    assert (thin(mask, times) == expected[1:-1, 1:-1]).all()
 
 
 @pytest.mark.parametrize("width", [4, 8, 12])
