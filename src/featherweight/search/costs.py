@@ -7,6 +7,7 @@ code then count bytes instead of writing text. A candidate takes milliseconds.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -109,8 +110,9 @@ def code_size(outline: Outline, form: str) -> tuple[int, int]:
     return body.ram, body.flash
 
 
+@lru_cache(maxsize=4096)
 def blank(*shape: int) -> np.ndarray:
-    """Return an array of ones that takes no memory."""
+    """Return a read-only array of ones that takes no memory."""
     return np.broadcast_to(np.float32(1), shape)
 
 
