@@ -25,6 +25,7 @@ from featherweight.graph.plain import (
     PRelu,
     Relu,
     Scale,
+    Shape,
     Softmax,
     Step,
     StepGraph,
@@ -35,43 +36,43 @@ Rule = Callable[[Layer, Layer], tuple[Layer, ...] | None]   # two layers in a ro
 
 def fold(graph: StepGraph) -> StepGraph:
     """Return the graph after applying the rules until none fits, with float32 weights."""
-    while (shorter := first_change(graph)) is not None:
-        graph = shorter
-    return replace(graph, steps=tuple(replace(step, layer=in_float32(step.layer)) for step in graph.steps))
-
-
-def first_change(graph: StepGraph) -> StepGraph | None:
-    """Return the graph after applying the first rule that fits two of its steps; None if no rule fits."""
-    makers = {step.output: step for step in reversed(graph.steps)}
-    reads = Counter(value for step in graph.steps for value in set(step.inputs))
-    for second in graph.steps:
+    steps, shapes = list(graph.steps), dict(graph.shapes)
+    makers = {step.output: step for step in steps}
+    reads = Counter(value for step in steps for value in set(step.inputs))
+    place = 0
+    while place < len(steps):
+        second = steps[place]
         first = makers.get(second.inputs[0])
-        if first is None or len(second.inputs) > 1 or first.output in graph.heads:
+        alone = first and len(second.inputs) == 1 and first.output not in graph.heads and reads[first.output] == 1
+        made = replacement(first.layer, second.layer) if first and alone else None
+        if first is None or made is None:
+            place += 1
             continue
-        if reads[first.output] > 1:
-            continue        # another step reads the value between the two
-        for rule in RULES:
-            if (made := rule(first.layer, second.layer)) is not None:
-                return put(graph, first, second, made)
-    return None
+        new = put(first, second, made, shapes)
+        makers.update((step.output, step) for step in new)
+        before = next(index for index, step in enumerate(steps) if step is first)
+        steps[place : place + 1] = new
+        del steps[before]
+        place -= 1      # of the first new step, which may fit the one before it
+    return StepGraph(tuple(replace(step, layer=in_float32(step.layer)) for step in steps), shapes, graph.heads)
 
 
-def put(graph: StepGraph, first: Step, second: Step, made: tuple[Layer, ...]) -> StepGraph:
-    """Return the graph with the layers `made` (one or two) in place of the two consecutive steps."""
-    shapes = dict(graph.shapes)
+def replacement(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
+    """Return the layers of the first rule that fits two layers in a row, or None."""
+    return next((made for rule in RULES if (made := rule(first, second)) is not None), None)
+
+
+def put(first: Step, second: Step, made: tuple[Layer, ...], shapes: dict[str, Shape]) -> list[Step]:
+    """Return the steps of the layers `made` (one or two) in place of two consecutive steps, and correct the shapes."""
     if len(made) == 1:
-        new = [Step(made[0], first.inputs, second.output)]
         if isinstance(first.layer, Conv | MeanSquare):      # `second` may read it flattened
             shapes[second.output] = shapes[first.output]
-    else:
-        new = [Step(made[0], first.inputs, first.output), Step(made[1], (first.output,), second.output)]
-        if isinstance(made[0], Relu):       # was moved before the pool
-            shapes[second.output], shapes[first.output] = shapes[first.output], shapes[first.inputs[0]]
-        elif isinstance(made[0], Pad):      # was moved before the normalisation
-            shapes[first.output] = shapes[second.output]
-    kept = [step for step in graph.steps if step is not first]
-    place = kept.index(second)
-    return StepGraph((*kept[:place], *new, *kept[place + 1 :]), shapes, graph.heads)
+        return [Step(made[0], first.inputs, second.output)]
+    if isinstance(made[0], Relu):       # was moved before the pool
+        shapes[second.output], shapes[first.output] = shapes[first.output], shapes[first.inputs[0]]
+    elif isinstance(made[0], Pad):      # was moved before the normalisation
+        shapes[first.output] = shapes[second.output]
+    return [Step(made[0], first.inputs, first.output), Step(made[1], (first.output,), second.output)]
 
 
 def scale_scale(first: Layer, second: Layer) -> tuple[Layer, ...] | None:
