@@ -212,4 +212,4 @@ CONDITIONS: dict[str, Callable[[list[Bytes], Random], tuple[Image.Image, int]]] 
 }
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(report.run(main))

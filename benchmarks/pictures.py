@@ -218,4 +218,4 @@ CONDITIONS: dict[str, Callable[[Floats, Random], Image.Image]] = {
 }
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(report.run(main))

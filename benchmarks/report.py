@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from featherweight.environment import describe_environment
+from featherweight.errors import FeatherweightError
 from featherweight.files import write_atomically
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -105,9 +106,12 @@ def positive(text: str) -> int:
 
 
 def run(main: Callable[[], int]) -> int:
-    """Run a benchmark and return its exit code. After Ctrl-C print one line and return 130."""
+    """Run a benchmark and return its exit code. Print one line and return 2 for bad input, 130 after Ctrl-C."""
     try:
         return main()
+    except FeatherweightError as fault:
+        say(str(fault))
+        return 2
     except KeyboardInterrupt:
         say("stopped; the JSON holds what was measured so far")
         return 130

@@ -230,6 +230,13 @@ def test_pictures_hold_each_condition_against_the_plain_accuracy(tmp_path: Path,
     assert all(0 <= found["accuracy"] <= 1 for found in content["results"].values())
 
 
+def test_a_run_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    for script in ("pictures.py", "many.py"):
+        done = start(script, "nowhere", "--out", "out.json", folder=tmp_path)
+        assert done.returncode == 2 and "run 'nowhere' does not exist" in done.stderr
+        assert "Traceback" not in done.stderr and not (tmp_path / "out.json").exists()
+
+
 def test_others_measures_pictures_by_source_and_doubt(tmp_path: Path, digits_run: Run) -> None:
     folder = tmp_path / "pictures"
     (folder / "mine").mkdir(parents=True)
