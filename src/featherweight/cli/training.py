@@ -129,7 +129,8 @@ def load_recipe(name: str | None, start: Path | None, settings: Sequence[str], d
     if name is None or not (":" in name or name.endswith(ENDINGS)):
         return recipe_from(start, name, settings)
     recipe = recipe_of(full_name(name), settings)
-    if recipe.data.dataset not in SOURCES:      # a path: its number of images decides on the batch size
+    open_size = "training.batch_size" not in map(key_of, settings)
+    if open_size and recipe.data.dataset not in SOURCES:      # a path: its number of images decides on the batch size
         recipe = recipe_of(full_name(name), settings, len(load_data(recipe, data_dir).train))
     return recipe_from(start, recipe) if start else recipe
 
