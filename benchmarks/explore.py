@@ -20,7 +20,6 @@ from pathlib import Path
 import torch
 
 import report
-from featherweight.errors import FeatherweightError
 from featherweight.models.words import PREFIX
 from featherweight.preparation import load_data
 from featherweight.recipe import Recipe, apply_setting
@@ -37,11 +36,7 @@ def main() -> int:
     options = parse()
     torch.set_num_threads(options.threads)
     for seed in options.seeds:
-        try:
-            found = try_one(options, seed)
-        except FeatherweightError as fault:
-            report.say(str(fault))
-            return 2
+        found = try_one(options, seed)
         with options.log.open("a") as log:
             log.write(json.dumps(found) + "\n")
         report.say(json.dumps(found))

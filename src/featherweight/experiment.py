@@ -149,6 +149,15 @@ def claimed(out: Path, *, force: bool, resume: bool) -> Iterator[None]:
         yield
 
 
+def begin_run(run: Run, recipe: Recipe, training: PreparedTraining) -> None:
+    """Create the folder of a run, or load the checkpoint of a run that was begun. Write environment.json."""
+    if run.begun:
+        take_up(run, training)
+    else:
+        create_run(run.path, recipe, training.source())
+    run.save_json("environment.json", training.environment())
+
+
 def take_up(run: Run, training: PreparedTraining) -> None:
     """Load the checkpoint of an interrupted run into the training. Raises RunError if the network's source changed."""
     run.sweep()

@@ -166,6 +166,11 @@ class Run:
         ]
 
     @property
+    def begun(self) -> bool:
+        """True if the folder holds a run, finished or not."""
+        return (self.path / "recipe.toml").exists()
+
+    @property
     def finished(self) -> bool:
         """True if training is complete: result.json is written last."""
         return (self.path / "result.json").is_file()

@@ -13,11 +13,11 @@ import torch
 from featherweight.data import Dataset
 from featherweight.errors import RecipeError, TrainingInterrupted
 from featherweight.evaluation import Score
-from featherweight.experiment import Silent, Watcher, engine_of, run_epochs, take_up
+from featherweight.experiment import Watcher, begin_run, engine_of, run_epochs
 from featherweight.models import Blueprint
 from featherweight.preparation import PreparedTraining, build_training
 from featherweight.recipe import Recipe
-from featherweight.runs import Run, create_run
+from featherweight.runs import Run
 from featherweight.teachers import with_teacher
 from featherweight.training.loop import train
 from featherweight.training.measurement import measure
@@ -56,21 +56,16 @@ def run_trial(
 
 
 def resume_trial(
-    run: Run, recipe: Recipe, dataset: Dataset, device: torch.device, *, watcher: Watcher | None = None
+    run: Run, recipe: Recipe, dataset: Dataset, device: torch.device, watcher: Watcher
 ) -> dict[str, Score]:
     """Train a recipe with checkpoints in a run folder, from the last of them on, and return its validation scores.
 
     run: an empty folder, or one in which the same trial was interrupted. The scores are those of run_trial.
     Raises the errors of run_trial. After Ctrl-C or SIGTERM the folder holds a checkpoint.
     """
-    begun = (run.path / "recipe.toml").exists()
     training = prepared(recipe, dataset, device, begun_by=engine_of(run))
-    if begun:
-        take_up(run, training)
-    else:
-        create_run(run.path, recipe, training.source())
-        run.save_json("environment.json", training.environment())
-    run_epochs(run, training, watcher or Silent())
+    begin_run(run, recipe, training)
+    run_epochs(run, training, watcher)
     return scores_of(training)
 
 

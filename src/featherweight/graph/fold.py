@@ -43,9 +43,9 @@ def fold(graph: StepGraph) -> StepGraph:
     while place < len(steps):
         second = steps[place]
         first = makers.get(second.inputs[0])
-        alone = first and len(second.inputs) == 1 and first.output not in graph.heads and reads[first.output] == 1
-        made = replacement(first.layer, second.layer) if first and alone else None
-        if first is None or made is None:
+        if (first is None or len(second.inputs) > 1 or first.output in graph.heads
+                or reads[first.output] > 1      # another step reads the value between the two
+                or (made := replacement(first.layer, second.layer)) is None):
             place += 1
             continue
         new = put(first, second, made, shapes)

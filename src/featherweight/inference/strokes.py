@@ -99,28 +99,19 @@ def thin(mask: Mask, times: int) -> Mask:
 def stays(turn: int) -> NDArray[np.uint16]:
     """Return for each set of nine pixels, (512,), 1 if the middle one is ink and stays, else 0.
 
-    Bit 3 (y + 1) + x + 1 of a set: the pixel at (y, x) from the middle is ink. turn: of `loose_pixels`.
-    """
-    nine = np.arange(512)
-    around = sum((nine >> 3 * (down + 1) + right + 1 & 1) << bit for bit, (down, right) in enumerate(EIGHT))
-    kept: NDArray[np.uint16] = (nine >> 4 & 1 & ~loose_pixels(turn)[around]).astype(np.uint16)
-    return kept
-
-
-@cache
-def loose_pixels(turn: int) -> Mask:
-    """Return for each set of neighbours, (256,), if a pixel may be removed. Bit i of a set: neighbour EIGHT[i] is ink.
-
+    Bit 3 (y + 1) + x + 1 of a set: the pixel at (y, x) from the middle is ink.
     turn: 0 to remove at the south and the east of a stroke, 1 at the north and the west.
     """
-    around = (np.arange(256) >> np.arange(8)[:, None] & 1).astype(bool)
+    nine = np.arange(512)
+    around = np.array([nine >> 3 * (down + 1) + right + 1 & 1 for down, right in EIGHT], bool)
     count = around.sum(axis=0)
     changes = (~around & np.roll(around, -1, axis=0)).sum(axis=0)
     north, east, south, west = around[::2]
     loose = ~(north & east & south) & ~(east & south & west) if turn == 0 else (
         ~(north & east & west) & ~(north & south & west))
-    removed: Mask = (count >= 2) & (count <= 6) & (changes == 1) & loose
-    return removed
+    removed = (count >= 2) & (count <= 6) & (changes == 1) & loose
+    kept: NDArray[np.uint16] = (nine >> 4 & 1 & ~removed).astype(np.uint16)
+    return kept
 
 
 def padded(values: NDArray[Scalar], room: int) -> NDArray[Scalar]:

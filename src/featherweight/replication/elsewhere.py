@@ -34,7 +34,7 @@ def send(job: Job, seed: int) -> dict[str, Any]:
     """
     run = job.replicas.run(seed)
     with writing(run.path):
-        if not (run.path / "recipe.toml").exists():
+        if not run.begun:
             create_run(run.path, job.recipe.with_seed(seed), job.source)
         elif run.source is not None:
             trust.check(run.source.sha256, run.path)

@@ -121,5 +121,5 @@ def check_same_training(replicas: Replicas, recipe: Recipe, seeds: Sequence[int]
         raise RunError(f"{str(replicas.path)!r} holds seed {min(more)}, which is not among those given: a summary is "
                        f"of all its seeds. Give it too, or another folder with {option('out')}.")
     for run, seed in zip(replicas.runs, replicas.seeds, strict=True):
-        if (run.path / "recipe.toml").exists():
+        if run.begun:
             reopen(run.path, recipe.with_seed(seed))

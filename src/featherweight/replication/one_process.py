@@ -10,12 +10,12 @@ from itertools import groupby, islice
 import torch
 
 from featherweight.devices import cuda_devices, pick_device
-from featherweight.experiment import CHECKPOINT_SECONDS, as_line, engine_of, take_up
+from featherweight.experiment import CHECKPOINT_SECONDS, as_line, begin_run, engine_of
 from featherweight.preparation import PreparedTraining, build_training
 from featherweight.recipe import Recipe
 from featherweight.replication.job import TELL_SECONDS, Job, SeedsWatcher, Standing
 from featherweight.results import write_result
-from featherweight.runs import Run, create_run
+from featherweight.runs import Run
 from featherweight.training.checkpoint import save_checkpoint
 from featherweight.training.loop import train as train_replicas
 from featherweight.training.plan import Record
@@ -86,11 +86,7 @@ def begin(job: Job, seed: int, first: PreparedTraining | None = None) -> Member:
     blueprint, notes = (first.blueprint, first.notes) if first else (None, None)
     training = build_training(recipe, job.dataset, pick_device(job.device), blueprint, notes, engine_of(run),
                               job.measure_code)
-    if (run.path / "recipe.toml").exists():
-        take_up(run, training)
-    else:
-        create_run(run.path, recipe, training.source())
-    run.save_json("environment.json", training.environment())
+    begin_run(run, recipe, training)
     return Member(seed, run, training)
 
 

@@ -23,9 +23,8 @@ def train_one(job: Job, seed: int, watcher: Silent) -> dict[str, Any]:
     run = job.replicas.run(seed)
     with writing(run.path, wait=RESUME_SECONDS):    # wait: a worker of a killed parent process may still be writing
         pass
-    begun = (run.path / "recipe.toml").exists()
     done = train_recipe(
-        job.recipe.with_seed(seed), run.path, device=job.device, resume=begun, dataset=job.dataset,
+        job.recipe.with_seed(seed), run.path, device=job.device, resume=run.begun, dataset=job.dataset,
         watcher=watcher, measure_code=job.measure_code,
     )
     return done.result

@@ -64,7 +64,7 @@ def accuracy_of(recipe: Recipe, shared: Shared) -> float:
         scores = run_trial(recipe, shared.dataset, device).validation
     else:
         with stored_run(shared.storage, shared.name_in_storage(recipe)) as (run, saver):
-            scores = resume_trial(run, recipe, shared.dataset, device, watcher=saver)
+            scores = resume_trial(run, recipe, shared.dataset, device, saver)
     return next(iter(scores.values())).accuracy
 
 
@@ -72,8 +72,7 @@ def examine(shared: Shared, data: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Train a chosen network on all training images, test it once, and return the files of its run folder."""
     recipe, started = shared.recipe(data, everything=True), time.perf_counter()
     with stored_run(shared.storage, shared.name_in_storage(recipe)) as (run, saver):
-        begun = (run.path / "recipe.toml").exists()
-        done = one_line(lambda: train_recipe(recipe, run.path, device="cpu", dataset=shared.dataset, resume=begun,
+        done = one_line(lambda: train_recipe(recipe, run.path, device="cpu", dataset=shared.dataset, resume=run.begun,
                                              watcher=saver))
         accuracy = next(iter(done.result["test"].values()))["accuracy"]
         files = {str(file.relative_to(run.path)): base64.b64encode(file.read_bytes()).decode()
