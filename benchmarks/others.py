@@ -1,5 +1,6 @@
-"""Measure what a network reads in pictures by other people, and how often it doubts pictures of no digit.
+"""Measure what networks read in pictures by other people, and how often they doubt pictures of no digit.
 
+With several runs, such as the seeds of one recipe, the numbers are means over the runs.
 A folder of pictures holds manifest.tsv: a table with the columns file and digit. The first folder of a file's path is
 its source. Letters and signs are printed in the fonts of matplotlib; scribbles, faces and empty paper are drawn.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,25 +32,45 @@ SIZE = 200
 
 def main() -> int:
     options = parse()
-    predictor = Predictor(options.run)
-    settings = {"run": predictor.card.recipe, "pictures": bool(options.pictures), "count": options.count}
+    predictors = [Predictor(run) for run in options.runs]
+    recipes = sorted({predictor.card.recipe for predictor in predictors})
+    settings = {"runs": len(predictors), "recipes": recipes, "pictures": bool(options.pictures), "count": options.count}
     content = report.begin("others", settings)
-    results = read_all(predictor, options.pictures) if options.pictures else {}
-    results |= {name: {"pictures": options.count, "doubted": doubted(predictor, pictures)}
-                for name, pictures in drawn(options.count)}
+    results = averaged([results_of(predictor, options) for predictor in predictors])
     rows = [[name, f"{found['right']:.1%}" if "right" in found else "-", f"{found['doubted']:.1%}",
-             str(found["pictures"])] for name, found in results.items()]
-    report.print_table(predictor.card.recipe, ["pictures", "right", "doubted", "count"], rows)
+             f"{found['pictures']:.0f}"] for name, found in results.items()]
+    title = f"{', '.join(recipes)}: mean of {len(predictors)}" if len(predictors) > 1 else recipes[0]
+    report.print_table(title, ["pictures", "right", "doubted", "count"], rows)
     report.save(options.out, content | {"results": results, "ratios": {}, "complete": True})
     return 0
 
 
 def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "others")
-    parser.add_argument("run", help="a run folder or a bundle")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run folder or a bundle; several give means")
     parser.add_argument("--pictures", type=Path, help="a folder with manifest.tsv and the pictures that it names")
     parser.add_argument("--count", type=report.positive, default=200, help="pictures of each kind of no digit")
     return parser.parse_args()
+
+
+def results_of(predictor: Predictor, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the results of one network by kind of picture."""
+    read = read_all(predictor, options.pictures) if options.pictures else {}
+    return read | {name: {"pictures": options.count, "doubted": doubted(predictor, pictures)}
+                   for name, pictures in drawn(options.count)}
+
+
+def averaged(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the mean over the runs of each number. all: of each run. wrong: {answer: number of runs that gave it}."""
+    results: dict[str, Any] = {}
+    for name, first in found[0].items():
+        of_runs = [one[name] for one in found]
+        results[name] = {key: float(np.mean([one[key] for one in of_runs])) for key in first if key != "wrong"}
+        if "right" in first:
+            results[name]["all"] = [one["right"] for one in of_runs]
+            answers = Counter(answer for one in of_runs for answer in one.get("wrong", []))
+            results[name]["wrong"] = dict(answers.most_common())
+    return results
 
 
 def read_all(predictor: Predictor, folder: Path) -> dict[str, Any]:

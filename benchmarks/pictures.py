@@ -36,39 +36,62 @@ FINE = 5        # pixels of a drawn digit per pixel of the test image, in each d
 
 def main() -> int:
     options = parse()
-    network = open_network(options.run)
-    split = getattr(load_dataset(network.card.dataset, data_dir=options.data_dir), options.split)
-    chosen = np.random.default_rng(0).permutation(len(split))[options.skip :][: options.images]
-    digits, labels = split.images[chosen, 0].numpy(), split.labels[chosen].numpy()
-    head = next(iter(network.card.heads))
-    numbers = np.zeros(len(digits), np.int64) if network.card.takes_number else None
-    shown = upright(digits) if network.card.picture.upright else digits
-    digits_of = [name != NONE for name in network.card.heads[head]]
-    plain = float((network.probabilities(shown[:, None], numbers)[head][:, digits_of].argmax(1) == labels).mean())
-    settings = {"run": network.card.recipe, "images": options.images, "split": options.split, "skip": options.skip}
-    content = report.begin("pictures", settings) | {"plain": plain}
+    networks = [open_network(run) for run in options.runs]
+    recipes = sorted({network.card.recipe for network in networks})
+    settings = {"runs": len(networks), "recipes": recipes, "images": options.images, "split": options.split,
+                "skip": options.skip}
+    content = report.begin("pictures", settings)
+    digits, labels = chosen(networks[0].card.dataset, options)
+    plain = float(np.mean([plain_accuracy(network, digits, labels) for network in networks]))
     results: dict[str, Any] = {}
     for name in options.only or CONDITIONS:
-        results[name] = measure(network, CONDITIONS[name], digits, labels, options.keep and options.keep / name)
+        keep = options.keep and options.keep / name
+        results[name] = averaged([measure(network, CONDITIONS[name], digits, labels, keep) for network in networks])
         report.say(f"{name:12} {results[name]['accuracy']:.2%}  {results[name]['milliseconds']:.1f} ms a picture")
-        report.save(options.out, content | {"results": results})
+        report.save(options.out, content | {"plain": plain, "results": results})
     mean = float(np.mean([result["accuracy"] for result in results.values()]))
     report.say(f"mean {mean:.2%}, plain {plain:.2%}")
     ratios = {f"{name} / plain": result["accuracy"] / plain for name, result in results.items()}
-    report.save(options.out, content | {"results": results, "ratios": ratios, "mean": mean, "complete": True})
+    report.save(options.out, content | {"plain": plain, "results": results, "ratios": ratios, "mean": mean,
+                                        "complete": True})
     return 0
 
 
 def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "pictures")
-    parser.add_argument("run", help="a run folder or a bundle")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run folder or a bundle; several give means")
     parser.add_argument("--images", type=report.positive, default=500, help="images for each condition")
     parser.add_argument("--split", choices=("test", "train"), default="test", help="use train to choose settings")
     parser.add_argument("--skip", type=int, default=0, help="leave out the first images, used to choose settings")
     parser.add_argument("--only", nargs="+", choices=list(CONDITIONS), metavar="CONDITION")
     parser.add_argument("--data-dir", help="folder with mnist/*.gz")
-    parser.add_argument("--keep", type=Path, help="a folder for the pictures with wrong predictions")
-    return parser.parse_args()
+    parser.add_argument("--keep", type=Path, help="a folder for the pictures with wrong predictions of one run")
+    options = parser.parse_args()
+    if options.keep and len(options.runs) > 1:
+        parser.error("--keep takes one run")
+    return options
+
+
+def chosen(dataset: str, options: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the digits and their labels."""
+    split = getattr(load_dataset(dataset, data_dir=options.data_dir), options.split)
+    rows = np.random.default_rng(0).permutation(len(split))[options.skip :][: options.images]
+    return split.images[rows, 0].numpy(), split.labels[rows].numpy()
+
+
+def plain_accuracy(network: Any, digits: Any, labels: Any) -> float:
+    """Return the accuracy on the digits in the form of the test set."""
+    head = next(iter(network.card.heads))
+    numbers = np.zeros(len(digits), np.int64) if network.card.takes_number else None
+    shown = upright(digits) if network.card.picture.upright else digits
+    digits_of = [name != NONE for name in network.card.heads[head]]
+    return float((network.probabilities(shown[:, None], numbers)[head][:, digits_of].argmax(1) == labels).mean())
+
+
+def averaged(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the mean over the runs of each number, and the accuracy of each run."""
+    means = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+    return means | {"all": [one["accuracy"] for one in found]}
 
 
 def measure(network: Any, draw: Callable[..., Image.Image], digits: Any, labels: Any, keep: Path | None) -> Any:
