@@ -10,12 +10,13 @@ from featherweight.errors import FeatherweightError
 from featherweight.search.driver import Job
 from featherweight.search.fitting import fitted
 from featherweight.search.ledger import Event
-from featherweight.search.sampler import PARENTS, Sampler
+from featherweight.search.sampler import Sampler
 from featherweight.search.space import STARTS
 from featherweight.search.study import Member, Study, identity, member_of
 
 ATTEMPTS = 200      # points that are drawn until one fits its limits
-ENOUGH = 20         # measurements at a rung from which TPE learns from that rung instead of a lower one
+PARENTS = 5         # best candidates that get neighbours
+CYCLE = 8           # of so many proposals, the last two are of TPE and the others are neighbours
 
 
 class Exploring:
@@ -41,15 +42,25 @@ class Exploring:
         return self.promoted(at_least=1) if not running else None
 
     def promoted(self, at_least: int = 0) -> Job | None:
-        """Return the job of a member that goes on to the next rung, None if none does."""
+        """Return the job of a member that goes on to the next rung, None if none does.
+
+        The first member of each cell goes on in any case, so the front is never below the form of the hand-made ones.
+        """
+        for member in self.study.firsts.values():
+            rung = len(member.accuracies)
+            if 0 < rung < len(self.study.epochs) and member.number not in self.study.pending and not member.reason:
+                return self.going(member.number, rung)
         for ladder in self.study.ladders:
             for rung in reversed(range(len(ladder) - 1)):
                 enough = at_least if not ladder[rung + 1].ranking else 0
                 number = ladder[rung].promotable(at_least=enough)
                 if number is not None:
-                    event = {"event": "rung", "number": number, "rung": rung + 1}
-                    return self.job(self.study.members[number], rung + 1, event)
+                    return self.going(number, rung + 1)
         return None
+
+    def going(self, number: int, rung: int) -> Job:
+        """Return the job of a member that goes on to a rung."""
+        return self.job(self.study.members[number], rung, {"event": "rung", "number": number, "rung": rung})
 
     def job(self, member: Member, rung: int, begins: Event | None) -> Job:
         """Return the job that measures a member at a rung."""
@@ -94,21 +105,13 @@ def proposal(study: Study, sampler: Sampler) -> Event:
 
 
 def point_for(study: Study, sampler: Sampler, cell: int, attempt: int) -> dict[str, Any]:
-    """Return the point to try next in a cell: one of STARTS, or else in turn a neighbour of the best and one of TPE."""
+    """Return the point to try next in a cell: one of STARTS, a neighbour of the best, or one that Optuna proposes."""
     number, begun = len(study.members), study.sizes[cell]
     if begun + attempt < len(STARTS):
         return STARTS[begun + attempt]
-    if number // 2 % 2 and not sampler.randomly:
-        seen = study.seen[deepest(study, PARENTS)]
-        if any(one.score is not None for one in seen):
-            return sampler.neighbour(number, attempt, seen)
-    rung = deepest(study, ENOUGH)
-    return sampler.point(number, attempt, rung, study.seen[rung])
-
-
-def deepest(study: Study, count: int) -> int:
-    """Return the last rung that has `count` measurements, or else the first rung."""
-    return max((rung for rung, seen in enumerate(study.seen) if len(seen) >= count), default=0)
+    if number % CYCLE < CYCLE - 2 and not sampler.randomly and (parents := study.leaders(PARENTS)):
+        return sampler.neighbour(number, attempt, parents)
+    return sampler.point(number, attempt, study.window())
 
 
 def cell_of(study: Study) -> int:

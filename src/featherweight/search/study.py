@@ -10,6 +10,7 @@ Events, by their key "event":
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import log10
@@ -27,6 +28,8 @@ from featherweight.search.sampler import Observation
 from featherweight.wording import option
 
 LEAST_ERROR = 1e-4      # smaller errors count as this one
+STEP = 10.0             # between the scores of two rungs: more than the logarithm of two errors can differ
+WINDOW = 50             # the best and the last so many members that TPE sees
 
 
 @dataclass
@@ -39,6 +42,7 @@ class Member:
     candidate: Candidate
     costs: Costs
     accuracies: list[float] = field(default_factory=list)
+    score: float | None = None      # among the members of all cells, higher is better
     reason: str = ""        # of a failure
     seconds: float = 0.0
 
@@ -59,10 +63,11 @@ class Study:
         self.known = set[tuple[str, str]]()                     # candidates, so that none is tried twice
         self.pending: dict[int, int] = {}                       # number -> rung that is being measured
         self.ladders = [[Rung() for _ in self.epochs] for _ in self.cells]
-        self.seen: list[list[Observation]] = [[] for _ in self.epochs]      # of all cells, by rung
-        self.first: list[float | None] = [None for _ in self.cells]         # error that scores are compared with
+        self.order: list[tuple[float, int]] = []                # (-score, number) of the members of all cells
+        self.reference: dict[tuple[int, int], float] = {}       # cell, rung -> error that scores are compared with
         self.best: list[Member | None] = [None for _ in self.cells]
         self.sizes = [0 for _ in self.cells]                    # members of each cell
+        self.firsts: dict[int, Member] = {}                     # cell -> its first member
         self.checks: dict[int, dict[int, float]] = {}           # number -> seed -> accuracy on validation images
         self.dropped = set[int]()
         self.frozen: dict[int, list[int]] = {}                  # number -> seeds
@@ -80,6 +85,7 @@ class Study:
         self.members.append(member)
         self.known.add(identity(member.candidate))
         self.sizes[event["cell"]] += 1
+        self.firsts.setdefault(event["cell"], member)
         self.pending[event["number"]] = 0
 
     def _rung(self, event: Event) -> None:
@@ -90,24 +96,41 @@ class Study:
         member, rung = self._ended(event)
         member.accuracies.append(event["accuracy"])
         self.ladders[member.cell][rung].add(member.number, event["accuracy"])
-        self.seen[rung].append(Observation(member.point, self._score(member.cell, event["accuracy"])))
+        self._place(member, self._score(member.cell, rung, event["accuracy"]))
         leader = self.best[member.cell]
         if leader is None or member.rank > leader.rank:
             self.best[member.cell] = member
 
-    def _score(self, cell: int, accuracy: float) -> float:
-        """Return how many times smaller the error is than the first error measured in the cell, as a logarithm.
+    def _score(self, cell: int, rung: int, accuracy: float) -> float:
+        """Return how many times smaller the error is than the first one of this cell and rung, as a logarithm.
 
-        So one model learns from all cells.
+        So one model learns from all cells. A member of a higher rung has a higher score than all of lower rungs.
         """
         error = max(LEAST_ERROR, 1 - accuracy)
-        first = self.first[cell] = self.first[cell] or error
-        return log10(first / error)
+        return STEP * rung + log10(self.reference.setdefault((cell, rung), error) / error)
+
+    def _place(self, member: Member, score: float | None) -> None:
+        """Set the score of a member, None if its training failed."""
+        if member.score is not None:
+            del self.order[bisect_left(self.order, (-member.score, member.number))]
+        if score is not None:
+            insort(self.order, (-score, member.number))
+        member.score = score
+
+    def leaders(self, count: int) -> list[Observation]:
+        """Return the best members of all cells."""
+        return [Observation(self.members[number].point, -key) for key, number in self.order[:count]]
+
+    def window(self) -> list[Observation]:
+        """Return the best members and the last ones, by number."""
+        numbers = {number for _, number in self.order[:WINDOW]} | set(range(len(self.members))[-WINDOW:])
+        found = [self.members[number] for number in sorted(numbers)]
+        return [Observation(one.point, one.score) for one in found if one.accuracies or one.reason]
 
     def _failed(self, event: Event) -> None:
-        member, rung = self._ended(event)
+        member, _ = self._ended(event)
         member.reason = event["reason"]
-        self.seen[rung].append(Observation(member.point, None))
+        self._place(member, None)
         if self.best[member.cell] is member:
             others = [one for one in self.members if one.cell == member.cell and one.accuracies and not one.reason]
             self.best[member.cell] = max(others, key=lambda one: one.rank, default=None)
