@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from drawings import INK, box, drawing, likeness, pixels
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from featherweight.data import load_dataset
 from featherweight.errors import PictureError
 from featherweight.inference import Predictor, ink, readings
 from featherweight.inference.answering import combined, is_doubted, read_digit, surest
+from featherweight.inference.frames import inside_frame
 from featherweight.inference.ink import View
-from featherweight.inference.picture import AS_IT_IS, prepare
+from featherweight.inference.picture import AS_IT_IS, prepare, without_search
 from featherweight.inference.readings import further_readings, likely_readings
 from featherweight.inference.zoom import reduced
 from featherweight.specification import NONE, PictureSpecification
@@ -30,9 +31,9 @@ def best_likeness(picture, expected):
     return max(likeness(one, expected) for one in all_readings(picture))
 
 
-def framed(width):
+def framed(width, level=40):
     picture = drawing()
-    ImageDraw.Draw(picture).rectangle((0, 0, 199, 199), outline=40, width=width)
+    ImageDraw.Draw(picture).rectangle((0, 0, 199, 199), outline=level, width=width)
     return picture
 
 
@@ -47,6 +48,32 @@ def test_a_frame_at_the_edge_is_no_ink_and_does_not_turn_light_and_dark_round(wi
     expected = pixels(drawing())
     assert width > 2 or likeness(pixels(framed(width)), expected) < 0.8     # the usual reading takes a thin one for ink
     assert best_likeness(framed(width), expected) > 0.85
+
+
+@pytest.mark.parametrize("level", [40, 160, 230])
+@pytest.mark.parametrize("width", [1, 2, 4, 7])
+def test_a_frame_is_cut_off_before_ink_is_searched(width, level):
+    view = inside_frame(View(framed(width, level)))
+    assert view.picture.size == (200 - 2 * width, 200 - 2 * width)
+    assert likeness(pixels(view.picture), pixels(drawing())) > 0.95
+
+
+def test_a_frame_is_cut_off_where_ink_crosses_it_and_from_a_large_photo():
+    crossed = framed(2)
+    ImageDraw.Draw(crossed).line((0, 60, 199, 140), 0, 20)
+    assert inside_frame(View(crossed)).picture.size == (196, 196)
+    large = framed(4).resize((1000, 1000))
+    assert 950 <= min(inside_frame(View(large)).picture.size) <= 960
+
+
+@pytest.mark.parametrize("picture", [
+    drawing(), drawing(width=5, ground=0, ink=255), ImageOps.expand(drawing(), (10, 0), 0),
+    Image.radial_gradient("L"), Image.linear_gradient("L"), Image.new("L", (40, 3), 9), Image.new("L", (1, 1), 9),
+])
+def test_a_picture_without_a_frame_is_unchanged(picture):
+    tight = picture.crop(ImageOps.invert(picture).getbbox())
+    for one in (picture, tight):
+        assert inside_frame(View(one)).picture is one
 
 
 def test_soft_faint_strokes_stay_whole():
@@ -101,9 +128,9 @@ def test_a_picture_is_reduced_and_each_search_made_once_for_all_readings(monkeyp
 
 def test_a_picture_that_needs_no_search_has_one_reading():
     image = Image.fromarray(load_dataset("digits").test.images[0, 0].numpy())
-    assert [one.way for one in likely_readings(View(image), PictureSpecification(kind="plain"))] == [AS_IT_IS]
+    assert without_search(image, PictureSpecification(kind="plain")).way == AS_IT_IS
     as_trained = Image.fromarray(pixels(drawing()))
-    assert [one.way for one in likely_readings(View(as_trained), INK)] == [AS_IT_IS]
+    assert without_search(as_trained, INK).way == AS_IT_IS
     with pytest.raises(PictureError, match="blank"):
         likely_readings(View(Image.new("L", (50, 50), 200)), INK)
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featherweight.inference.card import Card
+from featherweight.inference.frames import inside_frame
 from featherweight.inference.ink import View
 from featherweight.inference.network import Network, Probabilities
-from featherweight.inference.picture import AS_IT_IS, Prepared, prepare_many
+from featherweight.inference.picture import Prepared, prepare_many, without_search
 from featherweight.inference.readings import further_readings, likely_readings
 from featherweight.specification import NONE
 
@@ -30,11 +31,14 @@ def read_digit(network: Network, picture: Image.Image, number: int | None = None
 
     Raises PictureError if the picture is blank.
     """
-    view = View(picture)
-    readings = likely_readings(view, network.card.picture)
+    specification = network.card.picture
+    if (only := without_search(picture, specification)) is not None:
+        return only, ask(network, [only], number)
+    view = inside_frame(View(picture))
+    readings = likely_readings(view, specification)
     answers = ask(network, readings, number)
-    if readings[0].way != AS_IT_IS and surest(answers, network.card) < SURE:
-        more = further_readings(view, network.card.picture, readings)
+    if surest(answers, network.card) < SURE:
+        more = further_readings(view, specification, readings)
         readings, answers = readings + more, joined(answers, ask(network, more, number))
     return combined(readings, answers, network.card)
 

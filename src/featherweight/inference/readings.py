@@ -24,7 +24,6 @@ from featherweight.inference.picture import (
     look_closely,
     main_pieces,
     to_canvas,
-    without_search,
 )
 from featherweight.specification import PictureSpecification
 
@@ -36,8 +35,6 @@ def likely_readings(view: View, specification: PictureSpecification) -> list[Pre
 
     The usual reading is the first. Raises PictureError if the picture is blank.
     """
-    if (only := without_search(view.picture, specification)) is not None:
-        return [only]
     first = drawn(view.picture, view.once(look_closely), specification)
     return [first] if view.ground is None else [first, *drawings(view, specification, first, [LEVEL_AS_DRAWN])]
 

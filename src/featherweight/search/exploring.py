@@ -16,7 +16,7 @@ from featherweight.search.study import Member, Study, identity, member_of
 
 ATTEMPTS = 200      # points that are drawn until one fits its limits
 PARENTS = 5         # best candidates that get neighbours
-CYCLE = 8           # of so many proposals, the last two are of TPE and the others are neighbours
+CYCLE = 8           # proposals: six neighbours, and then two of TPE
 
 
 class Exploring:

@@ -57,7 +57,7 @@ class Sampler:
         return draw(lambda name, dimension: suggested(trial, name, dimension))
 
     def neighbour(self, number: int, attempt: int, parents: Sequence[Observation]) -> dict[str, Any]:
-        """Return a point near one of the parents, of which none failed.
+        """Return a point near one of the parents. None of them may be a failure.
 
         Source: Real et al. (2019), "Regularized Evolution for Image Classifier Architecture Search", without ageing.
         """

@@ -29,7 +29,7 @@ from featherweight.wording import option
 
 LEAST_ERROR = 1e-4      # smaller errors count as this one
 STEP = 10.0             # between the scores of two rungs: more than the logarithm of two errors can differ
-WINDOW = 50             # the best and the last so many members that TPE sees
+WINDOW = 50             # TPE sees the 50 best members and the last 50
 
 
 @dataclass
