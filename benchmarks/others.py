@@ -36,7 +36,8 @@ def main() -> int:
     recipes = sorted({predictor.card.recipe for predictor in predictors})
     settings = {"runs": len(predictors), "recipes": recipes, "pictures": bool(options.pictures), "count": options.count}
     content = report.begin("others", settings)
-    results = averaged([results_of(predictor, options) for predictor in predictors])
+    unknown = dict(drawn(options.count))
+    results = averaged([results_of(predictor, options.pictures, unknown) for predictor in predictors])
     rows = [[name, f"{found['right']:.1%}" if "right" in found else "-", f"{found['doubted']:.1%}",
              f"{found['pictures']:.0f}"] for name, found in results.items()]
     title = f"{', '.join(recipes)}: mean of {len(predictors)}" if len(predictors) > 1 else recipes[0]
@@ -53,11 +54,13 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def results_of(predictor: Predictor, options: argparse.Namespace) -> dict[str, Any]:
-    """Return the results of one network by kind of picture."""
-    read = read_all(predictor, options.pictures) if options.pictures else {}
-    return read | {name: {"pictures": options.count, "doubted": doubted(predictor, pictures)}
-                   for name, pictures in drawn(options.count)}
+def results_of(
+    predictor: Predictor, folder: Path | None, unknown: dict[str, list[Image.Image]]
+) -> dict[str, Any]:
+    """Return the results of one network by kind of picture. unknown: pictures without a digit, by kind."""
+    read = read_all(predictor, folder) if folder else {}
+    return read | {name: {"pictures": len(pictures), "doubted": doubted(predictor, pictures)}
+                   for name, pictures in unknown.items()}
 
 
 def averaged(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -65,7 +68,7 @@ def averaged(found: list[dict[str, Any]]) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for name, first in found[0].items():
         of_runs = [one[name] for one in found]
-        results[name] = {key: float(np.mean([one[key] for one in of_runs])) for key in first if key != "wrong"}
+        results[name] = report.means(of_runs)
         if "right" in first:
             results[name]["all"] = [one["right"] for one in of_runs]
             answers = Counter(answer for one in of_runs for answer in one.get("wrong", []))

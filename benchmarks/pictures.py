@@ -46,7 +46,9 @@ def main() -> int:
     results: dict[str, Any] = {}
     for name in options.only or CONDITIONS:
         keep = options.keep and options.keep / name
-        results[name] = averaged([measure(network, CONDITIONS[name], digits, labels, keep) for network in networks])
+        pictures = [CONDITIONS[name](digit, np.random.default_rng(index)) for index, digit in enumerate(digits)]
+        found = [measure(network, pictures, labels, keep) for network in networks]
+        results[name] = report.means(found) | {"all": [one["accuracy"] for one in found]}
         report.say(f"{name:12} {results[name]['accuracy']:.2%}  {results[name]['milliseconds']:.1f} ms a picture")
         report.save(options.out, content | {"plain": plain, "results": results})
     mean = float(np.mean([result["accuracy"] for result in results.values()]))
@@ -88,20 +90,13 @@ def plain_accuracy(network: Any, digits: Any, labels: Any) -> float:
     return float((network.probabilities(shown[:, None], numbers)[head][:, digits_of].argmax(1) == labels).mean())
 
 
-def averaged(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the mean over the runs of each number, and the accuracy of each run."""
-    means = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
-    return means | {"all": [one["accuracy"] for one in found]}
-
-
-def measure(network: Any, draw: Callable[..., Image.Image], digits: Any, labels: Any, keep: Path | None) -> Any:
+def measure(network: Any, pictures: list[Image.Image], labels: Any, keep: Path | None) -> Any:
     """Return accuracy, number of refused pictures, and milliseconds per picture of one condition.
 
-    Each image has its own random state. keep: a folder for the pictures with wrong predictions, or None.
+    keep: a folder for the pictures with wrong predictions, or None.
     """
     right, refused, seconds, head = 0, 0, 0.0, next(iter(network.card.heads))
-    for index, (digit, label) in enumerate(zip(digits, labels, strict=True)):
-        picture = draw(digit, np.random.default_rng(index))
+    for index, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         begun = time.perf_counter()
         try:
             prepared, answers = read_digit(network, picture, 0 if network.card.takes_number else None)
@@ -115,7 +110,7 @@ def measure(network: Any, draw: Callable[..., Image.Image], digits: Any, labels:
             keep.mkdir(parents=True, exist_ok=True)
             picture.save(keep / f"{index}-{label}-as-{said}.png")
             Image.fromarray(seen[0]).resize((280, 280), 0).save(keep / f"{index}-{label}-as-{said}-seen.png")
-    return {"accuracy": right / len(digits), "refused": refused, "milliseconds": 1000 * seconds / len(digits)}
+    return {"accuracy": right / len(labels), "refused": refused, "milliseconds": 1000 * seconds / len(labels)}
 
 
 # pens: convert a digit (28, 28) to ink coverage in [0, 1], with FINE times as many pixels in each direction

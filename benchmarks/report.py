@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import torch
@@ -54,6 +54,11 @@ def spread(values: Sequence[float], digits: int = 4) -> dict[str, Any]:
     """Return the median, the lowest, the highest and all values, rounded. The values keep their order."""
     rounded = [round(value, digits) for value in values]
     return {"median": round(median(values), digits), "min": min(rounded), "max": max(rounded), "all": rounded}
+
+
+def means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return the mean over the rows of each number. Values that are no numbers are left out."""
+    return {key: fmean(row[key] for row in rows) for key, value in rows[0].items() if isinstance(value, int | float)}
 
 
 def ratios(ours: Sequence[float], peers: Sequence[float]) -> list[float]:

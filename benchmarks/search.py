@@ -67,7 +67,7 @@ def hypervolumes(options: argparse.Namespace, folder: Path, content: dict[str, A
     """Measure the hypervolume of both kinds of search, in turn."""
     settings = SETTINGS[options.data]
     base, dataset = load(options.data, settings, None)
-    dataset = replace(dataset, train=dataset.train.first(min(IMAGES, len(dataset.train))), writers=None)
+    dataset = replace(dataset, train=dataset.train.first(IMAGES), writers=None)
     recipe = Recipe.from_dict(base)
     budgets = Budgets(parameters=options.parameters, epochs=options.epochs)
     found: dict[str, list[float]] = {"search": [], "random": []}

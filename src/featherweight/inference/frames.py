@@ -17,7 +17,7 @@ def inside_frame(view: View) -> View:
 
     A frame line runs along all four sides, and has the same level on each.
     """
-    grey = np.asarray(view.working.convert("L"), np.float32)
+    grey = view.grey
     margin = max(1, round(FRAME * min(grey.shape)))
     if min(grey.shape) < 4 * margin:
         return view

@@ -73,9 +73,14 @@ class View:
         return tones_of(along_main_colour(self.working))
 
     @cached_property
+    def grey(self) -> Floats:
+        """The levels (H, W) without colour."""
+        return np.asarray(self.working.convert("L"), np.float32)
+
+    @cached_property
     def lightness(self) -> Tones:
-        """The levels without colour."""
-        return self.colour if self.working.mode == "L" else tones_of(np.asarray(self.working.convert("L"), np.float32))
+        """The levels without colour, and what follows from them."""
+        return self.colour if self.working.mode == "L" else tones_of(self.grey)
 
     @cached_property
     def ground(self) -> float | None:

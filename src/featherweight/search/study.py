@@ -65,7 +65,6 @@ class Study:
         self.ladders = [[Rung() for _ in self.epochs] for _ in self.cells]
         self.order: list[tuple[float, int]] = []                # (-score, number) of the members of all cells
         self.reference: dict[tuple[int, int], float] = {}       # cell, rung -> error that scores are compared with
-        self.best: list[Member | None] = [None for _ in self.cells]
         self.sizes = [0 for _ in self.cells]                    # members of each cell
         self.firsts: dict[int, Member] = {}                     # cell -> its first member
         self.checks: dict[int, dict[int, float]] = {}           # number -> seed -> accuracy on validation images
@@ -97,9 +96,6 @@ class Study:
         member.accuracies.append(event["accuracy"])
         self.ladders[member.cell][rung].add(member.number, event["accuracy"])
         self._place(member, self._score(member.cell, rung, event["accuracy"]))
-        leader = self.best[member.cell]
-        if leader is None or member.rank > leader.rank:
-            self.best[member.cell] = member
 
     def _score(self, cell: int, rung: int, accuracy: float) -> float:
         """Return how many times smaller the error is than the first one of this cell and rung, as a logarithm.
@@ -117,6 +113,12 @@ class Study:
             insort(self.order, (-score, member.number))
         member.score = score
 
+    @property
+    def best(self) -> list[Member | None]:
+        """The best member of each cell, None for a cell in which nothing was measured."""
+        return [next((self.members[number] for _, number in self.order if self.members[number].cell == cell), None)
+                for cell in range(len(self.cells))]
+
     def leaders(self, count: int) -> list[Observation]:
         """Return the best members of all cells."""
         return [Observation(self.members[number].point, -key) for key, number in self.order[:count]]
@@ -131,9 +133,6 @@ class Study:
         member, _ = self._ended(event)
         member.reason = event["reason"]
         self._place(member, None)
-        if self.best[member.cell] is member:
-            others = [one for one in self.members if one.cell == member.cell and one.accuracies and not one.reason]
-            self.best[member.cell] = max(others, key=lambda one: one.rank, default=None)
 
     def _ended(self, event: Event) -> tuple[Member, int]:
         member, rung = self.members[event["number"]], self.pending.pop(event["number"])
