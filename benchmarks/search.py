@@ -1,8 +1,9 @@
 """Measure the search: its front beside that of random points, and the driver's speed with stubs for trainings.
 
-- hypervolume: area under the lowest error that each number of parameters allows. The search and random points of the
-  same space begin with the same networks. Errors are of validation images, in decades below 1. The images are 10,000 of
-  MNIST and 5,000 others for validation, or the digits.
+- hypervolume: area under the lowest error that each number of parameters allows. The search is compared with random
+  points of the same space in the same number of trials: alone, and after the two networks with which the search begins.
+  Errors are of validation images, in decades below 1. The images are 10,000 of MNIST and 5,000 others for validation,
+  or the digits.
 - growth: processor time of a trial that the driver proposes, repairs, records and ranks; seconds to resume the ledger.
 """
 
@@ -35,6 +36,11 @@ SETTINGS = {
     "mnist": ("data.unseen_writers=false", "data.validation=5000"),
     "digits": ("training.engine=torch",),       # compiling takes longer than a training on the digits
 }
+KINDS: dict[str, dict[str, Any]] = {    # of searches, and their samplers
+    "search": {},
+    "random": {"randomly": True, "starts": ()},
+    "random after the starts": {"randomly": True},
+}
 IMAGES = 15000      # of MNIST, those for validation included
 
 
@@ -64,33 +70,34 @@ def parse() -> argparse.Namespace:
 
 
 def hypervolumes(options: argparse.Namespace, folder: Path, content: dict[str, Any]) -> None:
-    """Measure the hypervolume of both kinds of search, in turn."""
+    """Measure the hypervolume of each kind of search, in turn."""
     settings = SETTINGS[options.data]
     base, dataset = load(options.data, settings, None)
     dataset = replace(dataset, train=dataset.train.first(IMAGES), writers=None)
     recipe = Recipe.from_dict(base)
     budgets = Budgets(parameters=options.parameters, epochs=options.epochs)
-    found: dict[str, list[float]] = {"search": [], "random": []}
+    found: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for seed in range(1, options.repeats + 1):
         problem = Problem.of(recipe, dataset, budgets=budgets, form="int8", levels=2, seed=seed, settings=settings)
         for kind, values in found.items():
             with open_crew("local", "featherweight.search.work:measure", Shared(base, blind(dataset))) as crew:
-                study = explored(problem, folder / f"{kind}{seed}", crew, options.trials, randomly=kind == "random")
+                study = explored(problem, folder / f"{kind} {seed}", crew, options.trials, **KINDS[kind])
             values.append(hypervolume(study))
         report.say(f"seed {seed}: " + ", ".join(f"{kind} {values[-1]:.4f}" for kind, values in found.items()))
-        wins = sum(a > b for a, b in zip(found["search"], found["random"], strict=True))
         content["results"]["hypervolume"] = {kind: report.spread(values) for kind, values in found.items()}
-        content["ratios"]["hypervolume: search better than random"] = f"{wins} of {seed}"
+        for kind in [kind for kind in KINDS if kind != "search"]:
+            wins = sum(a > b for a, b in zip(found["search"], found[kind], strict=True))
+            content["ratios"][f"hypervolume: search better than {kind}"] = f"{wins} of {seed}"
         report.save(options.out, content)
 
 
-def explored(problem: Problem, folder: Path, crew: Any, trials: int, *, randomly: bool = False) -> Study:
-    """Return the study after `trials` trials."""
+def explored(problem: Problem, folder: Path, crew: Any, trials: int, **sampler: Any) -> Study:
+    """Return the study after `trials` trials. sampler: arguments of the Sampler."""
     folder.mkdir()
     study, ledger = Study(problem), Ledger(folder)
     ledger.header = [{"event": "search", **problem.to_dict()}]
     with ledger.appending():
-        stage = Exploring(study, Sampler(problem.seed, randomly=randomly), trials, lambda at: False)
+        stage = Exploring(study, Sampler(problem.seed, **sampler), trials, lambda at: False)
         Driver(study, ledger, []).run(stage, crew)
     return study
 

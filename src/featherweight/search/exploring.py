@@ -11,7 +11,6 @@ from featherweight.search.driver import Job
 from featherweight.search.fitting import fitted
 from featherweight.search.ledger import Event
 from featherweight.search.sampler import Sampler
-from featherweight.search.space import STARTS
 from featherweight.search.study import Member, Study, identity, member_of
 
 ATTEMPTS = 200      # points that are drawn until one fits its limits
@@ -105,10 +104,10 @@ def proposal(study: Study, sampler: Sampler) -> Event:
 
 
 def point_for(study: Study, sampler: Sampler, cell: int, attempt: int) -> dict[str, Any]:
-    """Return the point to try next in a cell: one of STARTS, a neighbour of the best, or one that Optuna proposes."""
+    """Return the point to try next in a cell: a start, a neighbour of the best, or one that Optuna proposes."""
     number, begun = len(study.members), study.sizes[cell]
-    if begun + attempt < len(STARTS):
-        return STARTS[begun + attempt]
+    if begun + attempt < len(sampler.starts):
+        return sampler.starts[begun + attempt]
     if number % CYCLE < CYCLE - 2 and not sampler.randomly and (parents := study.leaders(PARENTS)):
         return sampler.neighbour(number, attempt, parents)
     return sampler.point(number, attempt, study.window())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featherweight.errors import MissingExtra
-from featherweight.search.space import SPACE, Choice, Dimension, Real, draw, near
+from featherweight.search.space import SPACE, STARTS, Choice, Dimension, Real, draw, near
 
 if TYPE_CHECKING:
     import optuna
@@ -32,15 +32,15 @@ class Observation:
 
 
 class Sampler:
-    """Proposes points. randomly: without TPE, as a comparison."""
+    """Proposes points. randomly: without TPE, as a comparison. starts: points that are tried first in each cell."""
 
-    def __init__(self, seed: int, *, randomly: bool = False) -> None:
+    def __init__(self, seed: int, *, randomly: bool = False, starts: Sequence[dict[str, Any]] = STARTS) -> None:
         try:
             import optuna
         except ImportError as fault:
             raise MissingExtra("optuna", "search") from fault
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.seed, self.randomly = seed, randomly
+        self.seed, self.randomly, self.starts = seed, randomly, starts
 
     def point(self, number: int, attempt: int, seen: Sequence[Observation]) -> dict[str, Any]:
         """Return a point for the trial `number`. attempt: 1, 2, ... if earlier points did not fit the budget."""
