@@ -19,7 +19,6 @@ from typing import Any
 
 import typer
 
-from featherweight import recipe
 from featherweight.anatomy.cost import MACS
 from featherweight.anatomy.rules import RULES
 from featherweight.anatomy.surrogate import Surrogate
@@ -27,7 +26,8 @@ from featherweight.cli import app
 from featherweight.cli.examples import EXAMPLES
 from featherweight.graph import calls
 from featherweight.graph.lowering import FLOAT_ONLY, LOWERING
-from featherweight.recipe import LARGEST, Recipe
+from featherweight.recipe import LARGEST, Recipe, sections
+from featherweight.recipe import recipe as whole
 
 DOCS = Path(__file__).resolve().parent
 NOTICE = "<!-- Written by docs/make_pages.py. Do not edit this page: change {} and run `make docs`. -->\n"
@@ -159,7 +159,7 @@ def pages() -> dict[str, str]:
 def recipe_page() -> str:
     """Return the page of all keys, one table for each section of a recipe."""
     schema, texts = Recipe.model_json_schema(), key_texts()
-    parts = [NOTICE.format("src/featherweight/recipe.py"), RECIPE_HEAD, "## Above all sections", ""]
+    parts = [NOTICE.format("src/featherweight/recipe/sections.py"), RECIPE_HEAD, "## Above all sections", ""]
     parts += table(schema, texts["Recipe"])
     for key, field in Recipe.model_fields.items():
         section: Any = field.annotation
@@ -182,7 +182,7 @@ def table(schema: Mapping[str, Any], texts: Mapping[str, tuple[str, str]]) -> It
 def key_texts() -> dict[str, dict[str, tuple[str, str]]]:
     """Return class -> key -> (meaning, example), from the text below each key of the recipe's models."""
     found: dict[str, dict[str, tuple[str, str]]] = {}
-    for model in ast.parse(inspect.getsource(recipe)).body:
+    for model in [*ast.parse(inspect.getsource(sections)).body, *ast.parse(inspect.getsource(whole)).body]:
         if isinstance(model, ast.ClassDef):
             for key, below in zip(model.body, model.body[1:], strict=False):
                 match key, below:
