@@ -2,8 +2,8 @@
 
 - hypervolume: area under the lowest error that each number of parameters allows. The search is compared with random
   points of the same space, and with random points after the two networks with which the search begins. Each has the
-  same number of trials. Errors are of validation images, in decades below 1. The images are 10,000 of MNIST and 5,000 others for validation,
-  or the digits.
+  same number of trials. Errors are of validation images, in decades below 1. The images are 10,000 of MNIST and 5,000
+  others for validation, or the digits.
 - growth: processor time of a trial that the driver proposes, repairs, records and ranks; seconds to resume the ledger.
 """
 

@@ -13,7 +13,7 @@ import torch
 
 from featherweight.continuation import recipe_from
 from featherweight.data import Dataset, is_loadable, save_sample
-from featherweight.data.sources import is_path
+from featherweight.data.names import is_path
 from featherweight.devices import cuda_devices, pick_device
 from featherweight.errors import RecipeError, RunError, TrainingInterrupted
 from featherweight.locks import RESUME_SECONDS, writing

@@ -12,7 +12,7 @@ import torch
 
 from featherweight.augment import Augmentation
 from featherweight.data import Dataset
-from featherweight.data.sources import is_path
+from featherweight.data.names import is_path
 from featherweight.devices import autocast, pick_precision
 from featherweight.distillation import Teacher, soft_labels
 from featherweight.errors import RecipeError, RunError

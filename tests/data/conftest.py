@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featherweight.data.sources import IDX_FILES, Source, locate
+from featherweight.data.finding import locate
+from featherweight.data.places import IDX_FILES
+from featherweight.data.sources import Source
 
 REAL_MNIST = locate("mnist")  # before any test hides the environment
 

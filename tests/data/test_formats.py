@@ -18,7 +18,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from featherweight.data import is_loadable, load_dataset
-from featherweight.data.sources import is_path, settled_name
+from featherweight.data.names import is_path, settled_name
 from featherweight.errors import DataError, MissingExtra, UnknownName
 
 DIGITS = forms.real_digits()

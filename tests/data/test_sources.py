@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from featherweight.data import SOURCES, fetch, locate
-from featherweight.data.sources import IDX_FILES
+from featherweight.data.places import IDX_FILES
 from featherweight.errors import DataError, UnknownName
 
 TRAIN_IMAGES = IDX_FILES[0]

@@ -19,25 +19,16 @@ from numpy.typing import NDArray
 from featherweight.data.arrays import writable
 from featherweight.data.canonical import Split
 from featherweight.data.decode import decode_split
+from featherweight.data.finding import default_cache, fetch
 from featherweight.data.folders import list_folder
 from featherweight.data.foreign import Wanted
 from featherweight.data.grid import labelled_grid
+from featherweight.data.names import FOLDER_PREFIX, find_source, is_path, path_of, settled_name
 from featherweight.data.pictures import MODES, resize_grey
 from featherweight.data.places import Place, given_folders, read_bytes
 from featherweight.data.read import Read
 from featherweight.data.reading import read_path
-from featherweight.data.sources import (
-    FOLDER_PREFIX,
-    SOURCES,
-    Source,
-    Writers,
-    default_cache,
-    fetch,
-    find_source,
-    is_path,
-    path_of,
-    settled_name,
-)
+from featherweight.data.sources import SOURCES, Source, Writers
 from featherweight.data.splits import stratified_split, unseen_writers_split, validation_split
 from featherweight.data.store import Images
 from featherweight.data.strokes import TEST, TRAIN, drawn_digits, drawn_marks

@@ -23,7 +23,7 @@ from featherweight.data.canonical import Split, canonical, draw_test
 from featherweight.data.dataset import Dataset, mean_and_std
 from featherweight.data.foreign import ALLOWED, Wanted, is_pair, read_split
 from featherweight.data.labels import checked_labels, numbered
-from featherweight.data.sources import ARRAYS_PREFIX, is_loadable
+from featherweight.data.names import ARRAYS_PREFIX, is_loadable
 from featherweight.data.store import Images
 from featherweight.errors import DataError
 from featherweight.specification import Fit

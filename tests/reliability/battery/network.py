@@ -29,10 +29,10 @@ TAUGHT = """
 import functools
 from dataclasses import replace
 from featherweight import data
-from featherweight.data import sources
+from featherweight.data import finding, sources
 known = replace(sources.SOURCES["mnist"], name="tiny", mirrors={mirrors!r}, sha256={sha256!r})
 sources.SOURCES["tiny"] = known
-data.fetch = functools.partial(sources.fetch, timeout={patience})
+data.fetch = functools.partial(finding.fetch, timeout={patience})
 """
 
 
