@@ -55,6 +55,7 @@ def test_damaged_pictures_are_listed_and_with_the_option_skipped_and_counted(pic
     assert "2 damaged pictures are skipped" in (tmp_path / "run" / "report.html").read_text()
     again = json.loads(run_command("evaluate", tmp_path / "run", "--json")[1])
     assert again["as_recorded"] and again["test"] == result["test"]
+    assert "class, recall   macro average" in run_command("evaluate", tmp_path / "run")[1]
 
 
 def test_odd_shapes_are_kept_by_the_run_the_bundle_and_prediction(pictures, run_command, tmp_path):

@@ -65,14 +65,16 @@ def evaluate(
     """
     from featherweight.examination import against_record
     from featherweight.examination import evaluate as measure_run
-    from featherweight.report.verdict import in_words
+    from featherweight.report.verdict import score_rows
     from featherweight.runs import Run
 
+    result: Mapping[str, Any] = {}
     if weights is None and (input or set):
         raise typer.BadParameter("--input and --set are about a MODEL. Give its --weights too.")
     if weights is None:
         opened = Run.open(subject)
         scores = measure_run(opened, data=data, data_dir=data_dir, device=device)
+        result = {} if data else opened.result
         differences = against_record(opened, scores) if data is None else []
         for difference in differences:
             note(f"not as recorded: {difference}")
@@ -82,7 +84,7 @@ def evaluate(
         content, scores = measure_model(subject, weights, shape, arguments, data or "mnist", data_dir, device)
     if as_json:
         return show_json({**content, "test": {head: score.to_dict() for head, score in scores.items()}})
-    show(table("head", "test", rows=[[head, in_words(score.to_dict())] for head, score in scores.items()]))
+    show(table("head", "test", rows=score_rows(scores, result)))
     return None
 
 

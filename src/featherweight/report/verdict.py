@@ -13,6 +13,7 @@ from featherweight.words import duration, ending, percent, training_images
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from featherweight.evaluation import Score
 
 MOST_CLASSES_TOLD = 10
 
@@ -48,6 +49,18 @@ def verdict_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("goal", verdict(result["goal"])),
         *([("note", told)] if (told := curve_on_test(result)) else []),
         *(("note", sentence) for sentence in result.get("notes", [])),      # runs of earlier versions lack the key
+    ]
+
+
+def score_rows(scores: Mapping[str, Score], result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the rows (head, text) of scores measured again. Recall is added where the run's own verdict shows it.
+
+    result: of the run, empty for other data.
+    """
+    test = {head: score.to_dict() for head, score in scores.items()}
+    return [(head, in_words(score)) for head, score in test.items()] + [
+        (f"{head}, recall", recall_in_words({**result, "test": test, "confusion": {}}, head))
+        for head in test if result and shows_recall({**result, "test": test}, head)
     ]
 
 
