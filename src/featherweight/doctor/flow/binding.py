@@ -7,7 +7,7 @@ import ast
 from featherweight.doctor.flow.arithmetic import accumulated, combined
 from featherweight.doctor.flow.calls import Calls
 from featherweight.doctor.flow.iteration import meaning_by_name
-from featherweight.doctor.flow.roles import role_in
+from featherweight.doctor.flow.roles import role_in, words_of
 from featherweight.doctor.flow.values import (
     INPUT,
     Class,
@@ -18,12 +18,14 @@ from featherweight.doctor.flow.values import (
     Items,
     Loader,
     Module,
+    Number,
     Optimizer,
     Scheduler,
     Table,
     Tensor,
     Unknown,
     Value,
+    constant,
     known,
 )
 
@@ -59,7 +61,9 @@ class Binding(Calls):
         before, value, spot = self.evaluate(as_load(node.target)), self.evaluate(node.value), self.at(node)
         if isinstance(node.op, ast.Add):
             self.trace.add("add", spot, before, value, text=ast.unparse(node.target))
-            result = accumulated(before, value, spot, bool(self.trace.loops))
+            full = isinstance(value, Constant) and self.counts_full_batches(node.value)
+            result = Number(spot=spot, unit="full-batches", summed=True) if full else accumulated(
+                before, value, spot, bool(self.trace.loops))
         else:
             if isinstance(node.op, ast.Div):
                 self.trace.add("divide", spot, before, value)
@@ -68,6 +72,16 @@ class Binding(Calls):
             before.items += value.items[:50]
             return
         self.assign(node.target, result)
+
+    def counts_full_batches(self, node: ast.expr) -> bool:
+        """True if `count += batch_size` counts each batch as a full one, in a loop over a loader that keeps the last.
+
+        node: what is added.
+        """
+        loop = next((one for one in reversed(self.trace.loops) if one.kind == "batches"), None)
+        named = isinstance(node, ast.Name | ast.Attribute) and {"batch", "size"} <= set(words_of(ast.unparse(node)))
+        return named and loop is not None and isinstance(loop.over, Loader) and (
+            constant(loop.over.arguments.get("drop_last")) is not True)
 
     def assign(self, target: ast.expr, value: Value) -> None:
         """Bind a target: a name, an attribute, an item, or several of them."""

@@ -54,7 +54,7 @@ class Branches(Binding):
                     part.ops[0], ast.Gt | ast.Lt | ast.GtE | ast.LtE):
                 sides = (part.left, part.comparators[0])
                 assigned = {ast.unparse(target) for inner in node.body for one in ast.walk(inner)
-                            if isinstance(one, ast.Assign) for target in one.targets}
+                            if isinstance(one, ast.Assign) for whole in one.targets for target in targets_of(whole)}
                 for best, measured in (sides, sides[::-1]):
                     if ast.unparse(best) in assigned and not isinstance(measured, ast.Constant):
                         self.trace.add("choose", self.at(part), self.evaluate(measured), self.evaluate(best),
@@ -140,6 +140,11 @@ class Branches(Binding):
                 known(inner).escaped = True
         self.frames[-1].returns.append(value)
         return True
+
+
+def targets_of(target: ast.expr) -> list[ast.expr]:
+    """Return the targets of an assignment one by one: those of `a, b = ...` are a and b."""
+    return target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
 
 
 def merged(before: dict[str, Value], first: dict[str, Value], second: dict[str, Value]) -> dict[str, Value]:

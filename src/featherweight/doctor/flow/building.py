@@ -100,6 +100,14 @@ def subset(call: Call) -> Value:
     return Dataset(spot=call.spot, name="Subset", parent=call.first(), images=count_of(call.bound().get("indices")))
 
 
+def dictionary(call: Call) -> Value:
+    """Return dict(train=loader, ...)."""
+    made = Table(spot=call.spot, items=dict(call.keywords))
+    for name, value in made.items.items():
+        value.label = value.label or name
+    return made
+
+
 def count_of(value: Value | None) -> int | None:
     """Return the number of items of a list or of range(n), or None if it is not known."""
     if isinstance(value, Items) and not value.open:
@@ -122,8 +130,9 @@ def split(call: Call) -> Value:
 def sklearn_split(call: Call) -> Value:
     """Return the arrays of train_test_split, each a data set with a role."""
     made: list[Value] = []
-    for _ in call.arguments:
-        made += [Dataset(spot=call.spot, role="train"), Dataset(spot=call.spot)]
+    for value in map(known, call.arguments):
+        made += [Dataset(spot=call.spot, role="train", double=value.double),
+                 Dataset(spot=call.spot, double=value.double)]
     return Items(items=made)
 
 
@@ -166,4 +175,5 @@ def copied(call: Call) -> Value:
 
 def pretrained(call: Call) -> Value:
     """Return a network of a library."""
-    return Module(spot=call.spot, name=call.name)
+    more = {"num_classes": Unknown()} if call.open else {}      # perhaps in **options
+    return Module(spot=call.spot, name=call.name, arguments=more | call.keywords)

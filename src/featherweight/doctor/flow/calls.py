@@ -90,6 +90,8 @@ class Calls(Networks):
             escape(call)
             self.trace.add("call", call.spot, owner, call.first(), text=call.name)
             return Unknown(spot=call.spot, origin=united(*(sources_of(one) for one in call.everything())))
+        if call.name == "optimize" and isinstance(objective := call.first(), Function):      # of Optuna
+            self.trace.add("objective", call.spot, objective, self.inline(objective, [Unknown(label="trial")], {}))
         if isinstance(owner, Optimizer) and call.name == "step":
             for value in call.everything():
                 if isinstance(value, Function):

@@ -15,6 +15,7 @@ from featherweight.doctor.flow.trace import Arm, Trace
 from featherweight.doctor.flow.values import (
     HITS,
     INPUT,
+    LOSS,
     PREDICTION,
     Bound,
     Class,
@@ -166,6 +167,8 @@ class Expressions(ABC):
             return owner
         if name == "grad":
             return Tensor(meaning="gradient", models=owner.models, spot=self.at(node))
+        if name == "loss" and owner.models:         # networks of transformers compute it from the labels
+            return owner.but(meaning=LOSS, reduction="mean", trail=(), spot=self.at(node))
         if name in ("logits", "last_hidden_state", "pooler_output"):
             return owner.but(meaning=owner.meaning, spot=self.at(node))
         return Bound(owner=owner, name=name)
@@ -190,7 +193,8 @@ class Expressions(ABC):
             key = f"[{position!r}]"
             if key not in owner.attributes:
                 label = position if isinstance(position, str) else owner.label
-                owner.attributes[key] = Unknown(label=str(label), origin=owner.origin, spot=self.at(node))
+                owner.attributes[key] = Unknown(label=str(label), origin=owner.origin, spot=self.at(node),
+                                                double=owner.double)
             return owner.attributes[key]
         return Unknown(origin=sources_of(owner), label=str(position or ""))
 
@@ -294,7 +298,7 @@ class Expressions(ABC):
         for value in turns_of(self.evaluate(first.iter), first.target, first.iter).elements[:8]:
             self.assign(first.target, value)
             key, found = self.evaluate(node.key), self.evaluate(node.value)
-            if isinstance(key, Constant) and isinstance(key.value, str | int):
+            if isinstance(key, Constant) and isinstance(key.value, str | int | float):
                 made.items[key.value] = found
                 found.label = found.label or str(key.value)
         self.scope.names = before

@@ -160,6 +160,7 @@ class Functions(Expressions):
         if any(base.endswith("Dataset") for base in bases) or (label.endswith("Dataset") and not cls.is_module):
             parent = next((value for value in call.everything() if isinstance(value, Dataset)), None)
             return Dataset(spot=call.spot, name=label, transform=transform_in(call), parent=parent,
+                           tensors=self.items_of_dataset(cls, call),
                            role=role_in(label) or next((role_in(text) for text in texts_in(call)), ""))
         is_loss = cls.is_module and (label.endswith("Loss") or any(base.endswith("Loss") for base in bases))
         made: Instance = Module(cls=cls, spot=call.spot) if cls.is_module else Instance(cls=cls, spot=call.spot)
@@ -174,6 +175,22 @@ class Functions(Expressions):
         if is_loss:
             made.label = "loss"
         return made
+
+
+    def items_of_dataset(self, cls: Class, call: Call) -> tuple[Value, ...]:
+        """Return what __getitem__ of a data set of the file returns. Its events are not recorded."""
+        method, start = cls.method("__getitem__"), cls.method("__init__")
+        if method is None or len(self.trace.calls) >= DEEPEST:
+            return ()
+        before, entered = self.trace, dict(self.entered)
+        self.trace, owner = Trace(calls=list(before.calls)), Instance(cls=cls, spot=call.spot)
+        try:
+            if start is not None:
+                self.inline(Function(definition=start, scope=cls.scope, owner=owner), call.arguments, call.keywords)
+            found = known(self.inline(Function(definition=method, scope=cls.scope, owner=owner), [], {}))
+        finally:
+            self.trace, self.entered = before, entered
+        return tuple(map(known, found.items)) if isinstance(found, Items) else ()
 
 
 def decorated(definition: Definition, name: str) -> bool:

@@ -8,6 +8,7 @@ from featherweight.doctor.flow.building import (
     copied,
     criterion,
     dataset,
+    dictionary,
     layer,
     loader,
     optimizer,
@@ -28,6 +29,7 @@ from featherweight.doctor.flow.losses import (
 from featherweight.doctor.flow.operations import (
     added_up,
     array,
+    as_array,
     as_number,
     equality,
     escape,
@@ -40,6 +42,7 @@ from featherweight.doctor.flow.operations import (
     loss_function,
     operation,
     reduced,
+    sklearn_data,
 )
 from featherweight.doctor.flow.roles import sources_of
 from featherweight.doctor.flow.signatures import Call
@@ -62,6 +65,11 @@ def call_library(call: Call) -> Value:
     for applies, effect in EFFECTS:
         if applies(call.name):
             return effect(call)
+    return passed(call)
+
+
+def passed(call: Call) -> Value:
+    """Return the result of a function whose effect is not known. It may change its arguments."""
     escape(call)
     return Unknown(spot=call.spot, origin=united(*(sources_of(value) for value in call.everything())))
 
@@ -120,6 +128,8 @@ EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
     (lambda name: name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper()
      and not name.startswith(("torch.nn.Parameter", "torch.nn.init", "torch.nn.utils", "torch.nn.functional",
                               "torch.nn.parameter")), layer),
+    (_last("dict", prefixes=PYTHON), dictionary),
+    (_last("GradScaler", prefixes=ANY), passed),
     (_last("DataLoader", "FastDataLoader", "MultiEpochsDataLoader", prefixes=ANY), loader),
     (_last("random_split", prefixes=ANY), split),
     (_last("train_test_split", prefixes=ANY), sklearn_split),
@@ -141,6 +151,8 @@ EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
     (_last("max", "min", prefixes=PYTHON), greatest),
     (_last("max", "amax", "nanmax", "min", "amin", "argmax", "argmin", prefixes=("numpy",)), greatest),
     (lambda name: name in ARRAYS, array),
+    (_last("array", "asarray", prefixes=("numpy",)), as_array),
+    (lambda name: name.startswith("sklearn.datasets.") and not name.endswith("openml"), sklearn_data),
     (_last("eq"), equality),
     (_last("cat", "stack", "concat", "hstack", "vstack"), joined),
     (_last("one_hot"), labels_like),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from featherweight.doctor.flow.arithmetic import length_of, number_from
 from featherweight.doctor.flow.layers import applied, is_operation
 from featherweight.doctor.flow.losses import united
+from featherweight.doctor.flow.objects import OTHER_LIBRARIES
 from featherweight.doctor.flow.operations import escape, exponential, largest, reduction
 from featherweight.doctor.flow.roles import sources_of, words_of
 from featherweight.doctor.flow.signatures import Call
@@ -253,6 +254,8 @@ def of_others(owner: Value, call: Call) -> Value:  # noqa: PLR0911  one return f
         first.becomes = Optimizer(label=first.label)        # GradScaler.step(optimizer)
         first = first.becomes
     call.trace.add("use", call.spot, owner, first, text=call.name)
+    if call.name in OTHER_LIBRARIES and (made := OTHER_LIBRARIES[call.name](owner, call)) is not None:
+        return made
     if call.name == "step" and isinstance(first, Optimizer):
         call.trace.add("step", call.spot, first)
     elif call.name == "scale" and isinstance(first, Tensor):
@@ -283,6 +286,8 @@ def of_data(owner: Value, call: Call) -> Value:
         return Unknown(spot=call.spot)
     if call.name == "__len__":
         return length_of(owner, call.spot)
+    if call.name in ("to", "cuda") and isinstance(owner, Dataset) and not call.keywords:      # arrays of a split
+        return owner
     if call.name == "next":
         return batch_of(owner)
     return Unknown(spot=call.spot, origin=(owner,))

@@ -6,22 +6,29 @@ from featherweight.doctor.flow.building import CONTAINERS
 from featherweight.doctor.flow.functions import Functions
 from featherweight.doctor.flow.layers import applied, is_operation, key_of
 from featherweight.doctor.flow.losses import applied_loss, united
-from featherweight.doctor.flow.roles import words_of
+from featherweight.doctor.flow.roles import side_of_images, words_of
 from featherweight.doctor.flow.signatures import Call
 from featherweight.doctor.flow.values import (
     INPUT,
+    LOGITS,
     OUTPUT,
+    WEIGHTED,
     Criterion,
+    Dataset,
     Function,
     Geometry,
     Items,
     Module,
+    Op,
     Tensor,
     Unknown,
     Value,
+    constant,
     known,
 )
 
+HEADS = ("fc", "classifier", "head", "heads")      # last layers of the networks of torchvision
+IMAGENET = 1000         # their outputs
 RECURRENT = ("lstm", "gru", "rnn", "lstmcell", "multiheadattention")
 
 
@@ -39,7 +46,7 @@ class Networks(Functions):
             return applied_loss(Criterion(label=module.label, spot=module.spot), call)
         if top:
             self.trace.add("forward", call.spot, module, tensor)
-            tensor = tensor.but(meaning=INPUT, trail=(), geometry=Geometry())
+            tensor = tensor.but(meaning=INPUT, trail=(), geometry=Geometry(size=side_of_images(tensor)))
         self.trace.nested += 1
         try:
             output = self.output_of(module, tensor, call)
@@ -65,6 +72,8 @@ class Networks(Functions):
             after = applied(module.name, tensor, module.arguments, call.spot, module.spot)
             self.trace.add("after", call.spot, module, after)
             return after
+        if is_classifier(module.name):
+            return self.of_classifier(module, tensor, call)
         if key_of(module.name) in RECURRENT:
             return Items(items=[tensor.but(meaning="", trail=(), geometry=None), Unknown()])
         if key_of(module.name) == "embedding":
@@ -74,6 +83,20 @@ class Networks(Functions):
             return twin.output.but(geometry=None)
         known_layer = module.name.startswith("torch.nn.") and module.name.rpartition(".")[2] not in CONTAINERS
         return tensor.but(meaning="" if known_layer else OUTPUT, trail=(), geometry=None, axes=None)
+
+    def of_classifier(self, module: Module, tensor: Tensor, call: Call) -> Value:
+        """Return the output of a network of torchvision: that of the last layers that the file gave it, or its own."""
+        features = tensor.but(meaning=OUTPUT, trail=(), geometry=None, axes=2)
+        head = head_of(module)
+        if head is not None:
+            return self.apply_module(head, Call("", call.spot, [features], {}, self.trace))
+        if any(name in module.attributes for name in HEADS):        # changed in a way that is not followed
+            return features.but(axes=None)
+        outputs = constant(module.arguments["num_classes"]) if "num_classes" in module.arguments else IMAGENET
+        stated = isinstance(outputs, int)
+        last = Op(WEIGHTED, module.name.rpartition(".")[2], call.spot, module.spot if stated else None,
+                  outputs if stated else None)
+        return features.but(meaning=LOGITS, trail=(last,))
 
     def only_network(self) -> Module | None:
         """Return the only network of the file that no other network contains, or None if there are several."""
@@ -93,7 +116,7 @@ class Networks(Functions):
                 return self.output_of(Module(children=module.children), tensor, call)
             return tensor.but(meaning=OUTPUT, trail=(), geometry=None)
         if module.output is not None:
-            return module.output.but(geometry=None)
+            return module.output.but(geometry=None, origin=tensor.origin)
         arguments = [tensor if as_tensor(value) is not None and index == 0 else value
                      for index, value in enumerate(call.arguments)] or [tensor]
         function = Function(definition=method, scope=module.cls.scope, owner=module)
@@ -128,6 +151,26 @@ class Networks(Functions):
         return result
 
 
+def is_classifier(name: str) -> bool:
+    """True for a function that builds a classifier of torchvision with one output. Inception's has two in training."""
+    package, _, last = name.rpartition(".")
+    several = last.startswith(("inception", "googlenet", "get_"))
+    return package == "torchvision.models" and last[:1].islower() and not several
+
+
+def head_of(module: Module) -> Module | None:
+    """Return the module that the file put in place of a classifier's last layers, or None."""
+    for name in HEADS:
+        value = known(module.attributes.get(name))
+        if isinstance(value, Module):
+            return value
+        placed = [one for key, one in value.attributes.items() if key.startswith("[")] if isinstance(
+            value, Unknown) else []
+        if placed and isinstance(last := known(placed[-1]), Module):
+            return last
+    return None
+
+
 def as_tensor(value: Value) -> Tensor | None:
     """Return the tensor that a network receives: a tensor, or the first one of a batch."""
     value = known(value)
@@ -135,8 +178,10 @@ def as_tensor(value: Value) -> Tensor | None:
         return value
     if isinstance(value, Items) and value.items and isinstance(known(value.items[0]), Tensor):
         return first_tensor(value)
+    if isinstance(value, Dataset) and value.double:      # all images at once
+        return Tensor(meaning=INPUT, origin=(value,), label=value.label, double=value.double)
     if isinstance(value, Unknown):
-        return Tensor(meaning=INPUT, origin=value.origin, label=value.label)
+        return Tensor(meaning=INPUT, origin=value.origin, label=value.label, double=value.double)
     return None
 
 

@@ -49,7 +49,7 @@ def operation(call: Call) -> Value:
     """Return the result of a function that takes a tensor first."""
     arguments = call.bound()
     tensor = known(arguments.get("input", call.first()))
-    call.trace.add("apply", call.spot, tensor, text=call.last)
+    call.trace.add("apply", call.spot, tensor, Library(name=call.name), text=call.last)
     if isinstance(tensor, Number):
         return tensor
     if not isinstance(tensor, Tensor):
@@ -156,6 +156,23 @@ def is_double(call: Call) -> bool:
     """True for dtype=torch.float64 and its other names."""
     found = known(call.keywords.get("dtype"))
     return isinstance(found, Library) and found.name.rpartition(".")[2] in ("float64", "double")
+
+
+def as_array(call: Call) -> Value:
+    """Return numpy.array(x) or numpy.asarray(x). It keeps float64 numbers if it states no other type."""
+    escape(call)
+    value = call.first()
+    kept = value.double if value is not None and "dtype" not in call.keywords and len(call.arguments) == 1 else None
+    return Unknown(spot=call.spot, double=call.spot if is_double(call) else kept,
+                   origin=united(*(sources_of(value) for value in call.everything())))
+
+
+def sklearn_data(call: Call) -> Value:
+    """Return the data of sklearn.datasets, whose features are float64: (X, y), or an object with data and target."""
+    features, labels = Unknown(spot=call.spot, double=call.spot), Unknown(spot=call.spot)
+    if call.last.startswith("make_") or constant(call.keywords.get("return_X_y")) is True:
+        return Items(spot=call.spot, items=[features, labels])
+    return Unknown(spot=call.spot, attributes={"data": features, "target": labels})
 
 
 def array(call: Call) -> Value:

@@ -5,7 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from featherweight.doctor.flow.values import Dataset, Items, Loader, Unknown, Value, constant, known
+from featherweight.doctor.flow.values import (
+    INPUT,
+    Dataset,
+    Items,
+    Loader,
+    Table,
+    Tensor,
+    Transform,
+    Unknown,
+    Value,
+    constant,
+    known,
+)
 
 WORDS = {
     "train": "train", "training": "train", "trn": "train", "tr": "train", "trainset": "train", "traindata": "train",
@@ -20,6 +32,14 @@ IMAGES_OF = {
     "CIFAR10": (50_000, 10_000, 10), "CIFAR100": (50_000, 10_000, 100), "SVHN": (73_257, 26_032, 10),
     "STL10": (5_000, 8_000, 10),
 }
+
+
+SIDES = {
+    **dict.fromkeys(("MNIST", "FashionMNIST", "KMNIST", "QMNIST", "EMNIST"), 28),
+    **dict.fromkeys(("CIFAR10", "CIFAR100", "SVHN"), 32), "STL10": 96,
+}
+IMAGES_AXES = 4         # image, channel, row, column
+SIZING = ("Resize", "Crop", "Pad", "Lambda")      # in names of transforms that may change the size of images
 
 
 def words_of(name: str) -> list[str]:
@@ -75,6 +95,8 @@ def sources_of(value: Value | None) -> tuple[Value, ...]:
         return (value,)
     if isinstance(value, Items):
         return tuple({id(one): one for item in value.items[:20] for one in sources_of(item)}.values())
+    if isinstance(value, Table):
+        return tuple({id(one): one for item in list(value.items.values())[:20] for one in sources_of(item)}.values())
     return value.origin
 
 
@@ -102,3 +124,16 @@ def number_of_classes(value: Value | None) -> int | None:
     while isinstance(dataset, Dataset) and dataset.name not in IMAGES_OF and dataset.parent is not None:
         dataset = known(dataset.parent)
     return IMAGES_OF[dataset.name][2] if isinstance(dataset, Dataset) and dataset.name in IMAGES_OF else None
+
+
+def side_of_images(images: Tensor) -> int | None:
+    """Return height and width of images from the loader of a well-known data set, or None if they may be changed."""
+    unchanged = images.meaning == INPUT and images.axes == IMAGES_AXES and bool(images.origin)
+    dataset = base_dataset(images.origin[0]) if unchanged else None
+    while isinstance(dataset, Dataset) and dataset.parent is not None and dataset.name not in SIDES:
+        dataset = known(dataset.parent)
+    transform = known(dataset.transform) if isinstance(dataset, Dataset) else None
+    if not isinstance(dataset, Dataset) or not isinstance(transform, Transform):
+        return None
+    sized = any(word in name for name, _, _ in transform.steps for word in SIZING)
+    return None if sized else SIDES.get(dataset.name)

@@ -32,12 +32,16 @@ class Spot:
 
 @dataclass(frozen=True)
 class Op:
-    """One operation since the last layer with weights. kind: WEIGHTED, ACTIVATION, DROPOUT, NORM or POOL."""
+    """One operation since the last layer with weights. kind: WEIGHTED, ACTIVATION, DROPOUT, NORM or POOL.
+
+    outputs: of the classifier of a library, whose call does not state them.
+    """
 
     kind: str
     name: str
     spot: Spot
     made: Spot | None = None        # the line that builds the layer, if it is a module
+    outputs: int | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, name_of, replaced, text_of
@@ -85,13 +86,21 @@ def double_data(trace: Trace) -> Iterator[Draft]:
     seen = set[int]()
     for event in trace.of("forward"):
         spot = double_in(event.value)
-        if spot is None or event.nested or id(event.subject) in doubled or id(spot.node) in seen:
+        if spot is None or event.nested or id(event.subject) in doubled or id(spot.node) in seen or converts(event):
             continue
         seen.add(id(spot.node))
         yield Draft("FW408", spot, f"`{text_of(spot)}` holds float64 numbers.",
                     "Arrays of NumPy are float64, layers are float32: the first layer stops with an error.",
                     "Convert with .float(), or build the tensor with dtype=torch.float32.",
                     replaced(spot, f"{text_of(spot, 300)}.float()") if "torch" in text_of(spot, 300) else "")
+
+
+def converts(event: Event) -> bool:
+    """True if the network converts its input itself."""
+    network = event.subject
+    method = network.cls.method("forward") if isinstance(network, Module) and network.cls is not None else None
+    text = ast.unparse(method) if method is not None else ""
+    return any(word in text for word in (".float()", "float32", ".type(", ".type_as("))
 
 
 def double_in(value: Value | None) -> Spot | None:

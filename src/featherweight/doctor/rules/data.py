@@ -68,13 +68,25 @@ def agrees(first: Value | None, second: Value | None) -> bool:
     return None in a[0] or None in b[0] or a[0] == b[0]
 
 
+def roles_by_loader(trace: Trace) -> dict[int, str]:
+    """Return the role of each data set that loaders of one role read, whole or in part, by id."""
+    found: dict[int, set[str]] = {}
+    for event in trace.of("loader"):
+        dataset = known(event.subject.dataset) if isinstance(event.subject, Loader) else None
+        while isinstance(dataset, Dataset):
+            found.setdefault(id(dataset), set()).add(role_of(event.subject))
+            dataset = known(dataset.parent) if dataset.parent is not None else None
+    return {key: roles.pop() for key, roles in found.items() if len(roles) == 1}
+
+
 def different_normalisation(trace: Trace) -> Iterator[Draft]:
     """Find test data that are normalised otherwise than the training data."""
-    trained = [one for one in datasets(trace) if role_of(one) == "train" and isinstance(known(one.transform),
-                                                                                        Transform)]
-    for test in datasets(trace):
+    used = roles_by_loader(trace)
+    known_roles = [(one, role_of(one) or used.get(id(one), "")) for one in datasets(trace)]
+    trained = [one for one, role in known_roles if role == "train" and isinstance(known(one.transform), Transform)]
+    for test, role in known_roles:
         transform = known(test.transform)
-        if role_of(test) not in ("test", "validation") or not isinstance(transform, Transform):
+        if role not in ("test", "validation") or not isinstance(transform, Transform):
             continue
         same_kind = [one for one in trained if one.name == test.name]
         if not same_kind or any(agrees(one.transform, transform) for one in same_kind):
@@ -118,10 +130,33 @@ def prediction_prepares(trace: Trace) -> Iterator[Draft]:
                         f"{trained[-1].name} has images of one size; another size stops a linear layer, and changes "
                         "the scale of strokes for a convolution.",
                         "Apply the transform of the test data, or resize the picture first.")
-        if any(one.name in INVERTED for one in trained) and not is_inverted(function):
-            yield Draft("FW404", event.spot, "A dark digit on light paper is not inverted.",
-                        f"{trained[-1].name} shows bright strokes on black, photos and scans show the opposite.",
-                        "Invert light pictures: image = 255 - image.")
+        if any(one.name in INVERTED for one in trained) and not is_inverted(function, of_training(trained)):
+            yield not_inverted(event, trained[-1])
+    yield from at_top_level(trace, trained)
+
+
+def of_training(trained: list[Dataset]) -> set[str]:
+    """Return the names of the transforms of training data. They do not invert pictures, as those are inverted."""
+    return {label for one in trained if (label := known(one.transform).label)}
+
+
+def not_inverted(event: Event, dataset: Dataset) -> Draft:
+    """Return the finding on a network that gets a picture as the camera took it."""
+    return Draft("FW404", event.spot, "A dark digit on light paper is not inverted.",
+                 f"{dataset.name} shows bright strokes on black, photos and scans show the opposite.",
+                 "Invert light pictures: image = 255 - image.")
+
+
+def at_top_level(trace: Trace, trained: list[Dataset]) -> Iterator[Draft]:
+    """Find a picture that is opened and classified outside of functions, as in a notebook, and never inverted."""
+    digits = [one for one in trained if one.name in INVERTED]
+    for event in trace.of("forward") if digits else ():
+        tree = event.spot.source.tree
+        opens = any(opener in event.spot.source.text for opener in OPENERS)
+        if opens and not event.calls and not event.nested and not event.loops and not is_inverted(
+                tree, of_training(trained)):
+            yield not_inverted(event, digits[-1])
+            return
 
 
 def first_of(value: Any) -> Any:
@@ -154,15 +189,15 @@ def is_resized(function: ast.AST) -> bool:
                                                            "preprocess", "prepare", "processor", "compose", "fit"))
 
 
-def is_inverted(function: ast.AST) -> bool:
-    """True if a function inverts a picture: 255 - x, 1 - x, or invert(x)."""
+def is_inverted(function: ast.AST, of_training: set[str]) -> bool:
+    """True if a function inverts a picture: 255 - x, 1 - x, or invert(x), or may do so in a transform of its own."""
     for node in ast.walk(function):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and isinstance(node.left, ast.Constant):
             return True
-        if isinstance(node, ast.Call) and any(
-                word in ast.unparse(node.func).lower() for word in ("invert", "bitwise_not", "transform",
-                                                                    "preprocess")):
-            return True
+        if isinstance(node, ast.Call) and ast.unparse(node.func) not in of_training:
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+            if any(word in called.lower() for word in ("invert", "bitwise_not", "transform", "preprocess")):
+                return True
     return False
 
 
@@ -230,4 +265,18 @@ def test_is_train(trace: Trace) -> Iterator[Draft]:
                         if "train=True" in text_of(event.spot, 500) else "")
 
 
-RULES = (random_on_test, different_normalisation, prediction_prepares, shuffling, test_is_train)
+def tests_on_training_data(trace: Trace) -> Iterator[Draft]:
+    """Find a test loader that reads the very data set of the training loader."""
+    loaders = [(event, event.subject) for event in trace.of("loader") if isinstance(event.subject, Loader)]
+    trained = {id(known(loader.dataset)) for _, loader in loaders if role_in(loader.label) == "train"}
+    for event, loader in loaders:
+        dataset = known(loader.dataset)
+        if role_in(loader.label) != "test" or not isinstance(dataset, Dataset) or id(dataset) not in trained:
+            continue
+        if role_in(dataset.label) == "train" and certain_role(dataset) == "" and "sampler" not in loader.arguments:
+            yield Draft("FW407", event.spot, f"`{loader.label}` holds the training data.",
+                        f"It reads `{dataset.label}`, as the training does, so the test measures images that were "
+                        "learnt.", "Give it the test data.")
+
+
+RULES = (tests_on_training_data, random_on_test, different_normalisation, prediction_prepares, shuffling, test_is_train)

@@ -42,14 +42,16 @@ def pickled(trace: Trace) -> Iterator[Draft]:
 
 def workers_without_guard(trace: Trace) -> Iterator[Draft]:
     """Find workers that a script starts at its top level without a main guard."""
+    sources = {id(event.spot.source): event.spot.source for event in trace.events}.values()
+    guarded = any(isinstance(node, ast.Name) and node.id == "__name__"
+                  for source in sources for node in ast.walk(source.tree))
     iterated = {id(event.loader) for event in trace.events if event.loader is not None and not event.alone}
     for event in trace.of("loader"):
-        loader, source = event.subject, event.spot.source
-        if not isinstance(loader, Loader) or source.is_notebook or event.alone:
+        loader = event.subject
+        if not isinstance(loader, Loader) or event.spot.source.is_notebook or event.alone:
             continue
         workers = constant(loader.arguments.get("num_workers"), 0)
-        guarded = any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(source.tree))
-        if isinstance(workers, int) and workers > 0 and not guarded and id(loader) in iterated and not event.calls:
+        if isinstance(workers, int) and workers > 0 and not guarded and id(loader) in iterated:
             yield Draft("FW603", event.spot, f"{workers} workers start without a main guard.",
                         "On Windows and macOS each worker runs the script again from the top and stops with an error.",
                         'Put the training under `if __name__ == "__main__":`.', 'if __name__ == "__main__":')

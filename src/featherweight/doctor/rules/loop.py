@@ -129,7 +129,8 @@ def kept_graphs(trace: Trace) -> Iterator[Draft]:
         before, loss = event.subject, event.value
         if not isinstance(loss, Tensor) or not loss.attached or (not event.loops and not in_method(event)):
             continue
-        own = [one for one in backwards if one.subject is loss or same_loss(one.subject, loss)]
+        own = [one for one in backwards if one.subject is loss or same_loss(one.subject, loss) or (
+            loss.meaning == LOSS and one.calls == event.calls and names(one) & names(event))]
         total = [one for one in backwards if isinstance(one.subject, Tensor) and one.subject is not loss
                  and one.index > event.index and one.spot.node is not event.spot.node and uses(one, event)]
         measured = loss.meaning == LOSS and event.batch_loop() is not None and not backwards_in(event, backwards)
@@ -163,6 +164,16 @@ def argument_text(event: Event) -> str:
 def same_loss(first: Value | None, second: Tensor) -> bool:
     """True if two values stand for the same loss of one batch, perhaps after an accumulation."""
     return isinstance(first, Tensor) and first.spot is not None and first.spot == second.spot
+
+
+def names(event: Event) -> set[str]:
+    """Return the names from which a sum or a backward takes its loss: {"loss"} of loss.backward()."""
+    node = event.spot.node
+    if event.kind == "backward":
+        node = node.func.value if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else node
+        return {node.id} if isinstance(node, ast.Name) else set()
+    added = node.value if isinstance(node, ast.AugAssign) else node
+    return {one.id for one in ast.walk(added) if isinstance(one, ast.Name)}
 
 
 def uses(backward: Event, event: Event) -> bool:
@@ -254,6 +265,31 @@ def other_model(trace: Trace) -> Iterator[Draft]:
                         f"Build the optimizer from {model}.parameters(), after the network.", "")
 
 
+def untrained_model(trace: Trace) -> Iterator[Draft]:
+    """Find two optimizers of the same network, while no optimizer has another network that the loss trains."""
+    built = [(event, event.subject) for event in trace.of("optimizer") if isinstance(event.subject, Optimizer)]
+    held = [model for _, optimizer in built for model in optimizer.models]
+    if any(not optimizer.models for _, optimizer in built):      # an optimizer of parameters that are not known
+        return
+    losses = [event.subject for event in trace.of("backward") if isinstance(event.subject, Tensor)]
+    trained = [model for loss in losses for model in loss.models if isinstance(model, Module) and model.label]
+    left = next((model for model in trained if has_known_parameters(model)
+                 and not any(model is one or related(model, one) for one in held)), None)
+    for index, (event, optimizer) in enumerate(built):
+        twins = [one for _, one in built[:index] if set(map(id, one.models)) == set(map(id, optimizer.models))]
+        if left is not None and twins and event.calls == built[0][0].calls:
+            yield Draft("FW313", event.spot, f"{name_of(optimizer, 'The optimizer')} holds the same parameters as "
+                        f"{name_of(twins[0], 'the other')}, and `{left.label}` has no optimizer.",
+                        f"`{left.label}` takes part in the loss but keeps its first weights.",
+                        f"Build it from {left.label}.parameters().")
+
+
+def has_known_parameters(model: Module) -> bool:
+    """True for a network whose layers are known and have weights."""
+    from featherweight.doctor.rules.network import has_parameters
+    return has_parameters(model)
+
+
 def moved_after_optimizer(trace: Trace) -> Iterator[Draft]:
     """Find a network that moves to its device after its optimizer was built."""
     optimizers = trace.of("optimizer")
@@ -277,5 +313,6 @@ def is_dtype(node: ast.AST) -> bool:
 
 
 RULES = (
-    gradients_not_cleared, wrong_order, kept_graphs, unscaled_accumulation, other_model, moved_after_optimizer,
+    gradients_not_cleared, wrong_order, kept_graphs, unscaled_accumulation, other_model, untrained_model,
+    moved_after_optimizer,
 )

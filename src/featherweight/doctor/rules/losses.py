@@ -10,6 +10,7 @@ from featherweight.doctor.flow.layers import key_of
 from featherweight.doctor.flow.roles import words_of
 from featherweight.doctor.flow.trace import Event, Trace
 from featherweight.doctor.flow.values import (
+    INPUT,
     LABEL,
     LOG_PROBABILITIES,
     LOGITS,
@@ -104,7 +105,9 @@ def swapped_arguments(trace: Trace) -> Iterator[Draft]:
         if not isinstance(first, Tensor) or not isinstance(second, Tensor) or not isinstance(criterion, Criterion):
             continue
         node = event.spot.node
-        if first.meaning == LABEL and second.models and criterion.name not in SYMMETRIC and isinstance(node, ast.Call):
+        target_first = first.meaning == LABEL or (first.meaning == INPUT and criterion.name == "BCELoss")
+        given = target_first and not first.models and second.models
+        if given and criterion.name not in SYMMETRIC and isinstance(node, ast.Call):
             arguments = [ast.unparse(one) for one in node.args[:2]]
             inside = ", ".join([*reversed(arguments), *(ast.unparse(one) for one in node.keywords)])
             yield Draft("FW206", event.spot, "The loss gets the target first and the output second.",

@@ -8,7 +8,19 @@ from collections.abc import Iterator
 from featherweight.doctor.draft import Draft, name_of, replaced, text_of
 from featherweight.doctor.flow.roles import base_dataset, certain_role, number_of_images, role_of, sources_of, words_of
 from featherweight.doctor.flow.trace import Event, Trace
-from featherweight.doctor.flow.values import Constant, Dataset, Loader, Number, Scheduler, Value, known
+from featherweight.doctor.flow.values import (
+    Constant,
+    Dataset,
+    Function,
+    Items,
+    Loader,
+    Number,
+    Scheduler,
+    Spot,
+    Table,
+    Value,
+    known,
+)
 
 RESULT_WORDS = frozenset(("acc", "accuracy", "loss", "error", "score", "f1", "losses", "accs", "accuracies", "metric"))
 
@@ -31,7 +43,11 @@ def chosen_on_test(trace: Trace) -> Iterator[Draft]:
         if not on_test(event.subject) or not event.loops or (not set(words_of(measured)) & RESULT_WORDS and not (
                 isinstance(event.subject, Number))):
             continue
-        if setting(event):
+        if stops_early(event):
+            yield Draft("FW502", event.spot, f"Early stopping watches `{measured}`, measured on test data.",
+                        "The test set then decides when the training ends, so its result is no test.",
+                        "Watch the loss on validation images split from the training data.")
+        elif setting(event):
             yield Draft("FW503", event.spot, f"`{measured}` on test data chooses the setting.",
                         f"`{best}` is then the luckiest of several settings, so the test result is too good.",
                         "Choose on validation images; measure the chosen setting once on test.")
@@ -41,10 +57,36 @@ def chosen_on_test(trace: Trace) -> Iterator[Draft]:
                         f"`{best}` is the luckiest of all epochs, so it overstates the network.",
                         "Report the last epoch, or choose on validation images split from the training data.")
     for event in trace.of("best"):
-        if on_test(event.subject) and is_result(event):
+        if holds_settings(known(event.subject)) and on_test(event.subject):
+            yield Draft("FW503", event.spot, f"`{text_of(event.spot)}` chooses the setting by its test result.",
+                        "It is the luckiest of several settings on the test set, so its test result is too good.",
+                        "Choose on validation images; measure the chosen setting once on test.")
+        elif on_test(event.subject) and is_result(event):
             yield Draft("FW501", event.spot, f"`{text_of(event.spot)}` reports the best epoch on test data.",
                         "The maximum over epochs chooses on the test set, so it overstates the network.",
                         "Report the last epoch.", replaced(event.spot, last_of(event)))
+
+
+def holds_settings(value: Value) -> bool:
+    """True for results by setting: a table, or a list of tuples."""
+    return isinstance(value, Table) or (
+        isinstance(value, Items) and bool(value.items) and isinstance(known(value.items[0]), Items))
+
+
+def stops_early(event: Event) -> bool:
+    """True if a choice of the best epoch keeps no network, and the loop around it ends after worse epochs."""
+    loop = event.loops[-1].node
+    choice = next((node for node in ast.walk(loop) if isinstance(node, ast.If) and any(
+        one is event.spot.node for one in ast.walk(node.test))), None)
+    if choice is None or not any(isinstance(node, ast.Break) for node in ast.walk(loop)):
+        return False
+    calls = {ast.unparse(node.func).rpartition(".")[2] for one in choice.body for node in ast.walk(one)
+             if isinstance(node, ast.Call)}
+    counts = any(isinstance(node, ast.AugAssign) for one in choice.orelse for node in ast.walk(one))
+    return counts and not calls & KEEPING
+
+
+KEEPING = {"save", "state_dict", "deepcopy", "save_file", "save_pretrained", "save_model", "copy", "clone"}
 
 
 def setting(event: Event) -> bool:
@@ -84,6 +126,19 @@ def steered_by_test(trace: Trace) -> Iterator[Draft]:
                         "Watch the loss on validation images split from the training data.")
 
 
+def objective_on_test(trace: Trace) -> Iterator[Draft]:
+    """Find an objective of Optuna that returns a test result."""
+    for event in trace.of("objective"):
+        function = event.subject
+        if not isinstance(function, Function) or not on_test(event.value):
+            continue
+        returns = [node for node in ast.walk(function.definition) if isinstance(node, ast.Return)]
+        spot = Spot(function.scope.source, returns[-1]) if returns else event.spot
+        yield Draft("FW503", spot, f"The search optimises `{text_of(spot)}`, measured on test data.",
+                    "The best trial is then the luckiest on the test set, so its test result is too good.",
+                    "Return the result on validation images; measure the best setting once on test.")
+
+
 def divisions(trace: Trace) -> Iterator[Draft]:
     """Compare what was added up with what it is divided by."""
     for event in trace.of("divide"):
@@ -99,6 +154,10 @@ def divisions(trace: Trace) -> Iterator[Draft]:
             yield Draft(code, event.spot, what.format(total=name_of(number, "The sum"), count=denominator),
                         why.format(total=name_of(number, "the sum"), count=denominator), how,
                         corrected(event, code), "note" if code == "FW507" and number.unit != "hits" else "")
+        elif number.unit == "hits" and number.summed and unit == "batch" and event.batch_loop() is None:
+            yield Draft("FW506", event.spot, f"`{denominator_of(event)}` counts the last batch only.",
+                        f"{name_of(number, 'The sum')} counts right answers of all batches.",
+                        "Divide by the number of all images.")
         elif number.unit == "hits" and number.summed and unit == "images":
             yield from other_data(event, number, count)
 
@@ -166,7 +225,7 @@ def other_data(event: Event, number: Number, count: Value) -> Iterator[Draft]:
                     f"Right answers on {roles[0]} data are divided by the size of the {roles[1]} data.",
                     f"`{denominator_of(event)}` counts other images than {name_of(number, 'the sum')}.",
                     f"Divide by the number of {roles[0]} images.")
-    elif own is other and is_subset(loader):
+    elif own is other and is_subset(loader) and not count.summed:
         yield Draft("FW506", event.spot, f"`{denominator_of(event)}` counts images that the sampler leaves out.",
                     f"`{text_of(loader.spot)}` reads a part of the data set only.", "Divide by len(loader.sampler).")
 
@@ -177,4 +236,4 @@ def is_subset(loader: Loader) -> bool:
     return sampler.spot is not None and "SubsetRandomSampler" in text_of(sampler.spot)
 
 
-RULES = (chosen_on_test, steered_by_test, divisions)
+RULES = (chosen_on_test, steered_by_test, objective_on_test, divisions)

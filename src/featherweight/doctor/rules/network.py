@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from featherweight.doctor.draft import Draft, built, replaced, text_of
 from featherweight.doctor.flow.layers import KINDS, ZEROING, key_of
 from featherweight.doctor.flow.roles import number_of_classes
+from featherweight.doctor.flow.signatures import POSITIONS
 from featherweight.doctor.flow.trace import Event, Trace
 from featherweight.doctor.flow.values import (
     ACTIVATION,
@@ -20,6 +21,7 @@ from featherweight.doctor.flow.values import (
     WEIGHTED,
     Criterion,
     Items,
+    Library,
     Module,
     Op,
     Spot,
@@ -90,16 +92,14 @@ def softmax_dimension(trace: Trace) -> Iterator[Draft]:
         node = event.spot.node
         if key_of(name) not in ("softmax", "logsoftmax", "softmin") or not isinstance(node, ast.Call):
             continue
-        method = event.kind == "apply" and known(event.subject) is not None and is_method(node)
-        if event.kind != "layer" and not method:
+        if event.kind != "layer" and not is_method(event):
             yield from missing_dimension(event, node, name)
         yield from wrong_dimension(event, node)
 
 
-def is_method(node: ast.Call) -> bool:
-    """True for x.softmax(...), where x is the input."""
-    return isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value).rpartition(".")[2] not in (
-        "F", "functional", "torch", "nn", "special")
+def is_method(event: Event) -> bool:
+    """True for the event of x.softmax(...), where x is the input; False for a function of the library."""
+    return event.kind == "apply" and not isinstance(event.value, Library)
 
 
 def missing_dimension(event: Event, node: ast.Call, name: str) -> Iterator[Draft]:
@@ -126,7 +126,7 @@ def wrong_dimension(event: Event, node: ast.Call) -> Iterator[Draft]:
         dimension = getattr(known(value), "value", None) if value is not None else None
         spot = event.subject.spot or event.spot
     else:
-        given = [one.value for one in node.keywords if one.arg == "dim"] or node.args[0 if is_method(node) else 1:]
+        given = [one.value for one in node.keywords if one.arg == "dim"] or node.args[0 if is_method(event) else 1:]
         dimension = number_in(given[0]) if given else None
         spot = event.spot
     if tensor.axes == 2 and dimension == 0:
@@ -151,7 +151,7 @@ def confused_flags(trace: Trace) -> Iterator[Draft]:
     for event in trace.of("apply", "build"):
         name = event.text or (event.subject.name.rpartition(".")[2] if isinstance(event.subject, Module) else "")
         node, key = event.spot.node, key_of(name)
-        if not isinstance(node, ast.Call) or (event.kind == "apply" and is_method(node)):
+        if not isinstance(node, ast.Call) or is_method(event):
             continue
         functional = 1 if event.kind == "apply" else 0
         flag = functional + FLAGS[key] if key in FLAGS else 99
@@ -161,6 +161,15 @@ def confused_flags(trace: Trace) -> Iterator[Draft]:
             yield Draft("FW106", event.spot, f"{name} takes `inplace` as argument {flag + 1}, but gets {given}.",
                         f"The number {given} counts as inplace=True and changes nothing else.",
                         f"Leave {given} out.", replaced(event.spot, f"{ast.unparse(node.func)}({kept})"))
+        numbers = node.args[functional : functional + NUMBERS.get(key, 0)]
+        place = next((place for place, one in enumerate(numbers) if is_flag(one)), None)
+        if place is not None:
+            argument = POSITIONS[name][place + functional] if len(POSITIONS.get(name, ())) > place else "number"
+            given = ast.unparse(numbers[place])
+            yield Draft("FW106", event.spot,
+                        f"{name} takes `{argument}` as argument {place + functional + 1}, but gets {given}.",
+                        f"True counts as 1 and False as 0, so `{argument}` is set, and nothing else.",
+                        "Name the argument that is meant, such as bias=True.", severity="error")
         if key in RATES and len(node.args) > functional and is_flag(node.args[functional]):
             given = ast.unparse(node.args[functional])
             effect = "a rate of 1.0 zeroes every value" if KINDS[key] == DROPOUT else "a slope of 1.0 is no activation"
@@ -169,6 +178,10 @@ def confused_flags(trace: Trace) -> Iterator[Draft]:
                         severity="error")
 
 
+NUMBERS = {     # layer -> positional arguments that are numbers
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convtranspose1d", "convtranspose2d"), 7),
+    "linear": 2, "maxpool2d": 4, "avgpool2d": 3,
+}
 FLAGS = {"relu": 0, "relu6": 0, "selu": 0, "silu": 0, "hardswish": 0, "leakyrelu": 1, "elu": 1, "celu": 1}
 RATES = ("dropout", "dropout1d", "dropout2d", "dropout3d", "leakyrelu", "alphadropout")
 
@@ -196,7 +209,7 @@ def dropout_always_on(trace: Trace) -> Iterator[Draft]:
                         "A new layer is always in training mode, so it also drops values in evaluation.",
                         "Build it once in __init__ and call it here.", "")
         told = len(node.args) > 2 or any(one.arg in ("training", "train", None) for one in node.keywords)
-        functional = event.kind == "apply" and not is_method(node)
+        functional = event.kind == "apply" and not is_method(event)
         if functional and not told and not ast.unparse(node.func).startswith("torch.dropout"):
             inside = ", ".join([ast.unparse(one) for one in (*node.args, *node.keywords)] + ["training=self.training"])
             yield Draft("FW107", event.spot, f"{name} is called without training=.",
@@ -289,7 +302,8 @@ def bias_before_norm(trace: Trace) -> Iterator[Draft]:
             continue
         node = before.made.node
         if isinstance(node, ast.Call):
-            inside = ", ".join([ast.unparse(one) for one in (*node.args, *node.keywords)] + ["bias=False"])
+            others = [one for one in node.keywords if one.arg != "bias"]
+            inside = ", ".join([ast.unparse(one) for one in (*node.args, *others)] + ["bias=False"])
             yield Draft("FW110", before.made,
                         f"{before.name} has a bias, and {module.name.rpartition('.')[2]} follows.",
                         "The normalisation subtracts the mean, and the bias with it; its parameters have no effect.",
@@ -297,9 +311,11 @@ def bias_before_norm(trace: Trace) -> Iterator[Draft]:
 
 
 def has_no_bias(node: ast.AST) -> bool:
-    """True if a layer's call states a bias, or may do so in **options."""
-    return not isinstance(node, ast.Call) or any(one.arg in ("bias",
-                                                             None) for one in node.keywords) or len(node.args) > 7
+    """True if a layer's call states that it has no bias, or may do so by a name or in **options."""
+    if not isinstance(node, ast.Call) or len(node.args) > 7:
+        return True
+    stated = [one for one in node.keywords if one.arg in ("bias", None)]
+    return any(not isinstance(one.value, ast.Constant) or one.value.value is not True for one in stated)
 
 
 def layers_built_in_forward(trace: Trace) -> Iterator[Draft]:
@@ -324,13 +340,36 @@ def mixing_views(trace: Trace) -> Iterator[Draft]:
             continue
         if len(node.args) != 2 or number_in(node.args[0]) != -1 or not isinstance(node.func, ast.Attribute):
             continue
-        width, tensor = number_in(node.args[1]), event.subject
+        width, tensor = whole_number(node.args[1]), event.subject
         if width is None or not isinstance(tensor, Tensor) or tensor.axes == 2:
             continue
         x = ast.unparse(node.func.value)
+        values = values_of(tensor)
+        if values is not None and values != width:
+            yield Draft("FW112", event.spot, f"`{text_of(event.spot)}` mixes images: one gives {values:,} values, not "
+                        f"{width:,}.", "The batch silently gets another size, and its rows are parts of images.",
+                        "Keep the batch, and give the next layer the right width.",
+                        replaced(event.spot, f"{x}.flatten(1)"), "error")
+            continue
+        if values is not None or number_in(node.args[1]) is None:
+            continue
         yield Draft("FW112", event.spot, f"`{text_of(event.spot)}` sets the width and lets PyTorch choose the batch.",
                     f"If an image does not give exactly {width} values, the batch silently gets another size.",
                     "Keep the batch and let PyTorch choose the width.", replaced(event.spot, f"{x}.flatten(1)"))
+
+
+def values_of(tensor: Tensor) -> int | None:
+    """Return the number of values of one image, or None if channels, height or width are not known."""
+    found = tensor.geometry
+    return found.channels * found.size**2 if found is not None and found.channels and found.size else None
+
+
+def whole_number(node: ast.expr) -> int | None:
+    """Return the whole number that a node states, also as a product such as 64 * 4 * 4."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        left, right = whole_number(node.left), whole_number(node.right)
+        return None if left is None or right is None else left * right
+    return number_in(node)
 
 
 def outputs_and_classes(trace: Trace) -> Iterator[Draft]:
@@ -345,7 +384,7 @@ def outputs_and_classes(trace: Trace) -> Iterator[Draft]:
             continue
         if isinstance(target, Tensor) and target.maybe:     # a further label, such as the sum of two digits
             continue
-        width = stated_width(made)
+        width = tensor.trail[0].outputs or stated_width(made)
         if width is not None and width != classes:
             few = width < classes
             yield Draft("FW113", made, f"The last layer has {width} outputs, the data set has {classes} classes.",

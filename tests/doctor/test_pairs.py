@@ -1,0 +1,268 @@
+"""Scripts in the styles of courses and competitions: one line is wrong, and with another line the script is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from featherweight.doctor.examination import examine_source
+from featherweight.doctor.source import from_text
+
+LOOP = """
+model.train()
+for epoch in range(3):
+    for x, y in train_loader:
+        optimizer.zero_grad()
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+"""
+DATA = """
+import torch
+from torch import nn
+from torchvision import datasets, models, transforms
+torch.manual_seed(1)
+to_tensor = transforms.ToTensor()
+train_loader = torch.utils.data.DataLoader(datasets.CIFAR10("d", train=True, transform=to_tensor), 64, shuffle=True)
+test_loader = torch.utils.data.DataLoader(datasets.CIFAR10("d", train=False, transform=to_tensor), 64)
+"""
+TRANSFER = DATA + """
+model = models.resnet18()
+HERE
+criterion = nn.CrossEntropyLoss()
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+""" + LOOP
+NETWORK = """
+import torch
+from torch import nn
+from torch.nn import functional as fn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.last = nn.Linear(8 * 16 * 16, 10)
+    def forward(self, x):
+        x = fn.max_pool2d(fn.relu(self.norm(self.conv(x))), 2)
+        HERE
+        return self.last(x)
+"""
+ACCURACY = DATA + """
+model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+model.eval()
+hits = count = 0
+batch_size = 64
+with torch.no_grad():
+    for x, y in test_loader:
+        hits += (model(x).argmax(1) == y).sum().item()
+        count += COUNT
+HERE
+"""
+PREDICTION = """
+import cv2, torch
+from PIL import Image
+from torch import nn
+from torchvision import datasets, transforms
+preprocess = transforms.Compose([transforms.Resize((28, 28)), transforms.ToTensor()])
+mnist = datasets.MNIST("d", train=True, transform=preprocess)
+model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+"""
+MEASURED = DATA + """
+def build(lr):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    optimizer = torch.optim.SGD(model.parameters(), lr)
+    for x, y in train_loader:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    return model
+def measured(model, loader):
+    model.eval()
+    hits = 0
+    with torch.no_grad():
+        for x, y in loader:
+            hits += (model(x).argmax(1) == y).sum().item()
+    return hits / len(loader.dataset)
+val_loader = torch.utils.data.DataLoader(torch.utils.data.Subset(train_loader.dataset, range(100)), 64)
+"""
+DOUBLE = """
+import numpy as np, torch
+from sklearn.datasets import make_moons
+from sklearn.model_selection import train_test_split
+X, y = make_moons(1000)
+HERE
+X_train, X_test, y_train, y_test = train_test_split(X, torch.from_numpy(y))
+X_train = X_train.to("cpu")
+model = torch.nn.Linear(2, 2)
+model(X_train)
+"""
+OWN_DATA = """
+import numpy as np, torch
+class Table(torch.utils.data.Dataset):
+    def __init__(self, file):
+        table = np.loadtxt(file)
+        self.x = (table[:, :-1] - 1) / 2
+        self.y = table[:, -1].astype(np.int64)
+    def __len__(self):
+        return len(self.x)
+    def __getitem__(self, index):
+        HERE
+torch.manual_seed(1)
+model = torch.nn.Linear(4, 3)
+for x, y in torch.utils.data.DataLoader(Table("t.csv"), 32, shuffle=True):
+    model(x)
+"""
+GAN = """
+import torch
+from torch import nn
+generator, critic = nn.Sequential(nn.Linear(8, 4)), nn.Sequential(nn.Linear(4, 1))
+loss = nn.BCEWithLogitsLoss()
+of_critic = torch.optim.Adam(critic.parameters(), 0.001)
+HERE
+for real, one, zero, noise in batches:
+    fake = generator(noise)
+    of_critic.zero_grad()
+    (loss(critic(real), one) + loss(critic(fake.detach()), zero)).backward()
+    of_critic.step()
+    of_generator.zero_grad()
+    loss(critic(fake), one).backward()
+    of_generator.step()
+"""
+EARLY = DATA + """
+model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+criterion, lowest, waited = nn.CrossEntropyLoss(), 9.0, 0
+def mean_loss(loader):
+    total = 0
+    with torch.no_grad():
+        for x, y in loader:
+            total += criterion(model(x), y).item()
+    return total / len(loader)
+val_loader = torch.utils.data.DataLoader(torch.utils.data.Subset(train_loader.dataset, range(100)), 64)
+for epoch in range(9):
+    model.eval()
+    HERE
+        lowest, waited = current, 0
+    else:
+        waited += 1
+        if waited > 3:
+            break
+"""
+PAIRS = {      # name -> (code, text, wrong line, right line)
+    "the last layer of a network of torchvision is replaced": (
+        "FW102", TRANSFER, "model.fc = nn.Sequential(nn.Linear(512, 10), nn.Dropout(0.5))",
+        "model.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(512, 10))"),
+    "a layer inside the classifier is replaced": (
+        "FW102", TRANSFER.replace("resnet18", "alexnet"),
+        "model.classifier[6] = nn.Sequential(nn.Linear(4096, 10), nn.Dropout(0.5))",
+        "model.classifier[6] = nn.Linear(4096, 10)"),
+    "a network of torchvision keeps its 1000 outputs": (
+        "FW113", DATA + "HERE\nmodel.train()\nloss_fn = nn.CrossEntropyLoss()\nfor x, y in train_loader:\n"
+        "    loss_fn(model(x), y)\n", "model = models.resnet18()", "model = models.resnet18(num_classes=10)"),
+    "a flag in the place of the stride": (
+        "FW106", "import torch.nn as nn\nHERE\n", "c = nn.Conv2d(1, 16, 5, True)",
+        "c = nn.Conv2d(1, 16, 5, bias=True)"),
+    "another alias of torch's functions": (
+        "FW107", NETWORK, "x = fn.dropout(x.flatten(1), p=0.3)",
+        "x = fn.dropout(x.flatten(1), p=0.3, training=self.training)"),
+    "a bias that is asked for": (
+        "FW110", NETWORK.replace("self.conv = nn.Conv2d(3, 8, 3, padding=1)", "HERE").replace(
+            "        HERE\n        return", "        x = x.flatten(1)\n        return"),
+        "self.conv = nn.Conv2d(3, 8, 3, padding=1, bias=True)",
+        "self.conv = nn.Conv2d(3, 8, 3, padding=1, bias=False)"),
+    "a width that images of this data set do not give": (
+        "FW112", DATA + NETWORK + "model = Net()\nmodel.train()\nfor x, y in train_loader:\n    model(x)\n",
+        "x = x.view(-1, 8 * 8 * 8)", "x = x.view(-1, 8 * 16 * 16)"),
+    "the loss of a network of transformers": (
+        "FW301", "import torch\nfrom transformers import AutoModel\nmodel = AutoModel.from_pretrained('bert')\n"
+        "opt = torch.optim.AdamW(model.parameters(), 2e-5)\nfor batch in train_loader:\n    out = model(**batch)\n"
+        "    loss = out.loss\n    HERE\n    opt.step()\n",
+        "loss.backward()", "opt.zero_grad(); loss.backward()"),
+    "a loss times the images of its batch is added up": (
+        "FW311", "import torch\nmodel = torch.nn.Linear(4, 1)\nfit = torch.nn.MSELoss()\n"
+        "opt = torch.optim.SGD(model.parameters(), 0.1)\ntotal = 0\nfor x, y in train_loader:\n    opt.zero_grad()\n"
+        "    loss = fit(model(x), y)\n    loss.backward()\n    opt.step()\n    HERE\n",
+        "total += loss * len(x)", "total += loss.item() * len(x)"),
+    "accumulation with a GradScaler": (
+        "FW312", "import torch\nmodel = torch.nn.Linear(4, 3)\nopt = torch.optim.SGD(model.parameters(), 0.1)\n"
+        "scaler = torch.amp.GradScaler('cuda')\nfor i, (x, y) in enumerate(train_loader):\n"
+        "    loss = torch.nn.functional.cross_entropy(model(x), y)\n    HERE\n    if (i + 1) % 8 == 0:\n"
+        "        scaler.step(opt)\n        scaler.update()\n        opt.zero_grad()\n",
+        "scaler.scale(loss).backward()", "scaler.scale(loss / 8).backward()"),
+    "two optimizers hold one network": (
+        "FW313", GAN, "of_generator = torch.optim.Adam(critic.parameters(), 0.001)",
+        "of_generator = torch.optim.Adam(generator.parameters(), 0.001)"),
+    "parts of two data sets without roles": (
+        "FW402", "import torch\nfrom torch.utils.data import DataLoader, Subset\nfrom torchvision import datasets, "
+        "transforms as T\ndef parts():\n    one = T.Compose([T.ToTensor(), T.Normalize(0.4, 0.2)])\n    HERE\n"
+        "    moved, plain = datasets.EuroSAT('d', transform=one), datasets.EuroSAT('d', transform=two)\n"
+        "    return Subset(moved, range(9)), Subset(plain, range(9, 20))\ntrain_set, test_set = parts()\n"
+        "train_loader, test_loader = DataLoader(train_set, 4, shuffle=True), DataLoader(test_set, 4)\n",
+        "two = T.Compose([T.ToTensor(), T.Normalize(0.5, 0.5)])",
+        "two = T.Compose([T.ToTensor(), T.Normalize(0.4, 0.2)])"),
+    "the transform of the training does not invert": (
+        "FW404", PREDICTION + "def read(file):\n    image = Image.open(file).convert('L')\n    model.eval()\n"
+        "    with torch.no_grad():\n        HERE\n",
+        "return model(preprocess(image)[None])", "return model(preprocess(ImageOps.invert(image))[None])"),
+    "a picture in a notebook": (
+        "FW404", PREDICTION + "model.eval()\nimage = cv2.resize(cv2.imread('a.png', 0), (28, 28))\n"
+        "x = torch.from_numpy(image).float() / 255\nwith torch.no_grad():\n    HERE\n",
+        "print(model(x))", "print(model(1 - x))"),
+    "a test loader over the arrays of the training": (
+        "FW407", "import torch\nfrom torch.utils.data import DataLoader, TensorDataset\ndef parts():\n"
+        "    return TensorDataset(a, b), TensorDataset(c, d)\ntrain_ds, test_ds = parts()\n"
+        "train_loader = DataLoader(train_ds, 8, shuffle=True)\nHERE\n",
+        "test_loader = DataLoader(train_ds, 8)", "test_loader = DataLoader(test_ds, 8)"),
+    "arrays of scikit-learn": ("FW408", DOUBLE, "X = torch.from_numpy(X)", "X = torch.from_numpy(X).float()"),
+    "a data set of the file gives float64": (
+        "FW408", OWN_DATA, "return torch.from_numpy(self.x[index]), self.y[index]",
+        "return torch.from_numpy(self.x[index]).float(), self.y[index]"),
+    "early stopping with a counter": (
+        "FW502", EARLY, "if (current := mean_loss(test_loader)) < lowest:",
+        "if (current := mean_loss(val_loader)) < lowest:"),
+    "results by setting in a table": (
+        "FW503", MEASURED + "found = {lr: measured(build(lr), test_loader) for lr in (0.1, 0.01)}\nHERE\n",
+        "best = max(found, key=found.get)", "print(found)"),
+    "an objective of Optuna": (
+        "FW503", MEASURED + "import optuna\ndef objective(trial):\n"
+        "    model = build(trial.suggest_float('lr', 0.01, 1))\n"
+        "    HERE\nstudy = optuna.create_study(direction='maximize')\nstudy.optimize(objective, n_trials=9)\n",
+        "return measured(model, test_loader)", "return measured(model, val_loader)"),
+    "the size of the last batch": (
+        "FW506", ACCURACY.replace("COUNT", "len(y)"), "print(hits / y.shape[0])", "print(hits / count)"),
+    "every batch counts as a full one": (
+        "FW507", ACCURACY.replace("count += COUNT", "count += batch_size"), "print(hits / count)",
+        "print(hits / len(test_loader.dataset))"),
+    "workers in a main function without a guard": (
+        "FW603", "import torch\ndef main():\n    torch.manual_seed(1)\n    HERE\n    model = torch.nn.Linear(4, 3)\n"
+        "    for x, y in loader:\n        model(x)\nmain()\n",
+        "loader = torch.utils.data.DataLoader(data, 8, num_workers=4)",
+        "loader = torch.utils.data.DataLoader(data, 8)"),
+    "the default of an option": (
+        "FW604", "import argparse, torch\nparser = argparse.ArgumentParser()\n"
+        "parser.add_argument('-l', '--lr', type=float, default=0.5)\n"
+        "args = parser.parse_args()\nmodel = torch.nn.Linear(4, 3)\nHERE\n",
+        "opt = torch.optim.Adam(model.parameters(), lr=args.lr)",
+        "opt = torch.optim.SGD(model.parameters(), lr=args.lr)"),
+}
+
+
+def findings(text: str, line: str):
+    filled = text.replace("HERE", line)
+    return filled.split("\n"), examine_source(from_text(Path("example.py"), filled))[0]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_wrong_line_is_found(name):
+    code, text, wrong, _ = PAIRS[name]
+    lines, found = findings(text, wrong)
+    places = [lines[one.place.line - 1].strip() for one in found if one.code == code]
+    assert places == [wrong], found
+    assert {one.code for one in found if one.severity == "error"} <= {code}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_right_line_is_left_alone(name):
+    code, text, _, right = PAIRS[name]
+    _, found = findings(text, right)
+    assert [one for one in found if one.code == code or one.severity == "error"] == []
