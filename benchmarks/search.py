@@ -61,6 +61,7 @@ def parse() -> argparse.Namespace:
     parser = report.parser(__doc__, "search")
     parser.add_argument("--parts", nargs="+", choices=list(MEASURE), default=list(MEASURE), help="what to measure")
     parser.add_argument("--data", choices=list(SETTINGS), default="mnist", help="images of the hypervolume")
+    parser.add_argument("--against", nargs="+", choices=list(KINDS)[1:], default=list(KINDS)[1:], help="comparisons")
     parser.add_argument("--repeats", type=report.positive, default=10, help="searches of each kind")
     parser.add_argument("--trials", type=report.positive, default=60, help="of each search")
     parser.add_argument("--epochs", type=report.positive, default=9, help="of the last rung")
@@ -76,7 +77,7 @@ def hypervolumes(options: argparse.Namespace, folder: Path, content: dict[str, A
     dataset = replace(dataset, train=dataset.train.first(IMAGES), writers=None)
     recipe = Recipe.from_dict(base)
     budgets = Budgets(parameters=options.parameters, epochs=options.epochs)
-    found: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    found: dict[str, list[float]] = {kind: [] for kind in ("search", *options.against)}
     for seed in range(1, options.repeats + 1):
         problem = Problem.of(recipe, dataset, budgets=budgets, form="int8", levels=2, seed=seed, settings=settings)
         for kind, values in found.items():
@@ -85,7 +86,7 @@ def hypervolumes(options: argparse.Namespace, folder: Path, content: dict[str, A
             values.append(hypervolume(study))
         report.say(f"seed {seed}: " + ", ".join(f"{kind} {values[-1]:.4f}" for kind, values in found.items()))
         content["results"]["hypervolume"] = {kind: report.spread(values) for kind, values in found.items()}
-        for kind in [kind for kind in KINDS if kind != "search"]:
+        for kind in options.against:
             wins = sum(a > b for a, b in zip(found["search"], found[kind], strict=True))
             content["ratios"][f"hypervolume: search better than {kind}"] = f"{wins} of {seed}"
         report.save(options.out, content)

@@ -52,14 +52,14 @@ def verdict_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def score_rows(scores: Mapping[str, Score], result: Mapping[str, Any]) -> list[tuple[str, str]]:
+def score_rows(scores: Mapping[str, Score], result: Mapping[str, Any]) -> list[list[str]]:
     """Return the rows (head, text) of scores measured again. Recall is added where the run's own verdict shows it.
 
     result: of the run, empty for other data.
     """
     test = {head: score.to_dict() for head, score in scores.items()}
-    return [(head, in_words(score)) for head, score in test.items()] + [
-        (f"{head}, recall", recall_in_words({**result, "test": test, "confusion": {}}, head))
+    return [[head, in_words(score)] for head, score in test.items()] + [
+        [f"{head}, recall", recall_in_words({**result, "test": test, "confusion": {}}, head)]
         for head in test if result and shows_recall({**result, "test": test}, head)
     ]
 
