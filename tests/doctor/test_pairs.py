@@ -233,6 +233,52 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
     "every batch counts as a full one": (
         "FW507", ACCURACY.replace("count += COUNT", "count += batch_size"), "print(hits / count)",
         "print(hits / len(test_loader.dataset))"),
+    "batches go through a generator": (
+        "FW506", DATA + "def moved(loader):\n    for x, y in loader:\n        yield x.cuda(), y.cuda()\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\nmodel.eval()\nhits = 0\nwith torch.no_grad():\n"
+        "    for x, y in moved(test_loader):\n        hits += (model(x).argmax(1) == y).sum().item()\nHERE\n",
+        "print(hits / len(train_loader.dataset))", "print(hits / len(test_loader.dataset))"),
+    "the best of a table": (
+        "FW501", MEASURED + "best = {'accuracy': 0.0}\nmodel = build(0.1)\nfor epoch in range(9):\n"
+        "    HERE\n        best.update(accuracy=1.0, epoch=epoch)\n",
+        "if measured(model, test_loader) > best['accuracy']:", "if measured(model, val_loader) > best['accuracy']:"),
+    "an object that stops early": (
+        "FW502", MEASURED + "class EarlyStopping:\n    def __init__(self):\n        self.best = 0\n"
+        "    def __call__(self, value):\n        if value > self.best:\n            self.best = value\n"
+        "        return value < self.best\nstop, model = EarlyStopping(), build(0.1)\nfor epoch in range(9):\n"
+        "    HERE\n        break\n",
+        "if stop(measured(model, test_loader)):", "if stop(measured(model, val_loader)):"),
+    "the losses of full batches": (
+        "FW507", DATA + "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\ntotal = 0\nmodel.eval()\n"
+        "with torch.no_grad():\n    for x, y in test_loader:\n        loss = nn.functional.cross_entropy(model(x), y)\n"
+        "        total += loss.item() * batch_size\nHERE\n",
+        "print(total / len(test_loader.dataset))", "print(total)"),
+    "a data set of functools.partial": (
+        "FW113", DATA + "from functools import partial\nmake = partial(datasets.CIFAR100, 'd')\n"
+        "loader = torch.utils.data.DataLoader(make(train=True, transform=to_tensor), 64, shuffle=True)\n"
+        "HERE\nmodel.train()\nloss_fn = nn.CrossEntropyLoss()\nfor x, y in loader:\n    loss_fn(model(x), y)\n",
+        "model = models.resnet18(num_classes=10)", "model = models.resnet18(num_classes=100)"),
+    "layers of an OrderedDict": (
+        "FW104", "import torch\nfrom collections import OrderedDict\nfrom torch import nn\n"
+        "model = nn.Sequential(OrderedDict([('one', nn.Linear(4, 3)),\n    HERE\n]))\n",
+        "('two', nn.Softmax())", "('two', nn.Softmax(dim=1))"),
+    "losses in a defaultdict": (
+        "FW311", "import torch\nfrom collections import defaultdict\nmodel = torch.nn.Linear(4, 1)\n"
+        "fit, log = torch.nn.MSELoss(), defaultdict(list)\nopt = torch.optim.SGD(model.parameters(), 0.1)\n"
+        "for x, y in train_loader:\n    opt.zero_grad()\n    loss = fit(model(x), y)\n    loss.backward()\n"
+        "    opt.step()\n    HERE\n", "log['train'].append(loss)", "log['train'].append(loss.item())"),
+    "a list without its last layer": (
+        "FW101", DATA + "layers = []\nfor n in range(2):\n    HERE\n"
+        "model = nn.Sequential(*layers[:-1])\nfor x, y in train_loader:\n"
+        "    nn.functional.cross_entropy(model(x.flatten(1)), y)\n",
+        "layers += [nn.Linear(3072, n), nn.ReLU(), nn.Dropout(0.1)]", "layers += [nn.Linear(3072, n), nn.ReLU()]"),
+    "options of a helper": (
+        "FW405", DATA + "def make(data, **more):\n    HERE\nloader = make(train_loader.dataset)\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n"
+        "for x, y in loader:\n    optimizer.zero_grad()\n    nn.functional.cross_entropy(model(x), y).backward()\n"
+        "    optimizer.step()\n", "return torch.utils.data.DataLoader(data, 64, **more)",
+        "return torch.utils.data.DataLoader(data, 64, **{'shuffle': True, **more})"),
     "workers in a main function without a guard": (
         "FW603", "import torch\ndef main():\n    torch.manual_seed(1)\n    HERE\n    model = torch.nn.Linear(4, 3)\n"
         "    for x, y in loader:\n        model(x)\nmain()\n",

@@ -53,10 +53,10 @@ class Branches(Binding):
             if isinstance(part, ast.Compare) and len(part.comparators) == 1 and isinstance(
                     part.ops[0], ast.Gt | ast.Lt | ast.GtE | ast.LtE):
                 sides = (part.left, part.comparators[0])
-                assigned = {ast.unparse(target) for inner in node.body for one in ast.walk(inner)
-                            if isinstance(one, ast.Assign) for whole in one.targets for target in targets_of(whole)}
+                assigned = {name for inner in node.body for one in ast.walk(inner) for name in changed(one)}
                 for best, measured in (sides, sides[::-1]):
-                    if ast.unparse(best) in assigned and not isinstance(measured, ast.Constant):
+                    table = ast.unparse(best.value) if isinstance(best, ast.Subscript) else ""
+                    if {ast.unparse(best), table} & assigned and not isinstance(measured, ast.Constant):
                         self.trace.add("choose", self.at(part), self.evaluate(measured), self.evaluate(best),
                                        text=f"{ast.unparse(best)}|{ast.unparse(measured)}")
 
@@ -142,9 +142,13 @@ class Branches(Binding):
         return True
 
 
-def targets_of(target: ast.expr) -> list[ast.expr]:
-    """Return the targets of an assignment one by one: those of `a, b = ...` are a and b."""
-    return target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+def changed(node: ast.AST) -> list[str]:
+    """Return the sources of what a node assigns: a and b of `a, b = ...`, and table of `table.update(...)`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "update":
+        return [ast.unparse(node.func.value)]
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return [ast.unparse(one) for target in targets
+            for one in (target.elts if isinstance(target, ast.Tuple | ast.List) else [target])]
 
 
 def merged(before: dict[str, Value], first: dict[str, Value], second: dict[str, Value]) -> dict[str, Value]:

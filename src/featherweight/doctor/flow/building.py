@@ -34,7 +34,7 @@ def layer(call: Call) -> Value:
     if call.last in CONTAINERS:
         for value in call.everything():
             if isinstance(value, Items):
-                children += value.items
+                children += [pair_of(item)[1] or item for item in value.items]
             elif isinstance(value, Table):
                 children += value.items.values()
             elif isinstance(value, Module):
@@ -100,9 +100,21 @@ def subset(call: Call) -> Value:
     return Dataset(spot=call.spot, name="Subset", parent=call.first(), images=count_of(call.bound().get("indices")))
 
 
+def pair_of(value: Value) -> tuple[str, Value | None]:
+    """Return name and value of ("name", value); None for another value."""
+    value = known(value)
+    if not isinstance(value, Items) or len(value.items) != 2:
+        return "", None
+    name = constant(value.items[0])
+    return (name, known(value.items[1])) if isinstance(name, str) else ("", None)
+
+
 def dictionary(call: Call) -> Value:
-    """Return dict(train=loader, ...)."""
-    made = Table(spot=call.spot, items=dict(call.keywords))
+    """Return dict(train=loader, ...) or OrderedDict([("name", layer), ...])."""
+    first = call.first()
+    pairs = [pair_of(item) for item in first.items] if isinstance(first, Items) else []
+    made = Table(spot=call.spot, items=(first.items if isinstance(first, Table) else {}) | call.keywords | {
+        name: value for name, value in pairs if value is not None})
     for name, value in made.items.items():
         value.label = value.label or name
     return made

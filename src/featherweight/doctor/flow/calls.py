@@ -28,6 +28,7 @@ from featherweight.doctor.flow.values import (
     Module,
     Number,
     Optimizer,
+    Partial,
     Table,
     Tensor,
     Transform,
@@ -141,6 +142,10 @@ class Calls(Networks):
             return applied_loss(function, call)
         if isinstance(function, Library):
             return self.call_of_library(function.name, call)
+        if isinstance(function, Partial):
+            return self.call_value(known(function.function), Call(
+                call.name, call.spot, [*function.arguments, *call.arguments], function.keywords | call.keywords,
+                self.trace, call.open))
         if isinstance(function, Bound):
             return self.call_of_method(function.owner, Call(
                 function.name, call.spot, call.arguments, call.keywords, self.trace, call.open))
@@ -151,6 +156,7 @@ class Calls(Networks):
             method = function.cls.method("__call__") if function.cls else None
             if method is not None and function.cls is not None:
                 bound = Function(definition=method, scope=function.cls.scope, owner=function)
+                self.trace.add("watch", call.spot, function, call.first(), text=function.cls.definition.name)
                 return self.inline(bound, call.arguments, call.keywords, call)
         nothing = isinstance(function, Constant) and function.value is None     # a gap that a student fills
         if isinstance(function, Constant | Number | Iteration | Optimizer | Loader | Dataset | Items) and not nothing:
@@ -167,6 +173,8 @@ class Calls(Networks):
         if name == "builtins.next":
             first = call.first()
             return call_method(first, Call("next", call.spot, [], {}, self.trace)) if first else Unknown()
+        if name == "functools.partial" and (function := call.first()) is not None:
+            return Partial(spot=call.spot, function=function, arguments=call.arguments[1:], keywords=call.keywords)
         if name == "builtins.getattr":
             return self.get_attribute(call)
         if name == "builtins.setattr" and len(call.arguments) > 2:

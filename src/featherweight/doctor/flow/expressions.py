@@ -34,6 +34,7 @@ from featherweight.doctor.flow.values import (
     Tensor,
     Unknown,
     Value,
+    constant,
     known,
 )
 
@@ -177,7 +178,7 @@ class Expressions(ABC):
         """Return owner[index]."""
         owner, index = self.evaluate(node.value), self.evaluate(node.slice)
         if isinstance(node.slice, ast.Slice) and isinstance(owner, Items):
-            return Items(items=owner.items, open=True, is_list=owner.is_list, origin=owner.origin)
+            return self.part_of_list(owner, node.slice)
         position = index.value if isinstance(index, Constant) else None
         if isinstance(owner, Bound) and owner.name == "shape":
             return length_of(owner.owner, self.at(node)) if position == 0 else Unknown()
@@ -197,6 +198,14 @@ class Expressions(ABC):
                                                 double=owner.double)
             return owner.attributes[key]
         return Unknown(origin=sources_of(owner), label=str(position or ""))
+
+    def part_of_list(self, owner: Items, node: ast.Slice) -> Items:
+        """Return owner[a:b:c], or all items if a bound is not known."""
+        bounds = [constant(self.evaluate(one), "unknown") if one is not None else None
+                  for one in (node.lower, node.upper, node.step)]
+        stated = all(bound is None or isinstance(bound, int) for bound in bounds)
+        items = owner.items[slice(*bounds)] if stated and not owner.origin else owner.items
+        return Items(items=items, open=owner.open or not stated, is_list=owner.is_list, origin=owner.origin)
 
     def binary(self, node: ast.BinOp) -> Value:
         """Return left operator right, and record divisions."""

@@ -18,6 +18,7 @@ from featherweight.doctor.flow.values import (
     Function,
     Instance,
     Items,
+    Iteration,
     Loader,
     Module,
     Optimizer,
@@ -49,6 +50,8 @@ class Frame:
     returns: list[Value] = field(default_factory=list)
     global_names: set[str] = field(default_factory=set)
     suspends: bool = False
+    yields: list[Value] = field(default_factory=list)
+    over: Value | None = None       # the loader around a yield
 
 
 class Functions(Expressions):
@@ -99,6 +102,8 @@ class Functions(Expressions):
             self.scope = outer
             if not frame.suspends:
                 del self.trace.grad[grad:]
+        if frame.over is not None:
+            return Iteration(kind="yields", inner=[frame.over, *frame.yields])
         return result_of(frame.returns)
 
     def bound_names(
@@ -122,7 +127,9 @@ class Functions(Expressions):
         if parameters.vararg:
             found[parameters.vararg.arg] = Items(items=values[len(names):], open=not values[len(names):])
         if parameters.kwarg:
-            found[parameters.kwarg.arg] = Unknown(label=parameters.kwarg.arg)
+            more = {name: value for name, value in keywords.items() if name not in found}
+            found[parameters.kwarg.arg] = Table(items=dict(more)) if more or not self.trace.alone else Unknown(
+                label=parameters.kwarg.arg)
         return found
 
     def default_of(self, function: Function, parameter: ast.arg, default: ast.expr | None) -> Value:

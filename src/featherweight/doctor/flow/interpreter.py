@@ -18,6 +18,7 @@ from featherweight.doctor.flow.values import (
     Function,
     Instance,
     Library,
+    Loader,
     Module,
     Scope,
     Tensor,
@@ -58,9 +59,13 @@ class Interpreter(Branches):
     def expression(self, node: ast.Expr) -> None:
         """Execute an expression statement."""
         if isinstance(node.value, ast.Yield | ast.YieldFrom):
-            self.evaluate(node.value.value)
-            if self.frames[-1].suspends:
+            value, frame = self.evaluate(node.value.value), self.frames[-1]
+            if frame.suspends:
                 raise Suspended
+            loop = self.trace.loops[-1] if self.trace.loops else None
+            if loop is not None and isinstance(loop.over, Loader):
+                frame.yields.append(value)
+                frame.over = loop.over
         else:
             self.evaluate(node.value)
 

@@ -73,6 +73,8 @@ def turns_of(  # noqa: PLR0911  one return for each kind of value
 
 def of_iteration(value: Iteration, target: ast.expr, iterable: ast.expr) -> Turns:
     """Return the turns over enumerate, zip or range."""
+    if value.kind == "yields":
+        return Turns("batches", value.inner[1:], value.inner[0])
     if value.kind == "range":
         kind = "epochs" if isinstance(target, ast.Name) and "epoch" in target.id.lower() else "range"
         return Turns(kind, [Number(unit="index", label="index") for _ in range(TURNS)], value)

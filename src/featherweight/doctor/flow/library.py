@@ -128,7 +128,7 @@ EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
     (lambda name: name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper()
      and not name.startswith(("torch.nn.Parameter", "torch.nn.init", "torch.nn.utils", "torch.nn.functional",
                               "torch.nn.parameter")), layer),
-    (_last("dict", prefixes=PYTHON), dictionary),
+    (_last("dict", "OrderedDict", prefixes=("builtins.", "collections.")), dictionary),
     (_last("GradScaler", prefixes=ANY), passed),
     (_last("DataLoader", "FastDataLoader", "MultiEpochsDataLoader", prefixes=ANY), loader),
     (_last("random_split", prefixes=ANY), split),

@@ -1,4 +1,4 @@
-"""Methods of objects of other libraries: argparse, scikit-learn and datasets."""
+"""Methods of objects that are not followed: of argparse, scikit-learn and datasets, and lists."""
 
 from __future__ import annotations
 
@@ -39,7 +39,13 @@ def parts_of_training(dataset: Value, call: Call) -> Value:
                                         "test": Dataset(spot=call.spot, name="Subset", label="held out")})
 
 
+def append(values: Value, call: Call) -> Value | None:
+    """Record what is added to a list that is not known, such as that of a defaultdict."""
+    call.trace.add("append", call.spot, values, call.first())
+    return None
+
+
 OTHER_LIBRARIES: dict[str, Callable[[Value, Call], Value | None]] = {
-    "add_argument": add_argument, "parse_args": parse_args, "fit_transform": transformed, "transform": transformed,
-    "train_test_split": parts_of_training,
+    "append": append, "add_argument": add_argument, "parse_args": parse_args, "fit_transform": transformed,
+    "transform": transformed, "train_test_split": parts_of_training,
 }

@@ -300,8 +300,20 @@ class Bound(Value):
 
 
 @dataclass(eq=False, kw_only=True)
+class Partial(Value):
+    """functools.partial(function, ...)."""
+
+    function: Value
+    arguments: list[Value] = field(default_factory=list)
+    keywords: dict[str, Value] = field(default_factory=dict)
+
+
+@dataclass(eq=False, kw_only=True)
 class Iteration(Value):
-    """An iterable that wraps others. kind: "enumerate", "zip" or "range"."""
+    """An iterable that wraps others.
+
+    kind: "enumerate", "zip", "range", or "yields" of a function that reads a loader: the loader, then what it yields.
+    """
 
     kind: str
     inner: list[Value] = field(default_factory=list)

@@ -43,6 +43,8 @@ def chosen_on_test(trace: Trace) -> Iterator[Draft]:
         if not on_test(event.subject) or not event.loops or (not set(words_of(measured)) & RESULT_WORDS and not (
                 isinstance(event.subject, Number))):
             continue
+        if event.calls and getattr(event.calls[-1], "name", "") == "__call__":      # see steered_by_test
+            continue
         if stops_early(event):
             yield Draft("FW502", event.spot, f"Early stopping watches `{measured}`, measured on test data.",
                         "The test set then decides when the training ends, so its result is no test.",
@@ -113,12 +115,12 @@ def last_of(event: Event) -> str:
 
 def steered_by_test(trace: Trace) -> Iterator[Draft]:
     """Find a plateau schedule or early stopping that watches test data."""
-    for event in trace.of("scheduler-step", "call"):
+    for event in trace.of("scheduler-step", "call", "watch"):
         if not on_test(event.value):
             continue
         plateau = isinstance(event.subject, Scheduler) and event.subject.name == "ReduceLROnPlateau"
         words = set(words_of(event.text)) | set(words_of(event.subject.label if event.subject else ""))
-        early = event.kind == "call" and bool(words & {"early", "earlystopping", "stopper", "stopping"})
+        early = event.kind in ("call", "watch") and bool(words & {"early", "earlystopping", "stopper", "stopping"})
         if plateau or early:
             who = "The plateau schedule" if plateau else "Early stopping"
             yield Draft("FW502", event.spot, f"{who} watches {name_of(event.value, 'a value')}, measured on test data.",
@@ -187,6 +189,9 @@ DIVISIONS = {
     ("hits", "full-batches"): (
         "FW507", "`{count}` counts the last batch as a full one.",
         "If the last batch is smaller, the accuracy comes out too low.", "Divide by the number of images."),
+    ("full-sum-loss", "images"): (
+        "FW507", "{total} weighs the last batch like a full one.",
+        "Images of a smaller last batch count more than others.", "Multiply by the number of images in the batch."),
     ("mean-accuracy", "batches"): (
         "FW507", "{total} weighs the last batch like a full one.",
         "Images of a smaller last batch count more than others.", "Add up right answers and divide by the images."),
