@@ -16,6 +16,7 @@ from featherweight.doctor.flow.values import (
     Value,
     known,
 )
+from featherweight.doctor.rules.network import has_parameters
 
 
 def gradients_not_cleared(trace: Trace) -> Iterator[Draft]:
@@ -273,7 +274,7 @@ def untrained_model(trace: Trace) -> Iterator[Draft]:
         return
     losses = [event.subject for event in trace.of("backward") if isinstance(event.subject, Tensor)]
     trained = [model for loss in losses for model in loss.models if isinstance(model, Module) and model.label]
-    left = next((model for model in trained if has_known_parameters(model)
+    left = next((model for model in trained if has_parameters(model)
                  and not any(model is one or related(model, one) for one in held)), None)
     for index, (event, optimizer) in enumerate(built):
         twins = [one for _, one in built[:index] if set(map(id, one.models)) == set(map(id, optimizer.models))]
@@ -282,12 +283,6 @@ def untrained_model(trace: Trace) -> Iterator[Draft]:
                         f"{name_of(twins[0], 'the other')}, and `{left.label}` has no optimizer.",
                         f"`{left.label}` takes part in the loss but keeps its first weights.",
                         f"Build it from {left.label}.parameters().")
-
-
-def has_known_parameters(model: Module) -> bool:
-    """True for a network whose layers are known and have weights."""
-    from featherweight.doctor.rules.network import has_parameters
-    return has_parameters(model)
 
 
 def moved_after_optimizer(trace: Trace) -> Iterator[Draft]:
