@@ -200,6 +200,12 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "train_loader, test_loader = DataLoader(train_set, 4, shuffle=True), DataLoader(test_set, 4)\n",
         "two = T.Compose([T.ToTensor(), T.Normalize(0.5, 0.5)])",
         "two = T.Compose([T.ToTensor(), T.Normalize(0.4, 0.2)])"),
+    "a scaler that is fitted twice": (
+        "FW402", "import torch\nfrom sklearn.preprocessing import StandardScaler\n"
+        "from sklearn.model_selection import train_test_split\n"
+        "X_train, X_test, y_train, y_test = train_test_split(X, y)\nscaler = StandardScaler()\n"
+        "X_train = scaler.fit_transform(X_train)\nHERE\n",
+        "X_test = scaler.fit_transform(X_test)", "X_test = scaler.transform(X_test)"),
     "the transform of the training does not invert": (
         "FW404", PREDICTION + "def read(file):\n    image = Image.open(file).convert('L')\n    model.eval()\n"
         "    with torch.no_grad():\n        HERE\n",

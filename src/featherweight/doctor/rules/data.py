@@ -104,6 +104,20 @@ def different_normalisation(trace: Trace) -> Iterator[Draft]:
                         "Use the same Normalize for both.", line_of(first[1]) if first else "")
 
 
+def fitted_on_test(trace: Trace) -> Iterator[Draft]:
+    """Find a scaler that is fitted to the training data and then again to test data."""
+    fits = [event for event in trace.of("use") if event.text in ("fit", "fit_transform") and event.value is not None]
+    for event in fits:
+        before = [one for one in fits if one.index < event.index and one.subject is event.subject]
+        role = role_of(event.value)
+        if role in ("test", "validation") and any(role_of(one.value) not in ("test", "validation") for one in before):
+            yield Draft("FW402", event.spot, f"The scaler is fitted again to the {role} data.",
+                        f"The training data have the mean of line {before[0].spot.line}, the {role} data their own.",
+                        "Call transform for all data but the training data.",
+                        replaced(event.spot, text_of(event.spot, 300).replace("fit_transform", "transform"))
+                        if event.text == "fit_transform" else "")
+
+
 def prediction_prepares(trace: Trace) -> Iterator[Draft]:
     """Find a function that opens a picture and prepares it otherwise than the training data."""
     trained = [one for one in datasets(trace) if role_of(one) != "test"] or datasets(trace)
@@ -279,4 +293,7 @@ def tests_on_training_data(trace: Trace) -> Iterator[Draft]:
                         "learnt.", "Give it the test data.")
 
 
-RULES = (tests_on_training_data, random_on_test, different_normalisation, prediction_prepares, shuffling, test_is_train)
+RULES = (
+    tests_on_training_data, random_on_test, different_normalisation, fitted_on_test, prediction_prepares, shuffling,
+    test_is_train,
+)
