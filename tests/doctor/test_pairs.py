@@ -162,6 +162,8 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
     "a flag in the place of the stride": (
         "FW106", "import torch.nn as nn\nHERE\n", "c = nn.Conv2d(1, 16, 5, True)",
         "c = nn.Conv2d(1, 16, 5, bias=True)"),
+    "a flag in the place of the layers": (
+        "FW106", "import torch.nn as nn\nHERE\n", "g = nn.GRU(8, 16, True)", "g = nn.GRU(8, 16, batch_first=True)"),
     "another alias of torch's functions": (
         "FW107", NETWORK, "x = fn.dropout(x.flatten(1), p=0.3)",
         "x = fn.dropout(x.flatten(1), p=0.3, training=self.training)"),

@@ -180,7 +180,7 @@ def confused_flags(trace: Trace) -> Iterator[Draft]:
 
 NUMBERS = {     # layer -> positional arguments that are numbers
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convtranspose1d", "convtranspose2d"), 7),
-    "linear": 2, "maxpool2d": 4, "avgpool2d": 3,
+    **dict.fromkeys(("rnn", "lstm", "gru"), 3), "linear": 2, "maxpool2d": 4, "avgpool2d": 3,
 }
 FLAGS = {"relu": 0, "relu6": 0, "selu": 0, "silu": 0, "hardswish": 0, "leakyrelu": 1, "elu": 1, "celu": 1}
 RATES = ("dropout", "dropout1d", "dropout2d", "dropout3d", "leakyrelu", "alphadropout")
