@@ -8,6 +8,7 @@ from featherweight.doctor.flow.arithmetic import accumulated, combined
 from featherweight.doctor.flow.calls import Calls
 from featherweight.doctor.flow.iteration import meaning_by_name
 from featherweight.doctor.flow.roles import role_in, words_of
+from featherweight.doctor.flow.trace import over_batches
 from featherweight.doctor.flow.values import (
     INPUT,
     Class,
@@ -78,7 +79,7 @@ class Binding(Calls):
 
         node: what is added.
         """
-        loop = next((one for one in reversed(self.trace.loops) if one.kind == "batches"), None)
+        loop = over_batches(self.trace.loops)
         named = isinstance(node, ast.Name | ast.Attribute) and {"batch", "size"} <= set(words_of(ast.unparse(node)))
         return named and loop is not None and isinstance(loop.over, Loader) and (
             constant(loop.over.arguments.get("drop_last")) is not True)

@@ -34,7 +34,7 @@ def layer(call: Call) -> Value:
     if call.last in CONTAINERS:
         for value in call.everything():
             if isinstance(value, Items):
-                children += [pair_of(item)[1] or item for item in value.items]
+                children += value.items
             elif isinstance(value, Table):
                 children += value.items.values()
             elif isinstance(value, Module):

@@ -176,9 +176,10 @@ class Expressions(ABC):
 
     def subscript(self, node: ast.Subscript) -> Value:  # noqa: PLR0911  one return for each kind of value
         """Return owner[index]."""
-        owner, index = self.evaluate(node.value), self.evaluate(node.slice)
+        owner = self.evaluate(node.value)
         if isinstance(node.slice, ast.Slice) and isinstance(owner, Items):
             return self.part_of_list(owner, node.slice)
+        index = self.evaluate(node.slice)
         position = index.value if isinstance(index, Constant) else None
         if isinstance(owner, Bound) and owner.name == "shape":
             return length_of(owner.owner, self.at(node)) if position == 0 else Unknown()

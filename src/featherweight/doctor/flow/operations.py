@@ -23,6 +23,7 @@ from featherweight.doctor.flow.values import (
     Items,
     Library,
     Number,
+    Spot,
     Table,
     Tensor,
     Unknown,
@@ -160,11 +161,9 @@ def is_double(call: Call) -> bool:
 
 def as_array(call: Call) -> Value:
     """Return numpy.array(x) or numpy.asarray(x). It keeps float64 numbers if it states no other type."""
-    escape(call)
     value = call.first()
     kept = value.double if value is not None and "dtype" not in call.keywords and len(call.arguments) == 1 else None
-    return Unknown(spot=call.spot, double=call.spot if is_double(call) else kept,
-                   origin=united(*(sources_of(value) for value in call.everything())))
+    return array_of(call, call.spot if is_double(call) else kept)
 
 
 def sklearn_data(call: Call) -> Value:
@@ -177,10 +176,14 @@ def sklearn_data(call: Call) -> Value:
 
 def array(call: Call) -> Value:
     """Return a new array of NumPy. Without a dtype its numbers are float64."""
-    escape(call)
     double = is_double(call) or ("dtype" not in call.keywords and len(call.arguments) < MOST_ARRAY_ARGUMENTS)
-    return Unknown(spot=call.spot, double=call.spot if double else None,
-                   origin=united(*(sources_of(value) for value in call.everything())))
+    return array_of(call, call.spot if double else None)
+
+
+def array_of(call: Call, double: Spot | None) -> Value:
+    """Return an array of NumPy. double: the place where its numbers became float64, or None."""
+    escape(call)
+    return Unknown(spot=call.spot, double=double, origin=united(*(sources_of(value) for value in call.everything())))
 
 
 def is_from_network(value: Value | None) -> bool:

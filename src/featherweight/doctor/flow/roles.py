@@ -93,10 +93,9 @@ def sources_of(value: Value | None) -> tuple[Value, ...]:
     value = known(value)
     if isinstance(value, Loader | Dataset):
         return (value,)
-    if isinstance(value, Items):
-        return tuple({id(one): one for item in value.items[:20] for one in sources_of(item)}.values())
-    if isinstance(value, Table):
-        return tuple({id(one): one for item in list(value.items.values())[:20] for one in sources_of(item)}.values())
+    if isinstance(value, Items | Table):
+        items = value.items if isinstance(value, Items) else list(value.items.values())
+        return tuple({id(one): one for item in items[:20] for one in sources_of(item)}.values())
     return value.origin
 
 

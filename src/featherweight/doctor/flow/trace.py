@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from featherweight.doctor.flow.values import Loader, Spot, Value
@@ -24,6 +25,11 @@ class Arm:
 
     node: ast.AST
     side: int
+
+
+def over_batches(loops: Sequence[Loop]) -> Loop | None:
+    """Return the innermost loop over batches."""
+    return next((loop for loop in reversed(loops) if loop.kind == "batches"), None)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Event:
 
     def batch_loop(self) -> Loop | None:
         """Return the innermost loop over batches."""
-        return next((loop for loop in reversed(self.loops) if loop.kind == "batches"), None)
+        return over_batches(self.loops)
 
     def same_turn(self, other: Event, loop: Loop | None) -> bool:
         """True if `other` happens in the same turn of `loop`."""

@@ -131,7 +131,7 @@ def kept_graphs(trace: Trace) -> Iterator[Draft]:
         if not isinstance(loss, Tensor) or not loss.attached or (not event.loops and not in_method(event)):
             continue
         own = [one for one in backwards if one.subject is loss or same_loss(one.subject, loss) or (
-            loss.meaning == LOSS and one.calls == event.calls and names(one) & names(event))]
+            loss.meaning == LOSS and one.calls == event.calls and loss_text(one.spot.node) in names_in_sum(event))]
         total = [one for one in backwards if isinstance(one.subject, Tensor) and one.subject is not loss
                  and one.index > event.index and one.spot.node is not event.spot.node and uses(one, event)]
         measured = loss.meaning == LOSS and event.batch_loop() is not None and not backwards_in(event, backwards)
@@ -167,12 +167,9 @@ def same_loss(first: Value | None, second: Tensor) -> bool:
     return isinstance(first, Tensor) and first.spot is not None and first.spot == second.spot
 
 
-def names(event: Event) -> set[str]:
-    """Return the names from which a sum or a backward takes its loss: {"loss"} of loss.backward()."""
+def names_in_sum(event: Event) -> set[str]:
+    """Return the names in what `total += loss * n` or losses.append(loss) adds."""
     node = event.spot.node
-    if event.kind == "backward":
-        node = node.func.value if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else node
-        return {node.id} if isinstance(node, ast.Name) else set()
     added = node.value if isinstance(node, ast.AugAssign) else node
     return {one.id for one in ast.walk(added) if isinstance(one, ast.Name)}
 

@@ -164,7 +164,7 @@ def confused_flags(trace: Trace) -> Iterator[Draft]:
         numbers = node.args[functional : functional + NUMBERS.get(key, 0)]
         place = next((place for place, one in enumerate(numbers) if is_flag(one)), None)
         if place is not None:
-            argument = POSITIONS[name][place + functional] if len(POSITIONS.get(name, ())) > place else "number"
+            argument = dict(enumerate(POSITIONS.get(name, ()))).get(place + functional, "number")
             given = ast.unparse(numbers[place])
             yield Draft("FW106", event.spot,
                         f"{name} takes `{argument}` as argument {place + functional + 1}, but gets {given}.",
