@@ -12,6 +12,7 @@ from featherweight.doctor.flow.roles import role_of
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import Criterion, Loader, Module, known
 from featherweight.doctor.rules import (
+    arguments,
     batches,
     comments,
     data,
@@ -28,7 +29,10 @@ from featherweight.doctor.rules import (
 from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
-FAMILIES = (network, forward, comments, readme, losses, loop, modes, schedule, data, batches, measurement, environment)
+FAMILIES = (
+    network, arguments, forward, comments, readme, losses, loop, modes, schedule, data, batches, measurement,
+    environment,
+)
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 
 
