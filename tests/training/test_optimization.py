@@ -146,14 +146,14 @@ def test_unknown_names():
 class TestOptimizers:
     def test_sgd_takes_its_arguments(self):
         optimizer = one_weight("sgd", lr=0.1, momentum=0.8, nesterov=True, weight_decay=0.01)
-        assert type(optimizer) is torch.optim.SGD
+        assert isinstance(optimizer, torch.optim.SGD)
         got = {key: optimizer.defaults[key] for key in ("lr", "momentum", "nesterov", "weight_decay")}
         assert got == {"lr": 0.1, "momentum": 0.8, "nesterov": True, "weight_decay": 0.01}
 
     @pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
     def test_adam_and_adamw_take_theirs(self, name, kind):
         optimizer = one_weight(name, lr=0.1, betas=(0.8, 0.9), weight_decay=0.01, momentum=0.7, nesterov=True)
-        assert type(optimizer) is kind
+        assert isinstance(optimizer, kind)
         got = {key: optimizer.defaults[key] for key in ("lr", "betas", "weight_decay")}
         assert got == {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.01}
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from featherweight.data.arrays import writable
 from featherweight.data.canonical import Split
 from featherweight.data.decode import decode_split
+from featherweight.data.digits import bundled_digits
 from featherweight.data.finding import default_cache, fetch
 from featherweight.data.folders import list_folder
 from featherweight.data.foreign import Wanted
@@ -225,12 +226,8 @@ def _bundled_digits(size: int, cache_dir: Path | None) -> tuple[Split, Split]:
 
     The digits have 8x8 pixels with values 0..16, which are scaled to 0..255.
     """
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    levels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    images = resize_grey(levels, size)[:, None]
-    labels = digits.target.astype(np.int64)
+    pixels, labels = bundled_digits()
+    images = resize_grey(np.rint(pixels * (255 / 16)).astype(np.uint8), size)[:, None]
     train, test = stratified_split(labels, DIGITS_TEST, DIGITS_SEED)
     return (images[train], labels[train]), (images[test], labels[test])
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from featherweight.training.eager import Eager
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)    # of the polynomial that moves singular values in (0, 1] close to 1
 ITERATIONS = 5
 VECTOR_RATE = 0.3       # learning rate of Adam as a part of lr; Adam updates all vectors, such as biases
@@ -20,7 +22,7 @@ SMALL = 1e-8            # prevents divisions by zero
 VECTOR = torch.Size()   # key for vectors of all lengths
 
 
-class Muon(Optimizer):
+class Muon(Eager, Optimizer):
     """An optimizer that moves parameters (outputs, ...) by lr times a matrix with nearly orthogonal rows or columns.
 
     weight_decay is decoupled and is not applied to vectors.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from featherweight.training.eager import SGD, Adam, AdamW
 from featherweight.training.muon import Muon, step_together
 
 
@@ -31,13 +32,11 @@ def build_optimizer(
     """
     match name:
         case "sgd":
-            return torch.optim.SGD(
-                parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, fused=True
-            )
+            return SGD(parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, fused=True)
         case "adam":
-            return torch.optim.Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+            return Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
         case "adamw":
-            return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+            return AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
         case "muon":
             return Muon(
                 parameters, lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, betas=betas

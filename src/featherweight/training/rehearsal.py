@@ -12,6 +12,7 @@ from featherweight.devices import layout_for
 from featherweight.errors import ModelError
 from featherweight.forward import scaled
 from featherweight.tasks import Loss, Task
+from featherweight.training.eager import SGD
 from featherweight.training.step import make_passes
 from featherweight.user_code import quietly
 
@@ -50,7 +51,7 @@ def rehearse(
     device = next(model.parameters()).device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         passes = make_passes(copied.train(), Loss(), precision="float32", device=device)
-        optimizer = torch.optim.SGD(copied.parameters(), lr=0.0)
+        optimizer = SGD(copied.parameters(), lr=0.0)
         generator, start = torch.Generator(device), 0
         for step, count in enumerate(BATCHES):
             picked = torch.arange(start, start + count) % len(labels)

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from featherweight.training import eager
 from featherweight.training.compiled.structs import Group, NotFused, Parameter, array, is_dense, same_layout
 from featherweight.training.muon import SMALL, VECTOR_RATE, Muon
 
 SGD_RULE, ADAM_RULE, MUON_RULE = range(3)                               # enum rule of optimize.c
 FORBIDDEN = ("maximize", "amsgrad", "differentiable", "dampening")      # settings that must be off
+SUPPORTED = (SGD, Adam, AdamW, eager.SGD, eager.Adam, eager.AdamW, Muon)
 SCALARS = ("step", "moves")                                             # state that counts the steps of Adam
 
 
@@ -72,7 +74,7 @@ def _of_group(optimizer: Optimizer, group: dict[str, Any], moved: list[Tensor]) 
 def _expect_supported(optimizer: Optimizer, group: dict[str, Any]) -> None:
     """Raise NotFused if the optimizer, a setting of the group, or one of its parameters is not supported."""
     name = type(optimizer).__name__
-    if type(optimizer) not in (SGD, Adam, AdamW, Muon):
+    if type(optimizer) not in SUPPORTED:
         raise NotFused(f"optimizer {name}: supported are SGD, Adam, AdamW and Muon")
     for setting in FORBIDDEN:
         if group.get(setting):
