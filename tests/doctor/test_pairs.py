@@ -298,6 +298,74 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "args = parser.parse_args()\nmodel = torch.nn.Linear(4, 3)\nHERE\n",
         "opt = torch.optim.Adam(model.parameters(), lr=args.lr)",
         "opt = torch.optim.SGD(model.parameters(), lr=args.lr)"),
+    "gradients of several batches are cleared in each": (
+        "FW302", DATA + "model = models.resnet18(num_classes=10)\nopt = torch.optim.SGD(model.parameters(), 0.1)\n"
+        "model.train()\nfor i, (x, y) in enumerate(train_loader):\n    HERE\n"
+        "    (nn.functional.cross_entropy(model(x), y) / 4).backward()\n"
+        "    if (i + 1) % 4 == 0:\n        opt.step()\n        opt.zero_grad()\n", "opt.zero_grad()", "pass"),
+    "a layer is replaced after the optimizer was built": (
+        "FW313", DATA + "model = models.resnet18()\noptimizer = torch.optim.SGD(model.fc.parameters(), 0.1)\nHERE\n"
+        "criterion = nn.CrossEntropyLoss()\n" + LOOP, "model.fc = nn.Linear(512, 10)",
+        "model.fc = nn.Linear(512, 10); optimizer = torch.optim.SGD(model.fc.parameters(), 0.1)"),
+    "a head that no group holds": (
+        "FW313", "import torch\nfrom torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.body, self.one, self.two = (nn.Linear(4, 4) for _ in range(3))\n"
+        "        self.body = nn.Linear(4, 4)\n        self.one = nn.Linear(4, 3)\n        self.two = nn.Linear(4, 2)\n"
+        "    def forward(self, x):\n        x = self.body(x)\n        return self.one(x), self.two(x)\n"
+        "model = Net()\nHERE\n",
+        "opt = torch.optim.Adam([{'params': model.body.parameters()}, {'params': model.one.parameters()}])",
+        "opt = torch.optim.Adam([{'params': part.parameters()} for part in (model.body, model.one, model.two)])"),
+    "probabilities in a divergence": (
+        "FW203", DATA + "model, teacher = models.resnet18(num_classes=10), models.resnet50(num_classes=10)\n"
+        "for x, y in train_loader:\n    soft = torch.softmax(teacher(x) / 4, dim=1)\n    HERE\n",
+        "nn.functional.kl_div(torch.softmax(model(x) / 4, dim=1), soft, reduction='batchmean')",
+        "nn.functional.kl_div(torch.log_softmax(model(x) / 4, dim=1), soft, reduction='batchmean')"),
+    "transforms of albumentations in an own data set": (
+        "FW401", "import albumentations as A\nimport torch\nclass Plants(torch.utils.data.Dataset):\n"
+        "    def __init__(self, table, transform):\n        self.table, self.transform = table, transform\n"
+        "steps = A.Compose([\n    A.Resize(64, 64),\n    HERE\n    A.Normalize(),\n])\n"
+        "valid = Plants('v.csv', steps)\n",
+        "A.HorizontalFlip(p=0.5),", "A.CenterCrop(56, 56),"),
+    "the running maximum of a test result": (
+        "FW501", MEASURED + "model, best = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)), 0.0\n"
+        "for epoch in range(9):\n    train(model, train_loader)\n    HERE\n",
+        "accuracy = measured(model, test_loader); best = max(best, accuracy)",
+        "accuracy = measured(model, val_loader); best = max(best, accuracy)"),
+    "results by a pair of settings": (
+        "FW503", MEASURED + "results = {}\nfor lr in (0.1, 0.01):\n    for decay in (0, 1e-4):\n"
+        "        results[lr, decay] = measured(build(lr), test_loader)\nHERE\n",
+        "print(max(results, key=results.get))", "print(results)"),
+    "the learning rate of a dataclass": (
+        "FW604", "import torch\nfrom dataclasses import dataclass\n@dataclass\nclass Settings:\n    lr: float = 0.5\n"
+        "settings = Settings()\nmodel = torch.nn.Linear(4, 3)\nHERE\n",
+        "opt = torch.optim.AdamW(model.parameters(), lr=settings.lr)",
+        "opt = torch.optim.AdamW(model.parameters(), lr=Settings(1e-3).lr)"),
+    "the classes of a class of constants": (
+        "FW113", DATA + "class CFG:\n    classes = 100\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        HERE\n    def forward(self, x):\n        return self.last(x.flatten(1))\n"
+        "model = Net()\nmodel.train()\nloss_fn = nn.CrossEntropyLoss()\n"
+        "for x, y in train_loader:\n    loss_fn(model(x), y)\n",
+        "self.last = nn.Linear(3072, CFG.classes)", "self.last = nn.Linear(3072, CFG.classes // 10)"),
+    "a width in an attribute, for images of a stated size": (
+        "FW112", NETWORK.replace("self.last", "self.width = 8 * 16 * 16\n        self.last", 1) +
+        "from torchvision import datasets, transforms\n"
+        "steps = transforms.Compose([transforms.Resize((64, 64)), transforms.ToTensor()])\n"
+        "data = datasets.ImageFolder('train', steps)\nmodel = Net()\nmodel.train()\n"
+        "for x, y in torch.utils.data.DataLoader(data, 64, shuffle=True):\n    model(x)\n",
+        "x = x.view(-1, self.width)", "x = x.view(-1, 4 * self.width)"),
+    "parameters in the comment above": (
+        "FW122", "from torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        HERE\n        self.last = nn.Linear(64 * 7 * 7, 128)\n"
+        "    def forward(self, x):\n        return self.last(x)\n",
+        "# 64x7x7 -> 128: 128 * (64 * 7) + 128 = 57,472 parameters",
+        "# 64x7x7 -> 128: 128 * (64 * 49) + 128 = 401,536 parameters"),
+    "a size in a comment": (
+        "FW713", DATA + "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.one = nn.Conv2d(3, 8, 3, padding=1)      # 8 x 32 x 32\n        HERE\n"
+        "        self.last = nn.Linear(8 * 256, 10)\n    def forward(self, x):\n"
+        "        return self.last(self.pool(self.one(x)).flatten(1))\n"
+        "model = Net()\nmodel.train()\nfor x, y in train_loader:\n    model(x)\n",
+        "self.pool = nn.MaxPool2d(2)     # 8 x 32 x 32", "self.pool = nn.MaxPool2d(2)     # 8 x 16 x 16"),
 }
 
 
@@ -320,3 +388,13 @@ def test_the_right_line_is_left_alone(name):
     code, text, _, right = PAIRS[name]
     _, found = findings(text, right)
     assert [one for one in found if one.code == code or one.severity == "error"] == []
+
+
+def test_labels_that_the_data_set_shifts_are_left_alone():
+    text = DATA + (
+        "letters = datasets.EMNIST('d', 'letters', train=True, target_transform=lambda label: label - 1)\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(784, 26))\nmodel.train()\nloss_fn = nn.CrossEntropyLoss()\n"
+        "for x, y in torch.utils.data.DataLoader(letters, 64, shuffle=True):\n    loss_fn(model(x), y)\n")
+    assert "FW410" not in {one.code for one in findings(text, "")[1]}
+    shifted = text.replace(", target_transform=lambda label: label - 1", "")
+    assert "FW410" in {one.code for one in findings(shifted, "")[1]}

@@ -49,6 +49,9 @@ CODES: dict[str, tuple[str, str]] = {
     "FW312": ("warning", "accumulated gradients are not scaled"),
     "FW313": ("error", "optimizer holds another model"),
     "FW314": ("note", "optimizer built before the model moved"),
+    "FW315": ("warning", "gradients clipped before they are unscaled"),
+    "FW316": ("error", "best weights kept without a copy"),
+    "FW317": ("error", "plateau schedule in the wrong direction"),
     # the data
     "FW401": ("error", "random transform on test data"),
     "FW402": ("error", "normalisation differs between training and test"),
@@ -61,6 +64,9 @@ CODES: dict[str, tuple[str, str]] = {
     "FW409": ("warning", "batch larger than the data"),
     "FW410": ("error", "labels off by one"),
     "FW411": ("warning", "picture not resized as trained"),
+    "FW412": ("warning", "digits or letters mirrored"),
+    "FW413": ("error", "transform set for all parts of a split"),
+    "FW414": ("warning", "picture with blue first"),
     # the measurement
     "FW501": ("error", "best epoch chosen on test"),
     "FW502": ("error", "test data steer the training"),
@@ -69,6 +75,8 @@ CODES: dict[str, tuple[str, str]] = {
     "FW505": ("error", "sum over images divided by the batches"),
     "FW506": ("error", "accuracy over the wrong count"),
     "FW507": ("note", "last batch counted full"),
+    "FW508": ("error", "network goes on from fold to fold"),
+    "FW509": ("error", "training result called a test result"),
     # the environment
     "FW601": ("note", "no seed set"),
     "FW602": ("warning", "weights stored as pickle"),

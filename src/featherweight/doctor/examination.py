@@ -23,6 +23,7 @@ from featherweight.doctor.rules import (
     measurement,
     modes,
     network,
+    optimizers,
     readme,
     schedule,
 )
@@ -30,8 +31,8 @@ from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
 FAMILIES = (
-    network, arguments, forward, comments, readme, losses, loop, modes, schedule, data, batches, measurement,
-    environment,
+    network, arguments, forward, comments, readme, losses, loop, optimizers, modes, schedule, data, batches,
+    measurement, environment,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 

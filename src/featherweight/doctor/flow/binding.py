@@ -88,6 +88,8 @@ class Binding(Calls):
         """Bind a target: a name, an attribute, an item, or several of them."""
         value = known(value)
         if isinstance(target, ast.Name):
+            if value.origin and role_in(target.id):
+                self.trace.add("named", self.at(target), value, text=target.id)
             self.bind(target.id, value)
         elif isinstance(target, ast.Tuple | ast.List):
             self.unpack(target.elts, value)
@@ -140,13 +142,20 @@ class Binding(Calls):
         if isinstance(owner, Tensor) and target.attr == "requires_grad":
             self.trace.add("requires-grad", self.at(target), owner, value)
             return
+        if isinstance(owner, Class):
+            owner.attributes[target.attr] = value
+        if isinstance(owner, Dataset) and target.attr == "transform":
+            self.trace.add("transform", self.at(target), owner, value)
+        if isinstance(owner, Dataset) and target.attr == "dataset":
+            owner.parent = value
         if isinstance(owner, Instance | Unknown):
+            before = owner.attributes.get(target.attr)
             value.label = value.label or target.attr
             if isinstance(value, Dataset | Loader) and not value.role:
                 value.role = role_in(target.attr)
             owner.attributes[target.attr] = value
             if not isinstance(owner, Module) or not isinstance(value, Optimizer | Scheduler):
-                self.trace.add("attribute", self.at(target), owner, value, text=target.attr)
+                self.trace.add("attribute", self.at(target), owner, value, before, text=target.attr)
         if isinstance(value, Optimizer | Scheduler) and not isinstance(owner, Instance):
             value.escaped = True
 
@@ -156,6 +165,8 @@ class Binding(Calls):
         if isinstance(owner, Table) and isinstance(key, Constant) and isinstance(key.value, str | int | float):
             owner.items[key.value] = value
             value.label = value.label or str(key.value)
+        elif isinstance(owner, Table):
+            owner.items[f"[{ast.unparse(target.slice)}]"] = value       # results[lr, decay] = accuracy
         elif isinstance(owner, Items) and isinstance(key, Constant) and isinstance(key.value, int):
             if -len(owner.items) <= key.value < len(owner.items):
                 owner.items[key.value] = value

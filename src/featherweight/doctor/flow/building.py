@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from featherweight.doctor.flow.losses import (
     criterion_of,
     united,
@@ -21,6 +24,7 @@ from featherweight.doctor.flow.values import (
     Transform,
     Unknown,
     Value,
+    Weights,
     constant,
     known,
 )
@@ -89,7 +93,7 @@ def dataset(call: Call) -> Value:
     role, certain = role_from_arguments(call.last, arguments)
     made = Dataset(
         spot=call.spot, name=call.last, role=role, certain=certain, transform=known(arguments.get("transform")),
-        split=str(constant(arguments.get("split"), "")),
+        split="" if "target_transform" in arguments else str(constant(arguments.get("split"), "")),
     )
     call.trace.add("dataset", call.spot, made)
     return made
@@ -165,13 +169,25 @@ def loader(call: Call) -> Value:
 def transform(call: Call) -> Value:
     """Return one transform, or the steps of Compose and RandomApply."""
     arguments = call.bound()
-    steps = [(call.last, arguments, call.spot)]
+    steps = [(kind_of_transform(call, arguments), arguments, call.spot)]
     for value in call.everything():
         parts = value.items if isinstance(value, Items) else [value]
         for part in map(known, parts):
             if isinstance(part, Transform):
                 steps += part.steps
     return Transform(spot=call.spot, steps=steps)
+
+
+FIXED = frozenset((     # transforms of albumentations that do the same to every image
+    "Resize", "CenterCrop", "Crop", "Pad", "PadIfNeeded", "LongestMaxSize", "SmallestMaxSize", "Normalize", "ToFloat",
+    "FromFloat", "ToTensorV2", "ToTensor", "ToRGB", "Compose", "Sequential", "Lambda", "NoOp",
+))
+
+
+def kind_of_transform(call: Call, arguments: Mapping[str, Value]) -> str:
+    """Return the name of a transform. Those of albumentations begin with "Random" if they are applied at random."""
+    always = call.last in FIXED or constant(arguments.get("p")) == 1 or call.last.startswith("Random")
+    return call.last if always or not call.name.startswith("albumentations.") else f"Random{call.last}"
 
 
 def copied(call: Call) -> Value:
@@ -182,6 +198,8 @@ def copied(call: Call) -> Value:
                       attributes=dict(value.attributes), children=list(value.children), label=value.label)
         call.trace.add("copy", call.spot, made, value)
         return made
+    if isinstance(value, Weights):
+        return replace(value, copied=True)
     return value or Unknown(spot=call.spot)
 
 

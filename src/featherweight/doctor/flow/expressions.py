@@ -134,7 +134,7 @@ class Expressions(ABC):
             return attribute_of_data(owner, name, self.at(node))
         if isinstance(owner, Class):
             method = owner.method(name)
-            return Function(definition=method, scope=owner.scope) if method else Unknown(label=name)
+            return Function(definition=method, scope=owner.scope) if method else self.attribute_of_class(owner, name)
         if isinstance(owner, Unknown):
             if name == "dataset":
                 owner.becomes = Loader(label=owner.label, spot=owner.spot)
@@ -153,7 +153,18 @@ class Expressions(ABC):
             return found
         if isinstance(owner, Module) and name in MODULE_METHODS:
             return Bound(owner=owner, name=name)
-        owner.attributes[name] = Unknown(label=name, spot=self.at(node))
+        stated = owner.cls is not None and name in owner.cls.fields()
+        owner.attributes[name] = self.attribute_of_class(owner.cls, name) if owner.cls is not None and stated else (
+            Unknown(label=name, spot=self.at(node)))
+        return owner.attributes[name]
+
+    def attribute_of_class(self, owner: Class, name: str) -> Value:
+        """Return what the body of a class binds to a name."""
+        if name not in owner.attributes:
+            outer, self.scope = self.scope, Scope(owner.scope.source, owner.attributes, owner.scope)
+            stated = owner.fields().get(name)
+            owner.attributes[name] = self.evaluate(stated) if stated is not None else Unknown(label=name)
+            self.scope = outer
         return owner.attributes[name]
 
     def attribute_of_tensor(self, owner: Tensor, name: str, node: ast.AST) -> Value:

@@ -166,9 +166,11 @@ class Functions(Expressions):
         bases = cls.library_bases()
         if any(base.endswith("Dataset") for base in bases) or (label.endswith("Dataset") and not cls.is_module):
             parent = next((value for value in call.everything() if isinstance(value, Dataset)), None)
-            return Dataset(spot=call.spot, name=label, transform=transform_in(call), parent=parent,
+            data = Dataset(spot=call.spot, name=label, transform=transform_in(call), parent=parent,
                            tensors=self.items_of_dataset(cls, call),
                            role=role_in(label) or next((role_in(text) for text in texts_in(call)), ""))
+            self.trace.add("dataset", call.spot, data)
+            return data
         is_loss = cls.is_module and (label.endswith("Loss") or any(base.endswith("Loss") for base in bases))
         made: Instance = Module(cls=cls, spot=call.spot) if cls.is_module else Instance(cls=cls, spot=call.spot)
         self.instances.setdefault(id(cls.definition), made)
@@ -177,6 +179,10 @@ class Functions(Expressions):
             self.inline(Function(definition=method, scope=cls.scope, owner=made), call.arguments, call.keywords, call)
         elif any(base.endswith(".Sequential") for base in bases) and isinstance(made, Module):
             made.children = call.everything()
+        else:       # a dataclass, or a class of constants
+            given = dict(zip(cls.fields(), call.arguments, strict=False)) | call.keywords
+            unknown = {name: Unknown(label=name) for name in cls.fields()} if call.open else {}
+            made.attributes |= unknown | given
         if cls.is_module:
             self.trace.add("network", call.spot, made)
         if is_loss:

@@ -75,7 +75,8 @@ def applied(
         return tensor.but(meaning=MEANINGS[key], spot=spot, axes=tensor.axes)
     if kind is None:
         return shaped(key, tensor, arguments, spot)
-    op = Op(kind, name.rpartition(".")[2], spot, made)
+    outputs = constant(arguments.get("out_features", arguments.get("out_channels")))
+    op = Op(kind, name.rpartition(".")[2], spot, made, outputs if isinstance(outputs, int) else None)
     geometry = moved(tensor.geometry, key, kind, arguments)
     if kind == WEIGHTED:
         axes = 2 if key == "linear" and tensor.axes in (2, None) else tensor.axes

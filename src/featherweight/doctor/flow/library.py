@@ -79,6 +79,12 @@ def wrapped(call: Call) -> Value:
     return call.first() or Unknown(spot=call.spot)
 
 
+def clipped(call: Call) -> Value:
+    """Record that gradients are clipped."""
+    call.trace.add("clip", call.spot, call.first())
+    return passed(call)
+
+
 def seeded(call: Call) -> Value:
     """Record that a seed is set."""
     call.trace.add("seed", call.spot)
@@ -130,6 +136,7 @@ EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
                               "torch.nn.parameter")), layer),
     (_last("dict", "OrderedDict", prefixes=("builtins.", "collections.")), dictionary),
     (_last("GradScaler", prefixes=ANY), passed),
+    (_last("clip_grad_norm_", "clip_grad_value_"), clipped),
     (_last("DataLoader", "FastDataLoader", "MultiEpochsDataLoader", prefixes=ANY), loader),
     (_last("random_split", prefixes=ANY), split),
     (_last("train_test_split", prefixes=ANY), sklearn_split),
@@ -139,7 +146,7 @@ EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
      or (".datasets." in name and name.rpartition(".")[2] in ("MNIST", "CIFAR10", "CIFAR100", "FashionMNIST",
                                                               "ImageFolder", "KMNIST", "SVHN", "EMNIST", "STL10")),
      dataset),
-    (lambda name: (name.startswith("torchvision.transforms") or "transforms." in name)
+    (lambda name: (name.startswith(("torchvision.transforms", "albumentations.")) or "transforms." in name)
      and name.rpartition(".")[2][:1].isupper(), transform),
     (_last("save", "load"), stored),
     (_last("dump", "load", prefixes=("pickle", "dill", "cloudpickle")), stored),

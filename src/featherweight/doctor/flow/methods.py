@@ -32,6 +32,7 @@ from featherweight.doctor.flow.values import (
     Transform,
     Unknown,
     Value,
+    Weights,
     constant,
     known,
 )
@@ -60,7 +61,7 @@ def revealed(owner: Unknown, call: Call) -> Value:
     if name in ("eval", "parameters", "named_parameters", "load_state_dict") or (name == "train" and is_mode(call)):
         if name != "load_state_dict" or not words & (OPTIMIZER_WORDS | SCHEDULER_WORDS):
             made = Module(label=owner.label, spot=owner.spot)
-    elif name in ("to", "cuda") and looks_like_model(owner.label):
+    elif name in ("to", "cuda", "state_dict") and looks_like_model(owner.label):
         made = Module(label=owner.label, spot=owner.spot)
     elif name == "zero_grad":
         optimizer = words & OPTIMIZER_WORDS or not looks_like_model(owner.label)
@@ -113,6 +114,12 @@ def of_module(owner: Value, call: Call) -> Value:
         return Parameters(spot=call.spot, models=(owner,))
     if name == "zero_grad":
         call.trace.add("zero_grad", call.spot, owner)
+    if name == "state_dict":
+        made = Weights(spot=call.spot, model=owner)
+        call.trace.add("weights", call.spot, made)
+        return made
+    if name == "load_state_dict":
+        call.trace.add("load-weights", call.spot, owner, call.first())
     if name == "append" and owner.children is not None:
         owner.children += [value for value in call.everything() if isinstance(value, Module)]
     if name == "add_module" and len(call.arguments) > 1:
@@ -134,7 +141,7 @@ def of_tensor(owner: Value, call: Call) -> Value:
         return Unknown(spot=call.spot)
     if name in TENSOR_METHODS:
         return TENSOR_METHODS[name](owner, call)
-    call.trace.add("apply", call.spot, owner, text=name)
+    call.trace.add("apply", call.spot, owner, other=call.arguments[-1] if call.arguments else None, text=name)
     if is_operation(name):
         arguments = dict(call.keywords)
         if call.arguments:

@@ -105,6 +105,8 @@ def greatest(call: Call) -> Value:
 def largest(value: Value | None, name: str, call: Call, along_axis: bool) -> Value:
     """Return (values, predictions) or predictions; record the event "predict" for outputs of a network."""
     if not isinstance(value, Tensor):
+        if isinstance(value, Constant):         # max(best, accuracy), where best begins with a number
+            value = next((one for one in call.everything() if sources_of(one)), value)
         if isinstance(value, Number | Constant) or name == "max":
             call.trace.add("best", call.spot, value, text=name)
             return Number(spot=call.spot, unit="rate", origin=sources_of(value))

@@ -33,6 +33,8 @@ def attribute_of_data(owner: Value, name: str, spot: Spot) -> Value:
         return Dataset(name="sampler", parent=owner.dataset, label=owner.label, role=owner.role)
     if isinstance(owner, Loader) and name == "batch_size":
         return Number(unit="batch-size", of=owner)
+    if isinstance(owner, Dataset) and name == "dataset" and owner.parent is not None:
+        return known(owner.parent)
     if isinstance(owner, Dataset) and name == "transform":
         return known(owner.transform)
     return Bound(owner=owner, name=name)

@@ -134,5 +134,13 @@ def side_of_images(images: Tensor) -> int | None:
     transform = known(dataset.transform) if isinstance(dataset, Dataset) else None
     if not isinstance(dataset, Dataset) or not isinstance(transform, Transform):
         return None
-    sized = any(word in name for name, _, _ in transform.steps for word in SIZING)
-    return None if sized else SIDES.get(dataset.name)
+    sizing = [(name, arguments) for name, arguments, _ in transform.steps if any(word in name for word in SIZING)]
+    return side_after(*sizing[-1]) if sizing else SIDES.get(dataset.name)
+
+
+def side_after(name: str, arguments: Mapping[str, Value]) -> int | None:
+    """Return height and width of the images that a transform such as Resize((64, 64)) gives, or None."""
+    size = constant(arguments.get("size"))
+    if isinstance(size, tuple) and len(size) == len(set(size)) + 1 and isinstance(size[0], int):
+        return size[0]
+    return size if isinstance(size, int) and name in ("CenterCrop", "RandomCrop", "RandomResizedCrop") else None

@@ -34,7 +34,7 @@ class Spot:
 class Op:
     """One operation since the last layer with weights. kind: WEIGHTED, ACTIVATION, DROPOUT, NORM or POOL.
 
-    outputs: of the classifier of a library, whose call does not state them.
+    outputs: of a layer with weights, or of the classifier of a library, if they are known.
     """
 
     kind: str
@@ -102,11 +102,12 @@ class Function(Value):
 
 @dataclass(eq=False, kw_only=True)
 class Class(Value):
-    """A class of the file. bases: its base classes, as values."""
+    """A class of the file. bases: its base classes, as values. attributes: those that were looked up or set."""
 
     definition: ast.ClassDef
     scope: Scope
     bases: list[Value] = field(default_factory=list)
+    attributes: dict[str, Value] = field(default_factory=dict)
 
     def lineage(self) -> Iterator[Class]:
         """Yield the class and its base classes in the file."""
@@ -125,6 +126,17 @@ class Class(Value):
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
                     return node
         return None
+
+    def fields(self) -> dict[str, ast.expr | None]:
+        """Names that the body of the class or of a base class in the file binds, with their expressions."""
+        found: dict[str, ast.expr | None] = {}
+        for cls in reversed(list(self.lineage())):
+            for node in cls.definition.body:
+                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                    found[node.target.id] = node.value
+                elif isinstance(node, ast.Assign):
+                    found |= {one.id: node.value for one in node.targets if isinstance(one, ast.Name)}
+        return found
 
     def library_bases(self) -> list[str]:
         """Names of the library classes from which the class inherits."""
@@ -239,7 +251,8 @@ class Criterion(Value):
 class Dataset(Value):
     """A data set. role: "train", "validation", "test" or "". certain: the role follows from an argument, not a name.
 
-    images: number of images, if the source states it. split: argument of this name. tensors: of a TensorDataset.
+    images: number of images, if the source states it. split: argument of this name, if the labels are left as they are.
+    tensors: of a TensorDataset.
     """
 
     name: str = ""
@@ -289,6 +302,14 @@ class Parameters(Value):
     """The parameters of modules, as optimizers receive them."""
 
     models: tuple[Value, ...] = ()
+
+
+@dataclass(eq=False, kw_only=True)
+class Weights(Value):
+    """The result of model.state_dict(). It refers to the tensors of the model. copied: it has its own."""
+
+    model: Module
+    copied: bool = False
 
 
 @dataclass(eq=False, kw_only=True)

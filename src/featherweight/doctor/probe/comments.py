@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from featherweight.doctor.finding import Finding
 from featherweight.doctor.probe.subject import Subject
+from featherweight.doctor.stated import sizes_in
 from featherweight.graph import LayerCall, calls
-
-SIZE = re.compile(r"(?<![\dx×])(\d{1,3}) ?[x×] ?(\d{1,3})(?![\dx×])")
 
 
 def sizes(subject: Subject) -> Iterator[Finding]:
@@ -36,13 +34,12 @@ def stated_sizes(subject: Subject) -> Iterator[tuple[str, tuple[int, ...], tuple
     events = [event for event in subject.record.events if isinstance(event, LayerCall)]
     for event in events:
         line = lines.get(event.path, 0)
-        found = SIZE.findall(source.comments.get(line, ""))
+        found = sizes_in(source.comments.get(line, ""))
         alone = sum(one.path == event.path for one in events) == 1
         if len(found) != 1 or not alone or not event.outputs or event.outputs[0].dim() != 4:
             continue
-        said = (int(found[0][0]), int(found[0][1]))
-        if said not in kernels(event):
-            yield event.path, said, event.outputs[0].shape[2:]
+        if found[0] not in kernels(event):
+            yield event.path, found[0], event.outputs[0].shape[2:]
 
 
 def kernels(event: LayerCall) -> set[tuple[int, ...]]:

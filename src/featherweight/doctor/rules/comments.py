@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from featherweight.doctor.draft import Draft
 from featherweight.doctor.flow.layers import KINDS, key_of, parameters_of
 from featherweight.doctor.flow.trace import Trace
-from featherweight.doctor.flow.values import POOL, WEIGHTED, Class, Geometry, Module, Spot, Tensor
+from featherweight.doctor.flow.values import POOL, WEIGHTED, Class, Geometry, Module, Spot, Tensor, constant
 from featherweight.doctor.source import Source
+from featherweight.doctor.stated import sizes_in
 
 FIELD = re.compile(r"(?:\bRF\b|\breceptive[ _-]?field)(?!\s*in\b)[^\d|,;]{0,14}(\d+)(?:\s*(?:->|>>|>|to)\s*(\d+))?",
                    re.I)
 PARAMETERS = re.compile(r"\bparam\w*\b\D{0,3}[\s:=]*([^|;]*)", re.I)
+COUNT = re.compile(r"(\d[\d,]*) param\w*\b", re.I)
 NUMBER = re.compile(r"\d[\d,]*")
 
 
@@ -115,8 +117,7 @@ def parameter_counts(trace: Trace) -> Iterator[Draft]:
         source, line = module.spot.source, getattr(module.spot.node, "end_lineno", module.spot.line)
         name = module.name.rpartition(".")[2]
         true = parameters_of(name, module.arguments)
-        found = PARAMETERS.search(source.comments.get(line, ""))
-        numbers = NUMBER.findall(found[1]) if found else []
+        line, numbers = stated_parameters(source, line, module.spot.line - 1)
         if true is None or not numbers or int(numbers[-1].replace(",", "")) == true:
             continue
         stated = int(numbers[-1].replace(",", ""))
@@ -129,9 +130,46 @@ def parameter_counts(trace: Trace) -> Iterator[Draft]:
                     source.lines[line - 1].strip().replace(numbers[-1], str(true)))
 
 
+def sizes(trace: Trace) -> Iterator[Draft]:
+    """Compare the sizes in comments with those of the layers beside them, for images of a known size.
+
+    Comments are compared only if at least half of those of a class are right, because others may state another value.
+    """
+    stated: dict[Class, dict[int, tuple[Module, int, int]]] = {}
+    classes = [event.subject.cls for event in trace.of("network")
+               if isinstance(event.subject, Module) and event.subject.cls is not None]
+    for event in trace.of("after"):
+        module, tensor = event.subject, event.value
+        if not isinstance(module, Module) or not isinstance(tensor, Tensor) or module.spot is None or (
+                tensor.geometry is None or tensor.geometry.size is None):
+            continue
+        cls = next((one for one in classes if holds(one, module.spot) and single(classes, one)), None)
+        line = getattr(module.spot.node, "end_lineno", module.spot.line)
+        found = sizes_in(module.spot.source.comments.get(line, ""))
+        kernel = constant(module.arguments.get("kernel_size"))
+        if cls is not None and len(found) == 1 and found[0][0] == found[0][1] and kernel not in (found[0][0], found[0]):
+            stated.setdefault(cls, {})[line] = (module, found[0][0], tensor.geometry.size)
+    for layers in stated.values():
+        wrong = {line: one for line, one in layers.items() if one[1] != one[2]}
+        for line, (module, said, true) in wrong.items() if len(wrong) <= len(layers) / 2 else ():
+            assert module.spot is not None
+            yield Draft("FW713", comment_spot(module.spot.source, line), f"The comment states {said}x{said}; the "
+                        f"output of {module.label or 'the layer'} is {true}x{true}.",
+                        f"{len(layers) - len(wrong)} of {len(layers)} comments of this network are right.",
+                        "Correct the comment; `featherweight summary` prints the true values.")
+
+
+def stated_parameters(source: Source, line: int, above: int) -> tuple[int, list[str]]:
+    """Return a line and the numbers that its comment states: a layer's last line, or else the comment above it."""
+    found = PARAMETERS.search(source.comments.get(line, ""))
+    if found or not source.lines[above - 1].lstrip().startswith("#"):
+        return line, NUMBER.findall(found[1]) if found else []
+    count = COUNT.search(source.comments.get(above, ""))
+    return above, [count[1]] if count else []
+
+
 def count_in_words(module: Module, name: str, true: int) -> str:
     """Return the arithmetic of a layer's parameters."""
-    from featherweight.doctor.flow.values import constant
     values = {key: constant(value) for key, value in module.arguments.items()}
     bias = bool(values.get("bias", True))
     if name == "Linear":
@@ -143,4 +181,4 @@ def count_in_words(module: Module, name: str, true: int) -> str:
     return f"{ins} x {pair[0]} x {pair[1]} x {outs}{f' + {outs}' if bias else ''} = {true:,}."
 
 
-RULES = (receptive_fields, parameter_counts)
+RULES = (receptive_fields, parameter_counts, sizes)

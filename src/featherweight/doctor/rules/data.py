@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from featherweight.doctor.draft import Draft, line_of, name_of, replaced, text_of
-from featherweight.doctor.flow.roles import certain_role, role_in, role_of
+from featherweight.doctor.flow.roles import certain_role, role_in, role_of, words_of
 from featherweight.doctor.flow.trace import Event, Trace
 from featherweight.doctor.flow.values import (
     Dataset,
@@ -22,6 +22,9 @@ from featherweight.doctor.flow.values import (
 )
 
 RANDOM = ("Random", "ColorJitter", "AutoAugment", "RandAugment", "TrivialAugment", "AugMix", "ElasticTransform")
+SIGNS = ("MNIST", "EMNIST", "KMNIST", "QMNIST", "USPS", "SVHN")     # digits, letters and characters
+SIGN_WORDS = {"digit", "digits", "letter", "letters"}
+FLIPS = ("RandomHorizontalFlip", "RandomVerticalFlip")
 INVERTED = ("MNIST", "EMNIST", "KMNIST")       # bright strokes on black
 OPENERS = ("Image.open", "imread", "imageio.read", "read_image", "decode_image")
 
@@ -41,11 +44,52 @@ def random_on_test(trace: Trace) -> Iterator[Draft]:
             continue
         for name, _, spot in transform.steps:
             if name.startswith(RANDOM):
-                role = role_of(dataset)
-                yield Draft("FW401", spot, f"{name} changes the {role} images at random.",
+                role, called = role_of(dataset), name_in(spot) or name
+                yield Draft("FW401", spot, f"{called} changes the {role} images at random.",
                             f"{name_of(dataset, 'The data set')} gives other images in each epoch, so accuracies of "
-                            f"two "
-                            "epochs cannot be compared.", f"Remove {name} from the transform of the {role} data.")
+                            "two epochs cannot be compared.", f"Remove {called} from the transform of the {role} data.")
+
+
+def name_in(spot: Spot) -> str:
+    """Return the name of what a call builds: HorizontalFlip of A.HorizontalFlip(p=0.5)."""
+    return ast.unparse(spot.node.func).rpartition(".")[2] if isinstance(spot.node, ast.Call) else ""
+
+
+def flipped_signs(trace: Trace) -> Iterator[Draft]:
+    """Find flips of digits or letters."""
+    for dataset in datasets(trace):
+        transform = known(dataset.transform)
+        for name, _, spot in transform.steps if isinstance(transform, Transform) and shows_signs(dataset) else ():
+            if name in FLIPS:
+                yield Draft("FW412", spot, f"{name} mirrors the signs of {dataset.name}.",
+                            "A mirrored 2, 3 or 7 is no digit, and an upside-down 6 is a 9 with the label 6.",
+                            f"Remove {name}; rotate by up to 15 degrees instead.")
+
+
+def shows_signs(dataset: Dataset) -> bool:
+    """True for images of digits or letters."""
+    return dataset.name in SIGNS or bool(SIGN_WORDS & set(words_of(dataset.name)))
+
+
+def shared_transform(trace: Trace) -> Iterator[Draft]:
+    """Find a transform that is set for one part of a data set, and so for all parts."""
+    for event in trace.of("transform"):
+        roles = {role_of(one.subject) for one in trace.of("loader") if isinstance(one.subject, Loader)
+                 and event.subject in lineage(one.subject)}
+        if "train" in roles and roles & {"validation", "test"}:
+            yield Draft("FW413", event.spot, f"`{text_of(event.spot)}` is the transform of the training data too.",
+                        "The parts of a split read one data set: training loses its augmentation, or validation gets "
+                        "it.", "Build the data set twice, once with each transform, and take a Subset of each.")
+
+
+def lineage(loader: Loader) -> list[Value]:
+    """Return the data set of a loader, and the larger ones that it is taken from."""
+    found: list[Value] = []
+    dataset = known(loader.dataset)
+    while isinstance(dataset, Dataset) and dataset not in found:
+        found.append(dataset)
+        dataset = known(dataset.parent)
+    return found
 
 
 def normalisation_of(transform: Value | None) -> tuple[Any, Spot] | None:
@@ -72,10 +116,8 @@ def roles_by_loader(trace: Trace) -> dict[int, str]:
     """Return the role of each data set that loaders of one role read, whole or in part, by id."""
     found: dict[int, set[str]] = {}
     for event in trace.of("loader"):
-        dataset = known(event.subject.dataset) if isinstance(event.subject, Loader) else None
-        while isinstance(dataset, Dataset):
+        for dataset in lineage(event.subject) if isinstance(event.subject, Loader) else ():
             found.setdefault(id(dataset), set()).add(role_of(event.subject))
-            dataset = known(dataset.parent) if dataset.parent is not None else None
     return {key: roles.pop() for key, roles in found.items() if len(roles) == 1}
 
 
@@ -196,11 +238,33 @@ def is_normalised(function: ast.AST, event: Event) -> bool:
     return False
 
 
+def blue_first(trace: Trace) -> Iterator[Draft]:
+    """Find a function that reads a picture with cv2.imread, in a file whose training data were read with red first."""
+    found = [event for event in trace.of("dataset") if isinstance(event.subject, Dataset)]
+    source = found[0].spot.source if found else None
+    own = {node.name for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)} if source else set()
+    trained = [event.subject.name for event in found if isinstance(event.subject, Dataset)]
+    for function in ast.walk(source.tree) if source and not own & set(trained) else ():
+        if not isinstance(function, ast.FunctionDef) or any(word in ast.unparse(function) for word in REORDERED):
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "cv2.imread" and len(node.args) == 1:
+                assert source is not None
+                spot = Spot(source, node)
+                yield Draft("FW414", spot, "The picture has its colours in the order blue, green, red.",
+                            f"cv2.imread gives this order, but the images of {trained[-1]} have red first.",
+                            "Convert it.", replaced(spot, f"cv2.cvtColor({text_of(spot)}, cv2.COLOR_BGR2RGB)"))
+
+
+REORDERED = ("cvtColor", "::-1", "[2, 1, 0]", "flip(", "Grayscale")
+
+
 def is_resized(function: ast.AST) -> bool:
     """True if a function resizes or crops a picture, or calls something that prepares it."""
     calls = [ast.unparse(node.func).lower() for node in ast.walk(function) if isinstance(node, ast.Call)]
     return any(word in call for call in calls for word in ("resize", "thumbnail", "crop", "interpolate", "transform",
-                                                           "preprocess", "prepare", "processor", "compose", "fit"))
+                                                           "preprocess", "prepare", "processor", "compose", "fit",
+                                                           "ops.pad"))
 
 
 def is_inverted(function: ast.AST, of_training: set[str]) -> bool:
@@ -294,6 +358,6 @@ def tests_on_training_data(trace: Trace) -> Iterator[Draft]:
 
 
 RULES = (
-    tests_on_training_data, random_on_test, different_normalisation, fitted_on_test, prediction_prepares, shuffling,
-    test_is_train,
+    tests_on_training_data, random_on_test, flipped_signs, shared_transform, different_normalisation, fitted_on_test,
+    prediction_prepares, blue_first, shuffling, test_is_train,
 )

@@ -12,11 +12,10 @@ from featherweight.doctor.flow.values import (
     Module,
     Optimizer,
     Tensor,
-    Unknown,
     Value,
     known,
 )
-from featherweight.doctor.rules.network import has_parameters
+from featherweight.doctor.rules.network import related
 
 
 def gradients_not_cleared(trace: Trace) -> Iterator[Draft]:
@@ -64,11 +63,6 @@ def clears(event: Event, optimizer: Value | None) -> bool:
 
 
 SCALER = ("step", "unscale_", "scale", "update", "unscale_gradients")     # methods of a GradScaler
-
-
-def related(a: Value, b: Value) -> bool:
-    """True if one module is a part of the other."""
-    return isinstance(a, Module) and isinstance(b, Module) and (b in a.parts() or a in b.parts())
 
 
 def wrong_order(trace: Trace) -> Iterator[Draft]:
@@ -216,6 +210,39 @@ def unscaled_accumulation(trace: Trace) -> Iterator[Draft]:
             break
 
 
+def cleared_accumulation(trace: Trace) -> Iterator[Draft]:
+    """Find gradients that are cleared in each batch, but used every n batches."""
+    for step in trace.of("step"):
+        arm = next((arm for arm in reversed(step.arms) if is_every_nth(arm.node)), None)
+        loop = step.batch_loop()
+        if arm is None or loop is None:
+            continue
+        around = step.arms[: step.arms.index(arm)]
+        if any(arm in event.arms for event in trace.of("backward")):     # as a GAN trains its generator
+            continue
+        zero = next((event for event in trace.of("zero_grad") if event.arms == around and event.loops == step.loops
+                     and event.calls == step.calls and clears(event, step.subject)), None)
+        if zero is not None:
+            number = divisor(arm.node)
+            yield Draft("FW302", zero.spot, f"Gradients are cleared in each batch, but used every {number} batches.",
+                        f"`{text_of(step.spot)}` at line {step.spot.line} then sees one batch of {number}.",
+                        f"Clear them after `{text_of(step.spot)}`, inside the `if`.")
+
+
+def clipped_before_unscaled(trace: Trace) -> Iterator[Draft]:
+    """Find gradients that are clipped while they still carry the factor of a GradScaler."""
+    uses = [event for event in trace.of("use") if event.text in ("scale", "unscale_", "step")]
+    for clip in trace.of("clip"):
+        turn = [event for event in uses if event.calls == clip.calls and event.same_turn(
+            clip, clip.loops[-1] if clip.loops else None)]
+        before = [event.text for event in turn if event.index < clip.index]
+        if before[-1:] == ["scale"] and any(event.text == "step" and event.index > clip.index for event in turn):
+            scaler = name_of(turn[0].subject, "scaler").strip("`")
+            yield Draft("FW315", clip.spot, "Gradients are clipped before they are unscaled.",
+                        f"`{text_of(clip.spot)}` sees them times the factor of `{scaler}`, often 65,536, so it shrinks "
+                        "nearly every step.", "Unscale them first.", f"{scaler}.unscale_(optimizer)")
+
+
 def is_every_nth(node: ast.AST) -> bool:
     """True for `if (i + 1) % n == 0`."""
     return isinstance(node, ast.If) and any(
@@ -241,70 +268,7 @@ def loss_text(node: ast.AST) -> str:
     return "loss"
 
 
-def other_model(trace: Trace) -> Iterator[Draft]:
-    """Find an optimizer whose parameters are not those of the trained network."""
-    events = trace.of("backward", "step")
-    for step in trace.of("step"):
-        optimizer = step.subject
-        if not isinstance(optimizer, Optimizer) or not optimizer.models or not optimizer.name:
-            continue
-        loop = step.loops[-1] if step.loops else None
-        losses = [event.subject for event in events if event.kind == "backward" and event.index < step.index
-                  and event.same_turn(step, loop) and event.calls[:1] == step.calls[:1]]
-        trained = [model for loss in losses if isinstance(loss, Tensor) for model in loss.models]
-        if not trained or any(isinstance(loss, Unknown) for loss in losses) or not all(
-                isinstance(model, Module) and (model.cls or model.name) for model in (*trained, *optimizer.models)):
-            continue
-        if not any(model is one or related(model, one) for model in trained for one in optimizer.models):
-            model = name_of(trained[0], "the network")
-            spot = optimizer.spot or step.spot
-            yield Draft("FW313", spot, f"{name_of(optimizer, 'The optimizer')} holds the parameters of another network "
-                        f"than {model}.", f"`{text_of(spot)}` received other weights, so {model} never changes.",
-                        f"Build the optimizer from {model}.parameters(), after the network.", "")
-
-
-def untrained_model(trace: Trace) -> Iterator[Draft]:
-    """Find two optimizers of the same network, while no optimizer has another network that the loss trains."""
-    built = [(event, event.subject) for event in trace.of("optimizer") if isinstance(event.subject, Optimizer)]
-    held = [model for _, optimizer in built for model in optimizer.models]
-    if any(not optimizer.models for _, optimizer in built):      # an optimizer of parameters that are not known
-        return
-    losses = [event.subject for event in trace.of("backward") if isinstance(event.subject, Tensor)]
-    trained = [model for loss in losses for model in loss.models if isinstance(model, Module) and model.label]
-    left = next((model for model in trained if has_parameters(model)
-                 and not any(model is one or related(model, one) for one in held)), None)
-    for index, (event, optimizer) in enumerate(built):
-        twins = [one for _, one in built[:index] if set(map(id, one.models)) == set(map(id, optimizer.models))]
-        if left is not None and twins and event.calls == built[0][0].calls:
-            yield Draft("FW313", event.spot, f"{name_of(optimizer, 'The optimizer')} holds the same parameters as "
-                        f"{name_of(twins[0], 'the other')}, and `{left.label}` has no optimizer.",
-                        f"`{left.label}` takes part in the loss but keeps its first weights.",
-                        f"Build it from {left.label}.parameters().")
-
-
-def moved_after_optimizer(trace: Trace) -> Iterator[Draft]:
-    """Find a network that moves to its device after its optimizer was built."""
-    optimizers = trace.of("optimizer")
-    for move in trace.of("move"):
-        if move.text not in ("to", "cuda", "xpu", "mps") or move.loops or is_dtype(move.spot.node):
-            continue
-        for built in optimizers:
-            optimizer = built.subject
-            if isinstance(optimizer, Optimizer) and built.index < move.index and move.subject in optimizer.models and (
-                    built.calls == move.calls and not built.loops):
-                yield Draft("FW314", move.spot, f"{name_of(move.subject, 'The network')} moves after its optimizer was "
-                            "built.", f"`{text_of(built.spot)}` at line {built.spot.line} may keep the old "
-                                      f"parameters on "
-                            "some devices.", "Move the network first, then build the optimizer.", line_of(move.spot))
-                break
-
-
-def is_dtype(node: ast.AST) -> bool:
-    """True for model.to(torch.float64) and model.to("cpu")."""
-    return isinstance(node, ast.Call) and any("cpu" in ast.unparse(one) for one in node.args)
-
-
 RULES = (
-    gradients_not_cleared, wrong_order, kept_graphs, unscaled_accumulation, other_model, untrained_model,
-    moved_after_optimizer,
+    gradients_not_cleared, wrong_order, kept_graphs, unscaled_accumulation, cleared_accumulation,
+    clipped_before_unscaled,
 )

@@ -63,6 +63,11 @@ def softmax_and_loss(trace: Trace) -> Iterator[Draft]:
                         f"`{what}` only negates the value of the right class, so the loss has no lower bound of 0.",
                         "Use cross-entropy on logits, or log_softmax before it.",
                         line_with(event, "nll_loss", "cross_entropy") if tensor.meaning == LOGITS else "")
+        elif name == "KLDivLoss" and tensor.meaning in (LOGITS, PROBABILITIES):
+            got = "logits" if tensor.meaning == LOGITS else "probabilities"
+            yield Draft("FW203", event.spot, f"The Kullback-Leibler divergence gets {got}, not log-probabilities.",
+                        f"`{what}` takes log-probabilities first and probabilities second; with others it is no "
+                        "divergence, and may be negative.", "Apply log_softmax to the first argument.", "")
         elif name == "BCEWithLogitsLoss" and tensor.meaning in (SIGMOID, PROBABILITIES):
             yield Draft("FW205", event.spot, "BCEWithLogitsLoss gets probabilities: a sigmoid stands before it.",
                         "It applies a second sigmoid, so its probabilities lie between 0.5 and 0.73.",

@@ -6,8 +6,16 @@ import ast
 from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, name_of, replaced, text_of
-from featherweight.doctor.flow.roles import base_dataset, certain_role, number_of_images, role_of, sources_of, words_of
-from featherweight.doctor.flow.trace import Event, Trace
+from featherweight.doctor.flow.roles import (
+    base_dataset,
+    certain_role,
+    number_of_images,
+    role_in,
+    role_of,
+    sources_of,
+    words_of,
+)
+from featherweight.doctor.flow.trace import Event, Loop, Trace
 from featherweight.doctor.flow.values import (
     Constant,
     Dataset,
@@ -15,6 +23,7 @@ from featherweight.doctor.flow.values import (
     Items,
     Loader,
     Number,
+    Optimizer,
     Scheduler,
     Spot,
     Table,
@@ -141,6 +150,46 @@ def objective_on_test(trace: Trace) -> Iterator[Draft]:
                     "Return the result on validation images; measure the best setting once on test.")
 
 
+def called_test(trace: Trace) -> Iterator[Draft]:
+    """Find a result on training data that is called a test result."""
+    for event in trace.of("named"):
+        words, roles = set(words_of(event.text)), {role_of(one) for one in sources_of(event.subject)}
+        if role_in(event.text) == "test" and words & RESULT_WORDS and roles == {"train"}:
+            yield Draft("FW509", event.spot, f"`{event.text}` is measured on training data.",
+                        "The images were learnt, so the number says nothing about new ones.",
+                        "Measure it on the test data.")
+
+
+def folds(trace: Trace) -> Iterator[Draft]:
+    """Find a cross-validation that trains one network in all folds."""
+    restored = trace.of("load-weights")
+    seen = set[int]()
+    for step in trace.of("step"):
+        fold = next((loop for loop in step.loops if over_folds(loop.node, step)), None)
+        if fold is None or not isinstance(step.subject, Optimizer) or id(fold.node) in seen:
+            continue
+        built = next((event for event in trace.of("optimizer") if event.subject is step.subject), None)
+        if built is None or within(built, fold) or any(within(event, fold) for event in restored):
+            continue
+        seen.add(id(fold.node))
+        yield Draft("FW508", built.spot, "The network goes on from fold to fold.",
+                    f"From the second fold of line {getattr(fold.node, 'lineno', 0)} on it was trained with the images "
+                    "that validate it, so the result of the cross-validation is too good.",
+                    "Build network and optimizer inside the loop over the folds.")
+
+
+def within(event: Event, loop: Loop) -> bool:
+    """True if an event happens inside a loop."""
+    return any(one.node is loop.node for one in event.loops)
+
+
+def over_folds(node: ast.AST, event: Event) -> bool:
+    """True for a loop over the splits of a KFold or one of its kin."""
+    return isinstance(node, ast.For) and "Fold(" in event.spot.source.text and any(
+        isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute) and one.func.attr == "split" and one.args
+        and not isinstance(one.args[0], ast.Constant) for one in ast.walk(node.iter))
+
+
 def divisions(trace: Trace) -> Iterator[Draft]:
     """Compare what was added up with what it is divided by."""
     for event in trace.of("divide"):
@@ -241,4 +290,4 @@ def is_subset(loader: Loader) -> bool:
     return sampler.spot is not None and "SubsetRandomSampler" in text_of(sampler.spot)
 
 
-RULES = (chosen_on_test, steered_by_test, objective_on_test, divisions)
+RULES = (chosen_on_test, steered_by_test, objective_on_test, called_test, folds, divisions)

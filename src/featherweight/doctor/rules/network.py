@@ -25,6 +25,8 @@ from featherweight.doctor.flow.values import (
     Spot,
     Table,
     Tensor,
+    Value,
+    constant,
     known,
     modules_in,
 )
@@ -166,6 +168,11 @@ def layers_in_lists(trace: Trace) -> Iterator[Draft]:
                         "so the optimizer never trains them.", f"Wrap them in nn.{kind}.", corrected)
 
 
+def related(a: Value, b: Value) -> bool:
+    """True if one module is a part of the other."""
+    return isinstance(a, Module) and isinstance(b, Module) and (b in a.parts() or a in b.parts())
+
+
 def has_parameters(module: Module) -> bool:
     """True for a layer with weights."""
     return any(KINDS.get(key_of(part.name)) in (WEIGHTED, NORM) or key_of(part.name) in ("embedding", "lstm", "gru")
@@ -264,7 +271,8 @@ def mixing_views(trace: Trace) -> Iterator[Draft]:
         if len(node.args) != 2 or number_in(node.args[0]) != -1 or not isinstance(node.func, ast.Attribute):
             continue
         width, tensor = whole_number(node.args[1]), event.subject
-        if width is None or not isinstance(tensor, Tensor) or tensor.axes == 2:
+        width = constant(event.other) if width is None and event.other is not None else width
+        if not isinstance(width, int) or not isinstance(tensor, Tensor) or tensor.axes == 2:
             continue
         x = ast.unparse(node.func.value)
         values = values_of(tensor)

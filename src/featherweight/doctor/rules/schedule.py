@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, name_of, text_of
+from featherweight.doctor.flow.roles import words_of
 from featherweight.doctor.flow.trace import Event, Loop, Trace
 from featherweight.doctor.flow.values import Number, Optimizer, Scheduler, constant, known
 
@@ -129,4 +130,24 @@ def plateau_without_value(trace: Trace) -> Iterator[Draft]:
                         "Pass the validation loss.", f"{name}.step(validation_loss)")
 
 
-RULES = (never_stepped, wrong_unit, before_optimizer, plateau_without_value)
+def wrong_direction(trace: Trace) -> Iterator[Draft]:
+    """Find a plateau schedule that waits for an accuracy to fall, or for a loss to rise."""
+    for event in trace.of("scheduler-step"):
+        scheduler, node = event.subject, event.spot.node
+        if not isinstance(scheduler, Scheduler) or scheduler.name != "ReduceLROnPlateau" or not isinstance(
+                node, ast.Call) or not node.args:
+            continue
+        mode = constant(scheduler.arguments.get("mode"), "unknown") if "mode" in scheduler.arguments else "min"
+        words = set(words_of(ast.unparse(node.args[0])))
+        rises, falls = bool(words & RISING), bool(words & FALLING)
+        if (mode == "min" and rises and not falls) or (mode == "max" and falls and not rises):
+            better, right = ("larger", "max") if rises else ("smaller", "min")
+            yield Draft("FW317", event.spot, f"`{text_of(event.spot)}` watches a value that is better when {better}, "
+                        f"in mode {mode!r}.",
+                        f"`{text_of(scheduler.spot)}` takes each improvement for a plateau, and lowers the rate.",
+                        f"Pass mode={right!r} to ReduceLROnPlateau.")
+
+
+RISING = frozenset(("acc", "accuracy", "f1", "auc", "precision", "recall", "top1"))
+FALLING = frozenset(("loss", "error", "err", "losses"))
+RULES = (never_stepped, wrong_unit, before_optimizer, plateau_without_value, wrong_direction)
