@@ -31,7 +31,8 @@ def drawn(luck):
 def observations(count, seed=1):
     luck = random.Random(seed)
     points = [drawn(luck) for _ in range(count)]
-    return [Observation(point, None if luck.random() < 0.1 else 1 - abs(point["moves"] - 0.3)) for point in points]
+    return [Observation(number, point, None if luck.random() < 0.1 else 1 - abs(point["moves"] - 0.3))
+            for number, point in enumerate(points)]
 
 
 def test_a_new_sampler_proposes_the_same():
@@ -97,7 +98,7 @@ def test_a_neighbour_is_a_point_of_the_space_with_few_changes(seed, point):
 
 
 def test_neighbours_are_those_of_the_best_points():
-    parents = [Observation({**START, "stem_width": 0.2 + 0.01 * place}, place / 100) for place in range(PARENTS)]
+    parents = [Observation(place, {**START, "stem_width": 0.2 + 0.01 * place}, place / 100) for place in range(PARENTS)]
     widths = [Sampler(1).neighbour(number, 0, parents)["stem_width"] for number in range(40)]
     assert sum(width in {one.point["stem_width"] for one in parents} for width in widths) > 25
 

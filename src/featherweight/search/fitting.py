@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import product
 from math import sqrt
 from typing import Any
@@ -37,36 +38,40 @@ def cells_of(problem: Problem) -> list[dict[str, int]]:
 
 def fitted(point: Mapping[str, Any], problem: Problem, limits: Limits) -> tuple[Candidate, Costs] | None:
     """Return the widest network of a point within the limits, or None if the point has none."""
+    @cache      # near the end most factors give the same words
+    def outline(words: str) -> Outline | None:
+        return attempt(words, point["gain"], problem, limits)
+
     low, high = LOWEST, HIGHEST
-    best = attempt(point, low, problem, limits)
-    if best is None:
+    best = words_of(point, low, problem.shape[1])
+    if outline(best) is None:
         return None
     for _ in range(HALVINGS):
         middle = sqrt(low * high)
-        found = attempt(point, middle, problem, limits)
-        if found is None:
+        words = words_of(point, middle, problem.shape[1])
+        if outline(words) is None:
             high = middle
         else:
-            low, best = middle, found
-    words, outline = best
-    return Candidate(words, settings_of(point) | {"training.epochs": problem.budgets.epochs}), costs(outline, problem)
+            low, best = middle, words
+    whole = outline(best)
+    assert whole is not None
+    return Candidate(best, settings_of(point) | {"training.epochs": problem.budgets.epochs}), costs(whole, problem)
 
 
-def attempt(point: Mapping[str, Any], factor: float, problem: Problem, limits: Limits) -> tuple[str, Outline] | None:
-    """Return the words and the layers of a point with this factor, or None if it is not within the limits.
+def attempt(words: str, gain: bool, problem: Problem, limits: Limits) -> Outline | None:
+    """Return the layers of a network, or None if it is not within the limits.
 
     The bytes of the C code take longest to count, so they are counted last, and only if they are limited.
     """
-    words = words_of(point, factor, problem.shape[1])
     try:
-        outline = outline_of(words, problem.shape, problem.classes, gain=point["gain"])
+        outline = outline_of(words, problem.shape, problem.classes, gain=gain)
     except ModelError:      # a map is too small
         return None
     counted = {"parameters": outline.parameters, "macs": outline.macs}
     if any(counted[name] > limits.get(name, counted[name]) for name in counted):
         return None
     if limits.keys() <= counted.keys() or within(costs(outline, problem), limits):
-        return words, outline
+        return outline
     return None
 
 
@@ -88,9 +93,10 @@ def smallest_networks(problem: Problem) -> Iterator[Costs]:
     for crop, stem, kind, pools in forms:
         places = dict(zip(("pool", "pool2")[:pools], (0.0, 1.0), strict=False))
         point = {**START, "crop": crop, "stem": stem, "stages": 2, "kind0": kind, "kind1": kind, "pools": pools}
-        found = attempt({**{k: v for k, v in point.items() if k != "pool"}, **places}, LOWEST, problem, {})
+        point = {**{k: v for k, v in point.items() if k != "pool"}, **places}
+        found = attempt(words_of(point, LOWEST, problem.shape[1]), point["gain"], problem, {})
         if found:
-            yield costs(found[1], problem)
+            yield costs(found, problem)
 
 
 def why_impossible(smallest: list[Costs], limits: Limits) -> str:

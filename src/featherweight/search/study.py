@@ -121,13 +121,13 @@ class Study:
 
     def leaders(self, count: int) -> list[Observation]:
         """Return the best members of all cells."""
-        return [Observation(self.members[number].point, -key) for key, number in self.order[:count]]
+        return [Observation(number, self.members[number].point, -key) for key, number in self.order[:count]]
 
     def window(self) -> list[Observation]:
         """Return the best members and the last ones, by number."""
         numbers = {number for _, number in self.order[:WINDOW]} | set(range(len(self.members))[-WINDOW:])
         found = [self.members[number] for number in sorted(numbers)]
-        return [Observation(one.point, one.score) for one in found if one.accuracies or one.reason]
+        return [Observation(one.number, one.point, one.score) for one in found if one.accuracies or one.reason]
 
     def _failed(self, event: Event) -> None:
         member, _ = self._ended(event)
