@@ -366,6 +366,50 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "        return self.last(self.pool(self.one(x)).flatten(1))\n"
         "model = Net()\nmodel.train()\nfor x, y in train_loader:\n    model(x)\n",
         "self.pool = nn.MaxPool2d(2)     # 8 x 32 x 32", "self.pool = nn.MaxPool2d(2)     # 8 x 16 x 16"),
+    "a data loader in the place of the network": (
+        "FW208", MEASURED + "model = build(0.1)\nHERE\n", "print(measured(val_loader, model))",
+        "print(measured(model, val_loader))"),
+    "an early stop with a method": (
+        "FW502", EARLY + "class EarlyStop:\n    def __init__(self, patience):\n"
+        "        self.best, self.left = 9, patience\n"
+        "    def step(self, value):\n        self.left -= value > self.best\n        return self.left < 0\n"
+        "stopper = EarlyStop(3)\nfor epoch in range(9):\n    fit(model)\n    HERE\n        break\n",
+        "if stopper.step(mean_loss(test_loader)):", "if stopper.step(mean_loss(train_loader)):"),
+    "a batch size by another name": (
+        "FW507", DATA + "bs = 64\ntest_loader = torch.utils.data.DataLoader(test_loader.dataset, bs)\n"
+        "model, hits, count = nn.Linear(9, 3), 0, 0\n"
+        "model.eval()\nwith torch.no_grad():\n    for x, y in test_loader:\n"
+        "        hits += (model(x).argmax(1) == y).sum().item()\n        count += bs\nHERE\n",
+        "print(hits / count)", "print(hits / 10_000)"),
+    "shapes in the comments of forward": (
+        "FW713", DATA + "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.one, self.pool = nn.Conv2d(3, 8, 5), nn.MaxPool2d(2)\n"
+        "        self.last = nn.Linear(8 * 196, 10)\n"
+        "    def forward(self, x):\n        x = self.one(x)     # (B, 8, 28, 28)\n        HERE\n"
+        "        return self.last(x.flatten(1))\nmodel = Net()\nmodel.train()\n"
+        "for x, y in train_loader:\n    model(x)\n",
+        "x = self.pool(x)     # (B, 8, 16, 16)", "x = self.pool(x)     # (B, 8, 14, 14)"),
+    "a network made before the folds, an optimizer inside": (
+        "FW508", "import torch\nfrom sklearn.model_selection import KFold\nfrom torch import nn\n"
+        "def fit(net, data):\n    optimizer = torch.optim.SGD(net.parameters(), 0.1)\n"
+        "    for x, y in torch.utils.data.DataLoader(data, 64, shuffle=True):\n        optimizer.zero_grad()\n"
+        "        nn.functional.cross_entropy(net(x), y).backward()\n        optimizer.step()\n"
+        "net = nn.Linear(4, 3)\nHERE\n    fit(net, torch.utils.data.Subset(full, inside))\n",
+        "for inside, outside in KFold(5).split(full):", "for inside, outside in [(range(80), range(20))]:"),
+    "defaults of nested dataclasses": (
+        "FW604", "import torch\nfrom dataclasses import dataclass, field\n@dataclass\nclass Rate:\n"
+        "    lr: float = 0.1\n"
+        "@dataclass\nclass Config:\n    rate: Rate = field(default_factory=Rate)\ndef main(config: Config):\n"
+        "    model = torch.nn.Linear(4, 3)\n    HERE\n",
+        "opt = torch.optim.AdamW(model.parameters(), lr=config.rate.lr)",
+        "opt = torch.optim.SGD(model.parameters(), lr=config.rate.lr)"),
+    "one part of a split reads a copy": (
+        "FW413", DATA + "import copy\nfull = train_loader.dataset\n"
+        "first, second = torch.utils.data.random_split(full, [45_000, 5_000])\nHERE\n"
+        "train = torch.utils.data.DataLoader(first, 64, shuffle=True)\n"
+        "valid = torch.utils.data.DataLoader(second, 64)\n",
+        "second.dataset.transform = to_tensor",
+        "second.dataset = copy.copy(full); second.dataset.transform = to_tensor"),
 }
 
 

@@ -80,9 +80,11 @@ class Binding(Calls):
         node: what is added.
         """
         loop = over_batches(self.trace.loops)
-        named = isinstance(node, ast.Name | ast.Attribute) and {"batch", "size"} <= set(words_of(ast.unparse(node)))
-        return named and loop is not None and isinstance(loop.over, Loader) and (
-            constant(loop.over.arguments.get("drop_last")) is not True)
+        if loop is None or not isinstance(loop.over, Loader) or not isinstance(node, ast.Name | ast.Attribute):
+            return False
+        words, given = words_of(ast.unparse(node)), loop.over.arguments.get("batch_size")
+        named = {"batch", "size"} <= set(words) or (given is not None and known(given) is self.evaluate(node))
+        return named and constant(loop.over.arguments.get("drop_last")) is not True
 
     def assign(self, target: ast.expr, value: Value) -> None:
         """Bind a target: a name, an attribute, an item, or several of them."""
@@ -90,6 +92,8 @@ class Binding(Calls):
         if isinstance(target, ast.Name):
             if value.origin and role_in(target.id):
                 self.trace.add("named", self.at(target), value, text=target.id)
+            if isinstance(value, Tensor) and value.geometry is not None and value.geometry.size is not None:
+                self.trace.add("sized", self.at(target), value=value, text=target.id)
             self.bind(target.id, value)
         elif isinstance(target, ast.Tuple | ast.List):
             self.unpack(target.elts, value)

@@ -200,6 +200,8 @@ def copied(call: Call) -> Value:
         return made
     if isinstance(value, Weights):
         return replace(value, copied=True)
+    if isinstance(value, Dataset):
+        return replace(value)
     return value or Unknown(spot=call.spot)
 
 

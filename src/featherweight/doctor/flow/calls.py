@@ -57,6 +57,8 @@ class Calls(Networks):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
             return self.call_of_method(owner, Call(name, self.at(node), arguments, keywords, self.trace, is_open))
         call = Call("", self.at(node), arguments, keywords, self.trace, is_open)
+        if isinstance(owner, Instance) and owner.cls is not None and not isinstance(owner, Module):
+            self.trace.add("watch", call.spot, owner, call.first(), text=owner.cls.definition.name)
         return known(self.call_value(known(function), call))
 
     def method_of(  # noqa: PLR0911  one return for each kind of value

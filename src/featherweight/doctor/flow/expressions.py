@@ -163,7 +163,7 @@ class Expressions(ABC):
         if name not in owner.attributes:
             outer, self.scope = self.scope, Scope(owner.scope.source, owner.attributes, owner.scope)
             stated = owner.fields().get(name)
-            owner.attributes[name] = self.evaluate(stated) if stated is not None else Unknown(label=name)
+            owner.attributes[name] = self.evaluate(default_in(stated)) if stated is not None else Unknown(label=name)
             self.scope = outer
         return owner.attributes[name]
 
@@ -364,6 +364,17 @@ def joined_arms(first: Value, second: Value) -> Value:
     if isinstance(first, Constant) and isinstance(second, Constant):
         return first if first.value == second.value else Unknown(origin=())
     return second if isinstance(first, empty) and not isinstance(second, empty) else first
+
+
+def default_in(node: ast.expr) -> ast.expr:
+    """Return the default of a field of a dataclass: x of field(default=x), f() of field(default_factory=f)."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "field":
+        for keyword in node.keywords:
+            if keyword.arg == "default":
+                return keyword.value
+            if keyword.arg == "default_factory":
+                return ast.copy_location(ast.Call(keyword.value, [], []), node)
+    return node
 
 
 EVALUATIONS: dict[type[ast.expr], Callable[..., Value]] = {

@@ -145,6 +145,9 @@ class Functions(Expressions):
         if annotation is not None:
             text = ast.unparse(annotation).rpartition(".")[2].strip("'\"")
             kind = ANNOTATIONS.get(text)
+            cls = function.scope.find(text)
+            if isinstance(cls, Class) and decorated(cls.definition, "dataclass") and self.trace.alone:
+                return self.instantiate(cls, Call("", self.at(parameter), [], {}, self.trace))
         spot = self.at(parameter)
         if kind is Loader:
             return Loader(label=parameter.arg, role=role_in(parameter.arg), spot=spot)
@@ -206,8 +209,8 @@ class Functions(Expressions):
         return tuple(map(known, found.items)) if isinstance(found, Items) else ()
 
 
-def decorated(definition: Definition, name: str) -> bool:
-    """True if a function has a decorator of this name."""
+def decorated(definition: Definition | ast.ClassDef, name: str) -> bool:
+    """True if a function or class has a decorator of this name."""
     if isinstance(definition, ast.Lambda):
         return False
     return any(name in ast.unparse(decorator) for decorator in definition.decorator_list)

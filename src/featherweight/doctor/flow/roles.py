@@ -34,6 +34,10 @@ IMAGES_OF = {
 }
 
 
+CLASSES = {name: classes for name, (_, _, classes) in IMAGES_OF.items()} | {
+    "QMNIST": 10, "USPS": 10, "Imagenette": 10, "EuroSAT": 10, "OxfordIIITPet": 37, "GTSRB": 43, "DTD": 47,
+    "FGVCAircraft": 100, "Food101": 101, "Flowers102": 102, "StanfordCars": 196,
+}
 SIDES = {
     **dict.fromkeys(("MNIST", "FashionMNIST", "KMNIST", "QMNIST", "EMNIST"), 28),
     **dict.fromkeys(("CIFAR10", "CIFAR100", "SVHN"), 32), "STL10": 96,
@@ -120,9 +124,9 @@ def number_of_images(value: Value | None) -> int | None:
 def number_of_classes(value: Value | None) -> int | None:
     """Return the number of classes of a well-known data set."""
     dataset = base_dataset(value)
-    while isinstance(dataset, Dataset) and dataset.name not in IMAGES_OF and dataset.parent is not None:
+    while isinstance(dataset, Dataset) and dataset.name not in CLASSES and dataset.parent is not None:
         dataset = known(dataset.parent)
-    return IMAGES_OF[dataset.name][2] if isinstance(dataset, Dataset) and dataset.name in IMAGES_OF else None
+    return CLASSES.get(dataset.name) if isinstance(dataset, Dataset) else None
 
 
 def side_of_images(images: Tensor) -> int | None:

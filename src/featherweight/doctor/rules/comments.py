@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft
@@ -25,9 +26,8 @@ def receptive_fields(trace: Trace) -> Iterator[Draft]:
     for cls, layers in fields_of_classes(trace).items():
         source = cls.scope.source
         stated = list(comments_in(cls, source, FIELD))
-        pairs = [(line, number, before, after) for line, found in stated
-                 for number in [int(found[2] or found[1])] for pair in [layer_beside(layers, line)] if pair is not None
-                 for before, after in [pair]]
+        pairs = [(line, int(found[2] or found[1]), *pair) for line, found in stated
+                 if (pair := layer_beside(layers, line, source)) is not None]
         wrong = [pair for pair in pairs if pair[1] != pair[3]]
         if not wrong or all(number == before for _, number, before, _ in pairs):
             continue
@@ -47,7 +47,8 @@ def receptive_fields(trace: Trace) -> Iterator[Draft]:
 def fields_of_classes(trace: Trace) -> dict[Class, list[tuple[int, int, int, int]]]:
     """Return class -> (first line, last line, field before, field after) of each convolution and pooling layer."""
     fields: dict[Class, list[tuple[int, int, int, int]]] = {}
-    seen = set[int]()
+    built = Counter(id(event.subject.spot.node) for event in trace.of("build") if event.subject and event.subject.spot)
+    seen = {node for node, count in built.items() if count > 1}     # in a helper: one line, several layers
     before: dict[int, Geometry | None] = {}
     classes = [event.subject.cls for event in trace.of("network")
                if isinstance(event.subject, Module) and event.subject.cls is not None]
@@ -80,10 +81,11 @@ def holds(cls: Class, spot: Spot) -> bool:
     return cls.scope.source is spot.source and cls.definition.lineno <= spot.line <= (cls.definition.end_lineno or 0)
 
 
-def layer_beside(layers: list[tuple[int, int, int, int]], line: int) -> tuple[int, int] | None:
-    """Return (field before, after) of the layer on a line, or else of the last layer above it."""
+def layer_beside(layers: list[tuple[int, int, int, int]], line: int, source: Source) -> tuple[int, int] | None:
+    """Return (field before, after) of the layer on a line, or of the last layer above a line without code."""
     same = [layer for layer in layers if layer[0] <= line <= layer[1]]
-    above = [layer for layer in layers if layer[1] < line and line - layer[1] <= 8]
+    bare = source.lines[line - 1].lstrip().startswith(("#", ")", "]"))
+    above = [layer for layer in layers if layer[1] < line and line - layer[1] <= 8 and bare]
     found = same or above
     if not found:
         return None
@@ -135,28 +137,40 @@ def sizes(trace: Trace) -> Iterator[Draft]:
 
     Comments are compared only if at least half of those of a class are right, because others may state another value.
     """
-    stated: dict[Class, dict[int, tuple[Module, int, int]]] = {}
+    stated: dict[Class, dict[int, tuple[Spot, str, int, int]]] = {}
     classes = [event.subject.cls for event in trace.of("network")
                if isinstance(event.subject, Module) and event.subject.cls is not None]
-    for event in trace.of("after"):
-        module, tensor = event.subject, event.value
-        if not isinstance(module, Module) or not isinstance(tensor, Tensor) or module.spot is None or (
-                tensor.geometry is None or tensor.geometry.size is None):
-            continue
-        cls = next((one for one in classes if holds(one, module.spot) and single(classes, one)), None)
-        line = getattr(module.spot.node, "end_lineno", module.spot.line)
-        found = sizes_in(module.spot.source.comments.get(line, ""))
-        kernel = constant(module.arguments.get("kernel_size"))
-        if cls is not None and len(found) == 1 and found[0][0] == found[0][1] and kernel not in (found[0][0], found[0]):
-            stated.setdefault(cls, {})[line] = (module, found[0][0], tensor.geometry.size)
+    for spot, name, size in sized(trace):
+        cls = next((one for one in classes if holds(one, spot) and single(classes, one)), None)
+        line = getattr(spot.node, "end_lineno", spot.line)
+        found = sizes_in(spot.source.comments.get(line, ""))
+        if cls is not None and len(found) == 1 and found[0][0] == found[0][1]:
+            stated.setdefault(cls, {}).setdefault(line, (spot, name, found[0][0], size))
     for layers in stated.values():
-        wrong = {line: one for line, one in layers.items() if one[1] != one[2]}
-        for line, (module, said, true) in wrong.items() if len(wrong) <= len(layers) / 2 else ():
-            assert module.spot is not None
-            yield Draft("FW713", comment_spot(module.spot.source, line), f"The comment states {said}x{said}; the "
-                        f"output of {module.label or 'the layer'} is {true}x{true}.",
-                        f"{len(layers) - len(wrong)} of {len(layers)} comments of this network are right.",
-                        "Correct the comment; `featherweight summary` prints the true values.")
+        wrong = {line: one for line, one in layers.items() if one[2] != one[3]}
+        for line, (spot, name, said, true) in wrong.items() if len(wrong) <= len(layers) / 2 else ():
+            yield Draft("FW713", comment_spot(spot.source, line), f"The comment states {said}x{said}; `{name}` has "
+                        f"{true}x{true}.", f"{len(layers) - len(wrong)} of {len(layers)} comments of this network are "
+                        "right.", "Correct the comment; `featherweight summary` prints the true values.")
+
+
+def sized(trace: Trace) -> Iterator[tuple[Spot, str, int]]:
+    """Yield place, name and output size of each layer whose comment may state it, and of each value in a forward."""
+    for event in trace.of("after", "sized"):
+        module, geometry = event.subject, event.value.geometry if isinstance(event.value, Tensor) else None
+        if geometry is None or geometry.size is None:
+            continue
+        if event.kind == "sized" and event.nested:
+            yield event.spot, event.text, geometry.size
+        elif isinstance(module, Module) and module.spot is not None and (
+                constant(module.arguments.get("kernel_size")) not in kernels_in(module.spot)):
+            yield module.spot, module.label or "the output", geometry.size
+
+
+def kernels_in(spot: Spot) -> list[object]:
+    """Return the sizes that the comment on a layer's line states, as sizes of a kernel."""
+    found = sizes_in(spot.source.comments.get(getattr(spot.node, "end_lineno", spot.line), ""))
+    return [*found, *(height for height, width in found if height == width)]
 
 
 def stated_parameters(source: Source, line: int, above: int) -> tuple[int, list[str]]:

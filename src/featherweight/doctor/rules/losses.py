@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, name_of, replaced, text_of
 from featherweight.doctor.flow.layers import key_of
+from featherweight.doctor.flow.methods import looks_like_model
 from featherweight.doctor.flow.roles import words_of
 from featherweight.doctor.flow.trace import Event, Trace
 from featherweight.doctor.flow.values import (
@@ -165,6 +166,18 @@ def wrong_argument(trace: Trace) -> Iterator[Draft]:
             break
 
 
+def swapped_network(trace: Trace) -> Iterator[Draft]:
+    """Find a call that passes a data loader where the function takes the network."""
+    for event in trace.of("enter"):
+        names = event.value.items if isinstance(event.value, Table) else {}
+        wrong = next((name for name, value in names.items() if looks_like_model(str(name))
+                      and isinstance(known(value), Loader | Dataset)), None)
+        if wrong is not None and any(isinstance(known(value), Module) for value in names.values()):
+            yield Draft("FW208", event.spot, f"Parameter `{wrong}` gets {KIND_WORDS[type(known(names[wrong]))]}.",
+                        f"`{text_of(event.spot)}` passes the network as another parameter.",
+                        "Swap the two arguments.")
+
+
 def detached_loss(trace: Trace) -> Iterator[Draft]:
     """Find backward on a loss that is cut off from the network."""
     steps = trace.of("step")
@@ -179,4 +192,5 @@ def detached_loss(trace: Trace) -> Iterator[Draft]:
                         "a weight.", "Call backward on the loss itself, and detach only for the log.", "")
 
 
-RULES = (softmax_and_loss, softmax_twice, swapped_arguments, threshold_on_logits, wrong_argument, detached_loss)
+RULES = (softmax_and_loss, softmax_twice, swapped_arguments, threshold_on_logits, wrong_argument, swapped_network,
+         detached_loss)

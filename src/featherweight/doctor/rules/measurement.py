@@ -162,20 +162,19 @@ def called_test(trace: Trace) -> Iterator[Draft]:
 
 def folds(trace: Trace) -> Iterator[Draft]:
     """Find a cross-validation that trains one network in all folds."""
-    restored = trace.of("load-weights")
+    trained: dict[tuple[int, int], int] = {}        # loop, network -> first turn in which it is trained
     seen = set[int]()
     for step in trace.of("step"):
         fold = next((loop for loop in step.loops if over_folds(loop.node, step)), None)
         if fold is None or not isinstance(step.subject, Optimizer) or id(fold.node) in seen:
             continue
-        built = next((event for event in trace.of("optimizer") if event.subject is step.subject), None)
-        if built is None or within(built, fold) or any(within(event, fold) for event in restored):
+        turns = [trained.setdefault((id(fold.node), id(model)), fold.turn) for model in step.subject.models]
+        if all(turn == fold.turn for turn in turns) or any(within(event, fold) for event in trace.of("load-weights")):
             continue
         seen.add(id(fold.node))
-        yield Draft("FW508", built.spot, "The network goes on from fold to fold.",
-                    f"From the second fold of line {getattr(fold.node, 'lineno', 0)} on it was trained with the images "
-                    "that validate it, so the result of the cross-validation is too good.",
-                    "Build network and optimizer inside the loop over the folds.")
+        yield Draft("FW508", Spot(step.spot.source, fold.node), "The network goes on from fold to fold.",
+                    "From the second fold on it was trained with the images that validate it, so the result of the "
+                    "cross-validation is too good.", "Build network and optimizer inside the loop over the folds.")
 
 
 def within(event: Event, loop: Loop) -> bool:
