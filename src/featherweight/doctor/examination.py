@@ -24,6 +24,7 @@ from featherweight.doctor.rules import (
     modes,
     network,
     optimizers,
+    prediction,
     readme,
     schedule,
 )
@@ -31,7 +32,7 @@ from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
 FAMILIES = (
-    network, arguments, forward, comments, readme, losses, loop, optimizers, modes, schedule, data, batches,
+    network, arguments, forward, comments, readme, losses, loop, optimizers, modes, schedule, data, prediction, batches,
     measurement, environment,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))

@@ -145,6 +145,7 @@ def side_of_images(images: Tensor) -> int | None:
 def side_after(name: str, arguments: Mapping[str, Value]) -> int | None:
     """Return height and width of the images that a transform such as Resize((64, 64)) gives, or None."""
     size = constant(arguments.get("size"))
-    if isinstance(size, tuple) and len(size) == len(set(size)) + 1 and isinstance(size[0], int):
-        return size[0]
+    if isinstance(size, tuple):
+        height, *others = size
+        return height if others == [height] and isinstance(height, int) else None
     return size if isinstance(size, int) and name in ("CenterCrop", "RandomCrop", "RandomResizedCrop") else None
