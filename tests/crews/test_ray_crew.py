@@ -25,6 +25,8 @@ from featherweight.errors import FeatherweightError, TrainingInterrupted
 from featherweight.experiment import train_recipe
 from featherweight.replication import Replicas, train_seeds
 from featherweight.replication.job import Unwatched
+from featherweight.search.problem import load
+from featherweight.search.work import Shared, measure
 from featherweight.workers import ATTEMPTS
 
 ray = pytest.importorskip("ray")
@@ -283,6 +285,34 @@ def test_a_stop_on_a_cluster_brings_the_checkpoints_home(place, digits_recipe, t
     assert len(begun) == 2 and 0 < max(begun) < 300
     done = train_seeds(recipe, [1, 2], tmp_path / "runs", resume=True)      # here, with no cluster
     assert [len(run.history) for run in done.runs] == [300, 300]
+
+
+# ---- rungs of a search ----
+
+
+def test_a_rung_goes_on_where_its_node_died(cluster, place, tmp_path):
+    content, dataset = load("digits", ("training.engine=torch", "training.batch_size=50", "data.validation=200"), None)
+    tasks = {str(seed): {"candidate": {"words": "words:c4 p c6 g h", "settings": {}}, "epochs": 30, "seed": seed,
+                         "name": f"trial-{seed}"} for seed in range(6)}       # two on each of three nodes
+    folder, shared = tmp_path / "epochs", tmp_path / "storage"
+    folder.mkdir()
+    third = cluster.add_node(**NODE)
+    with open_crew(place, "crew_works:measure_often", Shared(content, dataset, str(folder), str(shared)),
+                   storage=str(shared)) as crew:
+        for key, data in tasks.items():
+            crew.start(Task(key, data))
+        wait_for(lambda: len(list(folder.iterdir())) == len(tasks))
+        cluster.remove_node(third, allow_graceful=False)        # SIGKILL for all of its processes
+        found = {}
+        while crew.busy:
+            found |= {outcome.key: outcome.value["accuracy"] for outcome in crew.finished(1.0)}
+    lives = {key: sorted(folder.glob(f"{key}-*"), key=lambda file: file.stat().st_mtime) for key in tasks}
+    again = [key for key, files in lives.items() if len(files) > 1]
+    assert found.keys() == tasks.keys() and again and list(shared.iterdir()) == []
+    for key in again:
+        first, second = (list(map(int, file.read_text().split())) for file in lives[key])
+        assert second == list(range(second[0], 31)) and 1 < second[0] <= first[-1] + 1
+        assert found[key] == measure(Shared(content, dataset), tasks[key], print)["accuracy"]
 
 
 # ---- faults that need no cluster ----
