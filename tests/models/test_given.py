@@ -210,6 +210,7 @@ def shell(monkeypatch):
     made.history_manager.enabled = False
     monkeypatch.setitem(sys.modules, "__main__", main)
     yield made
+    sys.modules.pop("blocks", None)     # that a cell imports
     made.restore_sys_module_state()
     interactive.clear_instance()
     sys.displayhook, sys.excepthook = before
