@@ -7,8 +7,6 @@ import re
 NUMBER = r"(\d{1,3})"
 TIMES = r" ?[x×] ?"
 SIZE = re.compile(rf"(?<![\dx×.])(?<![x×] ){NUMBER}{TIMES}{NUMBER}(?:{TIMES}(\d{{1,4}}))?(?![\dx×.])(?! ?[x×])")
-
-
 SHAPE = re.compile(r"[(\[](?:[A-Za-z_]\w*|-1), *\d+, *(\d+), *(\d+)[)\]]")
 
 

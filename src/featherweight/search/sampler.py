@@ -65,14 +65,19 @@ class Sampler:
         return draw(lambda name, dimension: suggested(trial, name, dimension))
 
     def trial(self, one: Observation) -> optuna.trial.FrozenTrial:
-        """Return a measurement as a trial of Optuna, whose deep copies are shallow.
+        """Return a measurement as a trial of Optuna, whose deep copies are ordinary trials that share its values.
 
         Optuna copies each trial that it is given. The copies of all distributions took half of a proposal's time.
         """
+        def shared(memo: dict[int, Any]) -> optuna.trial.FrozenTrial:
+            twin = copy(made)
+            del vars(twin)["__deepcopy__"]
+            return twin
+
         if kept := self.trials.get((one.number, one.score)):
             return kept
         made = as_trial(one)
-        vars(made)["__deepcopy__"] = lambda memo: copy(made)
+        vars(made)["__deepcopy__"] = shared
         return made
 
     def neighbour(self, number: int, attempt: int, parents: Sequence[Observation]) -> dict[str, Any]:

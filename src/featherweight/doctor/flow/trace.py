@@ -63,6 +63,10 @@ class Event:
         """Return the innermost loop over batches."""
         return over_batches(self.loops)
 
+    def inside(self, loop: Loop) -> bool:
+        """True if the event happens in any turn of a loop."""
+        return any(one.node is loop.node for one in self.loops)
+
     def same_turn(self, other: Event, loop: Loop | None) -> bool:
         """True if `other` happens in the same turn of `loop`."""
         return loop is None or any(one.node is loop.node and one.turn == loop.turn for one in other.loops)

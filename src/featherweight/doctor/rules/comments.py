@@ -50,8 +50,7 @@ def fields_of_classes(trace: Trace) -> dict[Class, list[tuple[int, int, int, int
     built = Counter(id(event.subject.spot.node) for event in trace.of("build") if event.subject and event.subject.spot)
     seen = {node for node, count in built.items() if count > 1}     # in a helper: one line, several layers
     before: dict[int, Geometry | None] = {}
-    classes = [event.subject.cls for event in trace.of("network")
-               if isinstance(event.subject, Module) and event.subject.cls is not None]
+    classes = classes_of(trace)
     for event in trace.of("layer", "after"):
         module, tensor = event.subject, event.value
         if not isinstance(module, Module) or not isinstance(tensor, Tensor) or module.spot is None:
@@ -69,6 +68,12 @@ def fields_of_classes(trace: Trace) -> dict[Class, list[tuple[int, int, int, int
             fields.setdefault(cls, []).append(
                 (module.spot.line, getattr(node, "end_lineno", 0) or module.spot.line, start.field, after.field))
     return {cls: layers for cls, layers in fields.items() if single(classes, cls)}
+
+
+def classes_of(trace: Trace) -> list[Class]:
+    """Return the class of each network that the file builds."""
+    return [event.subject.cls for event in trace.of("network")
+            if isinstance(event.subject, Module) and event.subject.cls is not None]
 
 
 def single(classes: list[Class], cls: Class) -> bool:
@@ -138,12 +143,10 @@ def sizes(trace: Trace) -> Iterator[Draft]:
     Comments are compared only if at least half of those of a class are right, because others may state another value.
     """
     stated: dict[Class, dict[int, tuple[Spot, str, int, int]]] = {}
-    classes = [event.subject.cls for event in trace.of("network")
-               if isinstance(event.subject, Module) and event.subject.cls is not None]
+    classes = classes_of(trace)
     for spot, name, size in sized(trace):
         cls = next((one for one in classes if holds(one, spot) and single(classes, one)), None)
-        line = getattr(spot.node, "end_lineno", spot.line)
-        found = sizes_in(spot.source.comments.get(line, ""))
+        line, found = sizes_beside(spot)
         if cls is not None and len(found) == 1 and found[0][0] == found[0][1]:
             stated.setdefault(cls, {}).setdefault(line, (spot, name, found[0][0], size))
     for layers in stated.values():
@@ -169,8 +172,14 @@ def sized(trace: Trace) -> Iterator[tuple[Spot, str, int]]:
 
 def kernels_in(spot: Spot) -> list[object]:
     """Return the sizes that the comment on a layer's line states, as sizes of a kernel."""
-    found = sizes_in(spot.source.comments.get(getattr(spot.node, "end_lineno", spot.line), ""))
+    _, found = sizes_beside(spot)
     return [*found, *(height for height, width in found if height == width)]
+
+
+def sizes_beside(spot: Spot) -> tuple[int, list[tuple[int, int]]]:
+    """Return the last line of a node, and the sizes that its comment states."""
+    line = getattr(spot.node, "end_lineno", spot.line)
+    return line, sizes_in(spot.source.comments.get(line, ""))
 
 
 def stated_parameters(source: Source, line: int, above: int) -> tuple[int, list[str]]:

@@ -64,11 +64,6 @@ def softmax_and_loss(trace: Trace) -> Iterator[Draft]:
                         f"`{what}` only negates the value of the right class, so the loss has no lower bound of 0.",
                         "Use cross-entropy on logits, or log_softmax before it.",
                         line_with(event, "nll_loss", "cross_entropy") if tensor.meaning == LOGITS else "")
-        elif name == "KLDivLoss" and tensor.meaning in (LOGITS, PROBABILITIES):
-            got = "logits" if tensor.meaning == LOGITS else "probabilities"
-            yield Draft("FW203", event.spot, f"The Kullback-Leibler divergence gets {got}, not log-probabilities.",
-                        f"`{what}` takes log-probabilities first and probabilities second; with others it is no "
-                        "divergence, and may be negative.", "Apply log_softmax to the first argument.", "")
         elif name == "BCEWithLogitsLoss" and tensor.meaning in (SIGMOID, PROBABILITIES):
             yield Draft("FW205", event.spot, "BCEWithLogitsLoss gets probabilities: a sigmoid stands before it.",
                         "It applies a second sigmoid, so its probabilities lie between 0.5 and 0.73.",
@@ -82,6 +77,19 @@ def softmax_and_loss(trace: Trace) -> Iterator[Draft]:
             yield Draft("FW205", event.spot, "BCELoss gets logits.",
                         "It takes the logarithm of values outside [0, 1], which raises an error or gives NaN.",
                         "Use BCEWithLogitsLoss.", "")
+
+
+def divergence(trace: Trace) -> Iterator[Draft]:
+    """Find a Kullback-Leibler divergence whose first argument is not log-probabilities."""
+    for event in trace.of("loss"):
+        tensor, criterion = event.value, event.subject
+        if not isinstance(tensor, Tensor) or not isinstance(criterion, Criterion) or tensor.maybe:
+            continue
+        if criterion.name == "KLDivLoss" and tensor.meaning in (LOGITS, PROBABILITIES):
+            yield Draft("FW203", event.spot,
+                        f"The Kullback-Leibler divergence gets {tensor.meaning}, not log-probabilities.",
+                        f"`{text_of(event.spot)}` takes log-probabilities first and probabilities second; with others "
+                        "it is no divergence, and may be negative.", "Apply log_softmax to the first argument.", "")
 
 
 def line_with(event: Event, old: str, new: str) -> str:
@@ -192,5 +200,5 @@ def detached_loss(trace: Trace) -> Iterator[Draft]:
                         "a weight.", "Call backward on the loss itself, and detach only for the log.", "")
 
 
-RULES = (softmax_and_loss, softmax_twice, swapped_arguments, threshold_on_logits, wrong_argument, swapped_network,
-         detached_loss)
+RULES = (softmax_and_loss, divergence, softmax_twice, swapped_arguments, threshold_on_logits, wrong_argument,
+         swapped_network, detached_loss)

@@ -15,7 +15,7 @@ from featherweight.doctor.flow.roles import (
     sources_of,
     words_of,
 )
-from featherweight.doctor.flow.trace import Event, Loop, Trace
+from featherweight.doctor.flow.trace import Event, Trace
 from featherweight.doctor.flow.values import (
     Constant,
     Dataset,
@@ -163,23 +163,18 @@ def called_test(trace: Trace) -> Iterator[Draft]:
 def folds(trace: Trace) -> Iterator[Draft]:
     """Find a cross-validation that trains one network in all folds."""
     trained: dict[tuple[int, int], int] = {}        # loop, network -> first turn in which it is trained
-    seen = set[int]()
+    seen, restored = set[int](), trace.of("load-weights")
     for step in trace.of("step"):
         fold = next((loop for loop in step.loops if over_folds(loop.node, step)), None)
         if fold is None or not isinstance(step.subject, Optimizer) or id(fold.node) in seen:
             continue
         turns = [trained.setdefault((id(fold.node), id(model)), fold.turn) for model in step.subject.models]
-        if all(turn == fold.turn for turn in turns) or any(within(event, fold) for event in trace.of("load-weights")):
+        if all(turn == fold.turn for turn in turns) or any(event.inside(fold) for event in restored):
             continue
         seen.add(id(fold.node))
         yield Draft("FW508", Spot(step.spot.source, fold.node), "The network goes on from fold to fold.",
                     "From the second fold on it was trained with the images that validate it, so the result of the "
                     "cross-validation is too good.", "Build network and optimizer inside the loop over the folds.")
-
-
-def within(event: Event, loop: Loop) -> bool:
-    """True if an event happens inside a loop."""
-    return any(one.node is loop.node for one in event.loops)
 
 
 def over_folds(node: ast.AST, event: Event) -> bool:

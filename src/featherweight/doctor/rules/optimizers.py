@@ -145,7 +145,7 @@ def weights_in(value: Value | None) -> list[Weights]:
 
 def trained_in(trace: Trace, loop: Loop, weights: Weights) -> bool:
     """True if an optimizer steps in a loop, or if the network is given to a function that is not in the file."""
-    inside = [event for event in trace.of("step", "call") if any(one.node is loop.node for one in event.loops)]
+    inside = [event for event in trace.of("step", "call") if event.inside(loop)]
     return any(event.kind == "step" or known(event.value) is weights.model for event in inside)
 
 

@@ -75,7 +75,7 @@ def training_loop(event: Event, trains: list[Event]) -> Loop | None:
     loop = event.batch_loop()
     if loop is None or event.loops[-1].node is not loop.node:
         return None
-    return loop if any(one.node is loop.node for step in trains for one in step.loops) else None
+    return loop if any(step.inside(loop) for step in trains) else None
 
 
 def in_epoch(event: Event, trains: list[Event]) -> bool:
