@@ -22,7 +22,7 @@ from featherweight.doctor.flow.values import (
     constant,
     known,
 )
-from featherweight.doctor.rules.network import CLASSIFYING, stated_width
+from featherweight.doctor.rules.network import CLASSIFYING
 
 LETTERS = 26        # classes of the split "letters" of EMNIST, whose labels run from 1 to 26
 
@@ -144,8 +144,7 @@ def has_letters(target: Tensor) -> bool:
 
 def width_of(output: Value | None) -> int | None:
     """Return the number of outputs of the network's last layer."""
-    made = output.trail[0].made if isinstance(output, Tensor) and output.trail else None
-    return stated_width(made) if made is not None else None
+    return output.trail[0].outputs if isinstance(output, Tensor) and output.trail else None
 
 
 def line_with_shift(event: Event) -> str:

@@ -315,23 +315,13 @@ def outputs_and_classes(trace: Trace) -> Iterator[Draft]:
             continue
         if isinstance(target, Tensor) and target.maybe:     # a further label, such as the sum of two digits
             continue
-        width = tensor.trail[0].outputs or stated_width(made)
+        width = tensor.trail[0].outputs
         if width is not None and width != classes:
             few = width < classes
             yield Draft("FW113", made, f"The last layer has {width} outputs, the data set has {classes} classes.",
                         "Labels beyond the last output raise an error or read foreign memory." if few else
                         f"{width - classes} outputs never have a label.",
                         f"Give the last layer {classes} outputs.", "", "error" if few else "warning")
-
-
-def stated_width(made: Spot) -> int | None:
-    """Return the number of outputs that a layer's call states."""
-    node = made.node
-    if not isinstance(node, ast.Call):
-        return None
-    named = [one.value for one in node.keywords if one.arg in ("out_features", "out_channels")]
-    found = named or node.args[1:2]
-    return number_in(found[0]) if found else None
 
 
 def forward_outside(trace: Trace) -> Iterator[Draft]:
