@@ -24,7 +24,7 @@ from random import Random
 from xml.etree import ElementTree
 
 from battery.trial import Trial, wrong_end
-from battery.warm import Done, Warm
+from battery.warm import Done, Warm, share_libraries
 
 ERRORS = ("ENOSPC", "EACCES", "EIO", "EXDEV", "EROFS")
 CALLS = ("open", "write", "fsync", "rename", "mkdir")
@@ -152,10 +152,14 @@ class Stage:
 
 
 def home_in(folder: Path) -> dict[str, str]:
-    """The environment of a user whose home, caches and temporary files all lie in a folder."""
+    """The environment of a user whose home, caches and temporary files all lie in a folder.
+
+    Only compiled code is shared.
+    """
     places = {"HOME": "home", "XDG_CACHE_HOME": "home/cache", "XDG_STATE_HOME": "home/state", "TMPDIR": "tmp"}
     for place in ("home", "tmp"):
         (folder / place).mkdir(exist_ok=True)
+    share_libraries(folder / "home" / "cache")
     asan = {"ASAN_OPTIONS": "verify_asan_link_order=0"}     # the shim comes before it
     return asan | {"FEATHERWEIGHT_DATA": ""} | {name: str(folder / place) for name, place in places.items()}
 
@@ -305,7 +309,8 @@ def refuse(stage: Stage, task: Task, usual: Undisturbed, cell: tuple[str, str, i
     with stage.copy() as folder:
         before, log = files_in(folder), folder / "home" / "log"
         env = {"FAULT_PATH": str(folder), "FAULT_CALL": call, "FAULT_ERRNO": str(number), "FAULT_AFTER": str(place),
-               "FAULT_TIMES": str(times), "FAULT_LOG": str(log)}
+               "FAULT_TIMES": str(times), "FAULT_LOG": str(log),
+               "XDG_CACHE_HOME": str(folder / "home" / "empty")}      # so a training must compile its code
         done = run_task(stage.warm, task, folder, env)
         failed = [line for line in log.read_text().splitlines() if "! " in line] if log.exists() else []
         fault = wrong_line(done, task, number) or wrong_files(folder, task, usual, before, complete=done.code != 2)

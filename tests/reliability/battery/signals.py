@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from battery.trial import SLOW, Trial
-from battery.warm import Done, Warm
+from battery.warm import Done, Warm, share_libraries
 
 TRAIN = "train session7-model2 --data digits --device cpu --out out"
 COMMANDS = {        # each writes only what TARGETS names
@@ -64,6 +64,8 @@ def signalled_trials(seed: int, folder: Path, warm: Warm, commands: tuple[str, .
             temporary.mkdir()
             environment = {"TMPDIR": str(temporary), "XDG_CACHE_HOME": str(place / "cache"), "http_proxy": mirror,
                            "FEATHERWEIGHT_DATA": "", "MPLCONFIGDIR": str(folder / "mpl")}
+            if name in AWAKE:       # the others may be stopped while they compile
+                share_libraries(place / "cache")
             own = drawn.random() < real
             command = start(own, warm, COMMANDS[name].split(), place, environment)
             plan = Plan.draw(drawn, usual[name] * (1 + 2 * own), group=drawn.random() < 0.3)

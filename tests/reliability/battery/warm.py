@@ -32,6 +32,16 @@ PRELOADED = (      # without onnxruntime, whose threads do not survive a fork
 )
 
 
+def share_libraries(cache: Path) -> None:
+    """Let a new cache folder have the compiled code of this user, as compiling takes longer than most trials."""
+    from featherweight.codegen.library import library_folder
+
+    known, place = library_folder(), cache / "featherweight" / "compiled"
+    if known is not None and not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(known)
+
+
 @dataclass(frozen=True)
 class Done:
     """The end of a command."""
