@@ -410,6 +410,78 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "valid = torch.utils.data.DataLoader(second, 64)\n",
         "second.dataset.transform = to_tensor",
         "second.dataset = copy.copy(full); second.dataset.transform = to_tensor"),
+    "classes on the last axis after a mean over the image": (
+        "FW105", DATA + "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.one, self.last = nn.Conv2d(3, 8, 5), nn.Linear(8, 10)\n    def forward(self, x):\n"
+        "        x = self.last(self.one(x).mean(dim=(2, 3)))\n        HERE\n        return x\nmodel = Net()\n"
+        "for x, y in test_loader:\n    model(x)\n",
+        "x = nn.functional.log_softmax(x, dim=0)", "x = nn.functional.log_softmax(x, dim=1)"),
+    "stacked outputs of several networks": (
+        "FW105", DATA + "nets = [nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)) for _ in range(3)]\n"
+        "for x, y in test_loader:\n    stacked = torch.stack([net(x) for net in nets])\n    HERE\n",
+        "mean = stacked.softmax(dim=1).mean(0)", "mean = stacked.softmax(dim=2).mean(0)"),
+    "a flag in the settings": (
+        "FW106", DATA + "HERE\nclass Net(nn.Module):\n    def __init__(self, s):\n        super().__init__()\n"
+        "        self.drop = nn.Dropout(s['drop'])\n        self.fc = nn.Linear(3072, 10)\n"
+        "    def forward(self, x):\n        return self.fc(self.drop(x.flatten(1)))\nmodel = Net(SETTINGS)\n",
+        "SETTINGS = {'drop': True}", "SETTINGS = {'drop': 0.3}"),
+    "a normalisation in a class of its own": (
+        "FW116", DATA + "class Unit(nn.Sequential):\n    def __init__(self, a, b):\n"
+        "        super().__init__(nn.Conv2d(a, b, 3), nn.BatchNorm2d(b), nn.ReLU())\n"
+        "model = nn.Sequential(Unit(3, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))\n"
+        "criterion = nn.CrossEntropyLoss()\noptimizer = torch.optim.SGD(model.parameters(), 0.1)\nHERE\n" + LOOP,
+        "train_loader = torch.utils.data.DataLoader(train_loader.dataset, batch_size=1, shuffle=True)",
+        "train_loader = torch.utils.data.DataLoader(train_loader.dataset, batch_size=16, shuffle=True)"),
+    "weights of the classes from NumPy": (
+        "FW408", "import numpy as np\nimport torch\ncounts = np.array([3, 4], dtype=np.float64)\n"
+        "weights = torch.from_numpy(counts.sum() / (2 * counts))\nHERE\n",
+        "loss_fn = torch.nn.CrossEntropyLoss(weight=weights)",
+        "loss_fn = torch.nn.CrossEntropyLoss(weight=weights.float())"),
+    "letters in a part of the data": (
+        "FW410", DATA + "import string\nfull = datasets.EMNIST('d', split='letters', train=True)\n"
+        "first, second = torch.utils.data.random_split(full, [100_000, 24_800])\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(784, len(string.ascii_uppercase)))\nmodel.train()\n"
+        "loss_fn = nn.CrossEntropyLoss()\nfor x, y in torch.utils.data.DataLoader(first, 64, shuffle=True):\n"
+        "    HERE\n", "loss_fn(model(x), y)", "loss_fn(model(x), y - 1)"),
+    "a validation part of augmented data": (
+        "FW413", DATA + "flip = transforms.Compose([transforms.RandomHorizontalFlip(), to_tensor])\n"
+        "full = datasets.CIFAR10('d', train=True, transform=flip)\n"
+        "plain = datasets.CIFAR10('d', train=True, transform=to_tensor)\n"
+        "first, second = torch.utils.data.random_split(full, [45_000, 5_000])\n"
+        "train_loader = torch.utils.data.DataLoader(first, 64, shuffle=True)\nHERE\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\ncriterion = nn.CrossEntropyLoss()\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n" + LOOP,
+        "valid_loader = torch.utils.data.DataLoader(second, 64)",
+        "valid_loader = torch.utils.data.DataLoader(torch.utils.data.Subset(plain, second.indices), 64)"),
+    "a scaler fitted to everything after the split": (
+        "FW510", "import torch\nfrom sklearn.model_selection import train_test_split\n"
+        "from sklearn.preprocessing import StandardScaler\nX_train, X_test = train_test_split(X)\n"
+        "scaler = StandardScaler()\nHERE\nx = torch.tensor(scaler.transform(X_train))\n",
+        "scaler.fit(X)", "scaler.fit(X_train)"),
+    "schedules in a list": (
+        "FW304", DATA + "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\ncriterion = nn.CrossEntropyLoss()\n"
+        "from torch.optim.lr_scheduler import LinearLR, SequentialLR\nHERE\n" + LOOP + "    both.step()\n",
+        "one = LinearLR(optimizer); both = SequentialLR(optimizer, [LinearLR(optimizer)], [3])",
+        "one = LinearLR(optimizer); both = SequentialLR(optimizer, [one, LinearLR(optimizer)], [3])"),
+    "a ResNet for images of 224 pixels": (
+        "FW708", DATA + "HERE\ncriterion = nn.CrossEntropyLoss()\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n" + LOOP,
+        "model = models.resnet18(num_classes=10)",
+        "model = models.resnet18(num_classes=10); model.maxpool = nn.Identity()"),
+    **{name: (code, DATA + "HERE\ncriterion = nn.CrossEntropyLoss()\n"
+              "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n" + LOOP,
+              f"model = nn.Sequential({wrong})", f"model = nn.Sequential({right})")
+       for name, (code, wrong, right) in {
+           "a pooling of the image itself": (
+               "FW708", "nn.MaxPool2d(2), nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 14 * 14, 10)",
+               "nn.Conv2d(3, 8, 5), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8 * 14 * 14, 10)"),
+           "an average over units that see five pixels": (
+               "FW706", "nn.Conv2d(3, 8, 5), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)",
+               "nn.Conv2d(3, 8, 23), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)"),
+           "a linear layer on all pixels of all channels": (
+               "FW709", "nn.Conv2d(3, 8, 5), nn.Flatten(), nn.Linear(8 * 28 * 28, 10)",
+               "nn.Conv2d(3, 64, 23), nn.AvgPool2d(10), nn.Flatten(), nn.Linear(64, 10)")}.items()},
 }
 
 
@@ -442,3 +514,23 @@ def test_labels_that_the_data_set_shifts_are_left_alone():
     assert "FW410" not in {one.code for one in findings(text, "")[1]}
     shifted = text.replace(", target_transform=lambda label: label - 1", "")
     assert "FW410" in {one.code for one in findings(shifted, "")[1]}
+
+
+GATE = DATA + """
+class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+    def forward(self, x):
+        return x * torch.sigmoid(self.fc(x.mean(dim=(2, 3))))[:, :, None, None]
+"""
+
+
+@pytest.mark.parametrize("body", [
+    "nn.Conv2d(3, 8, 5), Gate(), nn.Conv2d(8, 8, 23), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)",
+    "*[nn.Conv2d(8 if i else 3, 8, 9) for i in range(n)], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)",
+])
+def test_an_average_in_a_gate_or_behind_an_unknown_number_of_layers_is_left_alone(body):
+    text = GATE + f"model = nn.Sequential({body})\ncriterion = nn.CrossEntropyLoss()\n" + (
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n") + LOOP
+    assert "FW706" not in {one.code for one in findings(text, "")[1]}

@@ -21,6 +21,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW115": ("warning", "layers shared by mistake"),
     "FW116": ("warning", "batch normalisation on batches of one"),
     "FW117": ("error", "NumPy or detached values in forward"),
+    "FW118": ("warning", "tensor that does not move with the network"),
     "FW121": ("warning", "comment states a wrong receptive field"),
     "FW122": ("warning", "comment states a wrong number of parameters"),
     "FW123": ("warning", "README states wrong arithmetic"),
@@ -77,6 +78,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW507": ("note", "last batch counted full"),
     "FW508": ("error", "network goes on from fold to fold"),
     "FW509": ("error", "training result called a test result"),
+    "FW510": ("error", "scaler fitted to test data"),
     # the environment
     "FW601": ("note", "no seed set"),
     "FW602": ("warning", "weights stored as pickle"),

@@ -18,6 +18,7 @@ from featherweight.doctor.rules import (
     data,
     environment,
     forward,
+    images,
     loop,
     losses,
     measurement,
@@ -32,8 +33,8 @@ from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
 FAMILIES = (
-    network, arguments, forward, comments, readme, losses, loop, optimizers, modes, schedule, data, prediction, batches,
-    measurement, environment,
+    network, images, arguments, forward, comments, readme, losses, loop, optimizers, modes, schedule, data, prediction,
+    batches, measurement, environment,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 

@@ -231,8 +231,10 @@ def length_of(value: Value, spot: Spot) -> Value:
         return Number(spot=spot, unit="images", of=value)
     if isinstance(value, Tensor) and value.meaning in (INPUT, LABEL, LOGITS, OUTPUT, PREDICTION, HITS):
         return Number(spot=spot, unit="batch", of=value.origin[0] if value.origin else None)
-    if isinstance(value, Items) and not value.open:
-        return Constant(spot=spot, value=len(value.items))
+    count = len(value.items) if isinstance(value, Items) and not value.open else None
+    count = len(value.value) if isinstance(value, Constant) and isinstance(value.value, str) else count
+    if count is not None:
+        return Constant(spot=spot, value=count)
     if isinstance(value, Unknown) and role_in(value.label) and "loader" in value.label.lower():
         return Number(spot=spot, unit="batches", of=value)
     return Unknown(spot=spot)

@@ -64,21 +64,26 @@ class Branches(Binding):
         """Execute a loop for the turns that are followed."""
         iterable = self.evaluate(node.iter)
         turns = turns_of(iterable, node.target, node.iter)
+        guesses = [] if turns.exact and not leaves(node.body) else [node]
+        self.trace.guesses += guesses
         for turn, element in enumerate(turns.elements[: 1 if leaves(node.body) else None]):
             self.trace.loops.append(Loop(node, turns.kind, turn, turns.over))
             self.trace.add("turn", self.at(node))
             self.assign(node.target, element)
             self.execute_all(node.body)
             self.trace.loops.pop()
+        del self.trace.guesses[len(self.trace.guesses) - len(guesses):]
         self.execute_all(node.orelse)
 
     def repeat(self, node: ast.While) -> None:
         """Execute a while loop twice."""
+        self.trace.guesses.append(node)
         for turn in range(1 if leaves(node.body) else 2):
             self.evaluate(node.test)
             self.trace.loops.append(Loop(node, "other", turn))
             self.execute_all(node.body)
             self.trace.loops.pop()
+        self.trace.guesses.pop()
 
     def context(self, node: ast.With | ast.AsyncWith) -> bool:
         """Execute a with block. no_grad and its relatives switch gradients off inside."""

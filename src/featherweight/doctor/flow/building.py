@@ -76,7 +76,7 @@ def scheduler(call: Call) -> Value:
         spot=call.spot, name=call.last, optimizer=known(arguments.get("optimizer")), arguments=arguments
     )
     call.trace.add("scheduler", call.spot, made)
-    for value in arguments.values():
+    for value in call.everything():
         for inner in value.items if isinstance(value, Items) else ():
             known(inner).escaped = True         # parts of SequentialLR are stepped by it
     return made
@@ -147,6 +147,7 @@ def sklearn_split(call: Call) -> Value:
     """Return the arrays of train_test_split, each a data set with a role."""
     made: list[Value] = []
     for value in map(known, call.arguments):
+        call.trace.add("split", call.spot, value)
         made += [Dataset(spot=call.spot, role="train", double=value.double),
                  Dataset(spot=call.spot, double=value.double)]
     return Items(items=made)

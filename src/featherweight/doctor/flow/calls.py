@@ -35,6 +35,7 @@ from featherweight.doctor.flow.values import (
     Unknown,
     Value,
     known,
+    modules_in,
 )
 
 
@@ -116,6 +117,8 @@ class Calls(Networks):
                                        call.keywords)
         if call.name in ("train", "eval") and isinstance(owner, Module):
             return call_method(owner, call)
+        if call.name == "__init__" and isinstance(owner, Module):       # of Sequential
+            owner.children += [module for value in call.everything() for module in modules_in(value)]
         return Unknown(spot=call.spot)
 
     def keywords_of(self, node: ast.Call) -> tuple[dict[str, Value], bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import string
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
@@ -40,8 +41,12 @@ COMMON = {      # names that notebooks and star imports usually mean
     "transforms": "torchvision.transforms", "datasets": "torchvision.datasets", "tqdm": "tqdm.tqdm",
     "DataLoader": "torch.utils.data.DataLoader", "T": "torchvision.transforms", "torchvision": "torchvision",
 }
+STATED = {f"string.{name}": getattr(string, name) for name in ("ascii_uppercase", "ascii_lowercase", "digits")}
 BUILTINS = frozenset(dir(builtins))
 MOST_NODES = 40_000     # expressions and statements that are followed in one file, about half a second
+
+
+MOST_TURNS = 8          # of a comprehension
 
 
 class TooLarge(Exception):
@@ -125,7 +130,8 @@ class Expressions(ABC):
         """Return an attribute of a value."""
         owner = known(owner)
         if isinstance(owner, Library):
-            return Library(name=canonical(f"{owner.name}.{name}"))
+            full = canonical(f"{owner.name}.{name}")
+            return Constant(spot=self.at(node), value=STATED[full]) if full in STATED else Library(name=full)
         if isinstance(owner, Instance):
             return self.attribute_of_instance(owner, name, node)
         if isinstance(owner, Tensor):
@@ -299,7 +305,10 @@ class Expressions(ABC):
     def follow_generators(self, generators: list[ast.comprehension], element: ast.expr, items: list[Value]) -> None:
         """Append the element's value for each turn of the generators."""
         first, *rest = generators
-        for value in turns_of(self.evaluate(first.iter), first.target, first.iter).elements[:8]:
+        turns = turns_of(self.evaluate(first.iter), first.target, first.iter)
+        guesses = [] if turns.exact and len(turns.elements) <= MOST_TURNS and not first.ifs else [element]
+        self.trace.guesses += guesses
+        for value in turns.elements[:MOST_TURNS]:
             self.assign(first.target, value)
             for test in first.ifs:
                 self.evaluate(test)
@@ -307,13 +316,14 @@ class Expressions(ABC):
                 self.follow_generators(rest, element, items)
             else:
                 items.append(self.evaluate(element))
+        del self.trace.guesses[len(self.trace.guesses) - len(guesses):]
 
     def table_comprehension(self, node: ast.DictComp) -> Value:
         """Return the dictionary of a comprehension over constants."""
         made = Table(spot=self.at(node))
         before = dict(self.scope.names)
         first = node.generators[0]
-        for value in turns_of(self.evaluate(first.iter), first.target, first.iter).elements[:8]:
+        for value in turns_of(self.evaluate(first.iter), first.target, first.iter).elements[:MOST_TURNS]:
             self.assign(first.target, value)
             key, found = self.evaluate(node.key), self.evaluate(node.value)
             if isinstance(key, Constant) and isinstance(key.value, str | int | float):

@@ -37,11 +37,15 @@ TURNS = 2               # turns of an ordinary loop, so that effects on the next
 
 @dataclass(frozen=True)
 class Turns:
-    """Elements of a loop, one for each turn that is followed. kind and over: as in trace.Loop."""
+    """Elements of a loop, one for each turn that is followed. kind and over: as in trace.Loop.
+
+    exact: True if these are all turns of the loop.
+    """
 
     kind: str
     elements: list[Value]
     over: Value | None = None
+    exact: bool = False
 
 
 def turns_of(  # noqa: PLR0911  one return for each kind of value
@@ -67,7 +71,7 @@ def turns_of(  # noqa: PLR0911  one return for each kind of value
     if isinstance(value, Table):
         return Turns("values", list[Value](Constant(value=key) for key in value.items)[:6], value)
     if isinstance(value, Module) and value.children:
-        return Turns("layers", list(value.children)[:MOST_UNROLLED], value)
+        return Turns("layers", list(value.children)[:MOST_UNROLLED], value, len(value.children) <= MOST_UNROLLED)
     return Turns("other", [Unknown(origin=sources_of(value)) for _ in range(TURNS)], value)
 
 
@@ -82,7 +86,7 @@ def of_iteration(value: Iteration, target: ast.expr, iterable: ast.expr) -> Turn
     if value.kind == "enumerate":
         inner = turns_of(value.inner[0], parts[1], iterable) if value.inner else Turns("other", [Unknown()])
         return Turns(inner.kind, [Items(items=[Number(unit="index", label="index"), one]) for one in inner.elements],
-                     inner.over)
+                     inner.over, inner.exact)
     padded = [*parts, *(target for _ in value.inner)]
     found = [turns_of(one, part, iterable) for one, part in zip(value.inner, padded, strict=False)]
     if not found:
@@ -94,7 +98,8 @@ def of_iteration(value: Iteration, target: ast.expr, iterable: ast.expr) -> Turn
         for row in range(min(count, MOST_UNROLLED))
     ]
     main = next((turns for turns in found if turns.kind == "batches"), found[0])
-    return Turns(main.kind, rows, main.over)
+    alike = len({len(turns.elements) for turns in found}) == 1
+    return Turns(main.kind, rows, main.over, alike and all(turns.exact for turns in found))
 
 
 def of_items(value: Items) -> Turns:
@@ -102,7 +107,7 @@ def of_items(value: Items) -> Turns:
     items = [known(item) for item in value.items]
     if items and not value.open and len(items) <= MOST_UNROLLED:
         few = all(isinstance(item, Constant) for item in items)
-        return Turns("values" if few else "items", items[:6] if few else items, value)
+        return Turns("values" if few else "items", items[:6] if few else items, value, not few or len(items) <= 6)
     if items:
         return Turns("items", (items * TURNS)[:3], value)
     return Turns("other", [Unknown(), Unknown()], value)

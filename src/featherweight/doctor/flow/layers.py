@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from featherweight.doctor.flow.values import (
     ACTIVATION,
@@ -125,7 +125,17 @@ def moved(
     size = geometry.size
     size = None if size is None or padding is None else (size + 2 * padding - reach - 1) // stride + 1
     channels = constant(arguments.get("out_channels")) if kind == WEIGHTED else geometry.channels
-    return Geometry(geometry.field + reach * geometry.jump, geometry.jump * stride, channels, size)
+    return Geometry(geometry.field + reach * geometry.jump, geometry.jump * stride, channels, size, geometry.image)
+
+
+def events_of(key: str, before: Tensor, after: Tensor, arguments: Mapping[str, Value]) -> Iterator[str]:
+    """Yield "reduced" for a pooling or stride, and "averaged" for a global pooling."""
+    if before.geometry is None:
+        return
+    if after.geometry is not None and after.geometry.jump != before.geometry.jump:
+        yield "reduced"
+    if key.startswith("adaptive") and side(arguments.get("output_size"), None) == 1:
+        yield "averaged"
 
 
 def side(value: Value | None, default: int | None) -> int | None:

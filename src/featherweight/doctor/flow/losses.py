@@ -50,7 +50,9 @@ def reduction_of(call: Call) -> str:
 
 def criterion_of(call: Call) -> Criterion:
     """Return the loss that a call such as nn.CrossEntropyLoss() builds."""
-    return Criterion(spot=call.spot, name=call.last, reduction=reduction_of(call))
+    made = Criterion(spot=call.spot, name=call.last, reduction=reduction_of(call))
+    call.trace.add("criterion", call.spot, made, call.bound().get("weight"))
+    return made
 
 
 def applied_loss(criterion: Criterion, call: Call) -> Tensor:

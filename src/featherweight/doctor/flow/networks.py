@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from featherweight.doctor.flow.building import CONTAINERS
 from featherweight.doctor.flow.functions import Functions
-from featherweight.doctor.flow.layers import applied, is_operation, key_of
+from featherweight.doctor.flow.layers import applied, events_of, is_operation, key_of
 from featherweight.doctor.flow.losses import applied_loss, united
 from featherweight.doctor.flow.roles import side_of_images, words_of
 from featherweight.doctor.flow.signatures import Call
@@ -46,7 +46,8 @@ class Networks(Functions):
             return applied_loss(Criterion(label=module.label, spot=module.spot), call)
         if top:
             self.trace.add("forward", call.spot, module, tensor)
-            tensor = tensor.but(meaning=INPUT, trail=(), geometry=Geometry(size=side_of_images(tensor)))
+            pixels = side_of_images(tensor)
+            tensor = tensor.but(meaning=INPUT, trail=(), geometry=Geometry(size=pixels, image=pixels))
         self.trace.nested += 1
         try:
             output = self.output_of(module, tensor, call)
@@ -71,6 +72,8 @@ class Networks(Functions):
             self.trace.add("layer", call.spot, module, tensor)
             after = applied(module.name, tensor, module.arguments, call.spot, module.spot)
             self.trace.add("after", call.spot, module, after)
+            for kind in events_of(key_of(module.name), tensor, after, module.arguments):
+                self.trace.add(kind, call.spot, module, tensor)
             return after
         if is_classifier(module.name):
             return self.of_classifier(module, tensor, call)

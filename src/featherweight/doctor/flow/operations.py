@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from featherweight.doctor.flow.arithmetic import length_of
-from featherweight.doctor.flow.layers import applied, key_of
+from featherweight.doctor.flow.layers import applied, events_of, key_of
 from featherweight.doctor.flow.losses import (
     FUNCTIONS,
     applied_loss,
     reduction_of,
     united,
 )
-from featherweight.doctor.flow.roles import sources_of
+from featherweight.doctor.flow.roles import IMAGES_AXES, sources_of
 from featherweight.doctor.flow.signatures import Call
 from featherweight.doctor.flow.values import (
     HITS,
@@ -58,7 +58,10 @@ def operation(call: Call) -> Value:
     functional = call.name.startswith("torch.nn.functional")
     if functional and key_of(call.last) in ("linear", "conv1d", "conv2d", "conv3d"):
         return tensor.but(spot=call.spot, meaning="", trail=(), geometry=None)
-    return applied(call.last, tensor, arguments, call.spot)
+    after = applied(call.last, tensor, arguments, call.spot)
+    for kind in events_of(key_of(call.last), tensor, after, arguments):
+        call.trace.add(kind, call.spot, Library(name=call.name), tensor)
+    return after
 
 
 def loss_function(call: Call) -> Value:
@@ -81,10 +84,26 @@ def reduction(value: Value | None, name: str, call: Call) -> Value:
     if isinstance(value, Tensor) and value.reduction == "none":
         return value.but(spot=call.spot, reduction=name, scaled=False)
     if isinstance(value, Tensor):
-        return value.but(spot=call.spot, meaning="loss" if value.meaning == "loss" else "", trail=())
+        axes = axes_after(value, call)
+        if name == "mean" and value.axes == IMAGES_AXES and axes == IMAGES_AXES - 2:
+            call.trace.add("averaged", call.spot, None, value)
+        return value.but(spot=call.spot, meaning="loss" if value.meaning == "loss" else "", trail=(),
+                         axes=axes, geometry=None)
     if isinstance(value, Items) and value.items:
         return known(value.items[0])
     return value if isinstance(value, Number) else Unknown(spot=call.spot, origin=sources_of(value))
+
+
+def axes_after(tensor: Tensor, call: Call) -> int | None:
+    """Return the number of axes that x.mean(2), x.mean((2, 3)) or torch.mean(x, dim=1) leaves, if it is known."""
+    asked = [value for value in map(known, call.arguments) if value is not tensor]
+    named = [call.keywords[name] for name in ("dim", "axis") if name in call.keywords]
+    if not asked and not named:
+        return 0
+    dims = constant((named or asked)[0])
+    count = len(dims) if isinstance(dims, tuple) else 1
+    stated = isinstance(dims, int | tuple) and len(asked) <= 1 and "keepdim" not in call.keywords
+    return tensor.axes - count if tensor.axes is not None and stated else None
 
 
 def exponential(call: Call) -> Value:
@@ -127,15 +146,18 @@ def equality(call: Call) -> Value:
 
 
 def joined(call: Call) -> Value:
-    """Return torch.cat(list) or torch.stack(list)."""
+    """Return torch.cat(list) or torch.stack(list). Stacked outputs of networks get a first axis."""
     value = call.first()
     parts = [known(item) for item in value.items] if isinstance(value, Items) else []
     tensors = [part for part in parts if isinstance(part, Tensor)]
     if not tensors:
         return Tensor(spot=call.spot, origin=sources_of(value), attached=False)
-    same = tensors[0].meaning if len({tensor.meaning for tensor in tensors}) == 1 and len(tensors) == 1 else ""
+    first, alike = tensors[0], len({(tensor.meaning, tensor.axes) for tensor in tensors}) == 1
+    stacked = alike and call.last == "stack" and len(call.arguments) == 1 and not call.keywords
     return Tensor(
-        spot=call.spot, meaning=same, attached=any(tensor.attached for tensor in tensors),
+        spot=call.spot, meaning=first.meaning if stacked or len(tensors) == 1 else "",
+        trail=first.trail if stacked else (), axes=first.axes + 1 if stacked and first.axes is not None else None,
+        attached=any(tensor.attached for tensor in tensors),
         models=united(*(tensor.models for tensor in tensors)), origin=united(*(tensor.origin for tensor in tensors)),
     )
 

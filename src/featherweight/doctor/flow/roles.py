@@ -111,6 +111,16 @@ def base_dataset(value: Value | None) -> Value | None:
     return value
 
 
+def lineage(value: Value | None) -> list[Dataset]:
+    """Return the data set behind a loader or data set, and the larger ones that it is taken from."""
+    found: list[Dataset] = []
+    dataset = base_dataset(value)
+    while isinstance(dataset, Dataset) and not any(dataset is one for one in found):
+        found.append(dataset)
+        dataset = known(dataset.parent)
+    return found
+
+
 def number_of_images(value: Value | None) -> int | None:
     """Return the number of images of a part or a well-known data set, such as 10,000 for the test images of MNIST."""
     dataset = base_dataset(value)
@@ -123,20 +133,16 @@ def number_of_images(value: Value | None) -> int | None:
 
 def number_of_classes(value: Value | None) -> int | None:
     """Return the number of classes of a well-known data set."""
-    dataset = base_dataset(value)
-    while isinstance(dataset, Dataset) and dataset.name not in CLASSES and dataset.parent is not None:
-        dataset = known(dataset.parent)
-    return CLASSES.get(dataset.name) if isinstance(dataset, Dataset) else None
+    return next((CLASSES[one.name] for one in lineage(value) if one.name in CLASSES), None)
 
 
 def side_of_images(images: Tensor) -> int | None:
     """Return height and width of images from the loader of a well-known data set, or None if they may be changed."""
     unchanged = images.meaning == INPUT and images.axes == IMAGES_AXES and bool(images.origin)
-    dataset = base_dataset(images.origin[0]) if unchanged else None
-    while isinstance(dataset, Dataset) and dataset.parent is not None and dataset.name not in SIDES:
-        dataset = known(dataset.parent)
-    transform = known(dataset.transform) if isinstance(dataset, Dataset) else None
-    if not isinstance(dataset, Dataset) or not isinstance(transform, Transform):
+    sets = lineage(images.origin[0]) if unchanged else []
+    dataset = next((one for one in sets if one.name in SIDES), sets[-1] if sets else None)
+    transform = known(dataset.transform) if dataset is not None else None
+    if dataset is None or not isinstance(transform, Transform):
         return None
     sizing = [(name, arguments) for name, arguments, _ in transform.steps if any(word in name for word in SIZING)]
     return side_after(*sizing[-1]) if sizing else SIDES.get(dataset.name)

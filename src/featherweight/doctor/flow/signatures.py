@@ -33,6 +33,8 @@ POSITIONS: Mapping[str, tuple[str, ...]] = {
     "ConvTranspose2d": (*CONV[:5], "output_padding", "groups", "bias", "dilation"),
     "MaxPool2d": ("kernel_size", "stride", "padding", "dilation"), "AvgPool2d": ("kernel_size", "stride", "padding"),
     **dict.fromkeys(("RNN", "LSTM", "GRU"), ("input_size", "hidden_size", "num_layers")),
+    "AdaptiveAvgPool2d": ("output_size",), "adaptive_avg_pool2d": ("input", "output_size"),
+    "AdaptiveMaxPool2d": ("output_size",), "adaptive_max_pool2d": ("input", "output_size"),
     "max_pool2d": ("input", "kernel_size", "stride", "padding", "dilation"),
     "avg_pool2d": ("input", "kernel_size", "stride", "padding"),
     "cross_entropy": LOSS, "nll_loss": LOSS[:-1],

@@ -51,6 +51,7 @@ class Event:
     arms: tuple[Arm, ...] = ()
     calls: tuple[ast.AST, ...] = ()
     grad: bool = True
+    guesses: tuple[ast.AST, ...] = ()   # the loops around it whose number of turns is not known
     nested: bool = False        # inside a network's forward
     alone: bool = False         # in a function that nothing in the file calls
     text: str = ""
@@ -86,6 +87,7 @@ class Trace:
     loops: list[Loop] = field(default_factory=list)
     arms: list[Arm] = field(default_factory=list)
     calls: list[ast.AST] = field(default_factory=list)
+    guesses: list[ast.AST] = field(default_factory=list)
     grad: list[bool] = field(default_factory=lambda: [True])
     nested: int = 0
     alone: bool = False
@@ -98,7 +100,7 @@ class Trace:
         """Append an event that happens now."""
         self.events.append(Event(
             kind, spot, len(self.events), subject, value, other, tuple(self.loops), tuple(self.arms),
-            tuple(self.calls), self.grad[-1], self.nested > 0, self.alone, text,
+            tuple(self.calls), self.grad[-1], tuple(self.guesses), self.nested > 0, self.alone, text,
         ))
 
     def of(self, *kinds: str) -> list[Event]:

@@ -46,12 +46,16 @@ class Op:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Receptive field and jump in pixels, and channels where known. size: pixels along one side, if known."""
+    """Receptive field and jump in pixels, and channels where known.
+
+    size: pixels along one side, if known. image: the same of the network's input.
+    """
 
     field: int = 1
     jump: int = 1
     channels: int | None = None
     size: int | None = None
+    image: int | None = None
 
 
 @dataclass(eq=False, kw_only=True)

@@ -10,19 +10,15 @@ from featherweight.doctor.finding import Finding
 from featherweight.doctor.probe.layers import listed
 from featherweight.doctor.probe.subject import Subject
 from featherweight.doctor.probe.trail import path_of, words_for
+from featherweight.doctor.sizes import EDGES, LARGEST, MOST, OBJECT, SAVED
 from featherweight.graph import Call, Value, calls
-
-LARGEST = 64            # pixels; larger images are reduced at the start on purpose
-OBJECT = 20 / 28        # part of the image's side that the object fills; a digit of 28x28 is 20 pixels high
-EDGES = 5               # pixels that the units before a first reduction must see
-MOST = 0.5              # share of the parameters in one layer
-SAVED = 1000            # smallest number of parameters that global pooling must save
 
 
 def too_small(subject: Subject) -> Iterator[Finding]:
     """Find a global pooling over units whose receptive field is smaller than the object."""
-    needed = round(OBJECT * subject.side)
-    for call in subject.record.calls:
+    needed, made = round(OBJECT * subject.side), subject.record.calls
+    last = max((place for place, call in enumerate(made) if convolves_a_map(call)), default=-1)
+    for call in made[last + 1:]:        # an average before a convolution belongs to a gate
         axis = axis_of(subject, call.sources[0]) if call.sources and pools_globally(call) else None
         if axis is not None and 1 < axis.size < needed and subject.side <= LARGEST:
             yield subject.finding(
@@ -100,6 +96,11 @@ def kernel_of(call: Call) -> tuple[int, ...]:
     """Return the kernel of a convolution, (1, 1) for any other call."""
     weight = call.given.get("weight") if call.operation == "conv2d" else None
     return tuple(weight.shape[2:]) if isinstance(weight, Value) else (1, 1)
+
+
+def convolves_a_map(call: Call) -> bool:
+    """Return True for a convolution of a feature map of more than one pixel."""
+    return call.operation == "conv2d" and bool(call.sources) and call.sources[0].shape[-1] > 1
 
 
 def pools_globally(call: Call) -> bool:

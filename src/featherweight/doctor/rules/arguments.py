@@ -9,7 +9,7 @@ from featherweight.doctor.draft import Draft, replaced
 from featherweight.doctor.flow.layers import KINDS, key_of
 from featherweight.doctor.flow.signatures import POSITIONS
 from featherweight.doctor.flow.trace import Event, Trace
-from featherweight.doctor.flow.values import DROPOUT, Library, Module
+from featherweight.doctor.flow.values import DROPOUT, Constant, Library, Module, known
 
 
 def confused_flags(trace: Trace) -> Iterator[Draft]:
@@ -36,7 +36,12 @@ def confused_flags(trace: Trace) -> Iterator[Draft]:
                         f"{name} takes `{argument}` as argument {place + functional + 1}, but gets {given}.",
                         f"True counts as 1 and False as 0, so `{argument}` is set, and nothing else.",
                         "Name the argument that is meant, such as bias=True.", severity="error")
-        if key in RATES and len(node.args) > functional and is_flag(node.args[functional]):
+        stated = flag_behind(event)
+        if key in RATES and stated is not None:
+            effect = "a rate of 1.0 zeroes every value" if KINDS[key] == DROPOUT else "a slope of 1.0 is no activation"
+            yield Draft("FW106", stated.spot or event.spot, f"{name} takes a number, but gets {stated.value}.",
+                        f"True counts as 1.0: {effect}.", "State a rate, such as 0.3.", severity="error")
+        elif key in RATES and len(node.args) > functional and is_flag(node.args[functional]):
             given = ast.unparse(node.args[functional])
             effect = "a rate of 1.0 zeroes every value" if KINDS[key] == DROPOUT else "a slope of 1.0 is no activation"
             yield Draft("FW106", event.spot, f"{name} takes a number as argument {functional + 1}, but gets {given}.",
@@ -55,6 +60,18 @@ RATES = ("dropout", "dropout1d", "dropout2d", "dropout3d", "leakyrelu", "alphadr
 def is_number(node: ast.expr) -> bool:
     """True for a number that is not a truth value."""
     return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool)
+
+
+def flag_behind(event: Event) -> Constant | None:
+    """Return the True that a layer gets through a name or a setting in the place of its rate."""
+    module = event.subject
+    if event.kind != "build" or not isinstance(module, Module):
+        return None
+    value = next((known(module.arguments[name]) for name in ("p", "negative_slope") if name in module.arguments), None)
+    if not isinstance(value, Constant) or value.value is not True or value.spot is None:
+        return None
+    inside = any(node is value.spot.node for node in ast.walk(event.spot.node))
+    return None if inside else value
 
 
 def is_flag(node: ast.expr) -> bool:

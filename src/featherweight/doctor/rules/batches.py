@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, name_of, replaced, text_of
 from featherweight.doctor.flow.layers import key_of
-from featherweight.doctor.flow.roles import base_dataset, number_of_classes, number_of_images
+from featherweight.doctor.flow.roles import base_dataset, lineage, number_of_classes, number_of_images
 from featherweight.doctor.flow.trace import Event, Trace
 from featherweight.doctor.flow.values import (
     LABEL,
@@ -95,6 +95,16 @@ def double_data(trace: Trace) -> Iterator[Draft]:
                     replaced(spot, f"{text_of(spot, 300)}.float()") if "torch" in text_of(spot, 300) else "")
 
 
+def double_weights(trace: Trace) -> Iterator[Draft]:
+    """Find float64 weights of the classes in a loss."""
+    for event in trace.of("criterion"):
+        weights = known(event.value)
+        if weights.double is not None:
+            yield Draft("FW408", event.spot, "The weights of the classes are float64 numbers.",
+                        f"They come from `{text_of(weights.double)}`. The outputs are float32, so the loss stops with "
+                        "an error.", "Convert the weights with .float().")
+
+
 def converts(event: Event) -> bool:
     """True if the network converts its input itself."""
     network = event.subject
@@ -138,8 +148,7 @@ def labels_off_by_one(trace: Trace) -> Iterator[Draft]:
 
 def has_letters(target: Tensor) -> bool:
     """True for labels of EMNIST's split "letters"."""
-    found = [base_dataset(source) for source in target.origin]
-    return any(isinstance(one, Dataset) and one.name == "EMNIST" and one.split == "letters" for one in found)
+    return any(one.name == "EMNIST" and one.split == "letters" for source in target.origin for one in lineage(source))
 
 
 def width_of(output: Value | None) -> int | None:
@@ -167,4 +176,4 @@ def other_labels(trace: Trace, loss: Event, target: Tensor) -> Iterator[Draft]:
                         f"{labels[0].shift:+d}.", "Shift the labels in both places, or in none.")
 
 
-RULES = (norm_on_single_images, batch_and_data, double_data, labels_off_by_one)
+RULES = (norm_on_single_images, batch_and_data, double_data, double_weights, labels_off_by_one)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from featherweight.doctor.draft import Draft, line_of, name_of, replaced, text_of
-from featherweight.doctor.flow.roles import certain_role, role_in, role_of, words_of
+from featherweight.doctor.flow.roles import certain_role, lineage, role_in, role_of, words_of
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import (
     Dataset,
@@ -78,14 +78,22 @@ def shared_transform(trace: Trace) -> Iterator[Draft]:
                         "it.", "Build the data set twice, once with each transform, and take a Subset of each.")
 
 
-def lineage(loader: Loader) -> list[Value]:
-    """Return the data set of a loader, and the larger ones that it is taken from."""
-    found: list[Value] = []
-    dataset = known(loader.dataset)
-    while isinstance(dataset, Dataset) and dataset not in found:
-        found.append(dataset)
-        dataset = known(dataset.parent)
-    return found
+def augmented_validation(trace: Trace) -> Iterator[Draft]:
+    """Find validation images that are a part of the augmented training data."""
+    trained = {id(one) for event in trace.of("backward") if event.loader is not None for one in lineage(event.loader)}
+    seen = set[int]()
+    for event in trace.of("loader"):
+        for dataset in lineage(event.subject) if role_of(event.subject) == "validation" else ():
+            transform = known(dataset.transform)
+            steps = transform.steps if isinstance(transform, Transform) else []
+            random = next((one for one in steps if one[0].startswith(RANDOM)), None)
+            if random is not None and id(dataset) in trained and id(dataset) not in seen and dataset.parent is None:
+                seen.add(id(dataset))
+                yield Draft("FW413", event.spot, f"{name_of(event.subject, 'The loader')} gives augmented images.",
+                            f"It reads a part of {name_of(dataset, 'the training data')}, and {name_in(random[2])} "
+                            "changes all images at random.",
+                            "Build the data set twice, once with each transform, and take a Subset of each.",
+                            severity="warning")
 
 
 def normalisation_of(transform: Value | None) -> tuple[Any, Spot] | None:
@@ -156,6 +164,34 @@ def fitted_on_test(trace: Trace) -> Iterator[Draft]:
                         if event.text == "fit_transform" else "")
 
 
+def fitted_before_split(trace: Trace) -> Iterator[Draft]:
+    """Find a scaler that is fitted to arrays which are split into training and test data."""
+    for split in trace.of("split"):
+        arrays = known(split.subject)
+        for event in trace.of("use"):
+            if event.text not in ("fit", "fit_transform") or event.value is None or not is_scaler(event.subject):
+                continue
+            before = event.index < split.index and arrays.spot is not None and arrays.spot.node is event.spot.node
+            if event.value is arrays or before:
+                yield Draft("FW510", event.spot, f"The scaler is fitted to `{text_of(argument_of(event.spot))}`, which "
+                            "holds the test data too.",
+                            f"Line {split.spot.line} splits these data: mean and deviation of the test images enter "
+                            "the training.", "Split first, then fit the scaler to the training data only.")
+
+
+def is_scaler(value: Value | None) -> bool:
+    """True for an object that a class such as StandardScaler or PCA of scikit-learn builds."""
+    spot = known(value).spot
+    name = name_in(spot) if spot is not None else ""
+    return name.endswith("Scaler") or name in ("PCA", "SimpleImputer", "QuantileTransformer", "PowerTransformer")
+
+
+def argument_of(spot: Spot) -> Spot:
+    """Return the first argument of a call, or the call."""
+    node = spot.node
+    return Spot(spot.source, node.args[0]) if isinstance(node, ast.Call) and node.args else spot
+
+
 def shuffling(trace: Trace) -> Iterator[Draft]:
     """Find training loaders that do not shuffle, and test loaders that do."""
     used = {id(event.loader) for event in trace.of("step", "backward") if event.loader is not None}
@@ -220,6 +256,6 @@ def tests_on_training_data(trace: Trace) -> Iterator[Draft]:
 
 
 RULES = (
-    tests_on_training_data, random_on_test, flipped_signs, shared_transform, different_normalisation, fitted_on_test,
-    shuffling, test_is_train,
+    tests_on_training_data, random_on_test, flipped_signs, shared_transform, augmented_validation,
+    different_normalisation, fitted_on_test, fitted_before_split, shuffling, test_is_train,
 )

@@ -128,4 +128,44 @@ def calls_a_layer(node: ast.AST) -> bool:
                and isinstance(one.func.value, ast.Name) and one.func.value.id == "self" for one in ast.walk(node))
 
 
-RULES = (shared_layers, cut_graph)
+MADE = ("tensor", "zeros", "ones", "full", "eye", "arange", "linspace", "rand", "randn", "from_numpy", "as_tensor")
+
+
+def unregistered_tensors(trace: Trace) -> Iterator[Draft]:
+    """Find tensors that a network keeps as plain attributes and uses in forward, where the network is moved."""
+    moved = [event.subject for event in trace.of("move") if isinstance(event.subject, Module)
+             and event.text in ("to", "cuda")]
+    seen = set[int]()
+    for network in (part for one in moved for part in one.parts()):
+        first = network.cls.method("__init__") if network.cls is not None else None
+        method = network.cls.method("forward") if network.cls is not None else None
+        if network.cls is None or first is None or method is None or id(first) in seen:
+            continue
+        seen.add(id(first))
+        for name, node in plain_tensors(first):
+            text = ast.unparse(network.cls.definition)
+            handled = any(f"self.{name}{end}" in text for end in (".to(", ".cuda(", ".type_as(", ".data", "["))
+            if f"self.{name}" in ast.unparse(method) and not handled and text.count(f"self.{name} =") == 1:
+                spot = Spot(network.cls.scope.source, node)
+                yield Draft("FW118", spot, f"`self.{name}` does not move with the network.",
+                            "to(device) moves parameters and buffers only, so forward stops on a GPU, and "
+                            "state_dict() does not hold it.", "Register it as a buffer.",
+                            f'self.register_buffer("{name}", {ast.unparse(node.value)})')
+
+
+def plain_tensors(method: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, ast.Assign]]:
+    """Yield name and assignment of each `self.name = torch.tensor(...)`, also with a method behind it."""
+    for node in ast.walk(method):
+        if not isinstance(node, ast.Assign) or len(node.targets) != 1 or not isinstance(node.targets[0], ast.Attribute):
+            continue
+        maker = node.value
+        while isinstance(maker, ast.Call) and isinstance(maker.func, ast.Attribute) and isinstance(
+                maker.func.value, ast.Call):
+            maker = maker.func.value
+        text = ast.unparse(node.value)
+        if isinstance(maker, ast.Call) and ast.unparse(maker.func) in {f"torch.{one}" for one in MADE} and not any(
+                word in text for word in ("device", ".to(", ".cuda(")):
+            yield node.targets[0].attr, node
+
+
+RULES = (shared_layers, cut_graph, unregistered_tensors)

@@ -86,6 +86,9 @@ def without(op: Op) -> str:
     return ""
 
 
+MEMBERS = 3     # axes of the stacked outputs of several networks: (networks, N, classes)
+
+
 def softmax_dimension(trace: Trace) -> Iterator[Draft]:
     """Find softmax and log_softmax without dimension, or over the batch."""
     for event in trace.of("apply", "build", "layer"):
@@ -125,7 +128,13 @@ def wrong_dimension(event: Event, node: ast.Call) -> Iterator[Draft]:
         given = [one.value for one in node.keywords if one.arg == "dim"] or node.args[0 if is_method(event) else 1:]
         dimension = number_in(given[0]) if given else None
         spot = event.spot
-    if tensor.axes == 2 and dimension == 0:
+    if tensor.axes == MEMBERS and dimension in (0, 1) and tensor.trail[:1] and tensor.trail[0].name == "Linear":
+        of = "the images of the batch" if dimension == 1 else "the outputs that were stacked"
+        yield Draft("FW105", spot, f"The softmax runs over axis {dimension}, {of}.",
+                    "The classes stand on the last axis, so no image's probabilities sum to 1.",
+                    "Use dim=-1, the axis of the classes.",
+                    replaced(spot, text_of(spot, 500).replace(f"dim={dimension}", "dim=-1")))
+    elif tensor.axes == 2 and dimension == 0:
         yield Draft("FW105", spot, "The softmax runs over axis 0, the images of the batch.",
                     "The outputs have shape (N, classes), so each class sums to 1 over the batch, not each image.",
                     "Use dim=1, the axis of the classes.", replaced(spot, text_of(spot, 500).replace("dim=0", "dim=1")))
