@@ -21,9 +21,12 @@ def inside_frame(view: View) -> View:
     margin = max(1, round(FRAME * min(grey.shape)))
     if min(grey.shape) < 4 * margin:
         return view
-    found = [line_at_edge(rows[: margin + 1]) for rows in (grey.T, grey, grey.T[::-1], grey[::-1])]
-    sides = [line for line in found if line is not None]
-    if len(sides) < 4 or np.ptp([level for _, level in sides]) > 2 * STEP:
+    sides = list[tuple[int, float]]()
+    for rows in (grey.T, grey, grey.T[::-1], grey[::-1]):
+        if (line := line_at_edge(rows[: margin + 1])) is None:
+            return view
+        sides.append(line)
+    if np.ptp([level for _, level in sides]) > 2 * STEP:
         return view
     left, top, right, bottom = (ceil(width * view.scale) for width, _ in sides)
     picture = view.picture
@@ -35,6 +38,8 @@ def line_at_edge(rows: Floats) -> tuple[int, float] | None:
 
     rows: (N, L). The last row lies inside the line.
     """
+    if np.ptp(rows) <= STEP:        # far faster than the medians, which cannot differ by more
+        return None
     levels = np.median(rows, axis=1)
     differs = np.flatnonzero(np.abs(levels[:-1] - levels[-1]) > STEP)
     if not len(differs):

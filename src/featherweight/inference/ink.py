@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from featherweight.inference.light import INK, LEAST_CONTRAST, Floats, ink_is_dark, ink_of_strokes, sharpest
+from featherweight.inference.light import INK, LEAST_CONTRAST, Floats, ink_is_dark, ink_of_strokes, quantile, sharpest
 from featherweight.inference.zoom import cut_around, reduced
 
 __all__ = ["INK", "Floats", "View", "border", "find_ink", "ink_on_level_ground", "ink_under_light", "thin_ink"]
@@ -25,6 +25,7 @@ GRAIN = 1.2                     # pixels: radius of the blur that removes the gr
 FRAME = 0.04                    # part of the shorter side: a frame line lies nearer to the border
 FRAMED = 0.2                    # part of the pixels within: if fewer are like the border, the border is a frame
 LEVELS = 9                      # grey levels that count as one ground level
+GREY_AXIS = np.float32(np.sqrt(3))  # a grey level on the axis (1, 1, 1) / sqrt(3), from black
 NARROW = 1.8                    # longer side / shorter side: a picture above this is narrow
 
 
@@ -80,7 +81,11 @@ class View:
     @cached_property
     def lightness(self) -> Tones:
         """The levels without colour, and what follows from them."""
-        return self.colour if self.working.mode == "L" else tones_of(self.grey)
+        if self.working.mode == "L":
+            return self.colour
+        if is_grey(self.working):
+            return Tones(self.grey, self.colour.threshold / float(GREY_AXIS), self.colour.light)
+        return tones_of(self.grey)
 
     @cached_property
     def ground(self) -> float | None:
@@ -142,7 +147,7 @@ def ink_on_level_ground(view: View) -> Floats | None:
     ground = grey[(grey > threshold) == light].astype(np.uint8)
     counts = np.convolve(np.bincount(ground, minlength=256), np.ones(LEVELS), "same")
     depth = np.abs(grey - np.float32(counts.argmax()))
-    full = float(np.quantile(depth, 1 - min(0.005, 12 / depth.size)))
+    full = quantile(depth, 1 - min(0.005, 12 / depth.size))
     return None if full < LEAST_CONTRAST else np.minimum(depth / full, 1)
 
 
@@ -153,7 +158,7 @@ def tones_of(grey: Floats) -> Tones:
     """
     threshold = split(grey)
     edge = corners(grey) if max(grey.shape) > NARROW * min(grey.shape) else border(grey)
-    return Tones(grey, threshold, bool(np.median(edge) > threshold))
+    return Tones(grey, threshold, quantile(edge, 0.5) > threshold)
 
 
 def even_ground(tones: Tones) -> float | None:
@@ -163,10 +168,10 @@ def even_ground(tones: Tones) -> float | None:
     if len(ground) in (0, grey.size):
         return float(grey[0, 0])
     some = ground[:: -(-len(ground) // 4096)]       # a sample is enough: a quantile sorts all its values
-    middle, outermost = np.quantile(some, (0.5, 0.95 if light else 0.05))
+    middle, outermost = quantile(some, 0.5), quantile(some, 0.95 if light else 0.05)
     total, within = grey.sum(dtype=float), ground.sum(dtype=float)
     contrast = abs(within / len(ground) - (total - within) / (grey.size - len(ground)))
-    return float(middle) if abs(outermost - middle) < EVEN * contrast else None
+    return middle if abs(outermost - middle) < EVEN * contrast else None
 
 
 def split(grey: Floats) -> float:
@@ -190,14 +195,22 @@ def corners(grey: Floats) -> Floats:
     return grey[[0, 0, -1, -1], [0, -1, 0, -1]]
 
 
+def is_grey(picture: Image.Image) -> bool:
+    """Return True for an "RGB" picture without colour."""
+    red, green, blue = (band.tobytes() for band in picture.split())
+    return red == green == blue
+
+
 def along_main_colour(picture: Image.Image) -> Floats:
     """Return an "RGB" picture as (H, W): its projection on the axis along which its colours vary most.
 
     Higher values are brighter, in grey levels. The levels of an "L" picture are returned unchanged.
     """
+    if picture.mode == "L":
+        return np.asarray(picture, np.float32)
+    if is_grey(picture):
+        return np.asarray(picture.getchannel(0), np.float32) * GREY_AXIS
     pixels = np.asarray(picture, np.float32)
-    if pixels.ndim == 2:
-        return pixels
     flat = pixels.reshape(-1, 3)
     off = flat - np.ones(len(flat), np.float32) @ flat / len(flat)      # mean(axis=0) is far slower
     _, axes = np.linalg.eigh(off.T @ off / len(off) + 1e-3)     # the constant gives the grey axis if no colour varies

@@ -85,7 +85,7 @@ def full_ink(depth: Floats) -> Floats | None:
     Ink in shadow and ink of a light stroke therefore also reach values near 1.
     depth: grey levels below the background, (H, W). Returns None if no pixel is deep enough to be ink.
     """
-    deepest = float(np.quantile(depth, 1 - min(0.002, 12 / depth.size)))
+    deepest = quantile(depth, 1 - min(0.002, 12 / depth.size))
     if deepest < LEAST_CONTRAST:
         return None
     step = max(1, -(-max(depth.shape) // COARSE))
@@ -140,3 +140,12 @@ def spread_max(values: Floats, window: int) -> Floats:
             reach *= 2
         values = np.maximum(padded[:height], padded[window - reach :]).T
     return values
+
+
+def quantile(values: Floats, share: float) -> float:
+    """Return the quantile of all values, interpolated linearly. np.quantile takes several times as long."""
+    place = share * (values.size - 1)
+    low = int(place)
+    high = min(low + 1, values.size - 1)
+    parted = np.partition(values, (low, high), axis=None)
+    return float(parted[low]) + (place - low) * (float(parted[high]) - float(parted[low]))

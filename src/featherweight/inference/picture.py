@@ -209,11 +209,11 @@ def soft(ink: Floats) -> Floats:
 
 def fitted(drawn: Floats, specification: PictureSpecification) -> Floats:
     """Return a drawing whose longer side is that of the box, as coarse as the training images."""
-    found = fit(drawn, specification.box)
+    image = scaled(Image.fromarray(drawn), specification.box)
     if specification.grain:
         coarse = specification.grain / specification.size
-        found = fit(fit(found, round(max(found.shape) * coarse)), specification.box)
-    return found
+        image = scaled(scaled(image, round(max(image.size) * coarse)), specification.box)
+    return np.asarray(image)
 
 
 def cropped(mask: Mask) -> Mask:
@@ -235,12 +235,15 @@ def with_stroke(mask: Mask, specification: PictureSpecification) -> Mask:
 
 
 def fit(ink: Floats, longer: int) -> Floats:
-    """Return ink scaled so that its longer side has `longer` pixels. The proportions stay the same."""
-    height, width = ink.shape
-    scale = longer / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    way = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(ink).resize(size, way))
+    """Return ink scaled so that its longer side has `longer` pixels."""
+    return np.asarray(scaled(Image.fromarray(ink), longer))
+
+
+def scaled(image: Image.Image, longer: int) -> Image.Image:
+    """Return an image scaled so that its longer side has `longer` pixels. The proportions stay the same."""
+    scale = longer / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
 
 
 def centre(ink: Floats, size: int) -> Grey:
