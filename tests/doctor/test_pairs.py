@@ -464,6 +464,28 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "from torch.optim.lr_scheduler import LinearLR, SequentialLR\nHERE\n" + LOOP + "    both.step()\n",
         "one = LinearLR(optimizer); both = SequentialLR(optimizer, [LinearLR(optimizer)], [3])",
         "one = LinearLR(optimizer); both = SequentialLR(optimizer, [one, LinearLR(optimizer)], [3])"),
+    "a schedule as long as the training, in batches": (
+        "FW305", DATA + "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\ncriterion = nn.CrossEntropyLoss()\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\nsettings = {'epochs': 3}\n"
+        "steps = settings['epochs'] * len(train_loader)\n"
+        "plan = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)\n" + LOOP + "    HERE\n",
+        "plan.step()", "    plan.step()"),
+    "a gate that forward leaves out": (
+        "FW109", DATA + "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.fc = nn.Linear(8, 8)\n    def forward(self, x):\n        return x * torch.sigmoid(self.fc(x))\n"
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        HERE\n"
+        "        self.last = nn.Linear(8, 10)\n    def forward(self, x):\n        return self.last(x)\nmodel = Net()\n",
+        "self.gate = Gate()", "pass"),
+    "pixels less a mean of NumPy": (
+        "FW408", DATA + "import numpy as np\nMEAN = np.array([0.5, 0.4, 0.5]).reshape(3, 1, 1)\nHERE\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\nmodel.eval()\nwith torch.no_grad():\n"
+        "    model(picture)\n", "picture = torch.from_numpy((pixels - MEAN) / 0.3)",
+        "picture = torch.from_numpy(((pixels - MEAN) / 0.3).astype(np.float32))"),
+    "outputs of a network of timm": (
+        "FW113", DATA + "import timm\nHERE\nmodel.train()\nloss_fn = nn.CrossEntropyLoss()\n"
+        "for x, y in train_loader:\n    loss_fn(model(x), y)\n",
+        "model = timm.create_model('resnet34', pretrained=True)",
+        "options = dict(); options.update(num_classes=10); model = timm.create_model('resnet34', **options)"),
     "a ResNet for images of 224 pixels": (
         "FW708", DATA + "HERE\ncriterion = nn.CrossEntropyLoss()\n"
         "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n" + LOOP,
@@ -529,8 +551,29 @@ class Gate(nn.Module):
 @pytest.mark.parametrize("body", [
     "nn.Conv2d(3, 8, 5), Gate(), nn.Conv2d(8, 8, 23), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)",
     "*[nn.Conv2d(8 if i else 3, 8, 9) for i in range(n)], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)",
+    "nn.Conv2d(3, 8, 5), *stages(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)",
 ])
 def test_an_average_in_a_gate_or_behind_an_unknown_number_of_layers_is_left_alone(body):
     text = GATE + f"model = nn.Sequential({body})\ncriterion = nn.CrossEntropyLoss()\n" + (
         "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n") + LOOP
     assert "FW706" not in {one.code for one in findings(text, "")[1]}
+
+
+def test_layers_under_a_condition_that_is_not_known_are_left_alone():
+    text = DATA + (
+        "def head(widths):\n    layers = []\n    for i in range(len(widths) - 1):\n"
+        "        layers.append(nn.Linear(widths[i], widths[i + 1]))\n        if i < len(widths) - 2:\n"
+        "            layers.append(nn.ReLU())\n            layers.append(nn.Dropout(0.2))\n"
+        "    return nn.Sequential(*layers)\nmodel = nn.Sequential(nn.Flatten(), head([3072, 64, 10]))\n"
+        "criterion = nn.CrossEntropyLoss()\noptimizer = torch.optim.SGD(model.parameters(), 0.1)\n") + LOOP
+    assert {one.code for one in findings(text, "")[1]} & {"FW101", "FW102", "FW113"} == set()
+    outside = text.replace("            layers.append(nn.Dropout", "        layers.append(nn.Dropout")
+    assert "FW102" in {one.code for one in findings(outside, "")[1]}
+
+
+def test_batches_of_an_unknown_loader_are_left_alone():
+    text = DATA + (
+        "model = nn.Sequential(nn.Conv2d(3, 8, 5), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 784, 10))\n"
+        "criterion = nn.CrossEntropyLoss()\noptimizer = torch.optim.SGD(model.parameters(), 0.1)\n"
+        "train_loader = repeated(train_loader)\n") + LOOP
+    assert "FW116" not in {one.code for one in findings(text, "")[1]}

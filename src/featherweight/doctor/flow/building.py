@@ -44,7 +44,8 @@ def layer(call: Call) -> Value:
             elif isinstance(value, Module):
                 children.append(value)
     made = Module(spot=call.spot, name=call.name, arguments=call.bound(), children=children)
-    call.trace.add("build", call.spot, made)
+    unknown = call.last in CONTAINERS and any(isinstance(value, Unknown) for value in call.everything())
+    call.trace.add("build", call.spot, made, text="open" if unknown else "")
     return made
 
 

@@ -131,6 +131,7 @@ class Calls(Networks):
                 found[keyword.arg] = value
             elif isinstance(value, Table):
                 found |= {key: one for key, one in value.items.items() if isinstance(key, str)}
+                is_open = is_open or value.open
             else:
                 is_open = True
         return found, is_open

@@ -93,12 +93,12 @@ class Expressions(ABC):
         return known(method(self, node))
 
     def evaluate_all(self, nodes: Sequence[ast.expr]) -> list[Value]:
-        """Return the values of several expressions; a starred list gives its items."""
+        """Return the values of several expressions. A starred list gives its items, else an Unknown."""
         values: list[Value] = []
         for node in nodes:
             if isinstance(node, ast.Starred):
                 inner = self.evaluate(node.value)
-                values += inner.items if isinstance(inner, Items) else []
+                values += inner.items if isinstance(inner, Items) else [Unknown(spot=self.at(node))]
             else:
                 values.append(self.evaluate(node))
         return values

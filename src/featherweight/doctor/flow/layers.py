@@ -41,7 +41,7 @@ SHAPES = frozenset((
     "view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "contiguous", "to", "cuda", "cpu",
     "float", "double", "half", "bfloat16", "long", "int", "type", "clone", "identity", "view_as", "reshape_as", "t",
     "expand", "repeat", "requires_grad_", "retain_grad", "unflatten", "swapaxes", "movedim", "type_as", "index_select",
-    "gather", "clamp", "clip", "nan_to_num", "cpu_", "variable", "ravel", "bool",
+    "gather", "clamp", "clip", "nan_to_num", "cpu_", "variable", "ravel", "bool", "astype",
 ))
 MEANINGS = {
     "softmax": PROBABILITIES, "softmax2d": PROBABILITIES, "softmin": PROBABILITIES, "gumbelsoftmax": PROBABILITIES,
@@ -100,9 +100,11 @@ def shaped(key: str, tensor: Tensor, arguments: Mapping[str, Value], spot: Spot)
 
 def converts(key: str, arguments: Mapping[str, Value]) -> bool:
     """True for a conversion to another type than float64: x.float(), x.to(torch.float32), but not x.to(device)."""
-    if key == "to":
-        targets = (arguments.get("dim"), arguments.get("dtype"))
-        return any(isinstance(one, Library) and not one.name.endswith(("float64", "double")) for one in targets)
+    if key in ("to", "astype"):
+        targets = [arguments.get("dim"), arguments.get("dtype")]
+        texts = [constant(one) for one in targets] if key == "astype" else []
+        names = [one.name for one in targets if isinstance(one, Library)] + [one for one in texts if type(one) is str]
+        return any(not name.endswith(("float64", "double")) for name in names)
     return key in ("float", "half", "bfloat16", "long", "int", "type", "typeas", "bool")
 
 

@@ -35,6 +35,7 @@ from featherweight.doctor.flow.values import (
     Weights,
     constant,
     known,
+    modules_in,
 )
 
 MOVES = ("to", "cuda", "cpu", "half", "double", "float", "bfloat16", "type", "share_memory", "requires_grad_", "apply",
@@ -237,6 +238,8 @@ def of_items(owner: Value, call: Call) -> Value:
         elif len(owner.items) < 200:
             owner.items.append(value)
         owner.open = owner.open or bool(call.trace.loops)
+        for module in modules_in(value) if call.trace.arms else ():
+            module.unsure = True
         if isinstance(value, Optimizer | Scheduler):
             value.escaped = True
     return Unknown(spot=call.spot, origin=sources_of(owner))
@@ -247,6 +250,10 @@ def of_table(owner: Value, call: Call) -> Value:
     assert isinstance(owner, Table)
     if call.name == "get" and call.arguments:
         return owner.items.get(constant(call.first()), Unknown())
+    if call.name == "update" and not call.trace.arms:       # else it may not happen
+        given = call.first()
+        owner.items |= (given.items if isinstance(given, Table) else {}) | call.keywords
+        owner.open = owner.open or call.open or (given is not None and not isinstance(given, Table))
     if call.name == "values":
         return Items(items=list(owner.items.values()))
     if call.name == "items":
@@ -282,7 +289,7 @@ def of_others(owner: Value, call: Call) -> Value:  # noqa: PLR0911  one return f
     else:
         escape(call)
     if isinstance(owner, Library | Unknown) and call.name in ("unsqueeze", "view", "reshape"):
-        return Tensor(spot=call.spot, origin=sources_of(owner), label=owner.label)
+        return Tensor(spot=call.spot, origin=sources_of(owner), label=owner.label, double=owner.double)
     return Unknown(spot=call.spot, origin=united(sources_of(owner), *(sources_of(v) for v in call.everything())))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from featherweight.doctor.flow.building import CONTAINERS
 from featherweight.doctor.flow.functions import Functions
 from featherweight.doctor.flow.layers import applied, events_of, is_operation, key_of
@@ -62,12 +64,7 @@ class Networks(Functions):
         if module.cls is not None:
             return self.forward(module, tensor, call)
         if module.name.rpartition(".")[2] == "Sequential" or (module.children and not module.name):
-            output: Value = tensor
-            for child in map(known, module.children):
-                step = Call("", call.spot, [output], {}, self.trace)
-                output = self.apply_module(child, step) if isinstance(child, Module) else Tensor()
-                output = first_tensor(output) or Tensor()
-            return output
+            return self.in_turn(module, tensor, call)
         if is_operation(module.name):
             self.trace.add("layer", call.spot, module, tensor)
             after = applied(module.name, tensor, module.arguments, call.spot, module.spot)
@@ -86,6 +83,21 @@ class Networks(Functions):
             return twin.output.but(geometry=None)
         known_layer = module.name.startswith("torch.nn.") and module.name.rpartition(".")[2] not in CONTAINERS
         return tensor.but(meaning="" if known_layer else OUTPUT, trail=(), geometry=None, axes=None)
+
+    def in_turn(self, module: Module, tensor: Tensor, call: Call) -> Tensor:
+        """Return the output of the children of a Sequential. Some of them may not be there."""
+        output = tensor
+        for child in map(known, module.children):
+            step = Call("", call.spot, [output], {}, self.trace)
+            found = self.apply_module(child, step) if isinstance(child, Module) else Tensor()
+            after = first_tensor(found) or Tensor()
+            if isinstance(child, Module) and child.unsure:
+                *before, last = after.trail or (None,)
+                one_more = last is not None and tuple(before) == output.trail and after.meaning == output.meaning
+                after = after.but(trail=(*output.trail, replace(last, unsure=True))) if one_more and last else (
+                    after.but(maybe=True))
+            output = after
+        return output
 
     def of_classifier(self, module: Module, tensor: Tensor, call: Call) -> Value:
         """Return the output of a network of torchvision: that of the last layers that the file gave it, or its own."""
@@ -157,6 +169,8 @@ class Networks(Functions):
 def is_classifier(name: str) -> bool:
     """True for a function that builds a classifier of torchvision with one output. Inception's has two in training."""
     package, _, last = name.rpartition(".")
+    if name == "timm.create_model":
+        return True
     several = last.startswith(("inception", "googlenet", "get_"))
     return package == "torchvision.models" and last[:1].islower() and not several
 

@@ -50,7 +50,7 @@ def operation(call: Call) -> Value:
     """Return the result of a function that takes a tensor first."""
     arguments = call.bound()
     tensor = known(arguments.get("input", call.first()))
-    call.trace.add("apply", call.spot, tensor, Library(name=call.name), text=call.last)
+    call.trace.add("apply", call.spot, tensor, Library(name=call.name), arguments.get("dim"), text=call.last)
     if isinstance(tensor, Number):
         return tensor
     if not isinstance(tensor, Tensor):
@@ -186,7 +186,10 @@ def is_double(call: Call) -> bool:
 def as_array(call: Call) -> Value:
     """Return numpy.array(x) or numpy.asarray(x). It keeps float64 numbers if it states no other type."""
     value = call.first()
-    kept = value.double if value is not None and "dtype" not in call.keywords and len(call.arguments) == 1 else None
+    plain = value is not None and "dtype" not in call.keywords and len(call.arguments) == 1
+    stated = constant(value)
+    decimal = isinstance(stated, tuple) and any(isinstance(one, float) for one in stated)
+    kept = (value.double or (call.spot if decimal else None)) if plain and value is not None else None
     return array_of(call, call.spot if is_double(call) else kept)
 
 

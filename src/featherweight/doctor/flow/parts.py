@@ -9,6 +9,7 @@ from featherweight.doctor.flow.values import (
     INPUT,
     PREDICTION,
     Bound,
+    Constant,
     Dataset,
     Items,
     Loader,
@@ -17,6 +18,7 @@ from featherweight.doctor.flow.values import (
     Tensor,
     Unknown,
     Value,
+    constant,
     known,
 )
 
@@ -46,7 +48,9 @@ def item_of(owner: Items, position: object) -> Value:
         return owner.items[position]
     if isinstance(position, str) and owner.origin:
         return Tensor(meaning=meaning_by_name(position, 0, 2), origin=owner.origin, label=position)
-    return known(owner.items[0]) if owner.items and owner.is_list else Unknown(origin=sources_of(owner))
+    first = known(owner.items[0]) if owner.items and owner.is_list else Unknown(origin=sources_of(owner))
+    alike = isinstance(first, Constant) and all(constant(one) == first.value for one in owner.items)
+    return Unknown(spot=first.spot) if isinstance(first, Constant) and not alike else first
 
 
 def part_of(owner: Tensor, position: object, spot: Spot) -> Value:

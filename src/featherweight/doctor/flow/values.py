@@ -35,6 +35,7 @@ class Op:
     """One operation since the last layer with weights. kind: WEIGHTED, ACTIVATION, DROPOUT, NORM or POOL.
 
     outputs: of a layer with weights, or of the classifier of a library, if they are known.
+    unsure: it is applied under a condition that is not known.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Op:
     spot: Spot
     made: Spot | None = None        # the line that builds the layer, if it is a module
     outputs: int | None = None
+    unsure: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,12 +164,16 @@ class Instance(Value):
 
 @dataclass(eq=False, kw_only=True)
 class Module(Instance):
-    """A network or a layer. name: its library class. cls: its class in the file. Both are empty if unknown."""
+    """A network or a layer. name: its library class. cls: its class in the file. Both are empty if unknown.
+
+    unsure: it was added to a list under a condition that is not known.
+    """
 
     name: str = ""
     arguments: dict[str, Value] = field(default_factory=dict)
     children: list[Value] = field(default_factory=list)
     output: Tensor | None = None        # result of the first call, reused by later calls
+    unsure: bool = False
 
     def parts(self) -> Iterator[Module]:
         """Yield the module and all modules inside."""
@@ -296,9 +302,10 @@ class Items(Value):
 
 @dataclass(eq=False, kw_only=True)
 class Table(Value):
-    """A dictionary with known keys."""
+    """A dictionary with known keys. open: it may hold more keys."""
 
     items: dict[Any, Value] = field(default_factory=dict)
+    open: bool = False
 
 
 @dataclass(eq=False, kw_only=True)

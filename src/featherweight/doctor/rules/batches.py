@@ -35,11 +35,11 @@ def batch_size_of(loader: Loader) -> object:
 def norm_on_single_images(trace: Trace) -> Iterator[Draft]:
     """Find a training with batch normalisation on batches of one image."""
     trained = {id(event.loader) for event in trace.of("backward") if event.loader is not None}
-    opened = {id(event.subject) for event in trace.of("loader") if event.text == "open"}
+    built = {id(event.subject) for event in trace.of("loader") if event.text != "open"}
     seen = set[int]()
     for event in trace.of("forward"):
         loader, network = event.loader, event.subject
-        if loader is None or id(loader) not in trained - opened - seen or not isinstance(network, Module):
+        if loader is None or id(loader) not in (trained & built) - seen or not isinstance(network, Module):
             continue
         norms = [part for part in network.parts() if key_of(part.name).startswith("batchnorm")]
         own_batches = {"batch_sampler", "collate_fn"} & loader.arguments.keys()

@@ -32,14 +32,16 @@ def judged(trace: Trace, kind: str) -> Iterator[tuple[Event, Geometry, str, Spot
 
 
 def followed(trace: Trace, event: Event) -> bool:
-    """True if every layer of the network around an event was built and run in loops whose turns are all known."""
+    """True if all layers of the network around an event are known: no loop of unknown length, no unknown condition."""
     before = [one for one in trace.of("forward") if not one.nested and one.index < event.index]
     start = before[-1] if before else event
     network = start.subject
     parts = {id(part) for part in network.parts()} if isinstance(network, Module) else set()
     built = [one for one in trace.of("build") if id(one.subject) in parts]
-    outside = set(start.guesses)
-    return all(outside.issuperset(one.guesses) for one in (*built, *trace.events[start.index:event.index + 1]))
+    outside = {*start.guesses, *(arm.node for arm in start.arms)}
+    unknown = [node for one in (*built, *trace.events[start.index:event.index + 1])
+               for node in (*one.guesses, *(arm.node for arm in one.arms))]
+    return outside.issuperset(unknown) and not any(one.text == "open" for one in built)
 
 
 def early_reduction(trace: Trace) -> Iterator[Draft]:

@@ -51,6 +51,8 @@ def after_weights(tensor: Tensor) -> Iterator[Draft]:
     last = tensor.trail[0]
     pooled = any(op.kind == POOL for op in tensor.trail[1:])
     for op in tensor.trail[1:]:
+        if op.unsure:
+            continue
         if op.kind == ACTIVATION:
             cuts = key_of(op.name) in ZEROING
             why = (f"Negative outputs of {layer(last)} become 0, so the softmax cannot tell these classes apart."
@@ -127,6 +129,8 @@ def wrong_dimension(event: Event, node: ast.Call) -> Iterator[Draft]:
     else:
         given = [one.value for one in node.keywords if one.arg == "dim"] or node.args[0 if is_method(event) else 1:]
         dimension = number_in(given[0]) if given else None
+        stated = constant(event.other) if given else None
+        dimension = stated if dimension is None and type(stated) is int else dimension
         spot = event.spot
     if tensor.axes == MEMBERS and dimension in (0, 1) and tensor.trail[:1] and tensor.trail[0].name == "Linear":
         of = "the images of the batch" if dimension == 1 else "the outputs that were stacked"
@@ -205,8 +209,8 @@ def unused_layers(trace: Trace) -> Iterator[Draft]:
         for name, value in network.attributes.items():
             module = known(value)
             spot = module.spot
-            layer_of_torch = isinstance(module, Module) and module.name.startswith("torch.nn.")
-            if layer_of_torch and name not in used and spot and spot.source is network.cls.scope.source:
+            layer = isinstance(module, Module) and (module.name.startswith("torch.nn.") or module.cls is not None)
+            if layer and name not in used and spot and spot.source is network.cls.scope.source:
                 weights = isinstance(module, Module) and has_parameters(module)
                 yield Draft("FW109", spot, f"`self.{name}` is built but never used.",
                             "Its weights are counted and stored, but no output depends on them." if weights else

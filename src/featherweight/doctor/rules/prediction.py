@@ -38,7 +38,7 @@ def prediction_prepares(trace: Trace) -> Iterator[Draft]:
             yield Draft("FW403", place, "The picture is not normalised as the training images are.",
                         f"Training uses `{text_of(spot)}` at line {spot.line}; here values stay between 0 and 1.",
                         "Apply the transform of the test data.", f"{target} = {values}" if values else "")
-        if trained and not is_resized(function):
+        if trained and not is_resized(function, sizing_names(event.spot.source.tree)):
             yield Draft("FW411", event.spot, "The picture keeps its own size.",
                         f"{trained[-1].name} has images of one size; another size stops a linear layer, and changes "
                         "the scale of strokes for a convolution.",
@@ -113,9 +113,17 @@ def blue_first(trace: Trace) -> Iterator[Draft]:
                             "Convert it.", replaced(spot, f"cv2.cvtColor({text_of(spot)}, cv2.COLOR_BGR2RGB)"))
 
 
-def is_resized(function: ast.AST) -> bool:
+def sizing_names(tree: ast.AST) -> set[str]:
+    """Return the names of transforms that resize or crop: tf of `self.tf = Compose([Resize(32), ...])`."""
+    return {ast.unparse(node.targets[0]).rpartition(".")[2] for node in ast.walk(tree) if isinstance(node, ast.Assign)
+            and any(f"{word}(" in ast.unparse(node.value) for word in ("Resize", "CenterCrop"))}
+
+
+def is_resized(function: ast.AST, transforms: set[str]) -> bool:
     """True if a function resizes or crops a picture, or calls something that prepares it."""
     calls = [ast.unparse(node.func).lower() for node in ast.walk(function) if isinstance(node, ast.Call)]
+    if any(call.rpartition(".")[2] in {name.lower() for name in transforms} for call in calls):
+        return True
     return any(word in call for call in calls for word in ("resize", "thumbnail", "crop", "interpolate", "transform",
                                                            "preprocess", "prepare", "processor", "compose", "fit",
                                                            "ops.pad"))

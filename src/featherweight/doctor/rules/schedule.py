@@ -92,6 +92,9 @@ def counts_batches(scheduler: Scheduler) -> bool | None:
         if isinstance(steps, Number) and steps.unit == "batches":
             return True
         return True if isinstance(total, Number) and total.unit in ("batches", "full-batches") else None
+    length = known(arguments.get("T_max"))
+    if isinstance(length, Number) and length.unit in ("batches", "full-batches"):
+        return True
     size = constant(arguments.get("step_size"))
     if scheduler.name == "StepLR" and isinstance(size, int):
         return False if size < FEW else None
