@@ -195,3 +195,18 @@ def test_a_long_network_in_words_is_no_path():
     with pytest.raises(FeatherweightError, match="65 words"):
         consult([name])
     assert consult([f"words:{' '.join(['C100'] * 61)} g h"], Options(shapes=[(1, 8, 8)])).count("error") == 0
+
+
+class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return x * torch.sigmoid(self.fc(x.mean(dim=(2, 3))))[:, :, None, None]
+
+
+def test_the_average_of_a_gate_is_not_the_global_average():
+    rest = nn.Conv2d(8, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)
+    assert [layer for code, layer in codes(net(nn.Conv2d(1, 8, 3), Gate(), *rest)) if code == "FW706"] == []
+    assert [layer for code, layer in codes(net(nn.Conv2d(1, 8, 3), *rest)) if code == "FW706"] == ["2"]

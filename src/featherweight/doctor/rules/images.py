@@ -23,7 +23,7 @@ def judged(trace: Trace, kind: str) -> Iterator[tuple[Event, Geometry, str, Spot
         return
     for event in trace.of(kind):
         found = event.value.geometry if isinstance(event.value, Tensor) else None
-        if found is None or found.image is None or found.image > LARGEST or not followed(trace, event):
+        if found is None or found.image is None or found.image > LARGEST:
             continue
         layer, name = event.subject, "the mean"
         if isinstance(layer, Module | Library):
@@ -50,7 +50,7 @@ def early_reduction(trace: Trace) -> Iterator[Draft]:
         convolution = KINDS.get(key_of(name)) == WEIGHTED
         kernel = side(event.subject.arguments.get("kernel_size"), 1) if isinstance(event.subject, Module) else 1
         seen = max(before.field, kernel or 1) if convolution else before.field
-        if seen < EDGES and before.jump == 1:
+        if seen < EDGES and before.jump == 1 and followed(trace, event):
             yield Draft("FW708", spot, f"{name} halves the image where units see {seen} "
                         f"{'pixel' if seen == 1 else 'pixels'}.",
                         f"An image of {before.image} pixels loses strokes and edges before a layer has seen them.",
@@ -80,7 +80,8 @@ def small_field(trace: Trace) -> Iterator[Draft]:
     """Find a global average over units that see less than the object."""
     for event, found, name, spot in judged(trace, "averaged"):
         needed = round(OBJECT * (found.image or 0))
-        if found.size != 1 and 1 < found.field < needed and not convolves_after(trace, event):
+        small = found.size != 1 and 1 < found.field < needed
+        if small and not convolves_after(trace, event) and followed(trace, event):
             yield Draft("FW706", spot, f"The receptive field is {found.field} pixels where {name} averages.",
                         f"An object fills about {needed} of {found.image} pixels, so no unit sees a whole one.",
                         "Add convolutions or a pooling before the global pooling.",
@@ -106,7 +107,7 @@ def large_linear(trace: Trace) -> Iterator[Draft]:
         count, total = parameters_in(layer), sum(map(parameters_in, network.parts()))
         inputs = found.channels * found.size**2
         saved = count // inputs * (inputs - found.channels)
-        if count > MOST * total and saved >= SAVED:
+        if count > MOST * total and saved >= SAVED and followed(trace, event):
             yield Draft("FW709", spot, f"Linear holds {100 * count / total:.0f} % of all parameters.",
                         f"{count:,} of {total:,}: one weight for each of {inputs:,} inputs.",
                         f"Average over {found.size}x{found.size} first: that saves {saved:,} parameters.",
