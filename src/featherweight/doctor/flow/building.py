@@ -43,9 +43,9 @@ def layer(call: Call) -> Value:
                 children += value.items.values()
             elif isinstance(value, Module):
                 children.append(value)
-    made = Module(spot=call.spot, name=call.name, arguments=call.bound(), children=children)
-    unknown = call.last in CONTAINERS and any(isinstance(value, Unknown) for value in call.everything())
-    call.trace.add("build", call.spot, made, text="open" if unknown else "")
+    more = call.last in CONTAINERS and any(isinstance(value, Unknown) for value in call.everything())
+    made = Module(spot=call.spot, name=call.name, arguments=call.bound(), children=children, open=more)
+    call.trace.add("build", call.spot, made)
     return made
 
 

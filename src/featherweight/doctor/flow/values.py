@@ -166,7 +166,7 @@ class Instance(Value):
 class Module(Instance):
     """A network or a layer. name: its library class. cls: its class in the file. Both are empty if unknown.
 
-    unsure: it was added to a list under a condition that is not known.
+    unsure: it was added to a list under a condition that is not known. open: it may hold more children.
     """
 
     name: str = ""
@@ -174,6 +174,7 @@ class Module(Instance):
     children: list[Value] = field(default_factory=list)
     output: Tensor | None = None        # result of the first call, reused by later calls
     unsure: bool = False
+    open: bool = False
 
     def parts(self) -> Iterator[Module]:
         """Yield the module and all modules inside."""

@@ -36,14 +36,15 @@ def confused_flags(trace: Trace) -> Iterator[Draft]:
                         f"{name} takes `{argument}` as argument {place + functional + 1}, but gets {given}.",
                         f"True counts as 1 and False as 0, so `{argument}` is set, and nothing else.",
                         "Name the argument that is meant, such as bias=True.", severity="error")
+        if key not in RATES:
+            continue
+        effect = "a rate of 1.0 zeroes every value" if KINDS[key] == DROPOUT else "a slope of 1.0 is no activation"
         stated = flag_behind(event)
-        if key in RATES and stated is not None:
-            effect = "a rate of 1.0 zeroes every value" if KINDS[key] == DROPOUT else "a slope of 1.0 is no activation"
+        if stated is not None:
             yield Draft("FW106", stated.spot or event.spot, f"{name} takes a number, but gets {stated.value}.",
                         f"True counts as 1.0: {effect}.", "State a rate, such as 0.3.", severity="error")
-        elif key in RATES and len(node.args) > functional and is_flag(node.args[functional]):
+        elif len(node.args) > functional and is_flag(node.args[functional]):
             given = ast.unparse(node.args[functional])
-            effect = "a rate of 1.0 zeroes every value" if KINDS[key] == DROPOUT else "a slope of 1.0 is no activation"
             yield Draft("FW106", event.spot, f"{name} takes a number as argument {functional + 1}, but gets {given}.",
                         f"True counts as 1.0: {effect}.", "Name the argument, such as training=self.training.",
                         severity="error")

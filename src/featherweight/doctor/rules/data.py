@@ -33,17 +33,20 @@ def datasets(trace: Trace) -> list[Dataset]:
 def random_on_test(trace: Trace) -> Iterator[Draft]:
     """Find random transforms in the transform of test data."""
     for dataset in datasets(trace):
-        transform = known(dataset.transform)
-        if role_of(dataset) not in ("test", "validation") or not isinstance(transform, Transform):
+        role = role_of(dataset)
+        if role not in ("test", "validation") or (role_in(dataset.label) == "train" and not dataset.certain):
             continue
-        if role_in(dataset.label) == "train" and not dataset.certain:
-            continue
-        for name, _, spot in transform.steps:
-            if name.startswith(RANDOM):
-                role, called = role_of(dataset), name_in(spot) or name
-                yield Draft("FW401", spot, f"{called} changes the {role} images at random.",
-                            f"{name_of(dataset, 'The data set')} gives other images in each epoch, so accuracies of "
-                            "two epochs cannot be compared.", f"Remove {called} from the transform of the {role} data.")
+        for called, spot in random_steps(dataset):
+            yield Draft("FW401", spot, f"{called} changes the {role} images at random.",
+                        f"{name_of(dataset, 'The data set')} gives other images in each epoch, so accuracies of "
+                        "two epochs cannot be compared.", f"Remove {called} from the transform of the {role} data.")
+
+
+def random_steps(dataset: Dataset) -> list[tuple[str, Spot]]:
+    """Return name and place of each random step in the transform of a data set."""
+    transform = known(dataset.transform)
+    steps = transform.steps if isinstance(transform, Transform) else []
+    return [(name_in(spot) or name, spot) for name, _, spot in steps if name.startswith(RANDOM)]
 
 
 def name_in(spot: Spot) -> str:
@@ -84,13 +87,11 @@ def augmented_validation(trace: Trace) -> Iterator[Draft]:
     seen = set[int]()
     for event in trace.of("loader"):
         for dataset in lineage(event.subject) if role_of(event.subject) == "validation" else ():
-            transform = known(dataset.transform)
-            steps = transform.steps if isinstance(transform, Transform) else []
-            random = next((one for one in steps if one[0].startswith(RANDOM)), None)
-            if random is not None and id(dataset) in trained and id(dataset) not in seen and dataset.parent is None:
+            random = random_steps(dataset)
+            if random and id(dataset) in trained and id(dataset) not in seen and dataset.parent is None:
                 seen.add(id(dataset))
                 yield Draft("FW413", event.spot, f"{name_of(event.subject, 'The loader')} gives augmented images.",
-                            f"It reads a part of {name_of(dataset, 'the training data')}, and {name_in(random[2])} "
+                            f"It reads a part of {name_of(dataset, 'the training data')}, and {random[0][0]} "
                             "changes all images at random.",
                             "Build the data set twice, once with each transform, and take a Subset of each.",
                             severity="warning")

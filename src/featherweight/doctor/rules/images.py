@@ -35,13 +35,13 @@ def followed(trace: Trace, event: Event) -> bool:
     """True if all layers of the network around an event are known: no loop of unknown length, no unknown condition."""
     before = [one for one in trace.of("forward") if not one.nested and one.index < event.index]
     start = before[-1] if before else event
-    network = start.subject
-    parts = {id(part) for part in network.parts()} if isinstance(network, Module) else set()
-    built = [one for one in trace.of("build") if id(one.subject) in parts]
+    parts = list(start.subject.parts()) if isinstance(start.subject, Module) else []
+    numbers = {id(part) for part in parts}
+    built = [one for one in trace.of("build") if id(one.subject) in numbers]
     outside = {*start.guesses, *(arm.node for arm in start.arms)}
     unknown = [node for one in (*built, *trace.events[start.index:event.index + 1])
                for node in (*one.guesses, *(arm.node for arm in one.arms))]
-    return outside.issuperset(unknown) and not any(one.text == "open" for one in built)
+    return outside.issuperset(unknown) and not any(part.open for part in parts)
 
 
 def early_reduction(trace: Trace) -> Iterator[Draft]:
