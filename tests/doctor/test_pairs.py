@@ -470,6 +470,42 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "steps = settings['epochs'] * len(train_loader)\n"
         "plan = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)\n" + LOOP + "    HERE\n",
         "plan.step()", "    plan.step()"),
+    "parameters of an averaged copy, in two lists": (
+        "FW313", DATA + "import copy\nmodel = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n"
+        "average = copy.deepcopy(model)\nsgd = torch.optim.SGD\ndef groups(network):\n"
+        "    weights, biases = [], []\n    for parameter in network.parameters():\n"
+        "        (weights if parameter.ndim > 1 else biases).append(parameter)\n"
+        "    return [{'params': weights}, {'params': biases, 'weight_decay': 0}]\n"
+        "HERE\ncriterion = nn.CrossEntropyLoss()\n" + LOOP,
+        "optimizer = sgd(groups(average), 0.1)", "optimizer = sgd(groups(model), 0.1)"),
+    "labels that a transform leaves as they are": (
+        "FW410", DATA + "def to_index(label):\n    return torch.tensor(int(label))\n"
+        "letters = datasets.EMNIST('d', 'letters', train=True, transform=to_tensor, target_transform=to_index)\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(784, 26))\nmodel.train()\nloss_fn = nn.CrossEntropyLoss()\n"
+        "for x, y in torch.utils.data.DataLoader(letters, 64, shuffle=True):\n    HERE\n",
+        "loss_fn(model(x), y)", "loss_fn(model(x), y - 1)"),
+    "digits that a transform shifts": (
+        "FW410", DATA + "digits = datasets.MNIST('d', True, to_tensor, lambda label: int(label) + 1)\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\nmodel.train()\nloss_fn = nn.CrossEntropyLoss()\n"
+        "for x, y in torch.utils.data.DataLoader(digits, 64, shuffle=True):\n    HERE\n",
+        "loss_fn(model(x), y)", "loss_fn(model(x), y - 1)"),
+    "a bound on gradients in a closure": (
+        "FW318", DATA + "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\nmodel.train()\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\ncriterion = nn.CrossEntropyLoss()\n"
+        "bound = nn.utils.clip_grad_norm_\ndef update(x, y):\n    optimizer.zero_grad()\n"
+        "    loss = criterion(model(x), y)\n    HERE\n    optimizer.step()\n"
+        "for x, y in train_loader:\n    update(x, y)\n",
+        "bound(model.parameters(), 1.0); loss.backward()", "loss.backward(); bound(model.parameters(), 1.0)"),
+    "a network traced after its training": (
+        "FW319", TRANSFER.replace("HERE", "") + "HERE\n",
+        "torch.jit.trace(model, torch.zeros(1, 3, 32, 32)).save('model.pt')",
+        "torch.jit.trace(model.eval(), torch.zeros(1, 3, 32, 32)).save('model.pt')"),
+    "the class of a batch over its images": (
+        "FW511", DATA + "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\nmodel.eval()\nhits = 0\n"
+        "def right(outputs, labels, axis=1):\n    return (outputs.argmax(axis) == labels).sum().item()\n"
+        "with torch.no_grad():\n    for x, y in test_loader:\n        outputs = model(x)\n        HERE\n",
+        "hits += (torch.max(outputs.data, 0)[1] == y).sum().item()",
+        "hits += (torch.max(outputs.data, 1)[1] == y).sum().item()"),
     "a gate that forward leaves out": (
         "FW109", DATA + "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.fc = nn.Linear(8, 8)\n    def forward(self, x):\n        return x * torch.sigmoid(self.fc(x))\n"

@@ -53,6 +53,8 @@ CODES: dict[str, tuple[str, str]] = {
     "FW315": ("warning", "gradients clipped before they are unscaled"),
     "FW316": ("error", "best weights kept without a copy"),
     "FW317": ("error", "plateau schedule in the wrong direction"),
+    "FW318": ("error", "gradients clipped before backward"),
+    "FW319": ("error", "network exported in training mode"),
     # the data
     "FW401": ("error", "random transform on test data"),
     "FW402": ("error", "normalisation differs between training and test"),
@@ -79,6 +81,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW508": ("error", "network goes on from fold to fold"),
     "FW509": ("error", "training result called a test result"),
     "FW510": ("error", "scaler fitted to test data"),
+    "FW511": ("error", "class taken over the wrong dimension"),
     # the environment
     "FW601": ("note", "no seed set"),
     "FW602": ("warning", "weights stored as pickle"),

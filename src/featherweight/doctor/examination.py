@@ -14,9 +14,11 @@ from featherweight.doctor.flow.values import Criterion, Loader, Module, known
 from featherweight.doctor.rules import (
     arguments,
     batches,
+    clipping,
     comments,
     data,
     environment,
+    export,
     forward,
     images,
     loop,
@@ -25,6 +27,7 @@ from featherweight.doctor.rules import (
     modes,
     network,
     optimizers,
+    predicted,
     prediction,
     readme,
     schedule,
@@ -33,8 +36,8 @@ from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
 FAMILIES = (
-    network, images, arguments, forward, comments, readme, losses, loop, optimizers, modes, schedule, data, prediction,
-    batches, measurement, environment,
+    network, images, arguments, forward, comments, readme, losses, loop, clipping, optimizers, modes, export, schedule,
+    data, prediction, batches, predicted, measurement, environment,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 

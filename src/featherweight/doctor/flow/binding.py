@@ -7,10 +7,12 @@ import ast
 from featherweight.doctor.flow.arithmetic import accumulated, combined
 from featherweight.doctor.flow.calls import Calls
 from featherweight.doctor.flow.iteration import meaning_by_name
+from featherweight.doctor.flow.labels import shift_in
 from featherweight.doctor.flow.roles import role_in, words_of
 from featherweight.doctor.flow.trace import over_batches
 from featherweight.doctor.flow.values import (
     INPUT,
+    LABEL,
     Class,
     Constant,
     Dataset,
@@ -125,7 +127,7 @@ class Binding(Calls):
             if is_batch and isinstance(target, ast.Name):
                 meaning = meaning_by_name(target.id, index, len(targets))
                 part = Tensor(meaning=meaning, origin=value.origin, axes=4 if meaning == INPUT else None,
-                              maybe=index > 1)
+                              maybe=index > 1, shift=shift_in(value.origin) if meaning == LABEL else 0)
             elif isinstance(value, Tensor):
                 part = value.but()
             self.assign(target, part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from featherweight.doctor.flow.labels import added_to_label
 from featherweight.doctor.flow.losses import (
     criterion_of,
     united,
@@ -21,6 +22,7 @@ from featherweight.doctor.flow.values import (
     Parameters,
     Scheduler,
     Table,
+    Tensor,
     Transform,
     Unknown,
     Value,
@@ -61,7 +63,7 @@ def optimizer(call: Call) -> Value:
 def models_behind(value: Value | None) -> tuple[Value, ...]:
     """Return the modules whose parameters a value holds: parameters, lists of them, or parameter groups."""
     value = known(value)
-    if isinstance(value, Parameters):
+    if isinstance(value, Parameters) or (isinstance(value, Tensor) and value.meaning == "parameter"):
         return value.models
     if isinstance(value, Items):
         return united(*(models_behind(item) for item in value.items))
@@ -92,9 +94,10 @@ def dataset(call: Call) -> Value:
     """Return the data set of torchvision."""
     arguments = call.bound()
     role, certain = role_from_arguments(call.last, arguments)
+    shift = added_to_label(arguments["target_transform"]) if "target_transform" in arguments else 0
     made = Dataset(
         spot=call.spot, name=call.last, role=role, certain=certain, transform=known(arguments.get("transform")),
-        split="" if "target_transform" in arguments else str(constant(arguments.get("split"), "")),
+        split="" if shift is None else str(constant(arguments.get("split"), "")), shift=shift or 0,
     )
     call.trace.add("dataset", call.spot, made)
     return made

@@ -13,7 +13,7 @@ from featherweight.doctor.flow.iteration import turns_of
 from featherweight.doctor.flow.parts import attribute_of_data, item_of, part_of
 from featherweight.doctor.flow.roles import sources_of
 from featherweight.doctor.flow.signatures import canonical
-from featherweight.doctor.flow.trace import Arm, Trace
+from featherweight.doctor.flow.trace import Arm, Loop, Trace
 from featherweight.doctor.flow.values import (
     LOSS,
     Bound,
@@ -308,7 +308,9 @@ class Expressions(ABC):
         turns = turns_of(self.evaluate(first.iter), first.target, first.iter)
         guesses = [] if turns.exact and len(turns.elements) <= MOST_TURNS and not first.ifs else [element]
         self.trace.guesses += guesses
-        for value in turns.elements[:MOST_TURNS]:
+        for turn, value in enumerate(turns.elements[:MOST_TURNS]):
+            loops = [Loop(first, turns.kind, turn, turns.over)] if turns.kind == "batches" else []
+            self.trace.loops += loops
             self.assign(first.target, value)
             for test in first.ifs:
                 self.evaluate(test)
@@ -316,6 +318,7 @@ class Expressions(ABC):
                 self.follow_generators(rest, element, items)
             else:
                 items.append(self.evaluate(element))
+            del self.trace.loops[len(self.trace.loops) - len(loops):]
         del self.trace.guesses[len(self.trace.guesses) - len(guesses):]
 
     def table_comprehension(self, node: ast.DictComp) -> Value:

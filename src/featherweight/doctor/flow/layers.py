@@ -43,6 +43,8 @@ SHAPES = frozenset((
     "expand", "repeat", "requires_grad_", "retain_grad", "unflatten", "swapaxes", "movedim", "type_as", "index_select",
     "gather", "clamp", "clip", "nan_to_num", "cpu_", "variable", "ravel", "bool", "astype",
 ))
+TURNED = frozenset(("t", "transpose", "permute", "swapaxes", "movedim"))
+CLASSES_AXES = 2        # of the outputs of a batch: images and classes
 MEANINGS = {
     "softmax": PROBABILITIES, "softmax2d": PROBABILITIES, "softmin": PROBABILITIES, "gumbelsoftmax": PROBABILITIES,
     "logsoftmax": LOG_PROBABILITIES, "sigmoid": SIGMOID, "logsigmoid": "log-sigmoid",
@@ -92,7 +94,7 @@ def shaped(key: str, tensor: Tensor, arguments: Mapping[str, Value], spot: Spot)
     axes = tensor.axes
     if key == "flatten":
         axes = 2
-    elif key in ("view", "reshape") or key in ("squeeze", "unsqueeze", "unflatten"):
+    elif key in ("view", "reshape", "squeeze", "unsqueeze", "unflatten") or (key in TURNED and axes == CLASSES_AXES):
         axes = None
     return tensor.but(spot=spot, axes=axes, double=None if converts(key, arguments) else spot if key == "double"
                       else tensor.double)

@@ -85,6 +85,12 @@ def clipped(call: Call) -> Value:
     return passed(call)
 
 
+def exported(call: Call) -> Value:
+    """Record that a network is traced or exported."""
+    call.trace.add("export", call.spot, call.first() or known(call.keywords.get("model", call.keywords.get("func"))))
+    return passed(call)
+
+
 def seeded(call: Call) -> Value:
     """Record that a seed is set."""
     call.trace.add("seed", call.spot)
@@ -136,6 +142,8 @@ EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
                               "torch.nn.parameter")), layer),
     (_last("dict", "OrderedDict", prefixes=("builtins.", "collections.")), dictionary),
     (_last("GradScaler", prefixes=ANY), passed),
+    (_last("trace", prefixes=("torch.jit",)), exported),
+    (_last("export", prefixes=("torch.onnx", "torch.export")), exported),
     (_last("clip_grad_norm_", "clip_grad_value_"), clipped),
     (_last("DataLoader", "FastDataLoader", "MultiEpochsDataLoader", prefixes=ANY), loader),
     (_last("random_split", prefixes=ANY), split),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from featherweight.doctor.flow.arithmetic import length_of, number_from
+from featherweight.doctor.flow.labels import shift_in
 from featherweight.doctor.flow.layers import applied, is_operation
 from featherweight.doctor.flow.losses import united
 from featherweight.doctor.flow.objects import OTHER_LIBRARIES
@@ -311,7 +312,7 @@ def batch_of(loader: Value) -> Items:
     """Return one batch of a loader: images, labels and perhaps more."""
     origin = (loader,)
     first = Tensor(meaning=INPUT, origin=origin, axes=4)
-    second = Tensor(meaning=LABEL, origin=origin, axes=1)
+    second = Tensor(meaning=LABEL, origin=origin, axes=1, shift=shift_in(origin))
     return Items(items=[first, second], open=True, origin=origin)
 
 

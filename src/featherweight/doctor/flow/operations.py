@@ -131,10 +131,17 @@ def largest(value: Value | None, name: str, call: Call, along_axis: bool) -> Val
             return Number(spot=call.spot, unit="rate", origin=sources_of(value))
         return Unknown(spot=call.spot, origin=sources_of(value))
     made = Tensor(spot=call.spot, meaning=PREDICTION, origin=value.origin, models=value.models)
-    call.trace.add("predict", call.spot, value)
+    call.trace.add("predict", call.spot, value, asked_axis(value, name, call))
     if name == "topk" or (name in ("max", "min") and along_axis):
         return Items(items=[value.but(spot=call.spot, meaning="", trail=()), made])
     return made if name != "max" else value.but(spot=call.spot, meaning="", trail=())
+
+
+def asked_axis(value: Tensor, name: str, call: Call) -> Value | None:
+    """Return the dimension in x.max(1), torch.topk(x, k, dim=1) or numpy.argmax(x, axis=1)."""
+    places = [one for one in map(known, call.arguments) if one is not value]
+    named = call.keywords.get("dim", call.keywords.get("axis"))
+    return named or next(iter(places[1:] if name == "topk" and "k" not in call.keywords else places), None)
 
 
 def equality(call: Call) -> Value:

@@ -262,8 +262,8 @@ class Criterion(Value):
 class Dataset(Value):
     """A data set. role: "train", "validation", "test" or "". certain: the role follows from an argument, not a name.
 
-    images: number of images, if the source states it. split: argument of this name, if the labels are left as they are.
-    tensors: of a TensorDataset.
+    images: number of images, if the source states it. tensors: of a TensorDataset.
+    split: argument of this name, if it is known what target_transform adds to the labels. shift: that number.
     """
 
     name: str = ""
@@ -273,6 +273,7 @@ class Dataset(Value):
     parent: Value | None = None
     images: int | None = None
     split: str = ""
+    shift: int = 0
     tensors: tuple[Value, ...] = ()
 
 

@@ -229,20 +229,6 @@ def cleared_accumulation(trace: Trace) -> Iterator[Draft]:
                         f"Clear them after `{text_of(step.spot)}`, inside the `if`.")
 
 
-def clipped_before_unscaled(trace: Trace) -> Iterator[Draft]:
-    """Find gradients that are clipped while they still carry the factor of a GradScaler."""
-    uses = [event for event in trace.of("use") if event.text in ("scale", "unscale_", "step")]
-    for clip in trace.of("clip"):
-        turn = [event for event in uses if event.calls == clip.calls and event.same_turn(
-            clip, clip.loops[-1] if clip.loops else None)]
-        before = [event.text for event in turn if event.index < clip.index]
-        if before[-1:] == ["scale"] and any(event.text == "step" and event.index > clip.index for event in turn):
-            scaler = name_of(turn[0].subject, "scaler").strip("`")
-            yield Draft("FW315", clip.spot, "Gradients are clipped before they are unscaled.",
-                        f"`{text_of(clip.spot)}` sees them times the factor of `{scaler}`, often 65,536, so it shrinks "
-                        "nearly every step.", "Unscale them first.", f"{scaler}.unscale_(optimizer)")
-
-
 def is_every_nth(node: ast.AST) -> bool:
     """True for `if (i + 1) % n == 0`."""
     return isinstance(node, ast.If) and any(
@@ -270,5 +256,4 @@ def loss_text(node: ast.AST) -> str:
 
 RULES = (
     gradients_not_cleared, wrong_order, kept_graphs, unscaled_accumulation, cleared_accumulation,
-    clipped_before_unscaled,
 )
