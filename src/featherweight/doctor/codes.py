@@ -22,9 +22,12 @@ CODES: dict[str, tuple[str, str]] = {
     "FW116": ("warning", "batch normalisation on batches of one"),
     "FW117": ("error", "NumPy or detached values in forward"),
     "FW118": ("warning", "tensor that does not move with the network"),
+    "FW119": ("warning", "value overwritten before its last use"),
+    "FW120": ("warning", "no activation between two layers"),
     "FW121": ("warning", "comment states a wrong receptive field"),
     "FW122": ("warning", "comment states a wrong number of parameters"),
     "FW123": ("warning", "README states wrong arithmetic"),
+    "FW124": ("note", "batch normalisation directly after dropout"),
     # the loss
     "FW201": ("error", "softmax before cross-entropy"),
     "FW202": ("note", "log-softmax before cross-entropy"),
@@ -87,6 +90,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW602": ("warning", "weights stored as pickle"),
     "FW603": ("warning", "workers without a main guard"),
     "FW604": ("warning", "learning rate far outside the usual"),
+    "FW605": ("warning", "dropout rate far outside the usual"),
     # the built network
     "FW701": ("warning", "dead units"),
     "FW702": ("warning", "parameters without a gradient"),

@@ -27,17 +27,19 @@ from featherweight.doctor.rules import (
     modes,
     network,
     optimizers,
+    overwritten,
     predicted,
     prediction,
     readme,
     schedule,
+    stacking,
 )
 from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
 FAMILIES = (
-    network, images, arguments, forward, comments, readme, losses, loop, clipping, optimizers, modes, export, schedule,
-    data, prediction, batches, predicted, measurement, environment,
+    network, stacking, overwritten, images, arguments, forward, comments, readme, losses, loop, clipping, optimizers,
+    modes, export, schedule, data, prediction, batches, predicted, measurement, environment,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 
