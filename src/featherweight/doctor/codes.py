@@ -58,6 +58,8 @@ CODES: dict[str, tuple[str, str]] = {
     "FW317": ("error", "plateau schedule in the wrong direction"),
     "FW318": ("error", "gradients clipped before backward"),
     "FW319": ("error", "network exported in training mode"),
+    "FW320": ("error", "freezing without effect"),
+    "FW321": ("warning", "averaged weights without batch statistics"),
     # the data
     "FW401": ("error", "random transform on test data"),
     "FW402": ("error", "normalisation differs between training and test"),
@@ -73,6 +75,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW412": ("warning", "digits or letters mirrored"),
     "FW413": ("error", "transform set for all parts of a split"),
     "FW414": ("warning", "picture with blue first"),
+    "FW415": ("error", "two random splits differ"),
     # the measurement
     "FW501": ("error", "best epoch chosen on test"),
     "FW502": ("error", "test data steer the training"),
@@ -85,12 +88,14 @@ CODES: dict[str, tuple[str, str]] = {
     "FW509": ("error", "training result called a test result"),
     "FW510": ("error", "scaler fitted to test data"),
     "FW511": ("error", "class taken over the wrong dimension"),
+    "FW512": ("warning", "sum goes on from epoch to epoch"),
     # the environment
     "FW601": ("note", "no seed set"),
     "FW602": ("warning", "weights stored as pickle"),
     "FW603": ("warning", "workers without a main guard"),
     "FW604": ("warning", "learning rate far outside the usual"),
     "FW605": ("warning", "dropout rate far outside the usual"),
+    "FW606": ("warning", "weights that do not match are ignored"),
     # the built network
     "FW701": ("warning", "dead units"),
     "FW702": ("warning", "parameters without a gradient"),

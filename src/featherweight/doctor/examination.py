@@ -13,6 +13,7 @@ from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import Criterion, Loader, Module, known
 from featherweight.doctor.rules import (
     arguments,
+    averages,
     batches,
     clipping,
     comments,
@@ -21,6 +22,7 @@ from featherweight.doctor.rules import (
     export,
     forward,
     images,
+    leaks,
     loop,
     losses,
     measurement,
@@ -33,13 +35,14 @@ from featherweight.doctor.rules import (
     readme,
     schedule,
     stacking,
+    sums,
 )
 from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
 FAMILIES = (
     network, stacking, overwritten, images, arguments, forward, comments, readme, losses, loop, clipping, optimizers,
-    modes, export, schedule, data, prediction, batches, predicted, measurement, environment,
+    averages, modes, export, schedule, data, leaks, prediction, batches, predicted, measurement, sums, environment,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 

@@ -97,7 +97,7 @@ def dataset(call: Call) -> Value:
     shift = added_to_label(arguments["target_transform"]) if "target_transform" in arguments else 0
     made = Dataset(
         spot=call.spot, name=call.last, role=role, certain=certain, transform=known(arguments.get("transform")),
-        split="" if shift is None else str(constant(arguments.get("split"), "")), shift=shift or 0,
+        split=str(constant(arguments.get("split"), "")), shift=shift,
     )
     call.trace.add("dataset", call.spot, made)
     return made
@@ -143,6 +143,7 @@ def split(call: Call) -> Value:
     lengths = known(call.bound().get("lengths"))
     counts = [constant(one) for one in lengths.items] if isinstance(lengths, Items) and not lengths.open else [None] * 2
     parent = call.first()
+    call.trace.add("random-split", call.spot, parent, lengths, call.keywords.get("generator"))
     return Items(items=[Dataset(spot=call.spot, name="Subset", parent=parent,
                                 images=count if isinstance(count, int) else None) for count in counts])
 
@@ -161,6 +162,15 @@ def tensor_dataset(call: Call) -> Value:
     """Return a TensorDataset; its role follows from its tensors or its name."""
     role = next((role_of(value) for value in call.everything() if role_of(value)), "")
     return Dataset(spot=call.spot, name="TensorDataset", role=role, tensors=tuple(map(known, call.arguments)))
+
+
+def joined_datasets(call: Call) -> Value:
+    """Return a ConcatDataset. It has the role of its parts, if all have the same."""
+    given = known(call.bound().get("datasets", call.first()))
+    parts = tuple(map(known, given.items)) if isinstance(given, Items) else ()
+    roles = {role_of(part) for part in parts}
+    alike = isinstance(given, Items) and not given.open and len(roles) == 1
+    return Dataset(spot=call.spot, name="ConcatDataset", role=roles.pop() if alike else "", parts=parts)
 
 
 def loader(call: Call) -> Value:

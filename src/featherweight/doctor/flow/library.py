@@ -9,6 +9,7 @@ from featherweight.doctor.flow.building import (
     criterion,
     dataset,
     dictionary,
+    joined_datasets,
     layer,
     loader,
     optimizer,
@@ -91,6 +92,12 @@ def exported(call: Call) -> Value:
     return passed(call)
 
 
+def measured(call: Call) -> Value:
+    """Record a metric of scikit-learn with its first two arguments."""
+    call.trace.add("metric", call.spot, call.first(), known(call.arguments[1]) if len(call.arguments) > 1 else None)
+    return passed(call)
+
+
 def seeded(call: Call) -> Value:
     """Record that a seed is set."""
     call.trace.add("seed", call.spot)
@@ -126,6 +133,10 @@ def is_torchvision_model(name: str) -> bool:
 ARRAYS = frozenset(f"numpy.{name}" for name in (
     "random.rand", "random.randn", "random.random", "random.normal", "random.uniform", "zeros", "ones", "linspace",
     "loadtxt", "genfromtxt", "eye"))
+ORDERED = frozenset((       # metrics of scikit-learn that are others if labels and predictions are exchanged
+    "confusion_matrix", "classification_report", "precision_score", "recall_score", "fbeta_score", "roc_auc_score",
+    "precision_recall_fscore_support", "log_loss", "top_k_accuracy_score",
+))
 PYTHON = ("builtins.",)
 ANY = ("",)
 EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
@@ -150,6 +161,8 @@ EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
     (_last("train_test_split", prefixes=ANY), sklearn_split),
     (_last("Subset", prefixes=ANY), subset),
     (_last("TensorDataset", prefixes=ANY), tensor_dataset),
+    (_last("ConcatDataset", prefixes=ANY), joined_datasets),
+    (lambda name: name.startswith("sklearn.metrics.") and name.rpartition(".")[2] in ORDERED, measured),
     (lambda name: name.startswith("torchvision.datasets.")
      or (".datasets." in name and name.rpartition(".")[2] in ("MNIST", "CIFAR10", "CIFAR100", "FashionMNIST",
                                                               "ImageFolder", "KMNIST", "SVHN", "EMNIST", "STL10")),

@@ -38,6 +38,7 @@ CLASSES = {name: classes for name, (_, _, classes) in IMAGES_OF.items()} | {
     "QMNIST": 10, "USPS": 10, "Imagenette": 10, "EuroSAT": 10, "OxfordIIITPet": 37, "GTSRB": 43, "DTD": 47,
     "FGVCAircraft": 100, "Food101": 101, "Flowers102": 102, "StanfordCars": 196,
 }
+EMNIST = {"byclass": 62, "bymerge": 47, "balanced": 47, "digits": 10, "mnist": 10}      # split -> classes
 SIDES = {
     **dict.fromkeys(("MNIST", "FashionMNIST", "KMNIST", "QMNIST", "EMNIST"), 28),
     **dict.fromkeys(("CIFAR10", "CIFAR100", "SVHN"), 32), "STL10": 96,
@@ -133,7 +134,11 @@ def number_of_images(value: Value | None) -> int | None:
 
 def number_of_classes(value: Value | None) -> int | None:
     """Return the number of classes of a well-known data set."""
-    return next((CLASSES[one.name] for one in lineage(value) if one.name in CLASSES), None)
+    found = lineage(value)
+    if any(one.shift is None for one in found):         # the labels may be those of other classes
+        return None
+    letters = next((EMNIST[one.split] for one in found if one.name == "EMNIST" and one.split in EMNIST), None)
+    return letters or next((CLASSES[one.name] for one in found if one.name in CLASSES), None)
 
 
 def side_of_images(images: Tensor) -> int | None:

@@ -29,6 +29,12 @@ class Spot:
         """Line in the text of the file."""
         return getattr(self.node, "lineno", 1)
 
+    @property
+    def where(self) -> str:
+        """The line in words: "line 48", or "line 3 of cell 5" in a notebook."""
+        place = self.source.place(self.line)
+        return f"line {place.line}" + (f" of cell {place.cell}" if place.cell is not None else "")
+
 
 @dataclass(frozen=True)
 class Op:
@@ -262,8 +268,8 @@ class Criterion(Value):
 class Dataset(Value):
     """A data set. role: "train", "validation", "test" or "". certain: the role follows from an argument, not a name.
 
-    images: number of images, if the source states it. tensors: of a TensorDataset.
-    split: argument of this name, if it is known what target_transform adds to the labels. shift: that number.
+    images: number of images, if the source states it. tensors: of a TensorDataset. parts: of a ConcatDataset.
+    split: argument of this name. shift: the number that target_transform adds to the labels, None if not known.
     """
 
     name: str = ""
@@ -273,8 +279,9 @@ class Dataset(Value):
     parent: Value | None = None
     images: int | None = None
     split: str = ""
-    shift: int = 0
+    shift: int | None = 0
     tensors: tuple[Value, ...] = ()
+    parts: tuple[Value, ...] = ()
 
 
 @dataclass(eq=False, kw_only=True)

@@ -148,7 +148,8 @@ def labels_off_by_one(trace: Trace) -> Iterator[Draft]:
 
 def has_letters(target: Tensor) -> bool:
     """True for labels of EMNIST's split "letters"."""
-    return any(one.name == "EMNIST" and one.split == "letters" for source in target.origin for one in lineage(source))
+    sets = [one for source in target.origin for one in lineage(source)]
+    return any(one.name == "EMNIST" and one.split == "letters" and one.shift is not None for one in sets)
 
 
 def width_of(output: Value | None) -> int | None:
@@ -172,7 +173,7 @@ def other_labels(trace: Trace, loss: Event, target: Tensor) -> Iterator[Draft]:
         guesses = [one for one in sides if isinstance(one, Tensor) and one.meaning == PREDICTION]
         if len(labels) == len(guesses) == 1 and labels[0].shift != target.shift:
             yield Draft("FW410", event.spot, "The accuracy compares predictions with other labels than the loss.",
-                        f"The loss at line {loss.spot.line} gets labels with {target.shift:+d}, the comparison with "
+                        f"The loss at {loss.spot.where} gets labels with {target.shift:+d}, the comparison with "
                         f"{labels[0].shift:+d}.", "Shift the labels in both places, or in none.")
 
 

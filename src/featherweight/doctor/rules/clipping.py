@@ -30,9 +30,9 @@ def clipped_before_backward(trace: Trace) -> Iterator[Draft]:
         if before[-1:] == ["backward"] or [event.kind for event in later[:2]] != ["backward", "step"]:
             continue
         yield Draft("FW318", clip.spot, "Gradients are clipped before they are computed.",
-                    f"`{text_of(later[0].spot)}` at line {later[0].spot.line} computes them afterwards, so the step "
+                    f"`{text_of(later[0].spot)}` at {later[0].spot.where} computes them afterwards, so the step "
                     "uses gradients without a bound.",
-                    f"Clip them between lines {later[0].spot.line} and {later[1].spot.line}.", text_of(clip.spot))
+                    f"Clip them between {later[0].spot.where} and {later[1].spot.where}.", text_of(clip.spot))
 
 
 def in_turn_of(clip: Event, events: list[Event]) -> list[Event]:

@@ -159,7 +159,7 @@ def fitted_on_test(trace: Trace) -> Iterator[Draft]:
         role = role_of(event.value)
         if role in ("test", "validation") and any(role_of(one.value) not in ("test", "validation") for one in before):
             yield Draft("FW402", event.spot, f"The scaler is fitted again to the {role} data.",
-                        f"The training data have the mean of line {before[0].spot.line}, the {role} data their own.",
+                        f"The training data have the mean of {before[0].spot.where}, the {role} data their own.",
                         "Call transform for all data but the training data.",
                         replaced(event.spot, text_of(event.spot, 300).replace("fit_transform", "transform"))
                         if event.text == "fit_transform" else "")
@@ -176,8 +176,8 @@ def fitted_before_split(trace: Trace) -> Iterator[Draft]:
             if event.value is arrays or before:
                 yield Draft("FW510", event.spot, f"The scaler is fitted to `{text_of(argument_of(event.spot))}`, which "
                             "holds the test data too.",
-                            f"Line {split.spot.line} splits these data: mean and deviation of the test images enter "
-                            "the training.", "Split first, then fit the scaler to the training data only.")
+                            f"{split.spot.where.capitalize()} splits these data: mean and deviation of the test images "
+                            "enter the training.", "Split first, then fit the scaler to the training data only.")
 
 
 def is_scaler(value: Value | None) -> bool:

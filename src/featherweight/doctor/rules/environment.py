@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from featherweight.doctor.draft import Draft, name_of, text_of
+from featherweight.doctor.draft import Draft, name_of, replaced, text_of
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import Loader, Module, Optimizer, constant
 
@@ -73,4 +73,18 @@ def learning_rates(trace: Trace) -> Iterator[Draft]:
                         f"Start with {'0.1' if optimizer.name == 'SGD' else '0.001'}.")
 
 
-RULES = (no_seed, pickled, workers_without_guard, learning_rates)
+def ignored_keys(trace: Trace) -> Iterator[Draft]:
+    """Find weights of a DataParallel network that are loaded with strict=False into the network alone."""
+    for event in trace.of("load-weights"):
+        node, text = event.spot.node, event.spot.source.text
+        loose = isinstance(node, ast.Call) and any(
+            one.arg == "strict" and isinstance(one.value, ast.Constant) and one.value.value is False
+            for one in node.keywords)
+        if loose and "DataParallel(" in text and ".module" not in text and "module." not in text:
+            yield Draft("FW606", event.spot, "strict=False may ignore all weights of the file.",
+                        'The names of a DataParallel network begin with "module."; none is a name of the network '
+                        "alone.", "Store model.module.state_dict(), and load without strict=False.",
+                        replaced(event.spot, text_of(event.spot, 300).replace(", strict=False", "")))
+
+
+RULES = (no_seed, pickled, workers_without_guard, learning_rates, ignored_keys)

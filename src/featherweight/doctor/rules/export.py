@@ -14,17 +14,16 @@ def exported_in_training(trace: Trace) -> Iterator[Draft]:
     """Find networks that are traced or exported while dropout or batch statistics are on."""
     for event in trace.of("export"):
         model = event.subject
-        if not isinstance(model, Module) or event.alone:
+        if not isinstance(model, Module) or not (model.cls or model.name):
             continue
         mode, layer = mode_before(trace, model, event), changes(trace, model)
-        if layer in ("", "?") or (mode is None and not model.cls) or (
-                mode is not None and (mode.kind == "eval" or alternatives(trace, mode))):
+        if layer in ("", "?") or (mode is not None and (mode.kind == "eval" or alternatives(trace, mode))):
             continue
         name = name_of(model, "the network").strip("`")
-        since = f"`{text_of(mode.spot)}` at line {mode.spot.line} set" if mode else "Nothing ended"
+        since = f"`{text_of(mode.spot)}` at {mode.spot.where} set" if mode else "Nothing ended"
         yield Draft("FW319", event.spot, f"`{name}` is exported in training mode.",
                     f"{since} training mode, and `{name}` holds {layer}. The exported network then depends on chance "
-                    "or on the batch.", f"Call {name}.eval() before line {event.spot.line}.", f"{name}.eval()")
+                    "or on the batch.", f"Call {name}.eval() before {event.spot.where}.", f"{name}.eval()")
 
 
 RULES = (exported_in_training,)

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, replaced, text_of
+from featherweight.doctor.flow.layers import key_of
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import Class, Module, Spot, Tensor, known
 from featherweight.doctor.rules.network import has_parameters, used_names
@@ -30,6 +31,7 @@ def shared_layers(trace: Trace) -> Iterator[Draft]:
             yield Draft("FW115", event.spot, f"The same {kind_of(twice)} stands in {count} places of this container.",
                         f"All {count} places share one set of weights, so the network is smaller than it looks.",
                         "Build one layer for each place.", separate(event.spot, twice))
+    yield from shared_norms(trace)
     yield from shared_names(trace)
 
 
@@ -45,6 +47,24 @@ def separate(spot: Spot, twice: Module) -> str:
             inside = ast.unparse(node.left)[1:-1]
             return replaced(Spot(spot.source, node), f"[{inside} for _ in range({ast.unparse(node.right)})]")
     return ""
+
+
+def shared_norms(trace: Trace) -> Iterator[Draft]:
+    """Find one batch normalisation that a forward calls in several places."""
+    places: dict[int, list[tuple[Module, Spot]]] = {}
+    for event in trace.of("layer"):
+        layer, node = event.subject, event.spot.node
+        if not isinstance(layer, Module) or not isinstance(node, ast.Call) or "batchnorm" not in key_of(layer.name):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        if called and called == layer.label and not any(node is spot.node for _, spot in places.get(id(layer), [])):
+            places.setdefault(id(layer), []).append((layer, event.spot))
+    for found in places.values():
+        layer, spot = found[0]
+        if len(found) > 1 and layer.spot is not None:
+            yield Draft("FW115", layer.spot, f"One {kind_of(layer)} normalises in {len(found)} places of forward.",
+                        "Its running mean and variance mix the values of all places, so evaluation differs from "
+                        f"training (first at {spot.where}).", "Build one normalisation for each place.")
 
 
 def shared_names(trace: Trace) -> Iterator[Draft]:

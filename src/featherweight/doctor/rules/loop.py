@@ -36,7 +36,7 @@ def gradients_not_cleared(trace: Trace) -> Iterator[Draft]:
         yield Draft("FW301", spot, f"Gradients are never cleared between two steps of `{optimizer}`.",
                     f"`{text_of(spot)}` adds to the gradients of all batches before, so each step goes on with old "
                     f"ones.",
-                    f"Clear them before line {spot.line}.", f"{optimizer}.zero_grad()")
+                    f"Clear them before {spot.where}.", f"{optimizer}.zero_grad()")
 
 
 def same_pass(first: Event, second: Event) -> bool:
@@ -103,7 +103,7 @@ def erased(step: Event, earlier: list[Event]) -> Iterator[Draft]:
             previous_step = True
         if not previous_step and not stepped_between(step, relevant):
             yield Draft("FW302", zero.spot, "Gradients are cleared between backward and step.",
-                        f"`{text_of(step.spot)}` at line {step.spot.line} then finds gradients of 0 and changes "
+                        f"`{text_of(step.spot)}` at {step.spot.where} then finds gradients of 0 and changes "
                         f"nothing.",
                         "Clear the gradients before backward.", "")
 
@@ -225,7 +225,7 @@ def cleared_accumulation(trace: Trace) -> Iterator[Draft]:
         if zero is not None:
             number = divisor(arm.node)
             yield Draft("FW302", zero.spot, f"Gradients are cleared in each batch, but used every {number} batches.",
-                        f"`{text_of(step.spot)}` at line {step.spot.line} then sees one batch of {number}.",
+                        f"`{text_of(step.spot)}` at {step.spot.where} then sees one batch of {number}.",
                         f"Clear them after `{text_of(step.spot)}`, inside the `if`.")
 
 

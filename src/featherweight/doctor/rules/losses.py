@@ -53,7 +53,7 @@ def softmax_and_loss(trace: Trace) -> Iterator[Draft]:
             first = "softmax" if tensor.meaning == PROBABILITIES else "sigmoid"
             yield Draft("FW201", event.spot, f"Cross-entropy gets probabilities: a {first} stands before it.",
                         f"`{what}` applies log-softmax to values in [0, 1]: the loss cannot fall below a bound, and "
-                        "gradients are small.", f"Pass the logits; remove the {first} at line {where.line}.", "")
+                        "gradients are small.", f"Pass the logits; remove the {first} at {where.where}.", "")
         elif name == "CrossEntropyLoss" and tensor.meaning == LOG_PROBABILITIES:
             yield Draft("FW202", event.spot, "Cross-entropy gets log-probabilities.",
                         "Log-softmax of log-probabilities changes nothing, so the result is right but work is wasted.",
@@ -67,12 +67,12 @@ def softmax_and_loss(trace: Trace) -> Iterator[Draft]:
         elif name == "BCEWithLogitsLoss" and tensor.meaning in (SIGMOID, PROBABILITIES):
             yield Draft("FW205", event.spot, "BCEWithLogitsLoss gets probabilities: a sigmoid stands before it.",
                         "It applies a second sigmoid, so its probabilities lie between 0.5 and 0.73.",
-                        f"Remove the sigmoid at line {where.line}.", "")
+                        f"Remove the sigmoid at {where.where}.", "")
         elif name == "BCELoss" and tensor.meaning == SIGMOID:
             yield Draft("FW205", event.spot,
                         "A sigmoid and BCELoss do in two steps what BCEWithLogitsLoss does in one.",
                         "Far from 0 the sigmoid rounds to 0 or 1, and the gradient is lost.",
-                        f"Remove the sigmoid at line {where.line} and use BCEWithLogitsLoss.", "", "note")
+                        f"Remove the sigmoid at {where.where} and use BCEWithLogitsLoss.", "", "note")
         elif name == "BCELoss" and tensor.meaning == LOGITS and len(tensor.trail) == 1:
             yield Draft("FW205", event.spot, "BCELoss gets logits.",
                         "It takes the logarithm of values outside [0, 1], which raises an error or gives NaN.",
@@ -168,9 +168,8 @@ def wrong_argument(trace: Trace) -> Iterator[Draft]:
             if isinstance(value, Number) and value.unit == "index":
                 kind = "the counter of a loop"
             yield Draft("FW208", call.spot, f"Parameter `{names[0]}` gets {kind}, but is called as a function.",
-                        f"Line {event.spot.line} runs `{text_of(event.spot)}`, so `{names[0]}` must be a function "
-                        f"such as "
-                        "a loss.", f"Pass the loss as `{names[0]}`.", "")
+                        f"{event.spot.where.capitalize()} runs `{text_of(event.spot)}`, so `{names[0]}` must be a "
+                        "function such as a loss.", f"Pass the loss as `{names[0]}`.", "")
             break
 
 
@@ -195,7 +194,7 @@ def detached_loss(trace: Trace) -> Iterator[Draft]:
             continue
         if any(step.calls == event.calls for step in steps):
             yield Draft("FW209", event.spot, f"{name_of(loss, 'The loss')} is cut off from the network.",
-                        f"`{text_of(loss.detached)}` at line {loss.detached.line} drops the graph, so no gradient "
+                        f"`{text_of(loss.detached)}` at {loss.detached.where} drops the graph, so no gradient "
                         f"reaches "
                         "a weight.", "Call backward on the loss itself, and detach only for the log.", "")
 

@@ -143,10 +143,10 @@ def eval_missing(trace: Trace) -> Iterator[Draft]:
         why = (f"{model} holds {layer}, which acts otherwise in training mode." if layer != "?" else
                f"If {model} holds dropout or batch normalisation, its outputs depend on chance or on the batch.")
         if mode is not None:
-            why += f" `{text_of(mode.spot)}` at line {mode.spot.line} set training mode."
+            why += f" `{text_of(mode.spot)}` at {mode.spot.where} set training mode."
         plain = model.strip("`")
         yield Draft("FW308", event.spot, f"{model[:1].upper()}{model[1:]} is evaluated without eval().", why,
-                    f"Call {plain}.eval() before line {event.spot.line}.",
+                    f"Call {plain}.eval() before {event.spot.where}.",
                     f"{plain}.eval()" if plain != "the network" else
                     "", "error" if certain else "warning")
 
@@ -229,7 +229,7 @@ def training_in_eval(trace: Trace) -> Iterator[Draft]:
             seen.add(id(step.spot.node))
             name = name_of(model, "the network").strip("`")
             yield Draft("FW310", step.spot, f"`{name}` is trained in evaluation mode.",
-                        f"`{line_of(mode.spot)}` at line {mode.spot.line} switched dropout off and froze the batch "
+                        f"`{line_of(mode.spot)}` at {mode.spot.where} switched dropout off and froze the batch "
                         "statistics; no train() follows.", f"Call {name}.train() before the batches of each epoch.",
                         f"{name}.train()")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, line_of, name_of, replaced, text_of
 from featherweight.doctor.flow.trace import Loop, Trace
-from featherweight.doctor.flow.values import Module, Optimizer, Table, Tensor, Unknown, Value, Weights, known
+from featherweight.doctor.flow.values import Module, Optimizer, Table, Tensor, Unknown, Value, Weights, constant, known
 from featherweight.doctor.rules.network import has_parameters, related
 
 
@@ -63,7 +63,7 @@ def moved_after_optimizer(trace: Trace) -> Iterator[Draft]:
             if isinstance(optimizer, Optimizer) and built.index < move.index and move.subject in optimizer.models and (
                     built.calls == move.calls and not built.loops):
                 yield Draft("FW314", move.spot, f"{name_of(move.subject, 'The network')} moves after its optimizer was "
-                            "built.", f"`{text_of(built.spot)}` at line {built.spot.line} may keep the old "
+                            "built.", f"`{text_of(built.spot)}` at {built.spot.where} may keep the old "
                                       f"parameters on "
                             "some devices.", "Move the network first, then build the optimizer.", line_of(move.spot))
                 break
@@ -88,7 +88,7 @@ def replaced_layer(trace: Trace) -> Iterator[Draft]:
             if holds and event.other is not None and any(
                     step.subject is optimizer and step.index > event.index for step in trace.of("step")):
                 yield Draft("FW313", event.spot, f"`{text_of(event.spot)}` is replaced after its optimizer was built.",
-                            f"`{text_of(built.spot)}` at line {built.spot.line} holds the parameters of the old layer, "
+                            f"`{text_of(built.spot)}` at {built.spot.where} holds the parameters of the old layer, "
                             "so the new one keeps its first weights.",
                             "Replace the layer first, then build the optimizer.", line_of(event.spot))
                 break
@@ -131,7 +131,7 @@ def kept_by_reference(trace: Trace) -> Iterator[Draft]:
             seen.add(id(taken.spot.node))
             text = text_of(taken.spot)
             yield Draft("FW316", taken.spot, f"`{text}` keeps no copy of the best weights.",
-                        f"It refers to the tensors that the training goes on to change, so line {outside[0].spot.line} "
+                        f"It refers to the tensors that the training goes on to change, so {outside[0].spot.where} "
                         "gets the weights of the last epoch.", "Keep a copy.",
                         replaced(taken.spot, f"copy.deepcopy({text})"))
 
@@ -149,4 +149,18 @@ def trained_in(trace: Trace, loop: Loop, weights: Weights) -> bool:
     return any(event.kind == "step" or known(event.value) is weights.model for event in inside)
 
 
-RULES = (other_model, untrained_model, moved_after_optimizer, replaced_layer, without_a_group, kept_by_reference)
+def frozen_by_attribute(trace: Trace) -> Iterator[Draft]:
+    """Find `model.requires_grad = False`, which sets an attribute that nothing reads."""
+    for event in trace.of("attribute"):
+        if event.text == "requires_grad" and isinstance(event.subject, Module):
+            network, value = ast.unparse(event.spot.node).rpartition(".")[0], constant(event.value)
+            yield Draft("FW320", event.spot, f"`{text_of(event.spot)}` changes no parameter of `{network}`.",
+                        "Python sets a new attribute of the module; its parameters are trained as before.",
+                        "Call requires_grad_ of the module.", f"{network}.requires_grad_({value})"
+                        if isinstance(value, bool) else "")
+
+
+RULES = (
+    other_model, untrained_model, moved_after_optimizer, replaced_layer, without_a_group, kept_by_reference,
+    frozen_by_attribute,
+)

@@ -28,9 +28,9 @@ def overwritten(trace: Trace) -> Iterator[Draft]:
 
 def draft(cls: Class, call: ast.Call, name: str, use: ast.Name) -> Draft:
     """Return the finding for one call that changes the value of a name, and its later use."""
-    spot = Spot(cls.scope.source, call)
-    return Draft("FW119", spot, f"`{text_of(spot)}` overwrites `{name}`, which line {use.lineno} uses again.",
-                 f"The activation works in place, so line {use.lineno} gets its output and not the value before it.",
+    spot, later = Spot(cls.scope.source, call), Spot(cls.scope.source, use).where
+    return Draft("FW119", spot, f"`{text_of(spot)}` overwrites `{name}`, which {later} uses again.",
+                 f"The activation works in place, so {later} gets its output and not the value before it.",
                  "Use inplace=False here.")
 
 

@@ -36,7 +36,7 @@ def prediction_prepares(trace: Trace) -> Iterator[Draft]:
             target = assigned_name(place)
             values = f"({target} - {first_of(mean)}) / {first_of(std)}" if target and mean and std else ""
             yield Draft("FW403", place, "The picture is not normalised as the training images are.",
-                        f"Training uses `{text_of(spot)}` at line {spot.line}; here values stay between 0 and 1.",
+                        f"Training uses `{text_of(spot)}` at {spot.where}; here values stay between 0 and 1.",
                         "Apply the transform of the test data.", f"{target} = {values}" if values else "")
         if trained and not is_resized(function, sizing_names(event.spot.source.tree)):
             yield Draft("FW411", event.spot, "The picture keeps its own size.",

@@ -117,9 +117,8 @@ def before_optimizer(trace: Trace) -> Iterator[Draft]:
         later = [step for step in steps if step.index > event.index and step.same_turn(event, event.loops[-1])]
         if later and not earlier and not event.arms:
             yield Draft("FW306", event.spot, f"{name_of(scheduler, 'The scheduler')} steps before the optimizer.",
-                        f"`{text_of(event.spot)}` runs before `{text_of(later[0].spot)}` at line "
-                        f"{later[0].spot.line}: the "
-                        "first rate is skipped.", "Step the scheduler after the optimizer.", "")
+                        f"`{text_of(event.spot)}` runs before `{text_of(later[0].spot)}` at {later[0].spot.where}: "
+                        "the first rate is skipped.", "Step the scheduler after the optimizer.", "")
 
 
 def plateau_without_value(trace: Trace) -> Iterator[Draft]:

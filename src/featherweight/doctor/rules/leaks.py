@@ -1,0 +1,68 @@
+"""Test images that reach the training through joined or split data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from featherweight.doctor.draft import Draft, name_of, text_of
+from featherweight.doctor.flow.roles import base_dataset, certain_role, role_of
+from featherweight.doctor.flow.trace import Event, Trace
+from featherweight.doctor.flow.values import Dataset, Items, Loader, known
+
+
+def trained_on_test(trace: Trace) -> Iterator[Draft]:
+    """Find training data that are joined with the test data."""
+    loaders = [event.subject for event in trace.of("loader") if isinstance(event.subject, Loader)]
+    tested = {one.name for loader in loaders if role_of(loader) == "test" and isinstance(
+        one := base_dataset(loader), Dataset)}
+    seen = set[int]()
+    for event in trace.of("backward"):
+        joined = base_dataset(event.loader)
+        if not isinstance(joined, Dataset) or joined.spot is None or id(joined) in seen:
+            continue
+        seen.add(id(joined))
+        for part in joined.parts:
+            if isinstance(part, Dataset) and certain_role(part) == "test" and part.name in tested:
+                yield Draft("FW407", joined.spot, f"{name_of(joined, 'The training data')} holds the test images.",
+                            f"`{text_of(part.spot)}` is a part of it, so the test measures images that were learnt.",
+                            "Join training data only.")
+                break
+
+
+def different_splits(trace: Trace) -> Iterator[Draft]:
+    """Find two random splits of the same images, one for each transform, that do not draw the same parts."""
+    splits, seeds = trace.of("random-split"), trace.of("seed")
+    for first, second in combinations(splits, 2):
+        between = any(first.index < seed.index < second.index for seed in seeds)
+        if second.calls != first.calls or between or not alike(first, second) or has_own_generator(second, first):
+            continue
+        yield Draft("FW415", second.spot, f"The split draws other parts than that of {first.spot.where}.",
+                    "Images that one split trains with are validation or test images of the other one.",
+                    "Draw the indices once and take a Subset of both data sets, or give both splits a generator with "
+                    "the same seed.")
+        return
+
+
+def alike(first: Event, second: Event) -> bool:
+    """True if two splits divide two data sets of the same images into parts of the same sizes."""
+    one, two = known(first.subject), known(second.subject)
+    return isinstance(one, Dataset) and isinstance(two, Dataset) and one is not two and bool(one.name) and (
+        one.name == two.name and one.role == two.role and one.parent is None and two.parent is None
+        and sizes_of(first) == sizes_of(second))
+
+
+def sizes_of(split: Event) -> object:
+    """Return the sizes of a split: numbers if they are known, else the value or its source."""
+    sizes = known(split.value)
+    if isinstance(sizes, Items) and sizes.spot is not None:
+        return text_of(sizes.spot, 300)
+    return id(sizes)
+
+
+def has_own_generator(split: Event, other: Event) -> bool:
+    """True if a split has a generator that the other one has not used."""
+    return split.other is not None and known(split.other) is not known(other.other)
+
+
+RULES = (trained_on_test, different_splits)
