@@ -506,6 +506,61 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "with torch.no_grad():\n    for x, y in test_loader:\n        outputs = model(x)\n        HERE\n",
         "hits += (torch.max(outputs.data, 0)[1] == y).sum().item()",
         "hits += (torch.max(outputs.data, 1)[1] == y).sum().item()"),
+    "a shortcut that an in-place layer changes": (
+        "FW119", "import torch\nfrom torch import nn\nclass Block(nn.Module):\n    def __init__(self, n):\n"
+        "        super().__init__()\n        self.act = nn.ReLU()\n"
+        "        self.body = nn.Sequential(nn.SiLU(inplace=True), nn.Conv2d(n, n, 3, padding=1))\n"
+        "    def forward(self, x):\n        x = self.act(x)\n        HERE\nmodel = Block(8)\n",
+        "return self.body(x) + x", "y = x.clone(); return self.body(x) + y"),
+    "a classifier of linear layers alone": (
+        "FW120", "import torch\nfrom torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.fc1 = nn.Linear(784, 120)\n        self.act = nn.ReLU()\n"
+        "        HERE\n    def forward(self, x):\n"
+        "        x = nn.functional.dropout(self.fc1(x.flatten(1)), 0.1, self.training)\n"
+        "        return self.fc2(x)\nmodel = Net()\n",
+        "self.fc2 = nn.Linear(120, 10)", "self.fc2 = nn.Sequential(nn.ReLU(), nn.Linear(120, 10))"),
+    "two convolutions in a row": (
+        "FW120", "import torch\nfrom torch import nn\nlayers = [nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8)]\nHERE\n"
+        "model = nn.Sequential(*layers, nn.ReLU(), nn.Flatten(), nn.Linear(8 * 24 * 24, 10))\n"
+        "model(torch.zeros(1, 1, 28, 28))\n",
+        "layers += [nn.Conv2d(8, 8, 3, bias=False)]", "layers += [nn.ReLU(), nn.Conv2d(8, 8, 3, bias=False)]"),
+    "a rate that keeps one unit in ten": (
+        "FW605", NETWORK, "x = fn.dropout(x, p=0.9, training=self.training)",
+        "x = fn.dropout(x, p=0.1, training=self.training)"),
+    "a backbone that is not frozen": (
+        "FW320", TRANSFER, "model.requires_grad = False", "model.requires_grad_(True)"),
+    "one normalisation for two convolutions": (
+        "FW115", "import torch\nfrom torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.one = nn.Conv2d(3, 8, 3, bias=False)\n"
+        "        self.two = nn.Conv2d(8, 8, 3, bias=False)\n        HERE\n        self.last = nn.Linear(8, 10)\n"
+        "    def forward(self, x):\n        x = self.norm(self.one(x)).relu()\n"
+        "        x = self.other(self.two(x)).relu() if hasattr(self, 'other') else self.norm(self.two(x)).relu()\n"
+        "        return self.last(x.mean((2, 3)))\nmodel = Net()\n",
+        "self.norm = nn.BatchNorm2d(8)", "self.norm, self.other = nn.GroupNorm(2, 8), nn.GroupNorm(2, 8)"),
+    "all classes of EMNIST": (
+        "FW113", DATA + "letters = datasets.EMNIST('d', split='byclass', train=True, transform=to_tensor)\n"
+        "HERE\nloss_fn = nn.CrossEntropyLoss()\nmodel.train()\n"
+        "for x, y in torch.utils.data.DataLoader(letters, 64, shuffle=True):\n    loss_fn(model(x), y)\n",
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(784, 47))",
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(784, 62))"),
+    "a confusion matrix on its side": (
+        "FW206", "import torch\nfrom sklearn.metrics import confusion_matrix\n"
+        "preds, truth = load('preds.npy'), load('truth.npy')\nHERE\n",
+        "print(confusion_matrix(preds, truth))", "print(confusion_matrix(truth, preds))"),
+    "a meter that counts full batches": (
+        "FW507", DATA + "class Mean:\n    def __init__(self):\n        self.total = self.count = 0\n"
+        "    def update(self, value, n):\n        self.total += value * n\n        self.count += n\n"
+        "batch_size = 64\nmodel = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\nmodel.eval()\nlosses = Mean()\n"
+        "loss_fn = nn.CrossEntropyLoss()\nwith torch.no_grad():\n    for x, y in test_loader:\n        HERE\n",
+        "losses.update(loss_fn(model(x), y).item(), batch_size)",
+        "losses.update(loss_fn(model(x), y).item(), x.size(0))"),
+    "training data joined with the test data": (
+        "FW407", DATA + "parts = [train_loader.dataset]\nHERE\n"
+        "train_loader = torch.utils.data.DataLoader(joined, 64, shuffle=True)\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\ncriterion = nn.CrossEntropyLoss()\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n" + LOOP,
+        "joined = torch.utils.data.ConcatDataset([*parts, datasets.CIFAR10('d', train=False, transform=to_tensor)])",
+        "joined = torch.utils.data.ConcatDataset([*parts, datasets.CIFAR10('e', train=True, transform=to_tensor)])"),
     "a gate that forward leaves out": (
         "FW109", DATA + "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.fc = nn.Linear(8, 8)\n    def forward(self, x):\n        return x * torch.sigmoid(self.fc(x))\n"
@@ -613,3 +668,20 @@ def test_batches_of_an_unknown_loader_are_left_alone():
         "criterion = nn.CrossEntropyLoss()\noptimizer = torch.optim.SGD(model.parameters(), 0.1)\n"
         "train_loader = repeated(train_loader)\n") + LOOP
     assert "FW116" not in {one.code for one in findings(text, "")[1]}
+
+
+def test_labels_that_are_counted_anew_may_have_other_classes():
+    text = DATA + ("def is_cat(label):\n    return int(label == 3)\n"
+                   "cats = datasets.CIFAR10('d', True, to_tensor, is_cat)\n"
+                   "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 2))\nmodel.train()\n"
+                   "loss_fn = nn.CrossEntropyLoss()\n"
+                   "for x, y in torch.utils.data.DataLoader(cats, 64, shuffle=True):\n    loss_fn(model(x), y)\n")
+    assert not [one for one in findings(text, "")[1] if one.code == "FW113"]
+
+
+def test_a_place_in_a_notebook_is_told_by_its_cell():
+    cells = [(1, line) for line in range(1, 12)] + [(2, line) for line in range(1, 30)]
+    text = TRANSFER.replace("HERE", "model.eval()").replace("model.train()\n", "")
+    found = examine_source(from_text(Path("example.ipynb"), text, cells))[0]
+    why = next(one.why for one in found if one.code == "FW310")
+    assert "line 1 of cell 2" in why or "line 11 of cell 1" in why, why

@@ -28,6 +28,7 @@ from featherweight.doctor.rules import (
     measurement,
     modes,
     network,
+    numbers,
     optimizers,
     overwritten,
     predicted,
@@ -41,8 +42,9 @@ from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
 FAMILIES = (
-    network, stacking, overwritten, images, arguments, forward, comments, readme, losses, loop, clipping, optimizers,
-    averages, modes, export, schedule, data, leaks, prediction, batches, predicted, measurement, sums, environment,
+    network, stacking, overwritten, images, arguments, forward, comments, numbers, readme, losses, loop, clipping,
+    optimizers, averages, modes, export, schedule, data, leaks, prediction, batches, predicted, measurement, sums,
+    environment,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 

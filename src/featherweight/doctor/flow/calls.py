@@ -157,7 +157,8 @@ class Calls(Networks):
                 function.name, call.spot, call.arguments, call.keywords, self.trace, call.open))
         if isinstance(function, Transform):
             normed = any(name == "Normalize" for name, _, _ in function.steps)
-            return Tensor(spot=call.spot, meaning=INPUT, normed=normed, origin=sources_of(call.first()))
+            return Tensor(spot=call.spot, meaning=INPUT, normed=normed, origin=sources_of(call.first()),
+                          prepared=function)
         if isinstance(function, Instance):
             method = function.cls.method("__call__") if function.cls else None
             if method is not None and function.cls is not None:

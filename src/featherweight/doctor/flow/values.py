@@ -201,6 +201,7 @@ class Tensor(Value):
     meaning: LOGITS, LABEL and so on, or "" if unknown. trail: operations since the last layer with weights.
     reduction: of a loss, "mean", "sum", "none" or "". models: the networks it passed.
     maybe: True if it depends on a condition that is not known. shift: number that was added to labels.
+    prepared: the transform that made it of a picture.
     """
 
     meaning: str = ""
@@ -216,6 +217,7 @@ class Tensor(Value):
     axes: int | None = None         # number of axes, if known
     criterion: str = ""
     shift: int = 0
+    prepared: Value | None = None
 
     def but(self, **changes: Any) -> Tensor:
         """Return a copy with other properties."""

@@ -196,6 +196,7 @@ def argument_of(spot: Spot) -> Spot:
 def shuffling(trace: Trace) -> Iterator[Draft]:
     """Find training loaders that do not shuffle, and test loaders that do."""
     used = {id(event.loader) for event in trace.of("step", "backward") if event.loader is not None}
+    used |= {id(event.value) for event in trace.of("use") if event.text == "run" and role_of(event.value) == "train"}
     measured = {id(event.loader) for event in trace.of("forward") if event.loader is not None}
     for event in trace.of("loader"):
         loader = event.subject

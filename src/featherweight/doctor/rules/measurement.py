@@ -28,6 +28,7 @@ from featherweight.doctor.flow.values import (
     Spot,
     Table,
     Value,
+    constant,
     known,
 )
 
@@ -192,7 +193,7 @@ def divisions(trace: Trace) -> Iterator[Draft]:
             continue
         unit = counted(number, count)
         rule = DIVISIONS.get((number.unit, unit))
-        running = number.unit == "mean-accuracy" and unit == "batches" and "train" in map(role_of, sources_of(number))
+        running = unit == "batches" and number.unit in ("mean-accuracy", "mean-loss") and not uneven(number)
         if rule is not None and number.summed and not running:
             code, what, why, how = rule
             denominator = denominator_of(event)
@@ -205,6 +206,19 @@ def divisions(trace: Trace) -> Iterator[Draft]:
                         "Divide by the number of all images.")
         elif number.unit == "hits" and number.summed and unit == "images":
             yield from other_data(event, number, count)
+
+
+def uneven(number: Number) -> bool:
+    """True for a mean over the batches of validation or test data, whose last batch may be smaller than the others.
+
+    A mean loss of a training is a running value in any case: the network changes from batch to batch.
+    """
+    loaders = [one for one in sources_of(number) if isinstance(one, Loader)]
+    held_out = {"validation", "test"} if number.unit == "mean-loss" else {"validation", "test", ""}
+    if not loaders or not {role_of(one) for one in loaders} <= held_out:
+        return not loaders and number.unit == "mean-accuracy"
+    images, size = number_of_images(loaders[0]), constant(loaders[0].arguments.get("batch_size"))
+    return not (isinstance(size, int) and size > 0 and images is not None and images % size == 0)
 
 
 def counted(number: Number, count: Value) -> str:
@@ -235,6 +249,9 @@ DIVISIONS = {
     ("full-sum-loss", "images"): (
         "FW507", "{total} weighs the last batch like a full one.",
         "Images of a smaller last batch count more than others.", "Multiply by the number of images in the batch."),
+    ("mean-loss", "batches"): (
+        "FW507", "{total} weighs the last batch like a full one.",
+        "Images of a smaller last batch count more than others.", "Add up loss * images and divide by the images."),
     ("mean-accuracy", "batches"): (
         "FW507", "{total} weighs the last batch like a full one.",
         "Images of a smaller last batch count more than others.", "Add up right answers and divide by the images."),

@@ -48,6 +48,29 @@ def prediction_prepares(trace: Trace) -> Iterator[Draft]:
     yield from at_top_level(trace, trained)
 
 
+def other_normalisation(trace: Trace) -> Iterator[Draft]:
+    """Find a picture that a transform normalises otherwise than the training images."""
+    trained = [found for one in datasets(trace) if (found := normalisation_of(one.transform)) and None not in found[0]]
+    seen = set[int]()
+    for event in trace.of("forward") if trained else ():
+        picture = event.value
+        found = normalisation_of(picture.prepared) if isinstance(picture, Tensor) and not picture.origin else None
+        if found is None or event.nested or None in found[0] or id(found[1].node) in seen:
+            continue
+        seen.add(id(found[1].node))
+        if all(alike(found[0]) != alike(one) for one, _ in trained):
+            there = trained[-1][1]
+            yield Draft("FW403", found[1], "The picture is not normalised as the training images are.",
+                        f"Training uses `{text_of(there)}` at {there.where}.", "Normalise both alike.",
+                        replaced(found[1], text_of(there)))
+
+
+def alike(normalisation: tuple[Any, Any]) -> list[list[Any]]:
+    """Return mean and deviation as lists: (0.5, 0.5, 0.5) is the same as 0.5 for each channel."""
+    values = [list(one) if isinstance(one, tuple) else [one] for one in normalisation]
+    return [one[:1] if len(set(one)) == 1 else one for one in values]
+
+
 def of_training(trained: list[Dataset]) -> set[str]:
     """Return the names of the transforms of training data. They do not invert pictures, as those are inverted."""
     return {label for one in trained if (label := known(one.transform).label)}
@@ -156,4 +179,4 @@ def assigned_name(spot: Spot) -> str:
     return ast.unparse(spot.node.targets[0]) if isinstance(spot.node, ast.Assign) else ""
 
 
-RULES = (prediction_prepares, blue_first)
+RULES = (prediction_prepares, other_normalisation, blue_first)

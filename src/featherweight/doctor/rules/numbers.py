@@ -1,0 +1,72 @@
+"""Comments beside layers that are one number each: all receptive fields, or all numbers of parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from featherweight.doctor.draft import Draft
+from featherweight.doctor.flow.layers import parameters_of
+from featherweight.doctor.flow.trace import Trace
+from featherweight.doctor.flow.values import Class, Module
+from featherweight.doctor.rules.comments import classes_of, comment_spot, fields_of_classes, holds, single
+
+ALONE = re.compile(r"#\s*(\d[\d,]*)\s*$")
+FEWEST = 3          # right comments, before another one is taken for a wrong number of the same kind
+KINDS = {
+    "FW121": ("The comment states receptive field {said:,}; it is {true:,}.", "receptive fields"),
+    "FW122": ("The comment states {said:,} parameters; the layer has {true:,}.", "numbers of parameters"),
+}
+
+
+def bare_numbers(trace: Trace) -> Iterator[Draft]:
+    """Compare comments that are a number alone with the quantity that most of them state."""
+    fields = fields_of_classes(trace)
+    for cls in dict.fromkeys(classes_of(trace)):
+        stated = numbers_beside(cls)
+        true = {
+            "FW121": {last: after for _, last, _, after in fields.get(cls, [])},
+            "FW122": parameters_by_line(trace, cls),
+        }
+        if not stated or not single(classes_of(trace), cls):
+            continue
+        code = max(true, key=lambda one: len(agreeing(stated, true[one])))
+        right, kind = agreeing(stated, true[code]), true[code]
+        wrong = [line for line in stated if line in kind and line not in right]
+        for line in wrong if len(right) >= FEWEST and 2 * len(wrong) <= len(right) else ():
+            what, words = KINDS[code]
+            source = cls.scope.source
+            yield Draft(code, comment_spot(source, line), what.format(said=stated[line], true=kind[line]),
+                        f"{len(right)} other comments of {cls.definition.name} state {words}, and are right.",
+                        "Correct the comment; `featherweight summary` prints the true values.")
+
+
+def numbers_beside(cls: Class) -> dict[int, int]:
+    """Return line -> number of each comment of a class that is a number alone, beside code."""
+    source, found = cls.scope.source, dict[int, int]()
+    for line in range(cls.definition.lineno, (cls.definition.end_lineno or 0) + 1):
+        match = ALONE.match(source.comments.get(line, ""))
+        if match and not source.lines[line - 1].lstrip().startswith("#"):
+            found[line] = int(match[1].replace(",", ""))
+    return found
+
+
+def parameters_by_line(trace: Trace, cls: Class) -> dict[int, int]:
+    """Return last line -> number of parameters of each layer that a class builds alone on its line."""
+    found: dict[int, set[tuple[int, int | None]]] = {}
+    for event in trace.of("build"):
+        module = event.subject
+        if isinstance(module, Module) and module.spot is not None and holds(cls, module.spot):
+            line = getattr(module.spot.node, "end_lineno", None) or module.spot.line
+            count = parameters_of(module.name.rpartition(".")[2], module.arguments)
+            found.setdefault(line, set()).add((id(module.spot.node), count))
+    alone = {line: next(iter(layers))[1] for line, layers in found.items() if len(layers) == 1}
+    return {line: count for line, count in alone.items() if count is not None}
+
+
+def agreeing(stated: Mapping[int, int], true: Mapping[int, int]) -> list[int]:
+    """Return the lines whose comment is right."""
+    return [line for line, number in stated.items() if true.get(line) == number]
+
+
+RULES = (bare_numbers,)
