@@ -561,6 +561,56 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n" + LOOP,
         "joined = torch.utils.data.ConcatDataset([*parts, datasets.CIFAR10('d', train=False, transform=to_tensor)])",
         "joined = torch.utils.data.ConcatDataset([*parts, datasets.CIFAR10('e', train=True, transform=to_tensor)])"),
+    "a mean over batches of test data": (
+        "FW507", DATA + "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\nmodel.eval()\nlosses = 0.0\n"
+        "loss_fn = nn.CrossEntropyLoss()\nwith torch.no_grad():\n    for x, y in test_loader:\n"
+        "        losses += loss_fn(model(x), y).item()\nHERE\n",
+        "print(losses / len(test_loader))", "print(losses)"),
+    "a picture prepared with other numbers": (
+        "FW403", DATA + "from PIL import Image\nmean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]\n"
+        "prepared = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])\n"
+        "train_loader = torch.utils.data.DataLoader(datasets.CIFAR10('d', True, prepared), 64, shuffle=True)\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\ncriterion = nn.CrossEntropyLoss()\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n" + LOOP +
+        "def predict(path):\n    model.eval()\n    resize = transforms.Resize((32, 32))\n    HERE\n"
+        "    steps = transforms.Compose([resize, transforms.ToTensor(), scale])\n"
+        "    with torch.no_grad():\n        return model(steps(Image.open(path))[None]).argmax(1)\n"
+        "predict('cat.png')\n",
+        "scale = transforms.Normalize([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])", "scale = transforms.Normalize(mean, std)"),
+    "the best of a class that keeps results": (
+        "FW501", DATA + "class Best:\n    def __init__(self):\n        self.value = 0.0\n"
+        "    def add(self, measured):\n        HERE\nbest = Best()\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\ncriterion = nn.CrossEntropyLoss()\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n" + LOOP +
+        "    model.eval()\n    hits = 0\n    with torch.no_grad():\n        for x, y in test_loader:\n"
+        "            hits += (model(x).argmax(1) == y).sum().item()\n"
+        "    best.add(hits / len(test_loader.dataset))\n    model.train()\n",
+        "self.value = max(self.value, measured)", "self.value = measured"),
+    "an engine that runs over sorted images": (
+        "FW405", DATA + "from ignite.engine import create_supervised_trainer\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n"
+        "trainer = create_supervised_trainer(model, optimizer, nn.CrossEntropyLoss())\nHERE\n"
+        "trainer.run(train_loader, max_epochs=3)\n",
+        "train_loader = torch.utils.data.DataLoader(train_loader.dataset, 64)",
+        "train_loader = torch.utils.data.DataLoader(train_loader.dataset, 64, shuffle=True)"),
+    "a number of parameters beside its layer": (
+        "FW122", "import torch\nfrom torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.conv1 = nn.Conv2d(1, 6, 5)  # 156\n"
+        "        self.conv2 = nn.Conv2d(6, 16, 5)  # 2,416\n        self.fc1 = nn.Linear(256, 120)  # 30840\n"
+        "        HERE\n        self.fc3 = nn.Linear(84, 10)  # 850\n    def forward(self, x):\n"
+        "        x = torch.max_pool2d(self.conv1(x).relu(), 2)\n"
+        "        x = torch.max_pool2d(self.conv2(x).relu(), 2).flatten(1)\n"
+        "        return self.fc3(self.fc2(self.fc1(x).relu()).relu())\nmodel = Net()\n",
+        "self.fc2 = nn.Linear(120, 84)  # 10080", "self.fc2 = nn.Linear(120, 84)  # 10164"),
+    "a receptive field beside its layer": (
+        "FW121", "import torch\nfrom torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        # receptive fields\n        self.body = nn.Sequential(\n"
+        "            nn.Conv2d(1, 6, 3), nn.ReLU(),  # 3\n            nn.Conv2d(6, 6, 3), nn.ReLU(),  # 5\n"
+        "            nn.MaxPool2d(2),  # 6\n            nn.Conv2d(6, 6, 3), nn.ReLU(),  # 10\n            HERE\n"
+        "            nn.Conv2d(6, 10, 3))  # 18\n    def forward(self, x):\n"
+        "        return self.body(x).mean((2, 3))\nmodel = Net()\n",
+        "nn.Conv2d(6, 6, 3), nn.ReLU(),  # 12", "nn.Conv2d(6, 6, 3), nn.ReLU(),  # 14"),
     "a gate that forward leaves out": (
         "FW109", DATA + "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.fc = nn.Linear(8, 8)\n    def forward(self, x):\n        return x * torch.sigmoid(self.fc(x))\n"
@@ -685,3 +735,9 @@ def test_a_place_in_a_notebook_is_told_by_its_cell():
     found = examine_source(from_text(Path("example.ipynb"), text, cells))[0]
     why = next(one.why for one in found if one.code == "FW310")
     assert "line 1 of cell 2" in why or "line 11 of cell 1" in why, why
+
+
+def test_a_mean_over_equal_batches_of_test_data_is_left_alone():
+    _, text, wrong, _ = PAIRS["a mean over batches of test data"]
+    equal = text.replace("transform=to_tensor), 64)", "transform=to_tensor), 100)")
+    assert equal != text and "FW507" not in {one.code for one in findings(equal, wrong)[1]}

@@ -111,10 +111,12 @@ def setting(event: Event) -> bool:
 
 
 def is_result(event: Event) -> bool:
-    """True for max over a list of results, not for max of two numbers inside the list's own loop."""
-    node = event.spot.node
-    return isinstance(node, ast.Call) and event.text in ("max", "amax", "min") and len(node.args) >= 1 and bool(
-        set(words_of(ast.unparse(node))) & RESULT_WORDS)
+    """True for max over results: by their names, or because they are numbers measured on a loader."""
+    node, value = event.spot.node, known(event.subject)
+    parts = [known(item) for item in value.items] if isinstance(value, Items) else [value]
+    measured = bool(parts) and not event.alone and all(isinstance(one, Number) and sources_of(one) for one in parts)
+    return isinstance(node, ast.Call) and event.text in ("max", "amax", "min") and len(node.args) >= 1 and (
+        measured or bool(set(words_of(ast.unparse(node))) & RESULT_WORDS))
 
 
 def last_of(event: Event) -> str:
