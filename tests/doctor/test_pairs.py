@@ -611,6 +611,15 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "            nn.Conv2d(6, 10, 3))  # 18\n    def forward(self, x):\n"
         "        return self.body(x).mean((2, 3))\nmodel = Net()\n",
         "nn.Conv2d(6, 6, 3), nn.ReLU(),  # 12", "nn.Conv2d(6, 6, 3), nn.ReLU(),  # 14"),
+    "rare classes repeated before the folds": (
+        "FW416", "import torch\nfrom imblearn.over_sampling import RandomOverSampler\n"
+        "from sklearn.model_selection import StratifiedKFold\nimages, labels = load('faces.npz')\nHERE\n"
+        "for train, valid in StratifiedKFold(5).split(images, labels):\n    fit(images[train], labels[train])\n",
+        "images, labels = RandomOverSampler().fit_resample(images, labels)", "images, labels = images.copy(), labels"),
+    "features beside their squares": (
+        "FW416", "import numpy as np\nimport torch\nfrom sklearn.model_selection import train_test_split\n"
+        "x, y = load('digits.npz')\nHERE\na, b, c, d = train_test_split(x, y)\n",
+        "x = np.concatenate([x, x ** 2])", "x = np.concatenate([x, x ** 2], axis=1)"),
     "a gate that forward leaves out": (
         "FW109", DATA + "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.fc = nn.Linear(8, 8)\n    def forward(self, x):\n        return x * torch.sigmoid(self.fc(x))\n"

@@ -76,6 +76,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW413": ("error", "transform set for all parts of a split"),
     "FW414": ("warning", "picture with blue first"),
     "FW415": ("error", "two random splits differ"),
+    "FW416": ("error", "copies made before the split"),
     # the measurement
     "FW501": ("error", "best epoch chosen on test"),
     "FW502": ("error", "test data steer the training"),

@@ -146,7 +146,8 @@ class Expressions(ABC):
                 owner.becomes = Loader(label=owner.label, spot=owner.spot)
                 return attribute_of_data(owner.becomes, name, self.at(node))
             if name not in owner.attributes:
-                owner.attributes[name] = Unknown(label=name, origin=owner.origin, spot=self.at(node))
+                owner.attributes[name] = Unknown(label=name, origin=owner.origin, spot=self.at(node),
+                                                 copies=owner.copies)
             return owner.attributes[name]
         return Bound(owner=owner, name=name)
 

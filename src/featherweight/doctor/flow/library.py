@@ -21,6 +21,7 @@ from featherweight.doctor.flow.building import (
     tensor_dataset,
     transform,
 )
+from featherweight.doctor.flow.copies import copies_in, copies_made
 from featherweight.doctor.flow.layers import is_operation
 from featherweight.doctor.flow.losses import (
     is_criterion,
@@ -72,7 +73,8 @@ def call_library(call: Call) -> Value:
 def passed(call: Call) -> Value:
     """Return the result of a function whose effect is not known. It may change its arguments."""
     escape(call)
-    return Unknown(spot=call.spot, origin=united(*(sources_of(value) for value in call.everything())))
+    return Unknown(spot=call.spot, origin=united(*(sources_of(value) for value in call.everything())),
+                   copies=copies_in(call.everything()) or copies_made(call))
 
 
 def wrapped(call: Call) -> Value:

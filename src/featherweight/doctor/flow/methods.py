@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from featherweight.doctor.flow.arithmetic import length_of, number_from
+from featherweight.doctor.flow.copies import copies_in
 from featherweight.doctor.flow.labels import shift_in
 from featherweight.doctor.flow.layers import applied, is_operation
 from featherweight.doctor.flow.losses import united
@@ -291,7 +293,10 @@ def of_others(owner: Value, call: Call) -> Value:  # noqa: PLR0911  one return f
         escape(call)
     if isinstance(owner, Library | Unknown) and call.name in ("unsqueeze", "view", "reshape"):
         return Tensor(spot=call.spot, origin=sources_of(owner), label=owner.label, double=owner.double)
-    return Unknown(spot=call.spot, origin=united(sources_of(owner), *(sources_of(v) for v in call.everything())))
+    copies = call.spot if call.name == "fit_resample" else copies_in((owner, *call.everything()))
+    made = Unknown(spot=call.spot, origin=united(sources_of(owner), *(sources_of(v) for v in call.everything())),
+                   copies=copies)
+    return Items(items=[made, replace(made)]) if call.name == "fit_resample" else made
 
 
 def of_data(owner: Value, call: Call) -> Value:

@@ -70,7 +70,7 @@ class Geometry:
 class Value:
     """Base of all values. label: the name that was first bound to the value. origin: data sets it depends on.
 
-    double: the place where the value became float64 numbers, or None.
+    double: the place where the value became float64 numbers, or None. copies: the place where rows were repeated.
     """
 
     spot: Spot | None = None
@@ -78,6 +78,7 @@ class Value:
     escaped: bool = False
     origin: tuple[Value, ...] = ()
     double: Spot | None = None
+    copies: Spot | None = None
 
 
 @dataclass(eq=False, kw_only=True)

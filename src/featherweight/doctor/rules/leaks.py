@@ -44,6 +44,19 @@ def different_splits(trace: Trace) -> Iterator[Draft]:
         return
 
 
+def copies_before_split(trace: Trace) -> Iterator[Draft]:
+    """Find rows that are repeated, as they are or changed, before a split into training and test data."""
+    seen = set[int]()
+    for event in trace.of("split", "use"):
+        data = known(event.subject if event.kind == "split" else event.value)
+        if data.copies is None or id(data.copies.node) in seen or (event.kind == "use" and event.text != "split"):
+            continue
+        seen.add(id(data.copies.node))
+        yield Draft("FW416", data.copies, "Images are repeated before the data are split.",
+                    f"`{text_of(event.spot)}` at {event.spot.where} then puts copies of training images into the "
+                    "validation or test data.", "Split first, then repeat the training images only.")
+
+
 def alike(first: Event, second: Event) -> bool:
     """True if two splits divide two data sets of the same images into parts of the same sizes."""
     one, two = known(first.subject), known(second.subject)
@@ -65,4 +78,4 @@ def has_own_generator(split: Event, other: Event) -> bool:
     return split.other is not None and known(split.other) is not known(other.other)
 
 
-RULES = (trained_on_test, different_splits)
+RULES = (trained_on_test, different_splits, copies_before_split)
