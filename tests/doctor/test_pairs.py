@@ -620,6 +620,16 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "FW416", "import numpy as np\nimport torch\nfrom sklearn.model_selection import train_test_split\n"
         "x, y = load('digits.npz')\nHERE\na, b, c, d = train_test_split(x, y)\n",
         "x = np.concatenate([x, x ** 2])", "x = np.concatenate([x, x ** 2], axis=1)"),
+    "names of classes beside the network": (
+        "FW113", "import torch\nfrom torch import nn\nclass_names = ['ant', 'bee', 'wasp']\nHERE\n"
+        "print(class_names[model(torch.zeros(1, 1, 28, 28)).argmax(1)])\n",
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(784, 4))",
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(784, 3))"),
+    "names of classes in a docstring": (
+        "FW113", '"""Insects.\n\nClasses: ant, bee, wasp\n"""\nimport torch\nfrom torch import nn\nHERE\n'
+        "print(model(torch.zeros(1, 1, 28, 28)).argmax(1))\n",
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(784, 4))",
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(784, 3))"),
     "a gate that forward leaves out": (
         "FW109", DATA + "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.fc = nn.Linear(8, 8)\n    def forward(self, x):\n        return x * torch.sigmoid(self.fc(x))\n"

@@ -15,6 +15,7 @@ from featherweight.doctor.rules import (
     arguments,
     averages,
     batches,
+    classes,
     clipping,
     comments,
     data,
@@ -42,9 +43,9 @@ from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
 FAMILIES = (
-    network, stacking, overwritten, images, arguments, forward, comments, numbers, readme, losses, loop, clipping,
-    optimizers, averages, modes, export, schedule, data, leaks, prediction, batches, predicted, measurement, sums,
-    environment,
+    network, classes, stacking, overwritten, images, arguments, forward, comments, numbers, readme, losses, loop,
+    clipping, optimizers, averages, modes, export, schedule, data, leaks, prediction, batches, predicted, measurement,
+    sums, environment,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, built, replaced, text_of
 from featherweight.doctor.flow.layers import KINDS, ZEROING, key_of
-from featherweight.doctor.flow.roles import number_of_classes
 from featherweight.doctor.flow.trace import Event, Trace
 from featherweight.doctor.flow.values import (
     ACTIVATION,
@@ -316,27 +315,6 @@ def whole_number(node: ast.expr) -> int | None:
     return number_in(node)
 
 
-def outputs_and_classes(trace: Trace) -> Iterator[Draft]:
-    """Find a last layer whose width differs from the number of classes of the data set."""
-    for event in trace.of("loss"):
-        tensor, target = event.value, event.other
-        if not isinstance(tensor, Tensor) or not tensor.trail or not isinstance(event.subject, Criterion):
-            continue
-        made = tensor.trail[0].made
-        classes = next((count for count in map(number_of_classes, target.origin if target else ()) if count), None)
-        if made is None or classes is None or event.subject.name not in CLASSIFYING or tensor.maybe:
-            continue
-        if isinstance(target, Tensor) and target.maybe:     # a further label, such as the sum of two digits
-            continue
-        width = tensor.trail[0].outputs
-        if width is not None and width != classes:
-            few = width < classes
-            yield Draft("FW113", made, f"The last layer has {width} outputs, the data set has {classes} classes.",
-                        "Labels beyond the last output raise an error or read foreign memory." if few else
-                        f"{width - classes} outputs never have a label.",
-                        f"Give the last layer {classes} outputs.", "", "error" if few else "warning")
-
-
 def forward_outside(trace: Trace) -> Iterator[Draft]:
     """Find a module-level `def forward(self, ...)` below a network that has no forward."""
     seen = set[int]()
@@ -360,5 +338,5 @@ def forward_outside(trace: Trace) -> Iterator[Draft]:
 
 RULES = (
     on_logits, softmax_dimension, layers_in_lists, unused_layers, bias_before_norm,
-    layers_built_in_forward, mixing_views, outputs_and_classes, forward_outside,
+    layers_built_in_forward, mixing_views, forward_outside,
 )

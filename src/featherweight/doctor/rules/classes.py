@@ -1,0 +1,72 @@
+"""Outputs of a network, and the classes that it tells apart."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from featherweight.doctor.draft import Draft
+from featherweight.doctor.flow.roles import number_of_classes, words_of
+from featherweight.doctor.flow.trace import Trace
+from featherweight.doctor.flow.values import Criterion, Spot, Tensor
+from featherweight.doctor.rules.network import CLASSIFYING
+from featherweight.doctor.source import Source
+
+LISTED = re.compile(r"^\s*classes: *(\w[\w -]*(?:, *\w[\w -]*){2,})\.?\s*$", re.I | re.M)
+
+
+def outputs_and_classes(trace: Trace) -> Iterator[Draft]:
+    """Find a last layer whose width differs from the number of classes of the data set."""
+    for event in trace.of("loss"):
+        tensor, target = event.value, event.other
+        if not isinstance(tensor, Tensor) or not tensor.trail or not isinstance(event.subject, Criterion):
+            continue
+        made = tensor.trail[0].made
+        classes = next((count for count in map(number_of_classes, target.origin if target else ()) if count), None)
+        if made is None or classes is None or event.subject.name not in CLASSIFYING or tensor.maybe:
+            continue
+        if isinstance(target, Tensor) and target.maybe:     # a further label, such as the sum of two digits
+            continue
+        width = tensor.trail[0].outputs
+        if width is not None and width != classes:
+            few = width < classes
+            yield Draft("FW113", made, f"The last layer has {width} outputs, the data set has {classes} classes.",
+                        "Labels beyond the last output raise an error or read foreign memory." if few else
+                        f"{width - classes} outputs never have a label.",
+                        f"Give the last layer {classes} outputs.", "", "error" if few else "warning")
+
+
+def outputs_and_names(trace: Trace) -> Iterator[Draft]:
+    """Find a last layer whose width differs from the number of class names that the file lists."""
+    widths: dict[int, tuple[Spot, int]] = {}
+    for event in trace.of("output"):
+        tensor = event.value
+        last = tensor.trail[0] if isinstance(tensor, Tensor) and tensor.trail and not tensor.maybe else None
+        if last is not None and last.made is not None and last.outputs is not None and last.outputs > 1:
+            widths[id(last.made.node)] = (last.made, last.outputs)
+    for made, width in widths.values():
+        counts = set(names_listed(made.source))
+        if len(counts) == 1 and len(widths) == 1 and width not in counts:
+            count = counts.pop()
+            yield Draft("FW113", made, f"The last layer has {width} outputs, the file names {count} classes.",
+                        "Labels beyond the last output raise an error or read foreign memory." if width < count else
+                        f"{width - count} outputs never have a label.", f"Give the last layer {count} outputs.", "",
+                        "warning")
+
+
+def names_listed(source: Source) -> Iterator[int]:
+    """Yield the number of names in each list such as `classes = ("cat", "dog")`, or "Classes: cat, dog" in a text."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.List | ast.Tuple):
+            words = set(words_of(ast.unparse(node.targets[0])))
+            texts = all(isinstance(one, ast.Constant) and isinstance(one.value, str) for one in node.value.elts)
+            if texts and len(node.value.elts) > 1 and ("classes" in words or {"class", "names"} <= words):
+                yield len(node.value.elts)
+    for text in (ast.get_docstring(node) or "" for node in ast.walk(source.tree)
+                 if isinstance(node, ast.Module | ast.ClassDef)):
+        for found in LISTED.finditer(text):
+            yield found[1].count(",") + 1
+
+
+RULES = (outputs_and_classes, outputs_and_names)
