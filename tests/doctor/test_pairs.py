@@ -630,6 +630,10 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "print(model(torch.zeros(1, 1, 28, 28)).argmax(1))\n",
         "model = nn.Sequential(nn.Flatten(), nn.Linear(784, 4))",
         "model = nn.Sequential(nn.Flatten(), nn.Linear(784, 3))"),
+    "pixels of a table": (
+        "FW408", DATA + "import pandas as pd\npixels = pd.read_csv('train.csv').drop(columns='label').values / 255\n"
+        "HERE\nmodel = nn.Sequential(nn.Linear(784, 10))\nmodel.eval()\nwith torch.no_grad():\n    model(x)\n",
+        "x = torch.from_numpy(pixels)", "x = torch.from_numpy(pixels.astype('float32'))"),
     "a gate that forward leaves out": (
         "FW109", DATA + "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.fc = nn.Linear(8, 8)\n    def forward(self, x):\n        return x * torch.sigmoid(self.fc(x))\n"

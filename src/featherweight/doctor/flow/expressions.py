@@ -147,7 +147,8 @@ class Expressions(ABC):
                 return attribute_of_data(owner.becomes, name, self.at(node))
             if name not in owner.attributes:
                 owner.attributes[name] = Unknown(label=name, origin=owner.origin, spot=self.at(node),
-                                                 copies=owner.copies)
+                                                 copies=owner.copies,
+                                                 double=owner.double if name in TABLES else None)
             return owner.attributes[name]
         return Bound(owner=owner, name=name)
 
@@ -351,6 +352,7 @@ class Expressions(ABC):
         return self.evaluate(node.value)
 
 
+TABLES = ("values", "iloc", "loc", "T")       # attributes of a table of pandas that hold its numbers
 MODULE_METHODS = frozenset((
     "eval", "train", "to", "cuda", "cpu", "half", "float", "double", "parameters", "named_parameters", "zero_grad",
     "state_dict", "load_state_dict", "modules", "children", "apply", "append", "add_module", "requires_grad_",

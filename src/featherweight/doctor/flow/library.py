@@ -45,6 +45,7 @@ from featherweight.doctor.flow.operations import (
     operation,
     reduced,
     sklearn_data,
+    table,
 )
 from featherweight.doctor.flow.roles import sources_of
 from featherweight.doctor.flow.signatures import Call
@@ -181,6 +182,7 @@ EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
     (_last("max", "min", prefixes=PYTHON), greatest),
     (_last("max", "amax", "nanmax", "min", "amin", "argmax", "argmin", prefixes=("numpy",)), greatest),
     (lambda name: name in ARRAYS, array),
+    (_last("read_csv", prefixes=("pandas",)), table),
     (_last("array", "asarray", prefixes=("numpy",)), as_array),
     (lambda name: name.startswith("sklearn.datasets.") and not name.endswith("openml"), sklearn_data),
     (_last("eq"), equality),

@@ -264,6 +264,9 @@ def of_table(owner: Value, call: Call) -> Value:
     return Unknown(spot=call.spot)
 
 
+ROWS = ("drop", "to_numpy", "sample", "reset_index", "copy")       # methods of tables that keep the type of numbers
+
+
 def of_others(owner: Value, call: Call) -> Value:  # noqa: PLR0911  one return for each method
     """Handle methods that are known by their name on any object, such as scaler.step(optimizer)."""
     first = call.first()
@@ -294,8 +297,9 @@ def of_others(owner: Value, call: Call) -> Value:  # noqa: PLR0911  one return f
     if isinstance(owner, Library | Unknown) and call.name in ("unsqueeze", "view", "reshape"):
         return Tensor(spot=call.spot, origin=sources_of(owner), label=owner.label, double=owner.double)
     copies = call.spot if call.name == "fit_resample" else copies_in((owner, *call.everything()))
+    kept = owner.double if call.name in ROWS and "dtype" not in call.keywords else None
     made = Unknown(spot=call.spot, origin=united(sources_of(owner), *(sources_of(v) for v in call.everything())),
-                   copies=copies)
+                   copies=copies, double=kept)
     return Items(items=[made, replace(made)]) if call.name == "fit_resample" else made
 
 

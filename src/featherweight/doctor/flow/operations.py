@@ -214,6 +214,11 @@ def array(call: Call) -> Value:
     return array_of(call, call.spot if double else None)
 
 
+def table(call: Call) -> Value:
+    """Return a table of pandas. Its numbers are int64 or float64, so pixels divided by 255 are float64."""
+    return Unknown(spot=call.spot, double=None if "dtype" in call.keywords else call.spot)
+
+
 def array_of(call: Call, double: Spot | None) -> Value:
     """Return an array of NumPy. double: the place where its numbers became float64, or None."""
     escape(call)
