@@ -24,7 +24,7 @@ def single_pixels(subject: Subject) -> Iterator[Finding]:
     users = Counter(value for call in subject.record.calls for value in call.sources)
     for call in subject.record.calls:
         if call.operation in calls.POOLS | calls.ADAPTIVE_POOLS and call.sources and one_pixel(call.sources[0]) \
-                and pools(call) and users[call.sources[0]] == 1:
+                and users[call.sources[0]] == 1 and pools_nothing(subject, call):
             yield subject.finding("FW717", path_of(call), f"{words_for(call)} gets a map of one pixel.",
                                   "One pixel has no neighbours, so there is nothing to pool.",
                                   f"Remove {words_for(call)}, or put it where the map is larger.")
@@ -46,11 +46,15 @@ def one_pixel(value: Value) -> bool:
     return value.dim() == 4 and value.shape[2:] == (1, 1)
 
 
-def pools(call: Call) -> bool:
-    """Return True for a pooling with a kernel above 1, and for an adaptive one to a single pixel."""
-    if call.operation in calls.ADAPTIVE_POOLS:
-        return one_pixel(call.outputs[0])
-    return max(calls.per_axis(call.given.get("kernel_size", 1), 2)) > 1
+def pools_nothing(subject: Subject, call: Call) -> bool:
+    """Return True for a kernel above 1 on one pixel, and for a second global pooling.
+
+    A first global pooling may get one pixel for small images, and more for larger ones.
+    """
+    if call.operation not in calls.ADAPTIVE_POOLS:
+        return max(calls.per_axis(call.given.get("kernel_size", 1), 2)) > 1
+    before = subject.makers.get(walk(subject, call.sources[0], calls.POINTWISE)[1])
+    return before is not None and before.operation in calls.ADAPTIVE_POOLS and one_pixel(call.outputs[0])
 
 
 def on_padding(call: Call) -> int:

@@ -73,8 +73,8 @@ def steep_start(subject: Subject) -> Iterator[Finding]:
         axis = axis_of(subject, call.outputs[0]) if reduces(call) else None
         if axis is not None and (axis.jump or 0) >= STEEP and next(early_reduction(subject), None) is None:
             yield subject.finding(
-                "FW708", path_of(call), f"{words_for(call)} leaves {len(axis.seen)} of {subject.side} pixels a side after "
-                "one convolution.",
+                "FW708", path_of(call), f"{words_for(call)} leaves {len(axis.seen)} of {subject.side} pixels a side "
+                "after one convolution.",
                 "Such a start is made for images of 224 pixels; strokes of a small image are lost.",
                 "Start with a convolution of 3x3 and stride 1, without a pooling.")
             return
