@@ -123,6 +123,7 @@ def test_convolutions_that_keep_groups_apart_are_counted():
     (conv(16, 16, 1), conv(16, 16, 3, 4), conv(16, 16, 1), conv(16, 16, 3, 4)),     # ResNeXt
     (conv(16, 16, 1, 4), nn.ChannelShuffle(4), conv(16, 16, 3, 16), conv(16, 16, 1, 4)),
     (conv(16, 16, (7, 1), 16), conv(16, 16, (1, 7), 16), conv(16, 16, 1)),          # a kernel in two factors
+    (conv(16, 16, 1), conv(16, 16, 3, 4), conv(16, 16, 3, 4), conv(16, 16, 1)),     # NFNet
     (nn.Conv2d(16, 16, 5, groups=16), nn.Conv2d(16, 16, 7, groups=16, dilation=2)),     # without an activation between
 ])
 def test_grouped_convolutions_with_mixing_between_are_right(layers):
@@ -199,7 +200,7 @@ def test_parameters_in_a_list_are_found_unless_they_are_registered_or_unused():
 
     fc, factor = nn.Linear(784, 10), nn.Parameter(torch.ones(1))
     ((layer, severity, text),) = found(Run(forward, fc=fc, factors=[factor]), "FW108")
-    assert (layer, severity) == ("factors", "error") and "1 parameters" in text
+    assert (layer, severity) == ("factors", "error") and "not registered: 1." in text
     assert found(Run(forward, fc=fc, factors=nn.ParameterList([factor])), "FW108") == []
     assert found(Run(forward, fc=fc, factors=[factor], same=factor), "FW108") == []
     assert found(Run(lambda net, x: net.fc(x.flatten(1)), fc=fc, factors=[factor]), "FW108") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,23 +26,18 @@ class Chain:
     groups: int
     steps: tuple[Call, ...]
 
-    @property
-    def reported(self) -> bool:
-        """True if the groups are surely apart by mistake: three steps, or two of one kind."""
-        counts = {groups_of(step) for step in self.steps}
-        return len(self.steps) > 2 or (len(self.steps) == 2 and (len(counts) == 1 or all(map(depthwise, self.steps))))
-
 
 def unmixed(subject: Subject) -> Iterator[Finding]:
     """Find the longest row of convolutions that never mix the channels of different groups."""
     chains: dict[Value, Chain] = {}
+    users = Counter(value for call in subject.record.calls for value in call.sources)
     for call in subject.record.calls:
         if call.operation in calls.CONVOLUTIONS and len(call.sources) == 1 and groups_of(call) > 1:
-            chain = chain_of(subject, call, chains)
+            chain = chain_of(subject, call, chains, users)
             if chain is not None:
                 chains[call.outputs[0]] = chain
-    longest = max((one for one in chains.values() if one.reported), key=lambda one: len(one.steps), default=None)
-    if longest is not None:
+    longest = max(chains.values(), key=lambda one: len(one.steps), default=None)
+    if longest is not None and by_mistake(subject, longest):
         second = longest.steps[1]
         yield subject.finding(
             "FW716", path_of(second), f"{len(longest.steps)} convolutions in a row keep {longest.groups} groups of "
@@ -50,10 +46,33 @@ def unmixed(subject: Subject) -> Iterator[Finding]:
             f"Put a 1x1 convolution with groups=1 or a channel shuffle before {words_for(second)}.")
 
 
-def chain_of(subject: Subject, call: Call, chains: dict[Value, Chain]) -> Chain | None:
-    """Return the chain that ends in a grouped convolution. A filter without parameters adds no step."""
+def by_mistake(subject: Subject, chain: Chain) -> bool:
+    """Return True for three steps or more, and for two of one kind if no later layer mixes the channels of a map.
+
+    Two grouped convolutions between two of 1x1 are usual, as in NFNet and XCiT.
+    """
+    if len(chain.steps) != 2:
+        return len(chain.steps) > 2
+    same = len({groups_of(step) for step in chain.steps}) == 1 or all(map(depthwise, chain.steps))
+    later = subject.record.calls[subject.record.calls.index(chain.steps[1]) + 1:]
+    return same and not any(mixes(call) for call in later)
+
+
+def mixes(call: Call) -> bool:
+    """Return True for a convolution of all channels, and for a linear layer at each position."""
+    if call.operation in calls.CONVOLUTIONS:
+        return groups_of(call) == 1
+    return call.operation == "linear" and bool(call.sources) and call.sources[0].dim() > 2
+
+
+def chain_of(subject: Subject, call: Call, chains: dict[Value, Chain], users: Counter[Value]) -> Chain | None:
+    """Return the chain that ends in a grouped convolution. A filter without parameters adds no step.
+
+    users: number of readers of each value. A value with a second reader ends a chain, because that reader may mix.
+    """
     between, value = walk(subject, call.sources[0], SEPARATE)
-    before = chains.get(value) if value.dim() == call.sources[0].dim() else None
+    single = all(users[one] == 1 for one in (call.sources[0], *(step.sources[0] for step in between)))
+    before = chains.get(value) if single and value.dim() == call.sources[0].dim() else None
     if not any(one.parameters for one in call.inputs):
         return before
     if before is None or groups_of(call) % before.groups:

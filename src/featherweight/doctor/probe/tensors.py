@@ -70,7 +70,7 @@ def unregistered(subject: Subject) -> Iterator[Finding]:
         if hidden:
             count = sum(map(torch.numel, hidden.values()))
             yield subject.finding(
-                "FW108", name, f"{name} ({type(kept).__name__}) holds {count:,} parameters that are not registered.",
+                "FW108", name, f"{name} ({type(kept).__name__}) holds parameters that are not registered: {count:,}.",
                 "parameters(), state_dict() and to(device) do not find them, so they are never trained or saved.",
                 "Use nn.ModuleList, nn.ParameterList or nn.ModuleDict.")
 
