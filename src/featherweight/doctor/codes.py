@@ -111,6 +111,12 @@ CODES: dict[str, tuple[str, str]] = {
     "FW711": ("note", "batch axis dropped"),
     "FW712": ("warning", "more parameters than the goal"),
     "FW713": ("warning", "comment states a wrong size"),
+    "FW714": ("error", "reshape mixes channels and positions"),
+    "FW715": ("error", "weights of a layer are all equal"),
+    "FW716": ("warning", "channels are never mixed"),
+    "FW717": ("note", "layer works on a single pixel"),
+    "FW718": ("warning", "one value per channel added to a map"),
+    "FW719": ("warning", "dropout of maps on a vector"),
     # the first training steps
     "FW801": ("warning", "first loss far from ln(classes)"),
     "FW802": ("error", "one batch cannot be learnt"),

@@ -8,7 +8,18 @@ from torch import nn
 
 from featherweight.doctor.examination import examine_source
 from featherweight.doctor.finding import Finding, Report
-from featherweight.doctor.probe import comments, conduct, geometry, layers, outputs, recipe
+from featherweight.doctor.probe import (
+    comments,
+    conduct,
+    effects,
+    geometry,
+    groups,
+    layers,
+    mixing,
+    outputs,
+    recipe,
+    tensors,
+)
 from featherweight.doctor.probe.places import Places
 from featherweight.doctor.probe.subject import IMAGES, Subject, run_once
 from featherweight.graph.record import name_of
@@ -17,7 +28,7 @@ from featherweight.models import input_shapes
 from featherweight.recipe import Recipe
 from featherweight.user_code import quietly
 
-FAMILIES = (outputs, layers, geometry, conduct, recipe, comments)
+FAMILIES = (outputs, layers, tensors, mixing, groups, effects, geometry, conduct, recipe, comments)
 COMMENTS = ("FW121", "FW122")   # found by reading, in the network's own class
 
 

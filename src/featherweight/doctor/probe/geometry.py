@@ -10,7 +10,7 @@ from featherweight.doctor.finding import Finding
 from featherweight.doctor.probe.layers import listed
 from featherweight.doctor.probe.subject import Subject
 from featherweight.doctor.probe.trail import path_of, words_for
-from featherweight.doctor.sizes import EDGES, LARGEST, MOST, OBJECT, SAVED
+from featherweight.doctor.sizes import EDGES, LARGEST, MOST, OBJECT, SAVED, STEEP
 from featherweight.graph import Call, Value, calls
 
 
@@ -61,6 +61,28 @@ def early_reduction(subject: Subject) -> Iterator[Finding]:
                 "Put two convolutions of 3x3 before the first pooling or stride.",
                 severity="warning" if first and call.operation != "conv2d" else "note")
         return
+
+
+def steep_start(subject: Subject) -> Iterator[Finding]:
+    """Find an image reduced to a quarter of its side before a second convolution, unless FW708 was found already."""
+    made = [call for call in subject.record.calls if call.sources]
+    spatial = [place for place, call in enumerate(made) if max(kernel_of(call)) > 1]
+    if len(spatial) < 2 or not 0 < subject.side <= LARGEST or splits(made[spatial[0]]):
+        return
+    for call in made[:spatial[1]]:
+        axis = axis_of(subject, call.outputs[0]) if reduces(call) else None
+        if axis is not None and (axis.jump or 0) >= STEEP and next(early_reduction(subject), None) is None:
+            yield subject.finding(
+                "FW708", path_of(call), f"{words_for(call)} leaves {len(axis.seen)} of {subject.side} pixels a side "
+                "after one convolution.",
+                "Such a start is made for images of 224 pixels; strokes of a small image are lost.",
+                "Start with a convolution of 3x3 and stride 1, without a pooling.")
+            return
+
+
+def splits(call: Call) -> bool:
+    """Return True for a convolution that cuts the image into patches, as in a vision transformer."""
+    return min(calls.per_axis(call.given.get("stride", 1), 2)) >= max(kernel_of(call))
 
 
 def large_linear(subject: Subject) -> Iterator[Finding]:
@@ -133,4 +155,4 @@ def flattened_from(subject: Subject, value: Value) -> Value | None:
     return None
 
 
-RULES = (too_small, too_large, early_reduction, large_linear)
+RULES = (too_small, too_large, early_reduction, steep_start, large_linear)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from featherweight.doctor.probe.subject import Subject
@@ -37,6 +38,18 @@ def trail_of(subject: Subject, value: Value) -> Trail:
         passed.append(call)
         value = call.sources[0]
     return Trail(tuple(passed), None)
+
+
+def walk(subject: Subject, value: Value, passed: Collection[str]) -> tuple[tuple[Call, ...], Value]:
+    """Return (calls, value before them): the calls of these operations with one source that lead to `value`.
+
+    The value's own call is the first.
+    """
+    found: list[Call] = []
+    while (call := subject.makers.get(value)) is not None and call.operation in passed and len(call.sources) == 1:
+        found.append(call)
+        value = call.sources[0]
+    return tuple(found), value
 
 
 def path_of(call: Call) -> str:
