@@ -634,6 +634,24 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "FW408", DATA + "import pandas as pd\npixels = pd.read_csv('train.csv').drop(columns='label').values / 255\n"
         "HERE\nmodel = nn.Sequential(nn.Linear(784, 10))\nmodel.eval()\nwith torch.no_grad():\n    model(x)\n",
         "x = torch.from_numpy(pixels)", "x = torch.from_numpy(pixels.astype('float32'))"),
+    "images drawn by the weights of classes": (
+        "FW417", "from collections import Counter\nimport torch\n"
+        "from torch.utils.data import WeightedRandomSampler as Sampler\ndef balanced(labels):\n"
+        "    freq = Counter(labels)\n    weights = torch.tensor([1.0 / freq[c] for c in range(len(freq))])\n"
+        "    HERE\nbalanced(load('labels.npy'))\n",
+        "return Sampler(weights, num_samples=len(labels))",
+        "return Sampler(weights[torch.tensor(labels)], num_samples=len(labels))"),
+    "rare rows drawn again before the split": (
+        "FW416", "import pandas as pd\nimport torch\nfrom sklearn.model_selection import train_test_split\n"
+        "frame = pd.read_csv('labels.csv')\nparts = [frame]\nfor _, group in frame.groupby('label'):\n"
+        "    HERE\n    parts.append(more)\ntrain, test = train_test_split(pd.concat(parts))\n",
+        "more = group.sample(100, replace=True)", "more = group.sample(100)"),
+    "a number of parameters in a docstring": (
+        "FW122", "import torch\nfrom torch import nn\nclass Net(nn.Module):\n    HERE\n    def __init__(self):\n"
+        "        super().__init__()\n        self.conv = nn.Conv2d(1, 8, 3)\n        self.norm = nn.BatchNorm2d(8)\n"
+        "        self.last = nn.Linear(8, 10)\n    def forward(self, x):\n"
+        "        return self.last(self.norm(self.conv(x)).relu().mean((2, 3)))\nmodel = Net()\n",
+        '"A network with 1,860 parameters."', '"A network with 186 parameters."'),
     "a gate that forward leaves out": (
         "FW109", DATA + "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.fc = nn.Linear(8, 8)\n    def forward(self, x):\n        return x * torch.sigmoid(self.fc(x))\n"

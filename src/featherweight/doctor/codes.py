@@ -38,6 +38,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW207": ("error", "probability threshold on logits"),
     "FW208": ("error", "argument of the wrong kind"),
     "FW209": ("error", "backward on a detached loss"),
+    "FW210": ("error", "frequent classes weigh more"),
     # the training loop
     "FW301": ("error", "zero_grad missing"),
     "FW302": ("error", "zero_grad between backward and step"),
@@ -60,6 +61,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW319": ("error", "network exported in training mode"),
     "FW320": ("error", "freezing without effect"),
     "FW321": ("warning", "averaged weights without batch statistics"),
+    "FW322": ("error", "trained layer without gradients"),
     # the data
     "FW401": ("error", "random transform on test data"),
     "FW402": ("error", "normalisation differs between training and test"),
@@ -77,6 +79,8 @@ CODES: dict[str, tuple[str, str]] = {
     "FW414": ("warning", "picture with blue first"),
     "FW415": ("error", "two random splits differ"),
     "FW416": ("error", "copies made before the split"),
+    "FW417": ("error", "sampler with one weight for each class"),
+    "FW418": ("error", "names of classes in another order"),
     # the measurement
     "FW501": ("error", "best epoch chosen on test"),
     "FW502": ("error", "test data steer the training"),
@@ -90,6 +94,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW510": ("error", "scaler fitted to test data"),
     "FW511": ("error", "class taken over the wrong dimension"),
     "FW512": ("warning", "sum goes on from epoch to epoch"),
+    "FW513": ("error", "predictions compared with all labels"),
     # the environment
     "FW601": ("note", "no seed set"),
     "FW602": ("warning", "weights stored as pickle"),
@@ -97,6 +102,8 @@ CODES: dict[str, tuple[str, str]] = {
     "FW604": ("warning", "learning rate far outside the usual"),
     "FW605": ("warning", "dropout rate far outside the usual"),
     "FW606": ("warning", "weights that do not match are ignored"),
+    "FW607": ("warning", "clock read before the GPU has finished"),
+    "FW608": ("error", "hash that differs from run to run"),
     # the built network
     "FW701": ("warning", "dead units"),
     "FW702": ("warning", "parameters without a gradient"),

@@ -14,6 +14,7 @@ from featherweight.doctor.flow.values import Criterion, Loader, Module, known
 from featherweight.doctor.rules import (
     arguments,
     averages,
+    balance,
     batches,
     classes,
     clipping,
@@ -22,6 +23,7 @@ from featherweight.doctor.rules import (
     environment,
     export,
     forward,
+    frozen,
     images,
     leaks,
     loop,
@@ -38,14 +40,15 @@ from featherweight.doctor.rules import (
     schedule,
     stacking,
     sums,
+    timing,
 )
 from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
 FAMILIES = (
-    network, classes, stacking, overwritten, images, arguments, forward, comments, numbers, readme, losses, loop,
-    clipping, optimizers, averages, modes, export, schedule, data, leaks, prediction, batches, predicted, measurement,
-    sums, environment,
+    network, classes, stacking, overwritten, images, arguments, forward, comments, numbers, readme, losses, balance,
+    loop, clipping, optimizers, frozen, averages, modes, export, schedule, data, leaks, prediction, batches, predicted,
+    measurement, sums, environment, timing,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 

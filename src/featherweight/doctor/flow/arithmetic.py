@@ -250,7 +250,8 @@ def compared(kind: ast.cmpop, left: Value, right: Value, spot: Spot) -> Value:
     if isinstance(kind, ast.Eq) and (LABEL in meanings or PREDICTION in meanings):
         return Tensor(spot=spot, meaning=HITS, origin=united(left.origin, right.origin))
     if isinstance(left, Tensor):
-        return Tensor(spot=spot, meaning=PREDICTION if left.models else "", origin=left.origin)
+        return Tensor(spot=spot, meaning=PREDICTION if left.models else "", origin=left.origin, axes=left.axes,
+                      trail=left.trail if left.models else ())
     if isinstance(left, Module) and isinstance(right, Constant) and right.value is None:
         return Constant(spot=spot, value=isinstance(kind, ast.IsNot | ast.NotEq))
     return Unknown(spot=spot, origin=united(left.origin, right.origin))

@@ -126,7 +126,7 @@ class Binding(Calls):
             part = parts[index] if index < len(parts) else self.part_of(value)
             if is_batch and isinstance(target, ast.Name):
                 meaning = meaning_by_name(target.id, index, len(targets))
-                part = Tensor(meaning=meaning, origin=value.origin, axes=4 if meaning == INPUT else None,
+                part = Tensor(meaning=meaning, origin=value.origin, axes={INPUT: 4, LABEL: 1}.get(meaning),
                               maybe=index > 1, shift=shift_in(value.origin) if meaning == LABEL else 0)
             elif isinstance(value, Tensor):
                 part = value.but()

@@ -95,6 +95,12 @@ def exported(call: Call) -> Value:
     return passed(call)
 
 
+def sampled(call: Call) -> Value:
+    """Record that images are drawn by weights."""
+    call.trace.add("sampler", call.spot, call.first())
+    return passed(call)
+
+
 def measured(call: Call) -> Value:
     """Record a metric of scikit-learn with its first two arguments."""
     call.trace.add("metric", call.spot, call.first(), known(call.arguments[1]) if len(call.arguments) > 1 else None)
@@ -165,6 +171,7 @@ EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
     (_last("Subset", prefixes=ANY), subset),
     (_last("TensorDataset", prefixes=ANY), tensor_dataset),
     (_last("ConcatDataset", prefixes=ANY), joined_datasets),
+    (_last("WeightedRandomSampler", prefixes=ANY), sampled),
     (lambda name: name.startswith("sklearn.metrics.") and name.rpartition(".")[2] in ORDERED, measured),
     (lambda name: name.startswith("torchvision.datasets.")
      or (".datasets." in name and name.rpartition(".")[2] in ("MNIST", "CIFAR10", "CIFAR100", "FashionMNIST",

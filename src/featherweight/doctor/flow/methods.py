@@ -296,7 +296,8 @@ def of_others(owner: Value, call: Call) -> Value:  # noqa: PLR0911  one return f
         escape(call)
     if isinstance(owner, Library | Unknown) and call.name in ("unsqueeze", "view", "reshape"):
         return Tensor(spot=call.spot, origin=sources_of(owner), label=owner.label, double=owner.double)
-    copies = call.spot if call.name == "fit_resample" else copies_in((owner, *call.everything()))
+    repeated = call.name == "fit_resample" or (call.name == "sample" and constant(call.keywords.get("replace")) is True)
+    copies = call.spot if repeated else copies_in((owner, *call.everything()))
     kept = owner.double if call.name in ROWS and "dtype" not in call.keywords else None
     made = Unknown(spot=call.spot, origin=united(sources_of(owner), *(sources_of(v) for v in call.everything())),
                    copies=copies, double=kept)

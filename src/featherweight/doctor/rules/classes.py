@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from featherweight.doctor.draft import Draft
 from featherweight.doctor.flow.roles import number_of_classes, words_of
 from featherweight.doctor.flow.trace import Trace
-from featherweight.doctor.flow.values import Criterion, Spot, Tensor
+from featherweight.doctor.flow.values import Criterion, Dataset, Spot, Tensor
 from featherweight.doctor.rules.network import CLASSIFYING
 from featherweight.doctor.source import Source
 
@@ -57,16 +57,35 @@ def outputs_and_names(trace: Trace) -> Iterator[Draft]:
 
 def names_listed(source: Source) -> Iterator[int]:
     """Yield the number of names in each list such as `classes = ("cat", "dog")`, or "Classes: cat, dog" in a text."""
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.List | ast.Tuple):
-            words = set(words_of(ast.unparse(node.targets[0])))
-            texts = all(isinstance(one, ast.Constant) and isinstance(one.value, str) for one in node.value.elts)
-            if texts and len(node.value.elts) > 1 and ("classes" in words or {"class", "names"} <= words):
-                yield len(node.value.elts)
+    yield from (len(names) for _, names in lists_of_names(source))
     for text in (ast.get_docstring(node) or "" for node in ast.walk(source.tree)
                  if isinstance(node, ast.Module | ast.ClassDef)):
         for found in LISTED.finditer(text):
             yield found[1].count(",") + 1
 
 
-RULES = (outputs_and_classes, outputs_and_names)
+def order_of_names(trace: Trace) -> Iterator[Draft]:
+    """Find names of classes in another order than the one in which ImageFolder numbers them."""
+    folders = [event.spot.source for event in trace.of("dataset") if isinstance(event.subject, Dataset)
+               and event.subject.name == "ImageFolder"]
+    for source in {id(one): one for one in folders}.values():
+        known_order = ".classes" in source.text or "class_to_idx" in source.text or ".find_classes" in source.text
+        for node, names in lists_of_names(source) if not known_order else ():
+            if names != sorted(names):
+                yield Draft("FW418", Spot(source, node), "The class names are not in the order of ImageFolder.",
+                            f"ImageFolder numbers the folders by name: 0 is {sorted(names)[0]!r}, not {names[0]!r}.",
+                            "Use the names of the data set: dataset.classes.")
+
+
+def lists_of_names(source: Source) -> Iterator[tuple[ast.Assign, list[str]]]:
+    """Yield each assignment such as `classes = ("cat", "dog")`, and its names."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.List | ast.Tuple):
+            words = set(words_of(ast.unparse(node.targets[0])))
+            names = [one.value for one in node.value.elts if isinstance(one, ast.Constant)]
+            texts = [name for name in names if isinstance(name, str)]
+            if 1 < len(texts) == len(node.value.elts) and ("classes" in words or {"class", "names"} <= words):
+                yield node, texts
+
+
+RULES = (outputs_and_classes, outputs_and_names, order_of_names)

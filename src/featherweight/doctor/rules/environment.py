@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, name_of, replaced, text_of
 from featherweight.doctor.flow.trace import Trace
-from featherweight.doctor.flow.values import Loader, Module, Optimizer, constant
+from featherweight.doctor.flow.values import Loader, Module, Optimizer, Spot, constant
 
 USUAL = {       # optimizer -> (lowest, highest) learning rate that trains a small network
     "SGD": (1e-5, 2.0), "Adam": (1e-6, 0.03), "AdamW": (1e-6, 0.03), "NAdam": (1e-6, 0.03), "RAdam": (1e-6, 0.03),
@@ -87,4 +87,17 @@ def ignored_keys(trace: Trace) -> Iterator[Draft]:
                         replaced(event.spot, text_of(event.spot, 300).replace(", strict=False", "")))
 
 
-RULES = (no_seed, pickled, workers_without_guard, learning_rates, ignored_keys)
+def hashed_names(trace: Trace) -> Iterator[Draft]:
+    """Find hash(name) % n, which gives another number in each process."""
+    for source in {id(event.spot.source): event.spot.source for event in trace.events}.values():
+        for node in ast.walk(source.tree) if "PYTHONHASHSEED" not in source.text else ():
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and isinstance(
+                    node.left, ast.Call) and ast.unparse(node.left.func) == "hash":
+                given = ast.unparse(node.left.args[0]) if node.left.args else "name"
+                yield Draft("FW608", Spot(source, node), f"`{text_of(Spot(source, node))}` differs from run to run.",
+                            "Python hashes texts with a new random key in each process, so a split made of it changes.",
+                            "Use a hash without a key.",
+                            f"zlib.crc32(str({given}).encode()) % {ast.unparse(node.right)}")
+
+
+RULES = (no_seed, pickled, workers_without_guard, learning_rates, ignored_keys, hashed_names)

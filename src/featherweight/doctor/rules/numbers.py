@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 
 from featherweight.doctor.draft import Draft
-from featherweight.doctor.flow.layers import parameters_of
+from featherweight.doctor.flow.layers import KINDS as LAYER_KINDS
+from featherweight.doctor.flow.layers import key_of, parameters_of
 from featherweight.doctor.flow.trace import Trace
-from featherweight.doctor.flow.values import Class, Module
+from featherweight.doctor.flow.values import ACTIVATION, DROPOUT, POOL, Class, Module, Spot, constant
 from featherweight.doctor.rules.comments import classes_of, comment_spot, fields_of_classes, holds, single
 
 ALONE = re.compile(r"#\s*(\d[\d,]*)\s*$")
+TOTAL = re.compile(r"(\d[\d,]*\d) (?:trainable |learnable )?param", re.I)
+WITHOUT_PARAMETERS = ("sequential", "modulelist", "moduledict", "flatten", "identity", "softmax", "logsoftmax")
 FEWEST = 3          # right comments, before another one is taken for a wrong number of the same kind
 KINDS = {
     "FW121": ("The comment states receptive field {said:,}; it is {true:,}.", "receptive fields"),
@@ -69,4 +73,44 @@ def agreeing(stated: Mapping[int, int], true: Mapping[int, int]) -> list[int]:
     return [line for line, number in stated.items() if true.get(line) == number]
 
 
-RULES = (bare_numbers,)
+def totals(trace: Trace) -> Iterator[Draft]:
+    """Compare the number of parameters that the docstring of a network states with the sum of its layers."""
+    classes = classes_of(trace)
+    for event in trace.of("network"):
+        network = event.subject
+        if not isinstance(network, Module) or network.cls is None or not single(classes, network.cls):
+            continue
+        definition, source = network.cls.definition, network.cls.scope.source
+        found = TOTAL.findall(ast.get_docstring(definition) or "")
+        true = total_of(network) if len(found) == 1 else None
+        if true is not None and int(found[0].replace(",", "")) != true:
+            yield Draft("FW122", Spot(source, definition.body[0]), f"The docstring states {found[0]} parameters; "
+                        f"{definition.name} has {true:,}.", "The number is the sum over all layers.",
+                        "Correct the docstring; `featherweight summary` prints the true values.")
+
+
+def total_of(network: Module) -> int | None:
+    """Return the number of parameters of a network, or None if one of its layers is not known."""
+    total = 0
+    for part in network.parts():
+        text = ast.unparse(part.cls.definition) if part.cls is not None else ""
+        count = 0 if part.cls is not None or not part.name else count_of(part)
+        if count is None or part.open or part.unsure or "Parameter(" in text or (part is not network and not (
+                part.name or part.cls or part.children)):
+            return None
+        total += count
+    return total
+
+
+def count_of(layer: Module) -> int | None:
+    """Return the number of parameters of one layer of torch.nn, or None if it is not known."""
+    key, kind = key_of(layer.name), LAYER_KINDS.get(key_of(layer.name))
+    if key.startswith("batchnorm"):
+        features = constant(layer.arguments.get("num_features"))
+        return 2 * features if isinstance(features, int) and "affine" not in layer.arguments else None
+    if key in WITHOUT_PARAMETERS or (kind in (ACTIVATION, DROPOUT, POOL) and key != "prelu"):
+        return 0
+    return parameters_of(layer.name.rpartition(".")[2], layer.arguments)
+
+
+RULES = (bare_numbers, totals)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, line_of, name_of, replaced, text_of
 from featherweight.doctor.flow.trace import Loop, Trace
-from featherweight.doctor.flow.values import Module, Optimizer, Table, Tensor, Unknown, Value, Weights, constant, known
+from featherweight.doctor.flow.values import Module, Optimizer, Table, Tensor, Unknown, Value, Weights, known
 from featherweight.doctor.rules.network import has_parameters, related
 
 
@@ -149,18 +149,4 @@ def trained_in(trace: Trace, loop: Loop, weights: Weights) -> bool:
     return any(event.kind == "step" or known(event.value) is weights.model for event in inside)
 
 
-def frozen_by_attribute(trace: Trace) -> Iterator[Draft]:
-    """Find `model.requires_grad = False`, which sets an attribute that nothing reads."""
-    for event in trace.of("attribute"):
-        if event.text == "requires_grad" and isinstance(event.subject, Module):
-            network, value = ast.unparse(event.spot.node).rpartition(".")[0], constant(event.value)
-            yield Draft("FW320", event.spot, f"`{text_of(event.spot)}` changes no parameter of `{network}`.",
-                        "Python sets a new attribute of the module; its parameters are trained as before.",
-                        "Call requires_grad_ of the module.", f"{network}.requires_grad_({value})"
-                        if isinstance(value, bool) else "")
-
-
-RULES = (
-    other_model, untrained_model, moved_after_optimizer, replaced_layer, without_a_group, kept_by_reference,
-    frozen_by_attribute,
-)
+RULES = (other_model, untrained_model, moved_after_optimizer, replaced_layer, without_a_group, kept_by_reference)

@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from featherweight.doctor.draft import Draft, text_of
 from featherweight.doctor.flow.layers import CLASSES_AXES
 from featherweight.doctor.flow.trace import Trace
-from featherweight.doctor.flow.values import LOG_PROBABILITIES, LOGITS, PROBABILITIES, Tensor, constant
+from featherweight.doctor.flow.values import (
+    LABEL,
+    LOG_PROBABILITIES,
+    LOGITS,
+    PREDICTION,
+    PROBABILITIES,
+    Tensor,
+    constant,
+    known,
+)
+
+COLUMNS = ("unsqueeze(", "view(-1, 1)", "reshape(-1, 1)", "[:, None]")     # the loss gets the labels as a column
 
 
 def over_images(trace: Trace) -> Iterator[Draft]:
@@ -23,4 +34,17 @@ def over_images(trace: Trace) -> Iterator[Draft]:
                         "dimension 1 the classes.", "Take the largest output over dimension 1.")
 
 
-RULES = (over_images,)
+def every_pair(trace: Trace) -> Iterator[Draft]:
+    """Find predictions of shape (N, 1) that are compared with labels of shape (N,): torch compares every pair."""
+    for event in trace.of("compare"):
+        sides = [known(event.subject), known(event.value)]
+        columns = [one for one in sides if isinstance(one, Tensor) and one.meaning == PREDICTION
+                   and one.axes == CLASSES_AXES and one.trail and one.trail[0].outputs == 1]
+        labels = [one for one in sides if isinstance(one, Tensor) and one.meaning == LABEL and one.axes == 1]
+        if columns and labels and any(text in event.spot.source.text for text in COLUMNS):
+            yield Draft("FW513", event.spot, "Predictions of shape (N, 1) are compared with labels of shape (N,).",
+                        f"`{text_of(event.spot)}` compares each prediction with all labels and gives N x N answers.",
+                        "Remove the second axis of the outputs: outputs.squeeze(1).")
+
+
+RULES = (over_images, every_pair)
