@@ -20,12 +20,14 @@ from featherweight.doctor.rules import (
     clipping,
     comments,
     data,
+    divisions,
     environment,
     export,
     forward,
     frozen,
     images,
     leaks,
+    logits,
     loop,
     losses,
     measurement,
@@ -46,9 +48,9 @@ from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
 FAMILIES = (
-    network, classes, stacking, overwritten, images, arguments, forward, comments, numbers, readme, losses, balance,
-    loop, clipping, optimizers, frozen, averages, modes, export, schedule, data, leaks, prediction, batches, predicted,
-    measurement, sums, environment, timing,
+    logits, network, classes, stacking, overwritten, images, arguments, forward, comments, numbers, readme, losses,
+    balance, loop, clipping, optimizers, frozen, averages, modes, export, schedule, data, leaks, prediction, batches,
+    predicted, measurement, divisions, sums, environment, timing,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 
