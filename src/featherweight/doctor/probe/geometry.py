@@ -55,7 +55,7 @@ def early_reduction(subject: Subject) -> Iterator[Finding]:
         seen = max(axis.size, kernel_of(call)[0]) if call.operation == "conv2d" else axis.size
         if seen < EDGES and axis.jump == 1 and 0 < subject.side <= LARGEST:
             yield subject.finding(
-                "FW708", path_of(call), f"{words_for(call)} halves the image where units see {seen} "
+                "FW708", path_of(call), f"{words_for(call)} reduces the image where units see {seen} "
                 f"{'pixel' if seen == 1 else 'pixels'}.",
                 f"An image of {subject.side} pixels loses strokes and edges before a layer has seen them.",
                 "Put two convolutions of 3x3 before the first pooling or stride.",

@@ -51,7 +51,7 @@ def early_reduction(trace: Trace) -> Iterator[Draft]:
         kernel = side(event.subject.arguments.get("kernel_size"), 1) if isinstance(event.subject, Module) else 1
         seen = max(before.field, kernel or 1) if convolution else before.field
         if seen < EDGES and before.jump == 1 and followed(trace, event):
-            yield Draft("FW708", spot, f"{name} halves the image where units see {seen} "
+            yield Draft("FW708", spot, f"{name} reduces the image where units see {seen} "
                         f"{'pixel' if seen == 1 else 'pixels'}.",
                         f"An image of {before.image} pixels loses strokes and edges before a layer has seen them.",
                         "Put two convolutions of 3x3 before the first pooling or stride.",
