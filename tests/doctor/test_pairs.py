@@ -652,6 +652,34 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "        self.last = nn.Linear(8, 10)\n    def forward(self, x):\n"
         "        return self.last(self.norm(self.conv(x)).relu().mean((2, 3)))\nmodel = Net()\n",
         '"A network with 1,860 parameters."', '"A network with 186 parameters."'),
+    "a misspelt property": (
+        "FW320", DATA + "model = models.resnet18()\nfor p in model.parameters():\n    HERE\n"
+        "model.fc = nn.Linear(512, 10)\n",
+        "p.require_grad = False", "p.requires_grad = False"),
+    "an average of torch without its statistics": (
+        "FW321", TRANSFER.replace("HERE", "").replace("criterion =", "HERE\ncriterion =") +
+        "    average.update_parameters(model)\nmore = {}\naverage.eval()\nfor x, y in test_loader:\n"
+        "    with torch.no_grad():\n        average(x)\n",
+        "average = torch.optim.swa_utils.AveragedModel(model)",
+        "average = torch.optim.swa_utils.AveragedModel(model, use_buffers=True)"),
+    "an error between columns and rows": (
+        "FW513", DATA + "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 1))\nmodel.train()\n"
+        "loss_fn = nn.MSELoss()\nfor x, y in train_loader:\n    HERE\n",
+        "loss = loss_fn(model(x), y.float())", "loss = loss_fn(model(x).squeeze(1), y.float())"),
+    "a generator seeded in each epoch": (
+        "FW610", DATA + "order = torch.Generator()\nloader = torch.utils.data.DataLoader(train_loader.dataset, 64, "
+        "shuffle=True, generator=order)\nmodel = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\nloss_fn = nn.CrossEntropyLoss()\n"
+        "for epoch in range(3):\n    HERE\n    for x, y in loader:\n        optimizer.zero_grad()\n"
+        "        loss_fn(model(x), y).backward()\n        optimizer.step()\n",
+        "order.manual_seed(7)", "order.manual_seed(7 + epoch)"),
+    "half precision by a name": (
+        "FW323", DATA + "half = torch.bfloat16\nkind = torch.float16\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\nloss_fn = nn.CrossEntropyLoss()\n"
+        "for x, y in train_loader:\n    optimizer.zero_grad()\n    HERE\n        loss = loss_fn(model(x), y)\n"
+        "    loss.backward()\n    optimizer.step()\n",
+        "with torch.autocast('cuda', dtype=kind):", "with torch.autocast('cuda', dtype=half):"),
     "a gate that forward leaves out": (
         "FW109", DATA + "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.fc = nn.Linear(8, 8)\n    def forward(self, x):\n        return x * torch.sigmoid(self.fc(x))\n"
@@ -782,3 +810,9 @@ def test_a_mean_over_equal_batches_of_test_data_is_left_alone():
     _, text, wrong, _ = PAIRS["a mean over batches of test data"]
     equal = text.replace("transform=to_tensor), 64)", "transform=to_tensor), 100)")
     assert equal != text and "FW507" not in {one.code for one in findings(equal, wrong)[1]}
+
+
+def test_a_frozen_network_may_be_kept_in_evaluation_mode():
+    text = TRANSFER.replace("HERE", "for p in model.parameters():\n    p.requires_grad = False\n"
+                            "model.fc = nn.Linear(512, 10)").replace("model.train()", "model.eval()")
+    assert "FW310" not in {one.code for one in findings(text, "")[1]}

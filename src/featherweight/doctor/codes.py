@@ -62,6 +62,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW320": ("error", "freezing without effect"),
     "FW321": ("warning", "averaged weights without batch statistics"),
     "FW322": ("error", "trained layer without gradients"),
+    "FW323": ("warning", "float16 without a GradScaler"),
     # the data
     "FW401": ("error", "random transform on test data"),
     "FW402": ("error", "normalisation differs between training and test"),
@@ -104,6 +105,8 @@ CODES: dict[str, tuple[str, str]] = {
     "FW606": ("warning", "weights that do not match are ignored"),
     "FW607": ("warning", "clock read before the GPU has finished"),
     "FW608": ("error", "hash that differs from run to run"),
+    "FW609": ("warning", "resumed without the state of the optimizer"),
+    "FW610": ("warning", "same seed in each epoch"),
     # the built network
     "FW701": ("warning", "dead units"),
     "FW702": ("warning", "parameters without a gradient"),

@@ -36,9 +36,11 @@ from featherweight.doctor.rules import (
     numbers,
     optimizers,
     overwritten,
+    precision,
     predicted,
     prediction,
     readme,
+    resuming,
     schedule,
     stacking,
     sums,
@@ -49,8 +51,8 @@ from featherweight.errors import SourceError
 
 FAMILIES = (
     logits, network, classes, stacking, overwritten, images, arguments, forward, comments, numbers, readme, losses,
-    balance, loop, clipping, optimizers, frozen, averages, modes, export, schedule, data, leaks, prediction, batches,
-    predicted, measurement, divisions, sums, environment, timing,
+    balance, loop, clipping, optimizers, frozen, averages, modes, precision, export, schedule, data, leaks, prediction,
+    batches, predicted, measurement, divisions, sums, environment, resuming, timing,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 

@@ -95,6 +95,13 @@ def exported(call: Call) -> Value:
     return passed(call)
 
 
+def averaged(call: Call) -> Value:
+    """Return a network with averaged weights."""
+    made = copied(call)
+    call.trace.add("averaged-model", call.spot, made)
+    return made
+
+
 def sampled(call: Call) -> Value:
     """Record that images are drawn by weights."""
     call.trace.add("sampler", call.spot, call.first())
@@ -154,6 +161,7 @@ EFFECTS: tuple[tuple[Callable[[str], bool], Callable[[Call], Value]], ...] = (
     (is_criterion, criterion),
     (is_loss_function, loss_function),
     (lambda name: name.startswith("torch.optim.lr_scheduler."), scheduler),
+    (_last("AveragedModel"), averaged),
     (lambda name: name.startswith("torch.optim.") and name.rpartition(".")[2][:1].isupper(), optimizer),
     (_last(*WRAPPERS, prefixes=ANY), wrapped),
     (is_torchvision_model, pretrained),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, name_of, text_of
@@ -33,6 +34,19 @@ def without_statistics(trace: Trace) -> Iterator[Draft]:
                             "Copy the buffers too, or average all of state_dict().")
 
 
+def averaged_model(trace: Trace) -> Iterator[Draft]:
+    """Find an AveragedModel that is used without update_bn."""
+    networks = [event.subject for event in trace.of("forward") if event.subject is not None]
+    for event in trace.of("averaged-model"):
+        text, node = event.spot.source.text, event.spot.node
+        given = ast.unparse(node)
+        if "update_bn" in text or "use_buffers=True" in given or not any(map(normalised, networks)):
+            continue
+        yield Draft("FW321", event.spot, "The average leaves out mean and variance of batch normalisation.",
+                    f"`{given}` averages parameters only; its batch statistics are those of its start.",
+                    "Call torch.optim.swa_utils.update_bn(train_loader, average) after the training.")
+
+
 def normalised(network: Value) -> bool:
     """True for a network with batch normalisation."""
     return isinstance(network, Module) and any(
@@ -40,4 +54,4 @@ def normalised(network: Value) -> bool:
         if part.name.startswith("torch.nn.") or is_torchvision_model(part.name))
 
 
-RULES = (without_statistics,)
+RULES = (without_statistics, averaged_model)

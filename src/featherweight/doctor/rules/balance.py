@@ -19,23 +19,29 @@ def frequent_first(trace: Trace) -> Iterator[Draft]:
         weights = known(event.value)
         share = frequency_in(weights.spot) if weights.spot is not None else None
         if share is not None:
-            counts = ast.unparse(share.node.left) if isinstance(share.node, ast.BinOp) else "counts"
             yield Draft("FW210", share, "The weights of the classes grow with their frequency.",
                         f"`{text_of(share)}` is largest for the class with the most images, so the loss leaves rare "
                         "classes out still more.", "Weigh each class by the inverse of its count.",
-                        replaced(share, f"{counts}.sum() / (len({counts}) * {counts})"))
+                        replaced(share, "counts.sum() / (len(counts) * counts)"))
 
 
 def frequency_in(spot: Spot) -> Spot | None:
     """Return the place of `counts / counts.sum()` in the expression of a value, or None."""
     for node in ast.walk(spot.node):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.left, ast.Name):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             whole = ast.unparse(node.right).replace(" ", "")
-            if set(words_of(node.left.id)) & COUNT_WORDS and whole in (
-                    f"{node.left.id}.sum()", f"sum({node.left.id})", f"torch.sum({node.left.id})",
-                    f"np.sum({node.left.id})"):
-                return Spot(spot.source, node)
+            for name in (one.id for one in factors(node.left) if isinstance(one, ast.Name)):
+                sums = (f"{name}.sum()", f"sum({name})", f"torch.sum({name})", f"np.sum({name})")
+                if set(words_of(name)) & COUNT_WORDS and whole in sums:
+                    return Spot(spot.source, node)
     return None
+
+
+def factors(node: ast.expr) -> list[ast.expr]:
+    """Return the factors of a product."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        return [*factors(node.left), *factors(node.right)]
+    return [node]
 
 
 def weights_of_classes(trace: Trace) -> Iterator[Draft]:

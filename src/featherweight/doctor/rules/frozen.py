@@ -22,6 +22,18 @@ def frozen_by_attribute(trace: Trace) -> Iterator[Draft]:
                         if isinstance(value, bool) else "")
 
 
+def misspelt(trace: Trace) -> Iterator[Draft]:
+    """Find `p.require_grad = False`, which is no attribute of a parameter."""
+    for source in {id(event.spot.source): event.spot.source for event in trace.events}.values():
+        for node in ast.walk(source.tree):
+            target = node.targets[0] if isinstance(node, ast.Assign) else None
+            if isinstance(target, ast.Attribute) and target.attr in ("require_grad", "require_grads", "requires_grads"):
+                right = ast.unparse(node).replace(f".{target.attr}", ".requires_grad", 1)
+                yield Draft("FW320", Spot(source, target), f"`{ast.unparse(target)}` is no property of a parameter.",
+                            "Python sets a new attribute that nothing reads; the parameter is trained as before.",
+                            "The name is requires_grad.", right)
+
+
 def trained_without_gradient(trace: Trace) -> Iterator[Draft]:
     """Find a layer that forward runs without gradients, and that an optimizer holds in a group of its own."""
     held = [model for event in trace.of("optimizer") if isinstance(event.subject, Optimizer)
@@ -55,4 +67,4 @@ def calls_without_gradient(method: ast.AST) -> Iterator[ast.Call]:
                     yield node
 
 
-RULES = (frozen_by_attribute, trained_without_gradient)
+RULES = (frozen_by_attribute, misspelt, trained_without_gradient)

@@ -235,8 +235,9 @@ def training_in_eval(trace: Trace) -> Iterator[Draft]:
 
 
 def evaluated_on_purpose(trace: Trace, mode: Event, step: Event) -> bool:
-    """True if the step is in an arm that the mode's arm excludes."""
-    return mode.excludes(step)
+    """True if the step is in an arm that the mode's arm excludes, or if a frozen network is kept so for a new head."""
+    frozen = "requires_grad = False" in mode.spot.source.text or "requires_grad_(False)" in mode.spot.source.text
+    return mode.excludes(step) or (frozen and mode.calls == step.calls and not mode.loops)
 
 
 def trained_before(trace: Trace, step: Event) -> tuple[Value, ...]:

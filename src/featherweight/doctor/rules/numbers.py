@@ -75,17 +75,20 @@ def agreeing(stated: Mapping[int, int], true: Mapping[int, int]) -> list[int]:
 
 def totals(trace: Trace) -> Iterator[Draft]:
     """Compare the number of parameters that the docstring of a network states with the sum of its layers."""
-    classes = classes_of(trace)
+    networks: dict[int, list[Module]] = {}
     for event in trace.of("network"):
-        network = event.subject
-        if not isinstance(network, Module) or network.cls is None or not single(classes, network.cls):
-            continue
-        definition, source = network.cls.definition, network.cls.scope.source
-        found = TOTAL.findall(ast.get_docstring(definition) or "")
-        true = total_of(network) if len(found) == 1 else None
+        if isinstance(event.subject, Module) and event.subject.cls is not None:
+            networks.setdefault(id(event.subject.cls.definition), []).append(event.subject)
+    for alike in networks.values():
+        cls = alike[0].cls
+        assert cls is not None
+        definition, found = cls.definition, TOTAL.findall(ast.get_docstring(cls.definition) or "")
+        counts = {total_of(network) for network in alike} if len(found) == 1 else set()
+        true = counts.pop() if len(counts) == 1 else None
         if true is not None and int(found[0].replace(",", "")) != true:
-            yield Draft("FW122", Spot(source, definition.body[0]), f"The docstring states {found[0]} parameters; "
-                        f"{definition.name} has {true:,}.", "The number is the sum over all layers.",
+            place = Spot(cls.scope.source, definition.body[0])
+            yield Draft("FW122", place, f"The docstring states {found[0]} parameters; {definition.name} has {true:,}.",
+                        "The number is the sum over all layers.",
                         "Correct the docstring; `featherweight summary` prints the true values.")
 
 

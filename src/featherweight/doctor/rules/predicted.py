@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, text_of
 from featherweight.doctor.flow.layers import CLASSES_AXES
+from featherweight.doctor.flow.roles import CLASSES, lineage
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import (
     LABEL,
@@ -13,11 +14,13 @@ from featherweight.doctor.flow.values import (
     LOGITS,
     PREDICTION,
     PROBABILITIES,
+    Criterion,
     Tensor,
     constant,
     known,
 )
 
+REGRESSION = ("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss")
 COLUMNS = ("unsqueeze(", "view(-1, 1)", "reshape(-1, 1)", "[:, None]")     # the loss gets the labels as a column
 
 
@@ -47,4 +50,20 @@ def every_pair(trace: Trace) -> Iterator[Draft]:
                         "Remove the second axis of the outputs: outputs.squeeze(1).")
 
 
-RULES = (over_images, every_pair)
+def every_error(trace: Trace) -> Iterator[Draft]:
+    """Find a regression loss between outputs of shape (N, 1) and labels of shape (N,)."""
+    for event in trace.of("loss"):
+        output, target = event.value, event.other
+        name = event.subject.name if isinstance(event.subject, Criterion) else ""
+        column = isinstance(output, Tensor) and output.axes == CLASSES_AXES and bool(output.trail) and (
+            output.trail[0].outputs == 1 and not output.maybe)
+        row = isinstance(target, Tensor) and target.meaning == LABEL and target.axes == 1
+        known_classes = isinstance(target, Tensor) and any(
+            one.name in CLASSES or one.name == "ImageFolder" for source in target.origin for one in lineage(source))
+        if column and row and known_classes and name in REGRESSION:
+            yield Draft("FW513", event.spot, "Outputs of shape (N, 1) are compared with labels of shape (N,).",
+                        f"`{text_of(event.spot)}` takes the error between each output and all labels, so the network "
+                        "learns their mean.", "Remove the second axis of the outputs: outputs.squeeze(1).")
+
+
+RULES = (over_images, every_pair, every_error)
