@@ -680,6 +680,23 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "for x, y in train_loader:\n    optimizer.zero_grad()\n    HERE\n        loss = loss_fn(model(x), y)\n"
         "    loss.backward()\n    optimizer.step()\n",
         "with torch.autocast('cuda', dtype=kind):", "with torch.autocast('cuda', dtype=half):"),
+    "frames of a camera": (
+        "FW414", "import cv2\nimport torch\nmean, std = torch.tensor([0.485, 0.456, 0.406]), 0.22\nmodel = load()\n"
+        "model.eval()\ncamera = None\nHERE\nframe = camera.read()[1]\nwith torch.no_grad():\n"
+        "    model(((torch.from_numpy(frame) / 255 - mean) / std).permute(2, 0, 1)[None])\n",
+        "camera = cv2.VideoCapture(0)", "camera = cv2.VideoCapture(0); turn = cv2.cvtColor"),
+    "layers that an initialisation does not reach": (
+        "FW125", "import torch\nfrom torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.body = nn.Conv2d(1, 8, 28)\n        HERE\n"
+        "        self.start()\n    def start(self):\n        for part in self.modules():\n"
+        "            if isinstance(part, nn.Linear):\n                nn.init.zeros_(part.bias)\n"
+        "    def forward(self, x):\n        return self.head(self.body(x).relu().flatten(1))\nmodel = Net()\n",
+        "self.start(); self.head = nn.Linear(8, 10)", "self.head = nn.Linear(8, 10)"),
+    "the last images of a folder": (
+        "FW419", DATA + "from torch.utils.data import Subset\nleaves = datasets.ImageFolder('leaves', to_tensor)\n"
+        "order = list(range(len(leaves)))\nHERE\n",
+        "train, valid = Subset(leaves, order[:-500]), Subset(leaves, order[-500:])",
+        "few = Subset(leaves, range(100))"),
     "a gate that forward leaves out": (
         "FW109", DATA + "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.fc = nn.Linear(8, 8)\n    def forward(self, x):\n        return x * torch.sigmoid(self.fc(x))\n"

@@ -28,6 +28,8 @@ CODES: dict[str, tuple[str, str]] = {
     "FW122": ("warning", "comment states a wrong number of parameters"),
     "FW123": ("warning", "README states wrong arithmetic"),
     "FW124": ("note", "batch normalisation directly after dropout"),
+    "FW125": ("warning", "weights initialised before the layers are built"),
+    "FW126": ("error", "attention between the images of a batch"),
     # the loss
     "FW201": ("error", "softmax before cross-entropy"),
     "FW202": ("note", "log-softmax before cross-entropy"),
@@ -39,6 +41,8 @@ CODES: dict[str, tuple[str, str]] = {
     "FW208": ("error", "argument of the wrong kind"),
     "FW209": ("error", "backward on a detached loss"),
     "FW210": ("error", "frequent classes weigh more"),
+    "FW211": ("error", "focal factor of the whole batch"),
+    "FW212": ("error", "temperature of one network only"),
     # the training loop
     "FW301": ("error", "zero_grad missing"),
     "FW302": ("error", "zero_grad between backward and step"),
@@ -82,6 +86,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW416": ("error", "copies made before the split"),
     "FW417": ("error", "sampler with one weight for each class"),
     "FW418": ("error", "names of classes in another order"),
+    "FW419": ("error", "part cut out of the order of the folders"),
     # the measurement
     "FW501": ("error", "best epoch chosen on test"),
     "FW502": ("error", "test data steer the training"),

@@ -19,6 +19,7 @@ from featherweight.doctor.rules import (
     classes,
     clipping,
     comments,
+    construction,
     data,
     divisions,
     environment,
@@ -42,6 +43,7 @@ from featherweight.doctor.rules import (
     readme,
     resuming,
     schedule,
+    shaped_losses,
     stacking,
     sums,
     timing,
@@ -50,9 +52,9 @@ from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
 FAMILIES = (
-    logits, network, classes, stacking, overwritten, images, arguments, forward, comments, numbers, readme, losses,
-    balance, loop, clipping, optimizers, frozen, averages, modes, precision, export, schedule, data, leaks, prediction,
-    batches, predicted, measurement, divisions, sums, environment, resuming, timing,
+    logits, network, classes, construction, stacking, overwritten, images, arguments, forward, comments, numbers,
+    readme, losses, shaped_losses, balance, loop, clipping, optimizers, frozen, averages, modes, precision, export,
+    schedule, data, leaks, prediction, batches, predicted, measurement, divisions, sums, environment, resuming, timing,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 

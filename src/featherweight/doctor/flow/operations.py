@@ -16,6 +16,7 @@ from featherweight.doctor.flow.values import (
     HITS,
     LABEL,
     LOG_PROBABILITIES,
+    LOSS,
     PREDICTION,
     PROBABILITIES,
     Constant,
@@ -111,6 +112,8 @@ def exponential(call: Call) -> Value:
     value = call.first()
     if not isinstance(value, Tensor):
         return Unknown(spot=call.spot, origin=sources_of(value))
+    if call.last == "exp" and value.meaning == LOSS:
+        call.trace.add("exp", call.spot, value)
     pairs = {("exp", LOG_PROBABILITIES): PROBABILITIES, ("log", PROBABILITIES): LOG_PROBABILITIES}
     meaning = pairs.get((call.last, value.meaning), "")
     return value.but(spot=call.spot, meaning=meaning, trail=value.trail if meaning else ())

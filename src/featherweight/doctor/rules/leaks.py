@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from itertools import combinations
 
 from featherweight.doctor.draft import Draft, name_of, text_of
 from featherweight.doctor.flow.roles import base_dataset, certain_role, role_of
 from featherweight.doctor.flow.trace import Event, Trace
-from featherweight.doctor.flow.values import Dataset, Items, Loader, known
+from featherweight.doctor.flow.values import Dataset, Items, Loader, Spot, known
+
+MIXED = ("perm", "shuffle(", "Fold(", "train_test_split", "random_split", ".sample(", "choice(")
 
 
 def trained_on_test(trace: Trace) -> Iterator[Draft]:
@@ -57,6 +60,36 @@ def copies_before_split(trace: Trace) -> Iterator[Draft]:
                     "validation or test data.", "Split first, then repeat the training images only.")
 
 
+def in_order_of_folders(trace: Trace) -> Iterator[Draft]:
+    """Find parts of an ImageFolder that are cut out of its order, in which one class follows the other."""
+    folders = [event.spot.source for event in trace.of("dataset") if isinstance(event.subject, Dataset)
+               and event.subject.name == "ImageFolder"]
+    for source in {id(one): one for one in folders}.values():
+        if any(word in source.text for word in MIXED):
+            continue
+        ranges = {target.id for node in ast.walk(source.tree) if isinstance(node, ast.Assign) and is_range(node.value)
+                  for target in node.targets if isinstance(target, ast.Name)}
+        parts = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call) and len(node.args) > 1
+                 and ast.unparse(node.func).rpartition(".")[2] == "Subset"
+                 and (is_range(node.args[1]) or base_name(node.args[1]) in ranges)]
+        if len(parts) > 1:          # one alone may be the first few images, for a short trial
+            spot = Spot(source, parts[0])
+            yield Draft("FW419", spot, "The part is cut out of the order of the folders.",
+                        f"ImageFolder lists one class after the other: `{text_of(spot)}` holds some classes only.",
+                        "Draw the indices with torch.randperm and a seed.")
+
+
+def is_range(node: ast.expr) -> bool:
+    """True for range(n) and list(range(n))."""
+    return isinstance(node, ast.Call) and ast.unparse(node).startswith(("range(", "list(range("))
+
+
+def base_name(node: ast.expr) -> str:
+    """Return the name in `order[:100]` or `order`."""
+    node = node.value if isinstance(node, ast.Subscript) else node
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def alike(first: Event, second: Event) -> bool:
     """True if two splits divide two data sets of the same images into parts of the same sizes."""
     one, two = known(first.subject), known(second.subject)
@@ -78,4 +111,4 @@ def has_own_generator(split: Event, other: Event) -> bool:
     return split.other is not None and known(split.other) is not known(other.other)
 
 
-RULES = (trained_on_test, different_splits, copies_before_split)
+RULES = (trained_on_test, different_splits, copies_before_split, in_order_of_folders)

@@ -136,6 +136,18 @@ def blue_first(trace: Trace) -> Iterator[Draft]:
                             "Convert it.", replaced(spot, f"cv2.cvtColor({text_of(spot)}, cv2.COLOR_BGR2RGB)"))
 
 
+def frames_of_camera(trace: Trace) -> Iterator[Draft]:
+    """Find frames of cv2.VideoCapture with blue first, in a file that normalises red first as for ImageNet."""
+    for source in {id(event.spot.source): event.spot.source for event in trace.of("forward")}.values():
+        if "0.485" not in source.text or any(word in source.text for word in REORDERED):
+            continue
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "cv2.VideoCapture":
+                yield Draft("FW414", Spot(source, node), "The frames have their colours in the order blue, green, red.",
+                            "The means 0.485, 0.456 and 0.406 are those of red, green and blue.",
+                            "Convert each frame with cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).")
+
+
 def sizing_names(tree: ast.AST) -> set[str]:
     """Return the names of transforms that resize or crop: tf of `self.tf = Compose([Resize(32), ...])`."""
     return {ast.unparse(node.targets[0]).rpartition(".")[2] for node in ast.walk(tree) if isinstance(node, ast.Assign)
@@ -179,4 +191,4 @@ def assigned_name(spot: Spot) -> str:
     return ast.unparse(spot.node.targets[0]) if isinstance(spot.node, ast.Assign) else ""
 
 
-RULES = (prediction_prepares, other_normalisation, blue_first)
+RULES = (prediction_prepares, other_normalisation, blue_first, frames_of_camera)
