@@ -48,6 +48,11 @@ class Source:
         """Line of `text` -> comment with its '#'."""
         return comments_of(self.text)
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All nodes of the tree, in the order of ast.walk."""
+        return tuple(ast.walk(self.tree))
+
     @property
     def is_notebook(self) -> bool:
         """True for a notebook."""

@@ -44,7 +44,7 @@ class Places:
     @cached_property
     def classes(self) -> dict[str, ast.ClassDef]:
         """Name -> definition of each class of the file."""
-        found = ast.walk(self.source.tree) if self.source else ()
+        found = self.source.nodes if self.source else ()
         return {node.name: node for node in found if isinstance(node, ast.ClassDef)}
 
     def of(self, layer: str) -> tuple[int, int]:

@@ -58,7 +58,7 @@ def outputs_and_names(trace: Trace) -> Iterator[Draft]:
 def names_listed(source: Source) -> Iterator[int]:
     """Yield the number of names in each list such as `classes = ("cat", "dog")`, or "Classes: cat, dog" in a text."""
     yield from (len(names) for _, names in lists_of_names(source))
-    for text in (ast.get_docstring(node) or "" for node in ast.walk(source.tree)
+    for text in (ast.get_docstring(node) or "" for node in source.nodes
                  if isinstance(node, ast.Module | ast.ClassDef)):
         for found in LISTED.finditer(text):
             yield found[1].count(",") + 1
@@ -79,7 +79,7 @@ def order_of_names(trace: Trace) -> Iterator[Draft]:
 
 def lists_of_names(source: Source) -> Iterator[tuple[ast.Assign, list[str]]]:
     """Yield each assignment such as `classes = ("cat", "dog")`, and its names."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.List | ast.Tuple):
             words = set(words_of(ast.unparse(node.targets[0])))
             names = [one.value for one in node.value.elts if isinstance(one, ast.Constant)]

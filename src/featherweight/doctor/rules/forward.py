@@ -75,7 +75,7 @@ def shared_names(trace: Trace) -> Iterator[Draft]:
         if not isinstance(network, Module) or network.cls is None or id(network.cls.definition) in seen:
             continue
         seen.add(id(network.cls.definition))
-        used, first = used_names(network.cls.scope.source.tree), dict[int, str]()
+        used, first = used_names(network.cls.scope.source), dict[int, str]()
         for name, value in network.attributes.items():
             layer = known(value)
             if not isinstance(layer, Module) or not layer.name.startswith("torch.nn.") or not has_parameters(layer):

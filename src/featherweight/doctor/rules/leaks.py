@@ -67,9 +67,9 @@ def in_order_of_folders(trace: Trace) -> Iterator[Draft]:
     for source in {id(one): one for one in folders}.values():
         if any(word in source.text for word in MIXED):
             continue
-        ranges = {target.id for node in ast.walk(source.tree) if isinstance(node, ast.Assign) and is_range(node.value)
+        ranges = {target.id for node in source.nodes if isinstance(node, ast.Assign) and is_range(node.value)
                   for target in node.targets if isinstance(target, ast.Name)}
-        parts = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call) and len(node.args) > 1
+        parts = [node for node in source.nodes if isinstance(node, ast.Call) and len(node.args) > 1
                  and ast.unparse(node.func).rpartition(".")[2] == "Subset"
                  and (is_range(node.args[1]) or base_name(node.args[1]) in ranges)]
         if len(parts) > 1:          # one alone may be the first few images, for a short trial

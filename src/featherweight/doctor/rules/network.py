@@ -21,6 +21,7 @@ from featherweight.doctor.flow.values import (
     known,
     modules_in,
 )
+from featherweight.doctor.source import Source
 
 CLASSIFYING = ("CrossEntropyLoss", "NLLLoss")
 
@@ -81,7 +82,7 @@ def unused_layers(trace: Trace) -> Iterator[Draft]:
             continue
         source = network.cls.scope.source
         if id(source) not in names:
-            names[id(source)] = used_names(source.tree)
+            names[id(source)] = used_names(source)
         used = names[id(source)]
         for name, value in network.attributes.items():
             module = known(value)
@@ -95,10 +96,10 @@ def unused_layers(trace: Trace) -> Iterator[Draft]:
                             f"Call self.{name} in forward, or delete the line.", "", "warning" if weights else "note")
 
 
-def used_names(tree: ast.Module) -> set[str]:
+def used_names(source: Source) -> set[str]:
     """Return the attributes that a file reads, and its texts, since getattr may use them."""
-    found = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
-    return found | {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)
+    found = {node.attr for node in source.nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+    return found | {node.value for node in source.nodes if isinstance(node, ast.Constant)
                     and isinstance(node.value, str)}
 
 

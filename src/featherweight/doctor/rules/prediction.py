@@ -122,10 +122,10 @@ def blue_first(trace: Trace) -> Iterator[Draft]:
     """Find a function that reads a picture with cv2.imread, in a file whose training data were read with red first."""
     trained = [dataset for dataset in datasets(trace) if dataset.spot is not None]
     source = trained[0].spot.source if trained and trained[0].spot else None
-    own = {node.name for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)} if source else set()
+    own = {node.name for node in source.nodes if isinstance(node, ast.ClassDef)} if source else set()
     if source is None or own & {dataset.name for dataset in trained}:
         return
-    for function in ast.walk(source.tree):
+    for function in source.nodes:
         if not isinstance(function, ast.FunctionDef) or any(word in ast.unparse(function) for word in REORDERED):
             continue
         for node in ast.walk(function):
@@ -141,7 +141,7 @@ def frames_of_camera(trace: Trace) -> Iterator[Draft]:
     for source in {id(event.spot.source): event.spot.source for event in trace.of("forward")}.values():
         if "0.485" not in source.text or any(word in source.text for word in REORDERED):
             continue
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "cv2.VideoCapture":
                 yield Draft("FW414", Spot(source, node), "The frames have their colours in the order blue, green, red.",
                             "The means 0.485, 0.456 and 0.406 are those of red, green and blue.",

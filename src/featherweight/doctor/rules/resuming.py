@@ -16,7 +16,7 @@ def optimizer_left_out(trace: Trace) -> Iterator[Draft]:
     sources = {id(event.spot.source): event.spot.source for event in trace.of("optimizer")}
     for source in sources.values():
         key = optimizer_key(source)
-        loads = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call) and isinstance(
+        loads = [node for node in source.nodes if isinstance(node, ast.Call) and isinstance(
             node.func, ast.Attribute) and node.func.attr == "load_state_dict"]
         resumed = [node for node in loads if "sched" in ast.unparse(node.func).lower()]
         if key and resumed and not any(
@@ -29,7 +29,7 @@ def optimizer_left_out(trace: Trace) -> Iterator[Draft]:
 
 def optimizer_key(source: Source) -> str:
     """Return the key under which a checkpoint stores the optimizer's state, as the source writes it, or ""."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Dict) and len(node.keys) > 1:
             for key, value in zip(node.keys, node.values, strict=True):
                 text = ast.unparse(value).lower()

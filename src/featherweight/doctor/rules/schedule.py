@@ -40,7 +40,7 @@ def is_named(trace: Trace, scheduler: Scheduler, event: Event) -> bool:
     """True if the file calls step on something with the scheduler's name in code that was not followed."""
     if not scheduler.label:
         return True
-    steps = [node for node in ast.walk(event.spot.source.tree) if isinstance(node, ast.Attribute) and node.attr in (
+    steps = [node for node in event.spot.source.nodes if isinstance(node, ast.Attribute) and node.attr in (
         "step", "step_update", "batch_step")]
     return any(ast.unparse(node.value).rpartition(".")[2] == scheduler.label for node in steps) or bool(trace.missing)
 
