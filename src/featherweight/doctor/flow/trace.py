@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from featherweight.doctor.flow.values import Loader, Spot, Value
+from featherweight.doctor.source import Source
 
 
 @dataclass(frozen=True)
@@ -106,3 +107,8 @@ class Trace:
     def of(self, *kinds: str) -> list[Event]:
         """Events of the kinds, in order."""
         return [event for event in self.events if event.kind in kinds]
+
+    def sources(self, *kinds: str) -> list[Source]:
+        """Return each file in which an event of the kinds stands, or any event if no kind is given."""
+        events = self.of(*kinds) if kinds else self.events
+        return list({id(event.spot.source): event.spot.source for event in events}.values())

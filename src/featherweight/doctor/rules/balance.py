@@ -9,6 +9,7 @@ from featherweight.doctor.draft import Draft, replaced, text_of
 from featherweight.doctor.flow.roles import words_of
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import Spot, known
+from featherweight.doctor.syntax import assignments
 
 COUNT_WORDS = frozenset(("count", "counts", "freq", "freqs", "frequency", "frequencies", "bincount", "counter", "hist"))
 
@@ -51,8 +52,7 @@ def weights_of_classes(trace: Trace) -> Iterator[Draft]:
         if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Name):
             continue
         name = node.args[0].id
-        made = [one.value for one in ast.walk(function) if isinstance(one, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == name for target in one.targets)]
+        made = assignments(ast.walk(function)).get(name, [])
         if len(made) == 1 and one_for_each_class(made[0]):
             yield Draft("FW417", event.spot, f"`{name}` holds one weight for each class, not for each image.",
                         "The sampler takes the places of the weights as indices of images, so only the first few "

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from featherweight.doctor.draft import Draft
 from featherweight.doctor.flow.roles import number_of_classes, words_of
 from featherweight.doctor.flow.trace import Trace
-from featherweight.doctor.flow.values import Criterion, Dataset, Spot, Tensor
+from featherweight.doctor.flow.values import Criterion, Spot, Tensor
+from featherweight.doctor.rules.leaks import sources_with_folders
 from featherweight.doctor.rules.network import CLASSIFYING
 from featherweight.doctor.source import Source
 
@@ -66,9 +67,7 @@ def names_listed(source: Source) -> Iterator[int]:
 
 def order_of_names(trace: Trace) -> Iterator[Draft]:
     """Find names of classes in another order than the one in which ImageFolder numbers them."""
-    folders = [event.spot.source for event in trace.of("dataset") if isinstance(event.subject, Dataset)
-               and event.subject.name == "ImageFolder"]
-    for source in {id(one): one for one in folders}.values():
+    for source in sources_with_folders(trace):
         known_order = ".classes" in source.text or "class_to_idx" in source.text or ".find_classes" in source.text
         for node, names in lists_of_names(source) if not known_order else ():
             if names != sorted(names):

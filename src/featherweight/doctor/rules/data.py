@@ -18,6 +18,7 @@ from featherweight.doctor.flow.values import (
     constant,
     known,
 )
+from featherweight.doctor.syntax import called
 
 RANDOM = ("Random", "ColorJitter", "AutoAugment", "RandAugment", "TrivialAugment", "AugMix", "ElasticTransform")
 SIGNS = ("MNIST", "EMNIST", "KMNIST", "QMNIST", "USPS", "SVHN")     # digits, letters and characters
@@ -36,10 +37,10 @@ def random_on_test(trace: Trace) -> Iterator[Draft]:
         role = role_of(dataset)
         if role not in ("test", "validation") or (role_in(dataset.label) == "train" and not dataset.certain):
             continue
-        for called, spot in random_steps(dataset):
-            yield Draft("FW401", spot, f"{called} changes the {role} images at random.",
+        for step, spot in random_steps(dataset):
+            yield Draft("FW401", spot, f"{step} changes the {role} images at random.",
                         f"{name_of(dataset, 'The data set')} gives other images in each epoch, so accuracies of "
-                        "two epochs cannot be compared.", f"Remove {called} from the transform of the {role} data.")
+                        "two epochs cannot be compared.", f"Remove {step} from the transform of the {role} data.")
 
 
 def random_steps(dataset: Dataset) -> list[tuple[str, Spot]]:
@@ -51,7 +52,7 @@ def random_steps(dataset: Dataset) -> list[tuple[str, Spot]]:
 
 def name_in(spot: Spot) -> str:
     """Return the name of what a call builds: HorizontalFlip of A.HorizontalFlip(p=0.5)."""
-    return ast.unparse(spot.node.func).rpartition(".")[2] if isinstance(spot.node, ast.Call) else ""
+    return called(spot.node)
 
 
 def flipped_signs(trace: Trace) -> Iterator[Draft]:

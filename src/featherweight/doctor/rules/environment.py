@@ -42,9 +42,8 @@ def pickled(trace: Trace) -> Iterator[Draft]:
 
 def workers_without_guard(trace: Trace) -> Iterator[Draft]:
     """Find workers that a script starts at its top level without a main guard."""
-    sources = {id(event.spot.source): event.spot.source for event in trace.events}.values()
     guarded = any(isinstance(node, ast.Name) and node.id == "__name__"
-                  for source in sources for node in source.nodes)
+                  for source in trace.sources() for node in source.nodes)
     iterated = {id(event.loader) for event in trace.events if event.loader is not None and not event.alone}
     for event in trace.of("loader"):
         loader = event.subject
@@ -89,7 +88,7 @@ def ignored_keys(trace: Trace) -> Iterator[Draft]:
 
 def hashed_names(trace: Trace) -> Iterator[Draft]:
     """Find hash(name) % n, which gives another number in each process."""
-    for source in {id(event.spot.source): event.spot.source for event in trace.events}.values():
+    for source in trace.sources():
         for node in source.nodes if "PYTHONHASHSEED" not in source.text else ():
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and isinstance(
                     node.left, ast.Call) and ast.unparse(node.left.func) == "hash":

@@ -24,7 +24,7 @@ def frozen_by_attribute(trace: Trace) -> Iterator[Draft]:
 
 def misspelt(trace: Trace) -> Iterator[Draft]:
     """Find `p.require_grad = False`, which is no attribute of a parameter."""
-    for source in {id(event.spot.source): event.spot.source for event in trace.events}.values():
+    for source in trace.sources():
         for node in source.nodes:
             target = node.targets[0] if isinstance(node, ast.Assign) else None
             if isinstance(target, ast.Attribute) and target.attr in ("require_grad", "require_grads", "requires_grads"):

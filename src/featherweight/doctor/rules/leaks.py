@@ -10,6 +10,8 @@ from featherweight.doctor.draft import Draft, name_of, text_of
 from featherweight.doctor.flow.roles import base_dataset, certain_role, role_of
 from featherweight.doctor.flow.trace import Event, Trace
 from featherweight.doctor.flow.values import Dataset, Items, Loader, Spot, known
+from featherweight.doctor.source import Source
+from featherweight.doctor.syntax import assignments, called
 
 MIXED = ("perm", "shuffle(", "Fold(", "train_test_split", "random_split", ".sample(", "choice(")
 
@@ -60,17 +62,21 @@ def copies_before_split(trace: Trace) -> Iterator[Draft]:
                     "validation or test data.", "Split first, then repeat the training images only.")
 
 
+def sources_with_folders(trace: Trace) -> list[Source]:
+    """Return each file that builds an ImageFolder."""
+    built = [event.spot.source for event in trace.of("dataset") if isinstance(event.subject, Dataset)
+             and event.subject.name == "ImageFolder"]
+    return list({id(source): source for source in built}.values())
+
+
 def in_order_of_folders(trace: Trace) -> Iterator[Draft]:
     """Find parts of an ImageFolder that are cut out of its order, in which one class follows the other."""
-    folders = [event.spot.source for event in trace.of("dataset") if isinstance(event.subject, Dataset)
-               and event.subject.name == "ImageFolder"]
-    for source in {id(one): one for one in folders}.values():
+    for source in sources_with_folders(trace):
         if any(word in source.text for word in MIXED):
             continue
-        ranges = {target.id for node in source.nodes if isinstance(node, ast.Assign) and is_range(node.value)
-                  for target in node.targets if isinstance(target, ast.Name)}
-        parts = [node for node in source.nodes if isinstance(node, ast.Call) and len(node.args) > 1
-                 and ast.unparse(node.func).rpartition(".")[2] == "Subset"
+        ranges = {name for name, values in assignments(source.nodes).items() if any(map(is_range, values))}
+        parts = [node for node in source.nodes if isinstance(node, ast.Call) and called(node) == "Subset"
+                 and len(node.args) > 1
                  and (is_range(node.args[1]) or base_name(node.args[1]) in ranges)]
         if len(parts) > 1:          # one alone may be the first few images, for a short trial
             spot = Spot(source, parts[0])

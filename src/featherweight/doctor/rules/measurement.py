@@ -25,6 +25,7 @@ from featherweight.doctor.flow.values import (
     Value,
     known,
 )
+from featherweight.doctor.syntax import called
 
 RESULT_WORDS = frozenset(("acc", "accuracy", "loss", "error", "score", "f1", "losses", "accs", "accuracies", "metric"))
 
@@ -86,8 +87,7 @@ def stops_early(event: Event) -> bool:
         one is event.spot.node for one in ast.walk(node.test))), None)
     if choice is None or not any(isinstance(node, ast.Break) for node in ast.walk(loop)):
         return False
-    calls = {ast.unparse(node.func).rpartition(".")[2] for one in choice.body for node in ast.walk(one)
-             if isinstance(node, ast.Call)}
+    calls = {called(node) for one in choice.body for node in ast.walk(one)}
     counts = any(isinstance(node, ast.AugAssign) for one in choice.orelse for node in ast.walk(one))
     return counts and not calls & KEEPING
 

@@ -9,17 +9,18 @@ from featherweight.doctor.draft import Draft, text_of
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import Spot
 from featherweight.doctor.source import Source
+from featherweight.doctor.syntax import assignments, called
 
 SCALING = ("GradScaler", "accelerat", "Fabric", "lightning", "deepspeed", "apex")
 
 
 def half_without_scaler(trace: Trace) -> Iterator[Draft]:
     """Find a training in float16 whose loss is not scaled."""
-    for source in {id(event.spot.source): event.spot.source for event in trace.of("backward")}.values():
+    for source in trace.sources("backward"):
         if any(word in source.text for word in SCALING):
             continue
         for node in source.nodes:
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("autocast") and in_half(node, source):
+            if isinstance(node, ast.Call) and called(node) == "autocast" and in_half(node, source):
                 yield Draft("FW323", Spot(source, node), "The network is trained in float16 without a GradScaler.",
                             f"`{text_of(Spot(source, node))}`: gradients below 6e-8 become 0, so parts of the network "
                             "stop learning.", "Scale the loss with torch.amp.GradScaler, or use torch.bfloat16.")
@@ -31,8 +32,7 @@ def in_half(node: ast.Call, source: Source) -> bool:
     given = [one.value for one in node.keywords if one.arg == "dtype"] or node.args[1:2]
     text = ast.unparse(given[0]) if given else ""
     if given and isinstance(given[0], ast.Name):
-        made = [one.value for one in source.nodes if isinstance(one, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == text for target in one.targets)]
+        made = assignments(source.nodes).get(text, [])
         text = ast.unparse(made[0]) if len(made) == 1 else ""
     return text in ("torch.float16", "torch.half")
 

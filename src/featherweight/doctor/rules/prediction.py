@@ -138,7 +138,7 @@ def blue_first(trace: Trace) -> Iterator[Draft]:
 
 def frames_of_camera(trace: Trace) -> Iterator[Draft]:
     """Find frames of cv2.VideoCapture with blue first, in a file that normalises red first as for ImageNet."""
-    for source in {id(event.spot.source): event.spot.source for event in trace.of("forward")}.values():
+    for source in trace.sources("forward"):
         if "0.485" not in source.text or any(word in source.text for word in REORDERED):
             continue
         for node in source.nodes:

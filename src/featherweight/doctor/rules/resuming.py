@@ -13,8 +13,7 @@ from featherweight.doctor.source import Source
 
 def optimizer_left_out(trace: Trace) -> Iterator[Draft]:
     """Find a training that is resumed without the optimizer's state, although the checkpoint holds it."""
-    sources = {id(event.spot.source): event.spot.source for event in trace.of("optimizer")}
-    for source in sources.values():
+    for source in trace.sources("optimizer"):
         key = optimizer_key(source)
         loads = [node for node in source.nodes if isinstance(node, ast.Call) and isinstance(
             node.func, ast.Attribute) and node.func.attr == "load_state_dict"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from featherweight.doctor.draft import Draft, text_of
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import LOSS, Spot, Tensor
+from featherweight.doctor.syntax import assignments, called
 
 
 def focus_on_the_mean(trace: Trace) -> Iterator[Draft]:
@@ -25,10 +26,9 @@ def temperature_of_one_side(trace: Trace) -> Iterator[Draft]:
     """Find a distillation that divides the logits of one network by the temperature, and not those of the other."""
     functions = {id(event.calls[-1]): (event.calls[-1], event.spot) for event in trace.of("loss") if event.calls}
     for function, spot in functions.values():
-        made = {target.id: node.value for node in ast.walk(function) if isinstance(node, ast.Assign)
-                for target in node.targets if isinstance(target, ast.Name)}
+        made = {name: values[-1] for name, values in assignments(ast.walk(function)).items()}
         for node in ast.walk(function):
-            if not isinstance(node, ast.Call) or ast.unparse(node.func).rpartition(".")[2] != "kl_div":
+            if not isinstance(node, ast.Call) or called(node) != "kl_div":
                 continue
             sides = [softened(made.get(one.id, one) if isinstance(one, ast.Name) else one) for one in node.args[:2]]
             if sorted(map(str, sides)) == ["False", "True"]:
@@ -41,7 +41,7 @@ def temperature_of_one_side(trace: Trace) -> Iterator[Draft]:
 def softened(node: ast.expr) -> bool | None:
     """Return whether a softmax takes divided logits; None for an expression without a softmax."""
     for one in ast.walk(node):
-        if isinstance(one, ast.Call) and ast.unparse(one.func).rpartition(".")[2] in ("softmax", "log_softmax"):
+        if isinstance(one, ast.Call) and called(one) in ("softmax", "log_softmax"):
             given = one.args[0] if one.args and not isinstance(one.args[0], ast.Constant) else one.func
             return any(isinstance(part, ast.BinOp) and isinstance(part.op, ast.Div | ast.Mult)
                        for part in ast.walk(given))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from featherweight.doctor.draft import Draft, text_of
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import Module, Spot
+from featherweight.doctor.syntax import called
 
 CLOCKS = ("time", "perf_counter", "monotonic")
 WAITING = (".item(", ".cpu(", ".numpy(", ".tolist(", "synchronize", "print(")       # code that waits for the GPU
@@ -45,7 +46,7 @@ def timed(function: ast.FunctionDef) -> Iterator[tuple[int, ast.BinOp]]:
 
 def reads(node: ast.expr) -> bool:
     """True for a call of a clock, such as time.perf_counter()."""
-    return isinstance(node, ast.Call) and not node.args and ast.unparse(node.func).rpartition(".")[2] in CLOCKS
+    return isinstance(node, ast.Call) and not node.args and called(node) in CLOCKS
 
 
 RULES = (without_synchronising,)
