@@ -616,6 +616,10 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "from sklearn.model_selection import StratifiedKFold\nimages, labels = load('faces.npz')\nHERE\n"
         "for train, valid in StratifiedKFold(5).split(images, labels):\n    fit(images[train], labels[train])\n",
         "images, labels = RandomOverSampler().fit_resample(images, labels)", "images, labels = images.copy(), labels"),
+    "a sample of the frequent class": (
+        "FW416", "import torch\nfrom sklearn.model_selection import train_test_split\n"
+        "from sklearn.utils import resample\nx = load('digits.npz')\nHERE\na, b = train_test_split(x)\n",
+        "x = resample(x, n_samples=900)", "x = resample(x, n_samples=900, replace=False)"),
     "features beside their squares": (
         "FW416", "import numpy as np\nimport torch\nfrom sklearn.model_selection import train_test_split\n"
         "x, y = load('digits.npz')\nHERE\na, b, c, d = train_test_split(x, y)\n",
@@ -833,3 +837,11 @@ def test_a_frozen_network_may_be_kept_in_evaluation_mode():
     text = TRANSFER.replace("HERE", "for p in model.parameters():\n    p.requires_grad = False\n"
                             "model.fc = nn.Linear(512, 10)").replace("model.train()", "model.eval()")
     assert "FW310" not in {one.code for one in findings(text, "")[1]}
+
+
+def test_two_folders_may_be_split_each_by_itself():
+    text = DATA + ("from torch.utils.data import random_split\nsizes = [800, 200]\n"
+                   "one = datasets.ImageFolder('one', to_tensor)\ntwo = datasets.ImageFolder(HERE, to_tensor)\n"
+                   "train, _ = random_split(one, sizes)\n_, valid = random_split(two, sizes)\n")
+    assert "FW415" in {one.code for one in findings(text, "'one'")[1]}
+    assert "FW415" not in {one.code for one in findings(text, "'two'")[1]}

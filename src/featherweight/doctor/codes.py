@@ -85,7 +85,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW415": ("error", "two random splits differ"),
     "FW416": ("error", "copies made before the split"),
     "FW417": ("error", "sampler with one weight for each class"),
-    "FW418": ("error", "names of classes in another order"),
+    "FW418": ("warning", "names of classes in another order"),
     "FW419": ("error", "part cut out of the order of the folders"),
     # the measurement
     "FW501": ("error", "best epoch chosen on test"),

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from featherweight.doctor.flow.signatures import Call
-from featherweight.doctor.flow.values import Items, Spot, Value, known
+from featherweight.doctor.flow.values import Items, Spot, Value, constant, known
 
 JOINS = frozenset(("pandas.concat", "numpy.concatenate", "numpy.vstack", "torch.cat", "torch.concat"))
 REPEATS = frozenset(("sklearn.utils.resample", "numpy.repeat"))
@@ -27,7 +27,8 @@ def copies_made(call: Call) -> Spot | None:
     if not isinstance(node, ast.Call) or not node.args:
         return None
     if call.name in REPEATS:
-        return call.spot if call.name != "numpy.repeat" or axis_of(node, 2) == 0 else None
+        again = axis_of(node, 2) == 0 if call.name == "numpy.repeat" else constant(call.keywords.get("replace"), True)
+        return call.spot if again else None
     parts = node.args[0]
     listed = isinstance(parts, ast.BinOp) and isinstance(parts.op, ast.Mult) and isinstance(parts.left, ast.List)
     rows = call.name in JOINS and axis_of(node, 1) in (0, None)

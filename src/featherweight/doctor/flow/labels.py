@@ -6,6 +6,7 @@ import ast
 
 from featherweight.doctor.flow.roles import lineage
 from featherweight.doctor.flow.values import Constant, Function, Library, Value, known
+from featherweight.doctor.syntax import called
 
 CONVERSIONS = ("int", "tensor", "as_tensor", "int64", "long", "LongTensor")     # they keep the number
 
@@ -14,7 +15,7 @@ def added_to_label(transform: Value) -> int | None:
     """Return the number that a target_transform adds to a label: 0 for int(label); None if it is not known."""
     transform = known(transform)
     if isinstance(transform, Library):
-        return 0 if transform.name.endswith(CONVERSIONS) else None
+        return 0 if transform.name.rpartition(".")[2] in CONVERSIONS else None
     if isinstance(transform, Constant):
         return 0 if transform.value is None else None
     if not isinstance(transform, Function):
@@ -33,7 +34,7 @@ def result_of(definition: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -
 
 def added_to(name: str, node: ast.expr | None) -> int | None:
     """Return n for `name + n`, also inside a conversion; 0 for `name` alone; None for another expression."""
-    if isinstance(node, ast.Call) and len(node.args) == 1 and ast.unparse(node.func).endswith(CONVERSIONS):
+    if isinstance(node, ast.Call) and len(node.args) == 1 and called(node) in CONVERSIONS:
         return added_to(name, node.args[0])
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub) and isinstance(node.right, ast.Constant):
         before, number = added_to(name, node.left), node.right.value

@@ -101,7 +101,14 @@ def alike(first: Event, second: Event) -> bool:
     one, two = known(first.subject), known(second.subject)
     return isinstance(one, Dataset) and isinstance(two, Dataset) and one is not two and bool(one.name) and (
         one.name == two.name and one.role == two.role and one.parent is None and two.parent is None
-        and sizes_of(first) == sizes_of(second))
+        and root_of(one) == root_of(two) and sizes_of(first) == sizes_of(second))
+
+
+def root_of(dataset: Dataset) -> str:
+    """Return the first argument with which a data set is built, as the source writes it."""
+    node = dataset.spot.node if dataset.spot is not None else None
+    given = [one.value for one in node.keywords if one.arg == "root"] if isinstance(node, ast.Call) else []
+    return ast.unparse((given or node.args)[0]) if isinstance(node, ast.Call) and (given or node.args) else ""
 
 
 def sizes_of(split: Event) -> object:
