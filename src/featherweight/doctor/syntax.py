@@ -11,6 +11,14 @@ def called(node: ast.AST) -> str:
     return ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
 
 
+def argument(node: ast.AST, place: int, *names: str) -> ast.expr | None:
+    """Return the argument of a call with one of the names, else the one in a place; None without either."""
+    if not isinstance(node, ast.Call):
+        return None
+    named = [one.value for one in node.keywords if one.arg in names]
+    return next(iter(named or node.args[place: place + 1]), None)
+
+
 def assignments(nodes: Iterable[ast.AST]) -> dict[str, list[ast.expr]]:
     """Return name -> the expressions that the nodes assign to it."""
     found: dict[str, list[ast.expr]] = {}

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from featherweight.doctor.flow.signatures import Call
 from featherweight.doctor.flow.values import Items, Spot, Value, constant, known
+from featherweight.doctor.syntax import argument
 
 JOINS = frozenset(("pandas.concat", "numpy.concatenate", "numpy.vstack", "torch.cat", "torch.concat"))
 REPEATS = frozenset(("sklearn.utils.resample", "numpy.repeat"))
@@ -37,10 +38,8 @@ def copies_made(call: Call) -> Spot | None:
 
 def axis_of(node: ast.Call, place: int) -> object:
     """Return the axis that a call states, by name or in a place; None without one, "unknown" if it is no number."""
-    given = [one.value for one in node.keywords if one.arg in ("axis", "dim")] or node.args[place: place + 1]
-    if not given:
-        return None
-    return given[0].value if isinstance(given[0], ast.Constant) else "unknown"
+    given = argument(node, place, "axis", "dim")
+    return given.value if isinstance(given, ast.Constant) else given and "unknown"
 
 
 def shares_a_name(parts: ast.expr) -> bool:

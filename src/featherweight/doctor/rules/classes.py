@@ -31,11 +31,15 @@ def outputs_and_classes(trace: Trace) -> Iterator[Draft]:
             continue
         width = tensor.trail[0].outputs
         if width is not None and width != classes:
-            few = width < classes
-            yield Draft("FW113", made, f"The last layer has {width} outputs, the data set has {classes} classes.",
-                        "Labels beyond the last output raise an error or read foreign memory." if few else
-                        f"{width - classes} outputs never have a label.",
-                        f"Give the last layer {classes} outputs.", "", "error" if few else "warning")
+            yield mismatch(made, width, classes, "data set has", "error" if width < classes else "warning")
+
+
+def mismatch(made: Spot, width: int, classes: int, known_from: str, severity: str) -> Draft:
+    """Return the finding on a last layer with another width than there are classes."""
+    return Draft("FW113", made, f"The last layer has {width} outputs, the {known_from} {classes} classes.",
+                 "Labels beyond the last output raise an error or read foreign memory." if width < classes else
+                 f"{width - classes} outputs never have a label.", f"Give the last layer {classes} outputs.", "",
+                 severity)
 
 
 def outputs_and_names(trace: Trace) -> Iterator[Draft]:
@@ -46,14 +50,10 @@ def outputs_and_names(trace: Trace) -> Iterator[Draft]:
         last = tensor.trail[0] if isinstance(tensor, Tensor) and tensor.trail and not tensor.maybe else None
         if last is not None and last.made is not None and last.outputs is not None and last.outputs > 1:
             widths[id(last.made.node)] = (last.made, last.outputs)
-    for made, width in widths.values():
+    for made, width in widths.values() if len(widths) == 1 else ():
         counts = set(names_listed(made.source))
-        if len(counts) == 1 and len(widths) == 1 and width not in counts:
-            count = counts.pop()
-            yield Draft("FW113", made, f"The last layer has {width} outputs, the file names {count} classes.",
-                        "Labels beyond the last output raise an error or read foreign memory." if width < count else
-                        f"{width - count} outputs never have a label.", f"Give the last layer {count} outputs.", "",
-                        "warning")
+        if len(counts) == 1 and width not in counts:
+            yield mismatch(made, width, counts.pop(), "file names", "warning")
 
 
 def names_listed(source: Source) -> Iterator[int]:

@@ -8,22 +8,16 @@ from collections.abc import Iterator
 from featherweight.doctor.draft import Draft, replaced, text_of
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import Class, Module, Spot, constant
+from featherweight.doctor.rules.network import own_modules
 
 ATTENTION = ("MultiheadAttention", "TransformerEncoderLayer")
 IMAGES_FIRST = ("flatten(2).transpose(1, 2)", "flatten(2).transpose(-1, -2)", "flatten(2).mT")
 TURNED = ("transpose(0, 1)", "permute(1, 0, 2)", "permute(2, 0, 1)", "swapaxes(0, 1)", "swapdims(0, 1)")
 
 
-def classes_in(trace: Trace) -> list[Class]:
-    """Return each class of a network, once."""
-    found = {id(part.cls.definition): part.cls for event in trace.of("network") if isinstance(event.subject, Module)
-             for part in event.subject.parts() if part.cls is not None}
-    return list(found.values())
-
-
 def initialised_too_early(trace: Trace) -> Iterator[Draft]:
     """Find an initialisation of all layers that __init__ calls before it builds them."""
-    for cls in classes_in(trace):
+    for _, cls in own_modules(trace):
         start = cls.method("__init__")
         for place, statement in enumerate(start.body if start is not None else ()):
             call = statement.value if isinstance(statement, ast.Expr) else None

@@ -89,7 +89,7 @@ def ignored_keys(trace: Trace) -> Iterator[Draft]:
 def hashed_names(trace: Trace) -> Iterator[Draft]:
     """Find hash(name) % n, which gives another number in each process."""
     for source in trace.sources():
-        for node in source.nodes if "PYTHONHASHSEED" not in source.text else ():
+        for node in source.nodes if "hash(" in source.text and "PYTHONHASHSEED" not in source.text else ():
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and isinstance(
                     node.left, ast.Call) and ast.unparse(node.left.func) == "hash":
                 given = ast.unparse(node.left.args[0]) if node.left.args else "name"

@@ -10,6 +10,8 @@ from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import Module, Optimizer, Spot, Value, constant, known
 from featherweight.doctor.rules.network import has_parameters
 
+MISSPELT = ("require_grad", "require_grads", "requires_grads")
+
 
 def frozen_by_attribute(trace: Trace) -> Iterator[Draft]:
     """Find `model.requires_grad = False`, which sets an attribute that nothing reads."""
@@ -25,9 +27,9 @@ def frozen_by_attribute(trace: Trace) -> Iterator[Draft]:
 def misspelt(trace: Trace) -> Iterator[Draft]:
     """Find `p.require_grad = False`, which is no attribute of a parameter."""
     for source in trace.sources():
-        for node in source.nodes:
+        for node in source.nodes if any(f".{name}" in source.text for name in MISSPELT) else ():
             target = node.targets[0] if isinstance(node, ast.Assign) else None
-            if isinstance(target, ast.Attribute) and target.attr in ("require_grad", "require_grads", "requires_grads"):
+            if isinstance(target, ast.Attribute) and target.attr in MISSPELT:
                 right = ast.unparse(node).replace(f".{target.attr}", ".requires_grad", 1)
                 yield Draft("FW320", Spot(source, target), f"`{ast.unparse(target)}` is no property of a parameter.",
                             "Python sets a new attribute that nothing reads; the parameter is trained as before.",

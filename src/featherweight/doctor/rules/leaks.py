@@ -11,7 +11,7 @@ from featherweight.doctor.flow.roles import base_dataset, certain_role, role_of
 from featherweight.doctor.flow.trace import Event, Trace
 from featherweight.doctor.flow.values import Dataset, Items, Loader, Spot, known
 from featherweight.doctor.source import Source
-from featherweight.doctor.syntax import assignments, called
+from featherweight.doctor.syntax import argument, assignments, called
 
 MIXED = ("perm", "shuffle(", "Fold(", "train_test_split", "random_split", ".sample(", "choice(")
 
@@ -106,9 +106,8 @@ def alike(first: Event, second: Event) -> bool:
 
 def root_of(dataset: Dataset) -> str:
     """Return the first argument with which a data set is built, as the source writes it."""
-    node = dataset.spot.node if dataset.spot is not None else None
-    given = [one.value for one in node.keywords if one.arg == "root"] if isinstance(node, ast.Call) else []
-    return ast.unparse((given or node.args)[0]) if isinstance(node, ast.Call) and (given or node.args) else ""
+    given = argument(dataset.spot.node, 0, "root") if dataset.spot is not None else None
+    return ast.unparse(given) if given is not None else ""
 
 
 def sizes_of(split: Event) -> object:

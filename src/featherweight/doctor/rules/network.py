@@ -11,6 +11,7 @@ from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import (
     NORM,
     WEIGHTED,
+    Class,
     Items,
     Module,
     Spot,
@@ -57,6 +58,16 @@ def layers_in_lists(trace: Trace) -> Iterator[Draft]:
                         f"model.parameters() does not contain {hidden[0].name.rpartition('.')[2] or 'them'} layers "
                         f"there, "
                         "so the optimizer never trains them.", f"Wrap them in nn.{kind}.", corrected)
+
+
+def own_modules(trace: Trace) -> list[tuple[Module, Class]]:
+    """Return the first module of each class of the file that a network is or holds, with its class."""
+    found: dict[int, tuple[Module, Class]] = {}
+    for event in trace.of("network"):
+        for part in event.subject.parts() if isinstance(event.subject, Module) else ():
+            if part.cls is not None:
+                found.setdefault(id(part.cls.definition), (part, part.cls))
+    return list(found.values())
 
 
 def related(a: Value, b: Value) -> bool:

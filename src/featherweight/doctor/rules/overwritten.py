@@ -9,21 +9,17 @@ from featherweight.doctor.draft import Draft, text_of
 from featherweight.doctor.flow.layers import KINDS, key_of
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import ACTIVATION, Class, Module, Spot, Value, constant, known
+from featherweight.doctor.rules.network import own_modules
 
 SHAPES = frozenset(("shape", "size", "device", "dtype", "dim", "ndim", "new_zeros", "new_ones", "numel"))
 
 
 def overwritten(trace: Trace) -> Iterator[Draft]:
     """Find a value that forward uses again, such as for a shortcut, after an in-place activation changed it."""
-    seen = set[int]()
-    for event in trace.of("network"):
-        for module in event.subject.parts() if isinstance(event.subject, Module) else ():
-            method = module.cls.method("forward") if module.cls is not None else None
-            if module.cls is None or method is None or id(method) in seen:
-                continue
-            seen.add(id(method))
-            for call, name, use in reused(method.body, module):
-                yield draft(module.cls, call, name, use)
+    for module, cls in own_modules(trace):
+        method = cls.method("forward")
+        for call, name, use in reused(method.body, module) if method is not None else ():
+            yield draft(cls, call, name, use)
 
 
 def draft(cls: Class, call: ast.Call, name: str, use: ast.Name) -> Draft:

@@ -9,7 +9,7 @@ from featherweight.doctor.draft import Draft, text_of
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import Spot
 from featherweight.doctor.source import Source
-from featherweight.doctor.syntax import assignments, called
+from featherweight.doctor.syntax import argument, assignments, called
 
 SCALING = ("GradScaler", "accelerat", "Fabric", "lightning", "deepspeed", "apex")
 
@@ -29,9 +29,9 @@ def half_without_scaler(trace: Trace) -> Iterator[Draft]:
 
 def in_half(node: ast.Call, source: Source) -> bool:
     """True for an autocast to float16: by its dtype, directly or by a name of the file."""
-    given = [one.value for one in node.keywords if one.arg == "dtype"] or node.args[1:2]
-    text = ast.unparse(given[0]) if given else ""
-    if given and isinstance(given[0], ast.Name):
+    given = argument(node, 1, "dtype")
+    text = ast.unparse(given) if given is not None else ""
+    if isinstance(given, ast.Name):
         made = assignments(source.nodes).get(text, [])
         text = ast.unparse(made[0]) if len(made) == 1 else ""
     return text in ("torch.float16", "torch.half")

@@ -20,6 +20,7 @@ from featherweight.doctor.flow.values import (
     Tensor,
     constant,
 )
+from featherweight.doctor.syntax import argument
 
 HIGHEST_RATE = 0.8      # of dropout; 0.5 is usual for hidden units (Srivastava et al. 2014)
 
@@ -112,10 +113,8 @@ def rate_of(event: Event) -> float | None:
 
 def stated_rate(spot: Spot) -> object:
     """Return the number in F.dropout(x, 0.5) or F.dropout(x, p=0.5), or None."""
-    if not isinstance(spot.node, ast.Call):
-        return None
-    given = [one.value for one in spot.node.keywords if one.arg == "p"] or spot.node.args[1:2]
-    return given[0].value if given and isinstance(given[0], ast.Constant) else None
+    given = argument(spot.node, 1, "p")
+    return given.value if isinstance(given, ast.Constant) else None
 
 
 RULES = (without_activation, dropout_before_norm, dropout_rates)
