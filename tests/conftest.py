@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,9 +15,12 @@ from hypothesis import HealthCheck, settings
 
 import featherweight
 from featherweight.cli import main
+from featherweight.garbage import collect_rarely
 from featherweight.recipe import Recipe
 from featherweight.runs import Run
 
+gc.freeze()     # what the imports made lives until the end: no search for garbage has to go through it
+collect_rarely()
 settings.register_profile(
     "featherweight", deadline=None, max_examples=50, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -1,10 +1,11 @@
-"""Entry point of `featherweight` and `python -m featherweight`. Prepares signals and OpenMP before other imports."""
+"""Entry point of `featherweight` and `python -m featherweight`. Prepares what has to be set before other imports."""
 
 from __future__ import annotations
 
 import os
 
 from featherweight import interruption
+from featherweight.garbage import collect_rarely
 from featherweight.plain_text import use_plain_text
 
 
@@ -12,6 +13,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. A signal ends the process at any moment, with a message of one line."""
     interruption.heed("featherweight: interrupted.")
     use_plain_text()
+    collect_rarely()
     from featherweight.cores import wait_passively
 
     wait_passively(os.environ)      # torch reads it when it loads

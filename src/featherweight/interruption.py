@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from featherweight.garbage import collect_rarely
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 4.0      # seconds from the first signal until the process is ended
 CLEANING = 0.7      # seconds that one thread may spend in undo functions before another ends the process
@@ -126,7 +128,7 @@ def end_with_parent(parent: int) -> None:
 
 
 def begin_worker(parent: int) -> Any:
-    """Watch the parent process from a spawned worker, and return an empty process object of multiprocessing.
+    """Prepare a spawned worker, watch its parent process, and return an empty process object of multiprocessing.
 
     pickle calls this function before it imports the modules of the work. So the worker already ends with its parent
     during these imports, which take seconds.
@@ -134,6 +136,7 @@ def begin_worker(parent: int) -> Any:
     from multiprocessing.context import SpawnProcess
 
     end_with_parent(parent)
+    collect_rarely()
     return SpawnProcess.__new__(SpawnProcess)
 
 

@@ -22,6 +22,7 @@ from featherweight.codegen.subprocesses import kill, private_folder
 from featherweight.doctor.finding import Report
 from featherweight.doctor.options import Options
 from featherweight.errors import FeatherweightError, ModelError, Untrusted
+from featherweight.garbage import collect_rarely
 from featherweight.interruption import end_with_parent, undivided, undone_at_the_end
 from featherweight.user_code import trust
 from featherweight.wording import either
@@ -122,6 +123,7 @@ def main() -> None:
 
     request = json.loads(sys.stdin.buffer.read())
     end_with_parent(request["parent"])
+    collect_rarely()
     import featherweight.doctor.networks  # noqa: F401  loads torch, which the limit does not count
 
     limit_computing(request["seconds"])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featherweight import interruption
+from featherweight.garbage import collect_rarely
 from featherweight.outside import say
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run the worker. Command line: python -m featherweight.serve.worker BUNDLE"""
     interruption.end_with_parent(os.getppid())      # before the imports, which take seconds
+    collect_rarely()
     from featherweight.inference.bundle import Bundle
     from featherweight.serve.answers import Answerer
 
