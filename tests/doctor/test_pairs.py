@@ -845,3 +845,42 @@ def test_two_folders_may_be_split_each_by_itself():
                    "train, _ = random_split(one, sizes)\n_, valid = random_split(two, sizes)\n")
     assert "FW415" in {one.code for one in findings(text, "'one'")[1]}
     assert "FW415" not in {one.code for one in findings(text, "'two'")[1]}
+
+
+MANAGERS = {
+    "a function": """
+from contextlib import contextmanager
+@contextmanager
+def evaluating(model):
+    before = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield model
+    finally:
+        model.train(before)
+""",
+    "a class": """
+class evaluating:
+    def __init__(self, model):
+        self.model = model
+    def __enter__(self):
+        self.before = self.model.training
+        self.model.eval()
+        return self.model
+    def __exit__(self, *error):
+        self.model.train(self.before)
+""",
+}
+
+
+@pytest.mark.parametrize("kind", MANAGERS)
+def test_a_context_manager_restores_the_mode(kind):
+    text = DATA + MANAGERS[kind] + (
+        "model = nn.Sequential(nn.Conv2d(3, 8, 5), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 784, 10))\n"
+        "criterion = nn.CrossEntropyLoss()\noptimizer = torch.optim.SGD(model.parameters(), 0.1)\n"
+    ) + LOOP.replace("model.train()\n", "") + (
+        "    with evaluating(model) as judged:\n        for x, y in test_loader:\n            judged(x).argmax(1)\n")
+    assert "FW310" not in {one.code for one in findings(text, "")[1]}
+    forgotten = text.replace("train(before)", "eval()").replace("train(self.before)", "eval()")
+    assert "FW310" in {one.code for one in findings(forgotten, "")[1]}

@@ -1,29 +1,25 @@
-"""Statements that branch and repeat: if, for, while, with, try, match and return."""
+"""Statements that branch and repeat: if, for, while, try, match and return."""
 
 from __future__ import annotations
 
 import ast
 
-from featherweight.doctor.flow.binding import Binding
+from featherweight.doctor.flow.contexts import Contexts
 from featherweight.doctor.flow.expressions import joined_arms
 from featherweight.doctor.flow.iteration import turns_of
 from featherweight.doctor.flow.trace import Arm, Loop
 from featherweight.doctor.flow.values import (
     Constant,
     Items,
-    Library,
     Optimizer,
     Scheduler,
     Tensor,
-    Unknown,
     Value,
     known,
 )
 
-NO_GRAD = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")
 
-
-class Branches(Binding):
+class Branches(Contexts):
     """Executes branches and loops. Subclasses execute the other statements."""
 
     def branch(self, node: ast.If) -> bool:
@@ -84,36 +80,6 @@ class Branches(Binding):
             self.execute_all(node.body)
             self.trace.loops.pop()
         self.trace.guesses.pop()
-
-    def context(self, node: ast.With | ast.AsyncWith) -> bool:
-        """Execute a with block. no_grad and its relatives switch gradients off inside."""
-        depth = len(self.trace.grad)
-        for item in node.items:
-            value = self.evaluate(item.context_expr)
-            grad = self.grad_of(item.context_expr, value)
-            if grad is not None:
-                self.trace.grad.append(grad)
-            if item.optional_vars is not None:
-                self.assign(item.optional_vars, value if not isinstance(value, Constant) else Unknown())
-        ended = self.execute_all(node.body)
-        del self.trace.grad[depth:]
-        return ended
-
-    def grad_of(self, node: ast.expr, value: Value) -> bool | None:
-        """Return False for a context without gradients, True for one with, None for others."""
-        if not isinstance(node, ast.Call):
-            return False if isinstance(value, Library) and value.name in NO_GRAD else None
-        function = self.evaluate(node.func)
-        name = function.name if isinstance(function, Library) else ""
-        if name in NO_GRAD or name.endswith((".no_grad", ".inference_mode")):
-            off = node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value is False
-            return bool(off)
-        if name == "torch.enable_grad":
-            return True
-        if name == "torch.set_grad_enabled" and node.args:
-            flag = self.evaluate(node.args[0])
-            return bool(flag.value) if isinstance(flag, Constant) else True
-        return None
 
     def attempt(self, node: ast.Try) -> None:
         """Execute try, its handlers as alternatives, else and finally."""

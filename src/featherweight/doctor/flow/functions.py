@@ -40,7 +40,16 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 class Suspended(Exception):
-    """A context manager's function reached its yield."""
+    """A context manager's function reached its yield. Its argument is the value that is yielded."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Managed(Value):
+    """The context that a function with a yield manages. scope: its names at the yield."""
+
+    definition: ast.FunctionDef | ast.AsyncFunctionDef
+    scope: Scope
+    yielded: Value
 
 
 @dataclass
@@ -81,8 +90,8 @@ class Functions(Expressions):
             self.trace.add("enter", call.spot, function, Table(items=dict(scope.names)))
         return self.run(definition, scope)
 
-    def run(self, definition: Definition, scope: Scope) -> Value:
-        """Execute a function's body in a scope. Return the value that it returns."""
+    def run(self, definition: Definition, scope: Scope, rest: list[ast.stmt] | None = None) -> Value:
+        """Execute a function's body in a scope, or the rest of it. Return the value that it returns."""
         outer, grad = self.scope, len(self.trace.grad)
         frame = Frame(suspends=decorated(definition, "contextmanager"))
         self.scope = scope
@@ -93,9 +102,10 @@ class Functions(Expressions):
         try:
             if isinstance(definition, ast.Lambda):
                 return self.evaluate(definition.body)
-            self.execute_all(definition.body)
-        except Suspended:
-            return Unknown(label="context")
+            self.execute_all(definition.body if rest is None else rest)
+        except Suspended as stop:
+            assert not isinstance(definition, ast.Lambda)
+            return Managed(definition=definition, scope=scope, yielded=stop.args[0])
         finally:
             self.trace.calls.pop()
             self.frames.pop()

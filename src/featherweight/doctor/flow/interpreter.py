@@ -61,7 +61,7 @@ class Interpreter(Branches):
         if isinstance(node.value, ast.Yield | ast.YieldFrom):
             value, frame = self.evaluate(node.value.value), self.frames[-1]
             if frame.suspends:
-                raise Suspended
+                raise Suspended(value)
             loop = self.trace.loops[-1] if self.trace.loops else None
             if loop is not None and isinstance(loop.over, Loader):
                 frame.yields.append(value)
