@@ -20,6 +20,7 @@ from rich.table import Table
 from featherweight.environment import describe_environment
 from featherweight.errors import FeatherweightError
 from featherweight.files import write_atomically
+from featherweight.garbage import collect_rarely
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -112,6 +113,7 @@ def positive(text: str) -> int:
 
 def run(main: Callable[[], int]) -> int:
     """Run a benchmark and return its exit code. Print one line and return 2 for bad input, 130 after Ctrl-C."""
+    collect_rarely()        # as the commands do
     try:
         return main()
     except FeatherweightError as fault:
