@@ -30,6 +30,9 @@ CODES: dict[str, tuple[str, str]] = {
     "FW124": ("note", "batch normalisation directly after dropout"),
     "FW125": ("warning", "weights initialised before the layers are built"),
     "FW126": ("error", "attention between the images of a batch"),
+    "FW127": ("warning", "momentum of batch normalisation near 1"),
+    "FW128": ("error", "all weights equal"),
+    "FW129": ("error", "result not used"),
     # the loss
     "FW201": ("error", "softmax before cross-entropy"),
     "FW202": ("note", "log-softmax before cross-entropy"),
@@ -67,6 +70,9 @@ CODES: dict[str, tuple[str, str]] = {
     "FW321": ("warning", "averaged weights without batch statistics"),
     "FW322": ("error", "trained layer without gradients"),
     "FW323": ("warning", "float16 without a GradScaler"),
+    "FW327": ("warning", "schedule does not fit the training"),
+    "FW328": ("warning", "optimizer built anew in each epoch"),
+    "FW329": ("warning", "training raises the loss"),
     # the data
     "FW401": ("error", "random transform on test data"),
     "FW402": ("error", "normalisation differs between training and test"),
@@ -87,6 +93,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW417": ("error", "sampler with one weight for each class"),
     "FW418": ("warning", "names of classes in another order"),
     "FW419": ("error", "part cut out of the order of the folders"),
+    "FW422": ("error", "pixels scaled twice"),
     # the measurement
     "FW501": ("error", "best epoch chosen on test"),
     "FW502": ("error", "test data steer the training"),
@@ -101,11 +108,13 @@ CODES: dict[str, tuple[str, str]] = {
     "FW511": ("error", "class taken over the wrong dimension"),
     "FW512": ("warning", "sum goes on from epoch to epoch"),
     "FW513": ("error", "predictions compared with all labels"),
+    "FW515": ("error", "best result never better or never updated"),
+    "FW516": ("warning", "best epoch chosen on training data"),
     # the environment
     "FW601": ("note", "no seed set"),
     "FW602": ("warning", "weights stored as pickle"),
     "FW603": ("warning", "workers without a main guard"),
-    "FW604": ("warning", "learning rate far outside the usual"),
+    "FW604": ("warning", "learning rate or weight decay far outside the usual"),
     "FW605": ("warning", "dropout rate far outside the usual"),
     "FW606": ("warning", "weights that do not match are ignored"),
     "FW607": ("warning", "clock read before the GPU has finished"),

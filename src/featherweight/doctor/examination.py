@@ -16,6 +16,7 @@ from featherweight.doctor.rules import (
     averages,
     balance,
     batches,
+    best,
     classes,
     clipping,
     comments,
@@ -27,6 +28,7 @@ from featherweight.doctor.rules import (
     forward,
     frozen,
     images,
+    initial,
     leaks,
     logits,
     loop,
@@ -37,11 +39,13 @@ from featherweight.doctor.rules import (
     numbers,
     optimizers,
     overwritten,
+    plans,
     precision,
     predicted,
     prediction,
     readme,
     resuming,
+    scaling,
     schedule,
     shaped_losses,
     stacking,
@@ -52,9 +56,10 @@ from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
 
 FAMILIES = (
-    logits, network, classes, construction, stacking, overwritten, images, arguments, forward, comments, numbers,
-    readme, losses, shaped_losses, balance, loop, clipping, optimizers, frozen, averages, modes, precision, export,
-    schedule, data, leaks, prediction, batches, predicted, measurement, divisions, sums, environment, resuming, timing,
+    logits, network, classes, construction, initial, stacking, overwritten, images, arguments, forward, comments,
+    numbers, readme, losses, shaped_losses, balance, loop, clipping, optimizers, frozen, averages, modes, precision,
+    export, schedule, plans, data, scaling, leaks, prediction, batches, predicted, measurement, divisions, best, sums,
+    environment, resuming, timing,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 

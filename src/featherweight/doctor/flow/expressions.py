@@ -240,6 +240,7 @@ class Expressions(ABC):
             if isinstance(node.op, ast.USub) and isinstance(value.value, int | float):
                 return Constant(spot=self.at(node), value=-value.value)
         if isinstance(value, Tensor) and isinstance(node.op, ast.USub):
+            self.trace.add("negate", self.at(node), value)
             return value.but(meaning=value.meaning if value.meaning == "loss" else "", trail=())
         return Unknown(origin=value.origin)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from featherweight.doctor.flow.branches import Branches
 from featherweight.doctor.flow.expressions import TooLarge
 from featherweight.doctor.flow.functions import Suspended
+from featherweight.doctor.flow.methods import looks_like_model
 from featherweight.doctor.flow.signatures import Call, canonical
 from featherweight.doctor.flow.trace import Trace
 from featherweight.doctor.flow.values import (
@@ -25,11 +26,17 @@ from featherweight.doctor.flow.values import (
     Value,
 )
 from featherweight.doctor.source import Source, read
+from featherweight.doctor.syntax import argument, called
 from featherweight.errors import SourceError
 
 MOST_MODULES = 8            # files beside the examined one that are followed
 LARGEST_NEIGHBOUR = 200_000
 STOPS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+PURE = frozenset((              # operations that return a new tensor
+    "relu", "leaky_relu", "gelu", "elu", "sigmoid", "tanh", "softmax", "log_softmax", "max_pool2d", "avg_pool2d",
+    "adaptive_avg_pool2d", "adaptive_max_pool2d", "dropout", "dropout2d", "flatten", "view", "reshape", "permute",
+    "transpose", "squeeze", "unsqueeze", "interpolate", "normalize", "to", "cuda", "float", "clamp",
+))
 
 
 class Interpreter(Branches):
@@ -67,7 +74,9 @@ class Interpreter(Branches):
                 frame.yields.append(value)
                 frame.over = loop.over
         else:
-            self.evaluate(node.value)
+            value = self.evaluate(node.value)
+            if isinstance(value, Tensor) and is_pure(node.value) and not self.scope.source.is_notebook:
+                self.trace.add("unused", self.at(node.value), value)
 
     def import_names(self, node: ast.Import) -> None:
         """Bind imported modules."""
@@ -170,6 +179,16 @@ def follow_class(interpreter: Interpreter, cls: Class) -> None:
     for node in cls.definition.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and id(node) not in interpreter.entered:
             interpreter.inline(Function(definition=node, scope=cls.scope, owner=instance), [], {})
+
+
+def is_pure(node: ast.expr) -> bool:
+    """True for a call that only returns a new tensor, of a function of torch or of a name's method."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or called(node) not in PURE:
+        return False
+    owner = node.func.value
+    if not isinstance(owner, ast.Name | ast.Attribute) or looks_like_model(ast.unparse(owner).rpartition(".")[2]):
+        return False
+    return argument(node, 99, "inplace", "out") is None
 
 
 def unused(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:

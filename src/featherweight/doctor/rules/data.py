@@ -130,7 +130,7 @@ def roles_by_loader(trace: Trace) -> dict[int, str]:
 def different_normalisation(trace: Trace) -> Iterator[Draft]:
     """Find test data that are normalised otherwise than the training data."""
     used = roles_by_loader(trace)
-    known_roles = [(one, role_of(one) or used.get(id(one), "")) for one in datasets(trace)]
+    known_roles = [(one, used.get(id(one)) or role_of(one)) for one in datasets(trace)]
     trained = [one for one, role in known_roles if role == "train" and isinstance(known(one.transform), Transform)]
     for test, role in known_roles:
         transform = known(test.transform)

@@ -72,6 +72,18 @@ def learning_rates(trace: Trace) -> Iterator[Draft]:
                         f"Start with {'0.1' if optimizer.name == 'SGD' else '0.001'}.")
 
 
+def weight_decay(trace: Trace) -> Iterator[Draft]:
+    """Find a weight decay that is so strong that the weights fade."""
+    for event in trace.of("optimizer"):
+        optimizer = event.subject
+        decay = constant(optimizer.arguments.get("weight_decay")) if isinstance(optimizer, Optimizer) else None
+        if isinstance(optimizer, Optimizer) and isinstance(decay, int | float) and decay >= (
+                1 if optimizer.name == "AdamW" else 0.1):
+            yield Draft("FW604", event.spot, f"The weight decay {decay:g} is far above the usual.",
+                        "It pulls all weights to 0 faster than the loss can move them. Small networks train with 0 to "
+                        "0.001, and AdamW with up to 0.1.", "Start with 0.0005.")
+
+
 def ignored_keys(trace: Trace) -> Iterator[Draft]:
     """Find weights of a DataParallel network that are loaded with strict=False into the network alone."""
     for event in trace.of("load-weights"):
@@ -99,4 +111,4 @@ def hashed_names(trace: Trace) -> Iterator[Draft]:
                             f"zlib.crc32(str({given}).encode()) % {ast.unparse(node.right)}")
 
 
-RULES = (no_seed, pickled, workers_without_guard, learning_rates, ignored_keys, hashed_names)
+RULES = (no_seed, pickled, workers_without_guard, learning_rates, weight_decay, ignored_keys, hashed_names)

@@ -84,6 +84,23 @@ def wrong_order(trace: Trace) -> Iterator[Draft]:
         yield from erased(step, earlier)
 
 
+def one_step_for_all(trace: Trace) -> Iterator[Draft]:
+    """Find a step after a loop over batches that clears the gradients in each turn."""
+    events = trace.of("backward", "step", "zero_grad")
+    for step in (event for event in events if event.kind == "step"):
+        before = [event for event in events if event.index < step.index and event.batch_loop() is not None
+                  and event.loops[: len(step.loops)] == step.loops and len(event.loops) > len(step.loops)]
+        last = [event.kind for event in events if event.index < step.index][-1:]
+        if step.arms or last != ["backward"] or any(event.arms or event.kind == "step" for event in before):
+            continue
+        cleared = [event for event in before if event.kind == "zero_grad" and clears(event, step.subject)]
+        if len(cleared) > 1 and sum(event.kind == "backward" for event in before) > 1:
+            yield Draft("FW302", step.spot, f"`{text_of(step.spot)}` follows the loop over the batches.",
+                        f"`{text_of(cleared[-1].spot)}` at {cleared[-1].spot.where} clears those of each batch, "
+                        "so only the last batch is learnt.", "Step inside the loop, after backward.",
+                        line_of(step.spot))
+
+
 def backward_in_callee(step: Event, events: list[Event]) -> bool:
     """True if backward runs in a function around this one, as in a helper that only steps."""
     return any(event.kind == "backward" and event.index < step.index and event.calls != step.calls
@@ -255,5 +272,5 @@ def loss_text(node: ast.AST) -> str:
 
 
 RULES = (
-    gradients_not_cleared, wrong_order, kept_graphs, unscaled_accumulation, cleared_accumulation,
+    gradients_not_cleared, wrong_order, one_step_for_all, kept_graphs, unscaled_accumulation, cleared_accumulation,
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from featherweight.doctor.draft import Draft, text_of
 from featherweight.doctor.flow.trace import Trace
-from featherweight.doctor.flow.values import Spot
+from featherweight.doctor.flow.values import Module, Optimizer, Spot
 from featherweight.doctor.source import Source
 from featherweight.doctor.syntax import argument, assignments, called
 
@@ -27,6 +27,19 @@ def half_without_scaler(trace: Trace) -> Iterator[Draft]:
                 break
 
 
+def half_network(trace: Trace) -> Iterator[Draft]:
+    """Find a network that is turned into float16 and then trained."""
+    for event in trace.of("move"):
+        text = text_of(event.spot)
+        turned = event.text == "half" or "torch.float16" in text or "torch.half" in text
+        if turned and isinstance(event.subject, Module) and any(
+                isinstance(step.subject, Optimizer) and event.subject in step.subject.models
+                for step in trace.of("step")):
+            yield Draft("FW323", event.spot, "The weights themselves are trained in float16.",
+                        f"`{text}`: a step smaller than a two-thousandth of a weight is lost, and gradients below 6e-8 "
+                        "become 0.", "Keep float32 weights, and compute the forward pass under torch.autocast.")
+
+
 def in_half(node: ast.Call, source: Source) -> bool:
     """True for an autocast to float16: by its dtype, directly or by a name of the file."""
     given = argument(node, 1, "dtype")
@@ -37,4 +50,4 @@ def in_half(node: ast.Call, source: Source) -> bool:
     return text in ("torch.float16", "torch.half")
 
 
-RULES = (half_without_scaler,)
+RULES = (half_without_scaler, half_network)

@@ -95,9 +95,9 @@ def counts_batches(scheduler: Scheduler) -> bool | None:
     length = known(arguments.get("T_max"))
     if isinstance(length, Number) and length.unit in ("batches", "full-batches"):
         return True
-    size = constant(arguments.get("step_size"))
-    if scheduler.name == "StepLR" and isinstance(size, int):
-        return False if size < FEW else None
+    period = constant({"StepLR": arguments.get("step_size"), "CosineAnnealingLR": length}.get(scheduler.name))
+    if isinstance(period, int):
+        return False if period < FEW else None
     milestones = constant(arguments.get("milestones"))
     if scheduler.name == "MultiStepLR" and isinstance(milestones, tuple) and milestones:
         return False if all(isinstance(one, int) and one < 2 * FEW for one in milestones) else None
