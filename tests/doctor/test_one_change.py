@@ -127,6 +127,13 @@ CHANGES = {     # the mistake: its code, and what is replaced by what
     "the best on training images": ("FW516", (
         "if val > best:\n        best = val", "if acc > best:\n        best = acc")),
     "the best on test images": ("FW501", ("evaluate(val_loader)", "evaluate(test_loader)")),
+    "a return inside the loop": ("FW517", (
+        "    return correct / count\n\n\nbest", "        return correct / count\n\n\nbest")),
+    "a break inside the loop": ("FW517", ("        optimizer.step()\n", "        optimizer.step()\n        break\n")),
+    "a sum that begins anew": ("FW518", ("in loader:\n", "in loader:\n        correct = 0\n")),
+    "a column against a row": ("FW519", (
+        "        correct += (model(images).argmax(1) ==",
+        "        found = model(images).argmax(1, keepdim=True)\n        correct += (found ==")),
     "a loss with its graph": ("FW311", ("loss.item() * labels", "loss * labels")),
     "a mean added as a count": ("FW506", (
         "(model(images).argmax(1) == labels).sum()", "(model(images).argmax(1) == labels).float().mean()")),

@@ -110,6 +110,9 @@ CODES: dict[str, tuple[str, str]] = {
     "FW513": ("error", "predictions compared with all labels"),
     "FW515": ("error", "best result never better or never updated"),
     "FW516": ("warning", "best epoch chosen on training data"),
+    "FW517": ("error", "loop ends after the first batch"),
+    "FW518": ("error", "sum set to 0 in each batch"),
+    "FW519": ("error", "column of classes compared with a row of labels"),
     # the environment
     "FW601": ("note", "no seed set"),
     "FW602": ("warning", "weights stored as pickle"),

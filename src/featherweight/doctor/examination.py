@@ -51,6 +51,7 @@ from featherweight.doctor.rules import (
     stacking,
     sums,
     timing,
+    turns,
 )
 from featherweight.doctor.source import Source, expand, read
 from featherweight.errors import SourceError
@@ -58,8 +59,8 @@ from featherweight.errors import SourceError
 FAMILIES = (
     logits, network, classes, construction, initial, stacking, overwritten, images, arguments, forward, comments,
     numbers, readme, losses, shaped_losses, balance, loop, clipping, optimizers, frozen, averages, modes, precision,
-    export, schedule, plans, data, scaling, leaks, prediction, batches, predicted, measurement, divisions, best, sums,
-    environment, resuming, timing,
+    export, schedule, plans, data, scaling, leaks, prediction, batches, predicted, measurement, divisions, best, turns,
+    sums, environment, resuming, timing,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 
