@@ -149,6 +149,28 @@ for epoch in range(9):
             break
 """
 PAIRS = {      # name -> (code, text, wrong line, right line)
+    "an accuracy that stops a training by its minimum": (
+        "FW514", "import torch\nfrom pytorch_lightning.callbacks import EarlyStopping\nNAME = 'val/acc'\nHERE\n"
+        "model = torch.nn.Linear(4, 3)\n",
+        "stop = EarlyStopping(NAME, patience=3)", "stop = EarlyStopping(NAME, patience=3, mode='max')"),
+    "a loss that a checkpoint takes by its maximum": (
+        "FW514", "import torch\nfrom lightning.pytorch.callbacks import ModelCheckpoint\nHERE\n"
+        "model = torch.nn.Linear(4, 3)\n",
+        "kept = ModelCheckpoint(monitor='val_loss', mode='max')", "kept = ModelCheckpoint(monitor='val_loss')"),
+    "a sampler built in the call of the loader": (
+        "FW324", DATA + "from torch.utils.data import DataLoader, DistributedSampler, RandomSampler\n"
+        "data = train_loader.dataset\nHERE\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\ncriterion = nn.CrossEntropyLoss()\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n" + LOOP,
+        "train_loader = DataLoader(data, 64, sampler=DistributedSampler(data))",
+        "train_loader = DataLoader(data, 64, sampler=RandomSampler(data))"),
+    "an object that counts the epochs it waits": (
+        "FW325", "import torch\nclass EarlyStopping:\n    def __init__(self, patience):\n"
+        "        self.patience, self.counter, self.best = patience, 0, None\n    def __call__(self, score):\n"
+        "        if self.best is None:\n            self.best = score\n        elif score > self.best:\n"
+        "            self.best = score\n        HERE\n        if self.counter >= self.patience:\n"
+        "            self.early_stop = True\nmodel = torch.nn.Linear(4, 3)\n",
+        "else: self.counter += 1", "    self.counter = 0\n        else:\n            self.counter += 1"),
     "the last layer of a network of torchvision is replaced": (
         "FW102", TRANSFER, "model.fc = nn.Sequential(nn.Linear(512, 10), nn.Dropout(0.5))",
         "model.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(512, 10))"),

@@ -67,6 +67,8 @@ CODES: dict[str, tuple[str, str]] = {
     "FW321": ("warning", "averaged weights without batch statistics"),
     "FW322": ("error", "trained layer without gradients"),
     "FW323": ("warning", "float16 without a GradScaler"),
+    "FW324": ("warning", "sampler never told the epoch"),
+    "FW325": ("error", "counter of bad epochs never reset"),
     # the data
     "FW401": ("error", "random transform on test data"),
     "FW402": ("error", "normalisation differs between training and test"),
@@ -101,6 +103,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW511": ("error", "class taken over the wrong dimension"),
     "FW512": ("warning", "sum goes on from epoch to epoch"),
     "FW513": ("error", "predictions compared with all labels"),
+    "FW514": ("error", "worst epoch taken for the best"),
     # the environment
     "FW601": ("note", "no seed set"),
     "FW602": ("warning", "weights stored as pickle"),

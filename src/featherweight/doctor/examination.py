@@ -16,6 +16,7 @@ from featherweight.doctor.rules import (
     averages,
     balance,
     batches,
+    callbacks,
     classes,
     clipping,
     comments,
@@ -55,6 +56,7 @@ FAMILIES = (
     logits, network, classes, construction, stacking, overwritten, images, arguments, forward, comments, numbers,
     readme, losses, shaped_losses, balance, loop, clipping, optimizers, frozen, averages, modes, precision, export,
     schedule, data, leaks, prediction, batches, predicted, measurement, divisions, sums, environment, resuming, timing,
+    callbacks,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 
