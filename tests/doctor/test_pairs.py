@@ -171,6 +171,19 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "            self.best = score\n        HERE\n        if self.counter >= self.patience:\n"
         "            self.early_stop = True\nmodel = torch.nn.Linear(4, 3)\n",
         "else: self.counter += 1", "    self.counter = 0\n        else:\n            self.counter += 1"),
+    "colours of normalised images, in a list of transforms of its own": (
+        "FW420", DATA + "steps = [to_tensor, transforms.Normalize((0.5,), (0.5,))]\n"
+        "moved = transforms.Compose([*steps, transforms.RandomHorizontalFlip(),\n    HERE\n])\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n",
+        "transforms.RandomApply([transforms.ColorJitter(0.2)]),", "transforms.RandomErasing(),"),
+    "the table of CIFAR-10": (
+        "FW421", DATA + "data = datasets.CIFAR10('d')\ntable = torch.from_numpy(data.data).float() / 255\nHERE\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n",
+        "images = table.view(-1, 3, 32, 32)", "images = table.permute(0, 3, 1, 2)"),
+    "sizes of a picture in another order": (
+        "FW421", "import torch\nimport cv2\ndef prepared(file):\n    x = torch.tensor(load(file))\n"
+        "    h, w, c = x.shape\n    HERE\nmodel = torch.nn.Linear(4, 3)\n",
+        "return x.reshape(c, h, w)", "return x.permute(2, 0, 1).reshape(c, h, w)"),
     "the last layer of a network of torchvision is replaced": (
         "FW102", TRANSFER, "model.fc = nn.Sequential(nn.Linear(512, 10), nn.Dropout(0.5))",
         "model.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(512, 10))"),

@@ -89,6 +89,8 @@ CODES: dict[str, tuple[str, str]] = {
     "FW417": ("error", "sampler with one weight for each class"),
     "FW418": ("warning", "names of classes in another order"),
     "FW419": ("error", "part cut out of the order of the folders"),
+    "FW420": ("warning", "colours changed after the normalisation"),
+    "FW421": ("error", "channels moved by reshape"),
     # the measurement
     "FW501": ("error", "best epoch chosen on test"),
     "FW502": ("error", "test data steer the training"),

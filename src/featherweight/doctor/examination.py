@@ -38,6 +38,7 @@ from featherweight.doctor.rules import (
     numbers,
     optimizers,
     overwritten,
+    pixels,
     precision,
     predicted,
     prediction,
@@ -56,7 +57,7 @@ FAMILIES = (
     logits, network, classes, construction, stacking, overwritten, images, arguments, forward, comments, numbers,
     readme, losses, shaped_losses, balance, loop, clipping, optimizers, frozen, averages, modes, precision, export,
     schedule, data, leaks, prediction, batches, predicted, measurement, divisions, sums, environment, resuming, timing,
-    callbacks,
+    callbacks, pixels,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 
