@@ -184,6 +184,15 @@ PAIRS = {      # name -> (code, text, wrong line, right line)
         "FW421", "import torch\nimport cv2\ndef prepared(file):\n    x = torch.tensor(load(file))\n"
         "    h, w, c = x.shape\n    HERE\nmodel = torch.nn.Linear(4, 3)\n",
         "return x.reshape(c, h, w)", "return x.permute(2, 0, 1).reshape(c, h, w)"),
+    "a frozen network of timm without weights": (
+        "FW326", "import timm\nimport torch\nfrom torch import nn\nclass Probe(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        HERE\n"
+        "        self.body.requires_grad_(False)\n        self.head = nn.Linear(512, 10)\n"
+        "    def forward(self, x):\n        return self.head(self.body(x))\nmodel = Probe()\n"
+        "opt = torch.optim.SGD(model.head.parameters(), 0.1)\nbest = model.state_dict()\n"
+        "model.load_state_dict(best)\n",
+        "self.body = timm.create_model('resnet18', pretrained=False, num_classes=0)",
+        "self.body = timm.create_model('resnet18', pretrained=True, num_classes=0)"),
     "the last layer of a network of torchvision is replaced": (
         "FW102", TRANSFER, "model.fc = nn.Sequential(nn.Linear(512, 10), nn.Dropout(0.5))",
         "model.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(512, 10))"),

@@ -69,6 +69,7 @@ CODES: dict[str, tuple[str, str]] = {
     "FW323": ("warning", "float16 without a GradScaler"),
     "FW324": ("warning", "sampler never told the epoch"),
     "FW325": ("error", "counter of bad epochs never reset"),
+    "FW326": ("error", "random features below a new layer"),
     # the data
     "FW401": ("error", "random transform on test data"),
     "FW402": ("error", "normalisation differs between training and test"),
