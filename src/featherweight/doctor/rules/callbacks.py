@@ -126,20 +126,23 @@ def counter_without_reset(trace: Trace) -> Iterator[Draft]:
 
 def counted(scope: ast.AST) -> Iterator[tuple[ast.stmt, ast.AugAssign]]:
     """Yield (statement that replaces the best value, `counter += 1` in the other arm)."""
+    stated = assignments(ast.walk(scope))
     for block in blocks_in(scope):
         for place, branch in enumerate(block):
             if not isinstance(branch, ast.If):
                 continue
+            test = branch.test
+            if isinstance(test, ast.Name) and len(stated.get(test.id, ())) == 1:
+                test = stated[test.id][0]
             leaves = branch.body and isinstance(branch.body[-1], ast.Return | ast.Continue)
             other = branch.orelse or (block[place + 1:] if leaves else [])
             for better, worse in ((branch.body, other), (other, branch.body)):
-                if any("param_groups" in ast.unparse(one) for one in worse):
-                    continue        # a counter of lower learning rates
-                replaced = next((one for one in better if replaces(one, branch.test)), None)
-                for one in worse if replaced is not None else ():
+                replaced = next((one for one in better if replaces(one, test)), None)
+                if replaced is None or any("param_groups" in ast.unparse(one) for one in worse):
+                    continue        # no best value, or a counter of lower learning rates
+                for one in worse:
                     if isinstance(one, ast.AugAssign) and isinstance(one.op, ast.Add) and ast.unparse(
                             one.value) == "1" and WAITING.search(ast.unparse(one.target)):
-                        assert replaced is not None
                         yield replaced, one
 
 

@@ -16,7 +16,7 @@ from featherweight.doctor.syntax import argument, assignments, called
 MISSPELT = ("require_grad", "require_grads", "requires_grads")
 LOADING = re.compile(r"torch\.load$|copy_$|load_(?:.*weights|checkpoint|pretrained|model|file)|restore|unfreeze"
                      r"|from_pretrained")
-LAST = re.compile(r"\.(?:fc|head|heads|classifier|last|linear|output)\b|get_classifier")
+LAST = re.compile(r"\.(?:fc|head|heads|classifier|last|linear|output|probe|clf)\b|get_classifier")
 
 
 def frozen_by_attribute(trace: Trace) -> Iterator[Draft]:
@@ -156,10 +156,18 @@ def frozen_networks(source: Source) -> Iterator[tuple[str, ast.stmt]]:
 
 
 def has_new_layer(nodes: Sequence[ast.AST], network: str, frozen: ast.stmt) -> bool:
-    """True if a linear layer is built beside the network, or put into it after freezing."""
-    return any(isinstance(node, ast.Assign) and called(node.value) in ("Linear", "LazyLinear", "Sequential")
-               and (node.lineno > frozen.lineno or not ast.unparse(node.targets[0]).startswith(f"{network}."))
-               for node in nodes)
+    """True if a linear layer is put into the network after freezing, or is built beside it as its last layer."""
+    for node in nodes:
+        if not isinstance(node, ast.Assign) or called(node.value) not in ("Linear", "LazyLinear", "Sequential"):
+            continue
+        name, single = ast.unparse(node.targets[0]), called(node.value) != "Sequential"
+        if name.startswith(f"{network}."):
+            if node.lineno > frozen.lineno:
+                return True
+        elif LAST.search(f".{name}") or (single and name.startswith("self.")) or (
+                network in [ast.unparse(one) for one in ast.walk(node.value)]):
+            return True
+    return False
 
 
 RULES = (frozen_by_attribute, misspelt, trained_without_gradient, random_features)
