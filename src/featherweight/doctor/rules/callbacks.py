@@ -13,6 +13,7 @@ from featherweight.doctor.source import Source
 from featherweight.doctor.syntax import argument, assignments, called
 
 PLACES = {"ModelCheckpoint": (2, 6), "EarlyStopping": (0, 4)}       # positions of monitor and mode in Lightning
+EFFECTS = {"ModelCheckpoint": "the worst epoch is kept", "EarlyStopping": "a training that improves is stopped"}
 HIGHER = {"acc", "acc1", "top1", "accuracy", "f1", "auc", "auroc", "recall", "precision", "iou", "miou"}
 LOWER = {"loss", "nll", "mse", "rmse", "mae", "perplexity"}
 WAITING = re.compile(r"counter|patien|bad|wait|improv|without|stall|stagn|since|strike|worse|trigger", re.I)
@@ -38,7 +39,7 @@ def worst_epoch_kept(trace: Trace) -> Iterator[Draft]:
                 why = "" if given is not None else " by default"
                 yield Draft("FW514", Spot(source, node), f"{called(node)} takes the {mode}imum of `{monitor}` for the "
                             f"best{why}.", f"`{monitor}` is better when it is {'high' if better == 'max' else 'low'}, "
-                            "so the worst epoch is kept.", f'Set mode="{better}".')
+                            f"so {EFFECTS[called(node)]}.", f'Set mode="{better}".')
 
 
 def keeps_few(node: ast.Call) -> bool:
