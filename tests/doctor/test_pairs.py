@@ -149,6 +149,50 @@ for epoch in range(9):
             break
 """
 PAIRS = {      # name -> (code, text, wrong line, right line)
+    "an accuracy that stops a training by its minimum": (
+        "FW514", "import torch\nfrom pytorch_lightning.callbacks import EarlyStopping\nNAME = 'val/acc'\nHERE\n"
+        "model = torch.nn.Linear(4, 3)\n",
+        "stop = EarlyStopping(NAME, patience=3)", "stop = EarlyStopping(NAME, patience=3, mode='max')"),
+    "a loss that a checkpoint takes by its maximum": (
+        "FW514", "import torch\nfrom lightning.pytorch.callbacks import ModelCheckpoint\nHERE\n"
+        "model = torch.nn.Linear(4, 3)\n",
+        "kept = ModelCheckpoint(monitor='val_loss', mode='max')", "kept = ModelCheckpoint(monitor='val_loss')"),
+    "a sampler built in the call of the loader": (
+        "FW324", DATA + "from torch.utils.data import DataLoader, DistributedSampler, RandomSampler\n"
+        "data = train_loader.dataset\nHERE\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\ncriterion = nn.CrossEntropyLoss()\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 0.1)\n" + LOOP,
+        "train_loader = DataLoader(data, 64, sampler=DistributedSampler(data))",
+        "train_loader = DataLoader(data, 64, sampler=RandomSampler(data))"),
+    "an object that counts the epochs it waits": (
+        "FW325", "import torch\nclass EarlyStopping:\n    def __init__(self, patience):\n"
+        "        self.patience, self.counter, self.best = patience, 0, None\n    def __call__(self, score):\n"
+        "        if self.best is None:\n            self.best = score\n        elif score > self.best:\n"
+        "            self.best = score\n        HERE\n        if self.counter >= self.patience:\n"
+        "            self.early_stop = True\nmodel = torch.nn.Linear(4, 3)\n",
+        "else: self.counter += 1", "    self.counter = 0\n        else:\n            self.counter += 1"),
+    "colours of normalised images, in a list of transforms of its own": (
+        "FW420", DATA + "steps = [to_tensor, transforms.Normalize((0.5,), (0.5,))]\n"
+        "moved = transforms.Compose([*steps, transforms.RandomHorizontalFlip(),\n    HERE\n])\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n",
+        "transforms.RandomApply([transforms.ColorJitter(0.2)]),", "transforms.RandomErasing(),"),
+    "the table of CIFAR-10": (
+        "FW421", DATA + "data = datasets.CIFAR10('d')\ntable = torch.from_numpy(data.data).float() / 255\nHERE\n"
+        "model = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n",
+        "images = table.view(-1, 3, 32, 32)", "images = table.permute(0, 3, 1, 2)"),
+    "sizes of a picture in another order": (
+        "FW421", "import torch\nimport cv2\ndef prepared(file):\n    x = torch.tensor(load(file))\n"
+        "    h, w, c = x.shape\n    HERE\nmodel = torch.nn.Linear(4, 3)\n",
+        "return x.reshape(c, h, w)", "return x.permute(2, 0, 1).reshape(c, h, w)"),
+    "a frozen network of timm without weights": (
+        "FW326", "import timm\nimport torch\nfrom torch import nn\nclass Probe(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        HERE\n"
+        "        self.body.requires_grad_(False)\n        self.head = nn.Linear(512, 10)\n"
+        "    def forward(self, x):\n        return self.head(self.body(x))\nmodel = Probe()\n"
+        "opt = torch.optim.SGD(model.head.parameters(), 0.1)\nbest = model.state_dict()\n"
+        "model.load_state_dict(best)\n",
+        "self.body = timm.create_model('resnet18', pretrained=False, num_classes=0)",
+        "self.body = timm.create_model('resnet18', pretrained=True, num_classes=0)"),
     "the last layer of a network of torchvision is replaced": (
         "FW102", TRANSFER, "model.fc = nn.Sequential(nn.Linear(512, 10), nn.Dropout(0.5))",
         "model.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(512, 10))"),

@@ -17,6 +17,7 @@ from featherweight.doctor.rules import (
     balance,
     batches,
     best,
+    callbacks,
     classes,
     clipping,
     comments,
@@ -39,6 +40,7 @@ from featherweight.doctor.rules import (
     numbers,
     optimizers,
     overwritten,
+    pixels,
     plans,
     precision,
     predicted,
@@ -60,7 +62,7 @@ FAMILIES = (
     logits, network, classes, construction, initial, stacking, overwritten, images, arguments, forward, comments,
     numbers, readme, losses, shaped_losses, balance, loop, clipping, optimizers, frozen, averages, modes, precision,
     export, schedule, plans, data, scaling, leaks, prediction, batches, predicted, measurement, divisions, best, turns,
-    sums, environment, resuming, timing,
+    sums, environment, resuming, timing, callbacks, pixels,
 )
 COUNTED = (("network", "network"), ("loss", "loss"), ("optimizer", "optimizer"), ("loader", "loader"))
 

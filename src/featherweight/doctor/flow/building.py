@@ -223,4 +223,6 @@ def copied(call: Call) -> Value:
 def pretrained(call: Call) -> Value:
     """Return a network of a library."""
     more = {"num_classes": Unknown()} if call.open else {}      # perhaps in **options
-    return Module(spot=call.spot, name=call.name, arguments=more | call.keywords)
+    made = Module(spot=call.spot, name=call.name, arguments=more | call.keywords)
+    call.trace.add("pretrained", call.spot, made)
+    return made
