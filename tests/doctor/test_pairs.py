@@ -928,3 +928,22 @@ def test_a_context_manager_restores_the_mode(kind):
     assert "FW310" not in {one.code for one in findings(text, "")[1]}
     forgotten = text.replace("train(before)", "eval()").replace("train(self.before)", "eval()")
     assert "FW310" in {one.code for one in findings(forgotten, "")[1]}
+
+
+def test_parameters_of_a_layer_that_the_file_derives_are_not_counted():
+    text = DATA + """
+class Norm(nn.BatchNorm2d):
+    def __init__(self, channels):
+        super().__init__(channels)
+        del self.weight
+class Net(nn.Module):
+    '''HERE parameters.'''
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), NORM(8), nn.Flatten(), nn.Linear(7200, 10))
+    def forward(self, x):
+        return self.body(x)
+model = Net()
+"""
+    assert not findings(text.replace("NORM", "Norm"), "72,234")[1]
+    assert "FW122" in {one.code for one in findings(text.replace("NORM", "nn.BatchNorm2d"), "72,234")[1]}

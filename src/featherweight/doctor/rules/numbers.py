@@ -98,11 +98,19 @@ def total_of(network: Module) -> int | None:
     for part in network.parts():
         text = ast.unparse(part.cls.definition) if part.cls is not None else ""
         count = 0 if part.cls is not None or not part.name else count_of(part)
-        if count is None or part.open or part.unsure or "Parameter(" in text or (part is not network and not (
-                part.name or part.cls or part.children)):
+        unknown = part is not network and not (part.name or part.cls or part.children)
+        if count is None or part.open or part.unsure or unknown or "Parameter(" in text or derived_layer_in(part, text):
             return None
         total += count
     return total
+
+
+def derived_layer_in(part: Module, text: str) -> bool:
+    """True if the text of a class names another class of the file that derives from a layer of torch.nn."""
+    names = part.cls.scope.names if part.cls is not None else {}
+    return any(isinstance(value, Class) and not value.is_module and f"{name}(" in text
+               and any(base.startswith("torch.nn.") for base in value.library_bases())
+               for name, value in names.items())
 
 
 def count_of(layer: Module) -> int | None:
