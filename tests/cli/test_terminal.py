@@ -36,7 +36,7 @@ def in_terminal(tmp_path):
 
 
 def test_bars_of_a_teacher_and_of_its_pupil(in_terminal, digits_recipe, teachers, tmp_path):
-    recipe = digits_recipe(distillation={"teacher": str(teachers)}, training={"epochs": 2, "batch_size": 4})
+    recipe = digits_recipe(distillation={"teacher": str(teachers)}, training={"epochs": 2, "batch_size": 2})
     (tmp_path / "pupil.toml").write_text(recipe.to_toml())
     for more in ([], ["--seeds", "1,2"]):
         text, code = in_terminal("train", "pupil.toml", "--device", "cpu", "--no-report", *more)
